@@ -1,0 +1,47 @@
+"""The doors of Redial: the routes and the Lambdas. No logic lives here."""
+
+from typing import Any
+
+from chalice.app import Chalice, CloudWatchEvent
+
+from chalicelib.api import callbacks, calls
+from chalicelib.api.current import running_as, services
+from chalicelib.api.http import answer_problems
+from chalicelib.usecases.redial_due import TimeLeft, redial_due
+from chalicelib.usecases.sweep import sweep as sweep_up
+from chalicelib.wheel import plan
+
+app = Chalice(app_name="redial")
+app.register_middleware(answer_problems, "http")
+app.register_blueprint(callbacks.blueprint)
+app.register_blueprint(calls.blueprint)
+
+
+@app.middleware("all")
+def know_yourself(event: Any, get_response: Any) -> Any:
+    """Every Lambda learns its own ARN from its first invocation."""
+    running_as(app.lambda_context)
+    return get_response(event)
+
+
+@app.route("/health")
+def health() -> dict[str, str]:
+    """Answers while the API runs; asks nothing of anybody."""
+    return {"status": "ok"}
+
+
+@app.lambda_function(name="redial")
+def redial(event: dict[str, str], context: Any) -> dict[str, int]:
+    """A wake has fired: ``{"wake": "2026-01-26T10:30Z"}``."""
+    wake = plan.from_wake_text(event["wake"])
+    return redial_due(services().ports, wake, _time_left(context))
+
+
+@app.schedule("rate(1 minute)", name="sweep")
+def sweep(event: CloudWatchEvent) -> dict[str, int]:
+    """Every minute: mend what the wheel missed."""
+    return sweep_up(services().ports, _time_left(app.lambda_context))
+
+
+def _time_left(context: Any) -> TimeLeft:
+    return TimeLeft(lambda: float(context.get_remaining_time_in_millis()) / 1000)

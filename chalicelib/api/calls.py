@@ -1,0 +1,119 @@
+"""The routes of calls: place, read, cancel, and the history in the vendors' shapes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from chalicelib.api import views
+from chalicelib.api.current import services
+from chalicelib.api.http import checked, json_body, public_url, signed_in
+from chalicelib.api.schemas import CallIn
+from chalicelib.domain.call import CallRecord
+from chalicelib.errors import FieldError, Invalid, NotFound, NotYours
+from chalicelib.storage.history import MOST_ENTRIES
+from chalicelib.storage.keys import Role
+from chalicelib.usecases.cancel_call import cancel_call
+from chalicelib.usecases.place_call import NewCall, place_call
+
+blueprint = Blueprint(__name__)
+
+ANY_TYPE = ["*/*"]
+MOST_KEY = 255
+
+
+@blueprint.route("/calls", methods=["POST"], content_types=ANY_TYPE)
+def place() -> Response:
+    """Place a call; 201 with the call as it then stands."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.WRITE)
+    body, request_hash = json_body(request)
+    wanted = checked(CallIn, body)
+    new = NewCall(
+        workspace=owner.workspace,
+        to_number=wanted.to_number,
+        from_number=wanted.from_number,
+        policy=wanted.policy,
+        provider=wanted.provider or parts.ports.settings.default_provider,
+        public_url=public_url(parts, request),
+        agent_version_id=wanted.agent_version_id,
+        target_url=wanted.target.url if wanted.target else None,
+        variables=wanted.texts,
+        metadata=wanted.metadata,
+        timezone=wanted.timezone,
+        start_at=wanted.starts_at,
+        webhook_url=wanted.webhook_url,
+    )
+    record = place_call(parts.ports, new, _idempotency_key(request.headers), request_hash)
+    return _created(record)
+
+
+@blueprint.route("/calls", methods=["GET"])
+def history() -> dict[str, Any]:
+    """The workspace's call history, newest attempt first, ``limit`` at a time from ``cursor`` on."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.READ)
+    query: Mapping[str, str] = request.query_params or {}
+    entries, cursor = parts.history.page(owner.workspace, _limit(query.get("limit")), query.get("cursor"))
+    return {"data": [views.entry_view(e.call, e.attempt) for e in entries], "next_cursor": cursor}
+
+
+@blueprint.route("/calls/{call_id}", methods=["GET"])
+def read(call_id: str) -> dict[str, Any]:
+    """One call with its attempts."""
+    return views.call_view(_own(call_id, Role.READ))
+
+
+@blueprint.route("/calls/{call_id}/cancel", methods=["POST"], content_types=ANY_TYPE)
+def cancel(call_id: str) -> dict[str, Any]:
+    """Stop retrying, and hang up where the provider can; a call that has ended stays as it is."""
+    record = _own(call_id, Role.WRITE)
+    return views.call_view(cancel_call(services().ports, record.call.id))
+
+
+@blueprint.route("/call-logs/{call_id}/retries", methods=["GET"])
+def retries(call_id: str) -> dict[str, Any]:
+    """The retry history in DialNexa's shape."""
+    return views.retries_view(_own(call_id, Role.READ))
+
+
+@blueprint.route("/call-report/{call_id}", methods=["GET"])
+def report(call_id: str) -> dict[str, Any]:
+    """The attempts in Gomobile's shape."""
+    return views.report_view(_own(call_id, Role.READ))
+
+
+def _own(call_id: str, role: Role) -> CallRecord:
+    """The call of that id, or of an attempt's id. Raises NotFound, NotYours."""
+    parts = services()
+    owner = signed_in(parts, blueprint.current_request, role)
+    record = parts.ports.calls.load(call_id.partition("-")[0])
+    if record is None:
+        raise NotFound(f"there is no call {call_id}")
+    if record.call.workspace != owner.workspace:
+        raise NotYours(f"call {call_id} belongs to another workspace")
+    return record
+
+
+def _created(record: CallRecord) -> Response:
+    headers: dict[str, str | list[str]] = {"Location": f"/calls/{record.call.id}"}
+    return Response(views.call_view(record), headers=headers, status_code=201)
+
+
+def _idempotency_key(headers: Any) -> str | None:
+    key: str | None = headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MOST_KEY or not key.isprintable():
+        raise Invalid([FieldError("", f"the Idempotency-Key must be 1 to {MOST_KEY} printable characters")])
+    return key
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return 25
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_ENTRIES:
+        raise Invalid([FieldError("/limit", f"must be a whole number from 1 to {MOST_ENTRIES} (got {text!r})")])
+    return int(text)

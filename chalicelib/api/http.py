@@ -1,0 +1,151 @@
+"""What every route shares: who is asking, the body as JSON, errors as problem+json, the public URL."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from chalice.app import Request, Response
+from pydantic import BaseModel, ValidationError
+
+from chalicelib import errors
+from chalicelib.log import warn
+from chalicelib.providers import MalformedCallback, SignatureError
+from chalicelib.services import Services
+from chalicelib.storage.keys import ApiKey, Role
+
+Model = TypeVar("Model", bound=BaseModel)
+
+#: the most that a JSON body may hold, in bytes
+MOST_BODY = 256 * 1024
+
+#: error -> HTTP status; the first that fits counts
+STATUS = (
+    (errors.NotSignedIn, HTTPStatus.UNAUTHORIZED),
+    (SignatureError, HTTPStatus.FORBIDDEN),
+    (errors.NotYours, HTTPStatus.FORBIDDEN),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.UnknownProvider, HTTPStatus.NOT_FOUND),
+    (errors.BadRequest, HTTPStatus.BAD_REQUEST),
+    (MalformedCallback, HTTPStatus.BAD_REQUEST),
+    (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.TooBusy, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...] = ()) -> Response:
+    """An RFC 9457 answer; ``errors`` points at each wrong field with a JSON pointer."""
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status)}
+    body["detail"] = detail
+    if field_errors:
+        body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors]
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "1"
+    return Response(json.dumps(body), headers=headers, status_code=int(status))
+
+
+def answer_problems(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Chalice's middleware: our errors become problem+json, and what is not ours a 500 that says nothing."""
+    try:
+        return get_response(event)
+    except errors.RedialError as error:
+        status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
+        if status is None:
+            warn("not-set-up", error=str(error))
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        return problem(status, str(error), getattr(error, "errors", ()))
+    except Exception as error:
+        warn("broken", error=repr(error), path=event.context.get("path"))
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something broke here; it is logged")
+
+
+def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
+    """Whose request this is. Raises NotSignedIn, NotYours."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    if not key:
+        raise errors.NotSignedIn("send an API key: 'Authorization: Bearer <key>' or 'x-api-key: <key>'")
+    owner = services.keys.find(key)
+    if owner is None:
+        raise errors.NotSignedIn("this API key is not known")
+    if not owner.role.allows(wanted):
+        raise errors.NotYours(f"this key may {owner.role}, and this needs one that may {wanted}")
+    return owner
+
+
+def json_body(request: Request) -> tuple[dict[str, Any], str]:
+    """The request's JSON object, and a hash of it by which a repeated request is known. Raises BadRequest."""
+    raw = request.raw_body
+    if len(raw) > MOST_BODY:
+        raise errors.BadRequest(f"the body has {len(raw)} bytes; at most {MOST_BODY} are read")
+    try:
+        body = json.loads(raw or b"null", parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise errors.BadRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise errors.BadRequest("the body must be a JSON object")
+    canonical = json.dumps(body, sort_keys=True).encode()
+    return body, hashlib.sha256(canonical).hexdigest()
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def checked(model: type[Model], body: dict[str, Any]) -> Model:
+    """The body as a model. Raises Invalid with a JSON pointer for each wrong field."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise errors.Invalid([_field_error(e, body) for e in error.errors(include_url=False)]) from error
+
+
+def _field_error(error: Any, body: Any) -> errors.FieldError:
+    pointer = ""
+    inside = body
+    for step in error["loc"]:
+        # pydantic also names the union member that it tried, which is no place in the body
+        if isinstance(inside, dict) and step not in inside and error["type"] != "missing":
+            continue
+        if not isinstance(inside, dict | list):
+            break
+        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
+        inside = _descend(inside, step)
+    return errors.FieldError(pointer, _detail(error))
+
+
+def _descend(inside: Any, step: Any) -> Any:
+    try:
+        return inside[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _detail(error: Any) -> str:
+    message: str = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    if error["type"] == "missing" or isinstance(given, dict | list):
+        return message
+    shown = json.dumps(given, default=str)
+    return f"{message} (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
+
+
+def public_url(services: Services, request: Request) -> str:
+    """The base URL under which the provider reaches this API: ``PUBLIC_URL``, else what API Gateway says of itself."""
+    configured = services.ports.settings.public_url
+    if configured:
+        return configured
+    context = request.context
+    domain = context.get("domainName")
+    if not domain:
+        raise errors.RedialError("PUBLIC_URL is not set, and the request does not say under what name it came")
+    route = context.get("resourcePath", "")
+    for name, value in (request.uri_params or {}).items():
+        route = route.replace("{" + name + "}", value)
+    path: str = context.get("path", "")
+    return f"https://{domain}{path.removesuffix(route)}"

@@ -1,0 +1,111 @@
+"""Calls and attempts as the API shows them, and in the vendors' own shapes."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from chalicelib.domain.call import Attempt, Call, CallRecord
+from chalicelib.domain.policy import Policy
+
+_POLICY = TypeAdapter(Policy)
+
+
+def rfc3339(at: datetime | None) -> str | None:
+    """A UTC time as RFC 3339 with a ``Z``, in milliseconds where it has any."""
+    if at is None:
+        return None
+    text = at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def attempt_view(call: Call, attempt: Attempt) -> dict[str, Any]:
+    """One attempt, linked to the others of its call by ``retry_group_id``."""
+    return {
+        "id": f"{call.id}-{attempt.number}",
+        "call_id": call.id,
+        "retry_group_id": call.retry_group_id,
+        "attempt": attempt.number,
+        "status": attempt.status,
+        "outcome": attempt.outcome,
+        "called_at": rfc3339(attempt.claimed_at),
+        "answered_at": rfc3339(attempt.answered_at),
+        "ended_at": rfc3339(attempt.ended_at),
+        "duration_sec": attempt.duration_sec,
+        "amd": attempt.amd,
+        "cause": attempt.cause,
+        "provider": attempt.provider,
+        "provider_call_id": attempt.provider_call_id,
+        "evidence": dict(attempt.evidence),
+    }
+
+
+def call_view(record: CallRecord) -> dict[str, Any]:
+    """A call with all its attempts and the policy that it was made with."""
+    call = record.call
+    return {
+        "id": call.id,
+        "call_id": call.id,
+        **_parent(call),
+        "retry_group_id": call.retry_group_id,
+        "to_number": call.to_number,
+        "from_number": call.from_number,
+        "provider": call.provider,
+        "agent_version_id": call.agent_version_id,
+        "target": {"url": call.target_url} if call.target_url else None,
+        "variables": dict(call.variables),
+        "metadata": dict(call.metadata),
+        "timezone": call.timezone,
+        "webhook_url": call.webhook_url,
+        "created_at": rfc3339(call.created_at),
+        "expires_at": rfc3339(call.expires_at),
+        "policy": _POLICY.dump_python(call.policy, mode="json"),
+        "attempts": [attempt_view(call, attempt) for attempt in record.attempts],
+    }
+
+
+def entry_view(call: Call, attempt: Attempt | None) -> dict[str, Any]:
+    """One line of the call history; the first attempt stands for the call and carries its summary."""
+    line = {"to_number": call.to_number, "from_number": call.from_number, "metadata": dict(call.metadata)}
+    if attempt is None:
+        not_yet = {"id": call.id, "call_id": call.id, "retry_group_id": call.retry_group_id, "attempt": 1}
+        return not_yet | {"status": call.summary_status or "scheduled", "outcome": None} | line | _parent(call)
+    line = attempt_view(call, attempt) | line
+    return line | _parent(call) if attempt.number == 1 else line
+
+
+def _parent(call: Call) -> dict[str, Any]:
+    return {
+        "state": call.state,
+        "summary_status": call.summary_status,
+        "reason": call.reason,
+        "next_attempt_at": rfc3339(call.due_at),
+        "finished_at": rfc3339(call.ended_at),
+    }
+
+
+def retries_view(record: CallRecord) -> dict[str, Any]:
+    """DialNexa's ``GET /v1/call-logs/{id}/retries``; its page shows both ``called_at`` and ``timestamp``."""
+    return {
+        "call_id": record.call.id,
+        "data": [
+            {
+                "attempt": attempt.number,
+                "status": attempt.status,
+                "duration_sec": attempt.duration_sec or 0,
+                "called_at": rfc3339(attempt.claimed_at),
+                "timestamp": rfc3339(attempt.claimed_at),
+            }
+            for attempt in record.attempts
+        ],
+    }
+
+
+def report_view(record: CallRecord) -> dict[str, Any]:
+    """Gomobile's ``GET /call-report/{id}``."""
+    return {
+        "attempts": [
+            {"attempt": attempt.number, "outcome": attempt.outcome, "call": {"status": attempt.status}}
+            for attempt in record.attempts
+        ]
+    }

@@ -1,0 +1,134 @@
+"""A call and its attempts: frozen values, and what of them the outside world is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.domain.decide import Reason, Tried
+from chalicelib.domain.events import Progress
+from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
+from chalicelib.domain.policy import Policy
+
+
+class CallState(StrEnum):
+    """The one state that a call is in."""
+
+    SCHEDULED = "scheduled"
+    DIALING = "dialing"
+    IN_PROGRESS = "in-progress"
+    FINAL = "final"
+
+
+class AttemptPhase(StrEnum):
+    """How far we are with one attempt; what the provider says of it is its ``progress`` and ``outcome``."""
+
+    DIALING = "dialing"  # claimed: the provider is being asked, or we died while asking
+    PLACEMENT_UNKNOWN = "placement-unknown"  # asked, and the answer was lost
+    PLACED = "placed"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What the user asked for. Times are UTC; ``due_at`` is the minute of the next dial, the truth of the schedule.
+
+    ``attempt`` is the number of the latest attempt, 0 before the first. ``deadline_at`` is set while an attempt is
+    live: past it the attempt's callback counts as lost. ``version`` rises with every change.
+    """
+
+    id: str
+    workspace: str
+    to_number: str
+    from_number: str
+    provider: str
+    account: str
+    policy: Policy
+    created_at: datetime
+    expires_at: datetime
+    state: CallState = CallState.SCHEDULED
+    attempt: int = 0
+    version: int = 1
+    due_at: datetime | None = None
+    deadline_at: datetime | None = None
+    ended_at: datetime | None = None
+    summary_status: SummaryStatus | None = None
+    reason: Reason | None = None
+    agent_version_id: str | None = None
+    target_url: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    timezone: str | None = None
+    webhook_url: str | None = None
+    public_url: str = ""
+    put_offs: int = 0
+
+    @property
+    def retry_group_id(self) -> str:
+        """What links every attempt of this call."""
+        return "rg_" + self.id.removeprefix("call_")
+
+    @property
+    def is_live(self) -> bool:
+        """True while an attempt is out at the provider."""
+        return self.state in (CallState.DIALING, CallState.IN_PROGRESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One dial, numbered from 1. ``token`` is the unguessable part of its callback URL.
+
+    ``counts`` is False where the account was at fault: such an attempt uses up none of the policy's.
+    """
+
+    call_id: str
+    number: int
+    token: str
+    claimed_at: datetime
+    provider: str
+    phase: AttemptPhase = AttemptPhase.DIALING
+    version: int = 1
+    provider_call_id: str | None = None
+    progress: Progress | None = None
+    progress_rank: int = -1
+    answered_at: datetime | None = None
+    outcome: Outcome | None = None
+    ended_at: datetime | None = None
+    duration_sec: int | None = None
+    amd: Amd | None = None
+    cause: str | None = None
+    counts: bool = True
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """The attempt in one word: its outcome, else what the provider said last, else our phase."""
+        if self.outcome:
+            return self.outcome
+        if self.progress and self.phase is AttemptPhase.PLACED:
+            return self.progress
+        return self.phase
+
+    @property
+    def tried(self) -> Tried:
+        """This attempt as decide() sees it. Only for attempts that have ended."""
+        if self.outcome is None or self.ended_at is None:
+            raise ValueError(f"attempt {self.number} of {self.call_id} has not ended")
+        return Tried(self.number, self.outcome, self.claimed_at, self.ended_at)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call with its attempts in order."""
+
+    call: Call
+    attempts: tuple[Attempt, ...] = ()
+
+    def attempt(self, number: int) -> Attempt | None:
+        """The attempt of that number; None where it was never made."""
+        return next((a for a in self.attempts if a.number == number), None)
+
+    def replacing(self, attempt: Attempt) -> tuple[Attempt, ...]:
+        """The attempts with one of them changed."""
+        return tuple(attempt if a.number == attempt.number else a for a in self.attempts)

@@ -1,0 +1,51 @@
+"""What a provider says about an attempt, in one shape for all providers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.domain.outcome import Amd, Outcome
+
+
+class Progress(StrEnum):
+    """How far an attempt that has not ended has come; later ones outrank earlier ones."""
+
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in-progress"
+
+    @property
+    def rank(self) -> int:
+        return list(Progress).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """One thing that a provider reported about one call.
+
+    ``event_id`` is the provider's own identity of the event, stable over repeated deliveries. ``status`` is the
+    provider's word, spelled with hyphens, and is kept even where it is unknown. ``outcome`` is set on terminal
+    events only; an event with neither ``progress`` nor ``outcome`` carries AMD or nothing that we act on.
+    ``sequence`` orders the events of one call where the provider numbers them. ``duration_sec`` is in whole seconds.
+    ``cause`` is the provider's code for why (``sip:486``, ``21211``), ``evidence`` the raw fields it came from.
+    ``fault`` is set where the account, not the callee, is to blame: such an event is no outcome.
+    """
+
+    event_id: str
+    provider_call_id: str
+    status: str | None = None
+    progress: Progress | None = None
+    outcome: Outcome | None = None
+    occurred_at: datetime | None = None
+    duration_sec: int | None = None
+    sequence: int | None = None
+    amd: Amd | None = None
+    cause: str | None = None
+    fault: str | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.outcome is not None

@@ -1,0 +1,291 @@
+"""The state machine of a call: every change that can happen to it, as pure functions from record to transition.
+
+scheduled --claim--> dialing --answered--> in-progress
+    ^                   |                      |
+    |                   +------ absorb --------+---> final
+    +--- retry, put off +
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord, CallState
+from chalicelib.domain.decide import Decision, Reason, decide
+from chalicelib.domain.events import CallEvent
+from chalicelib.domain.outcome import Outcome, SummaryStatus
+
+#: How long a call waits where its provider turned it away for pace or for a fault of the account: the delay doubles
+#: from the first to the last.
+PUT_OFF_FIRST = timedelta(minutes=1)
+PUT_OFF_LAST = timedelta(minutes=30)
+
+
+class Effect(StrEnum):
+    """What an event did to a record."""
+
+    DECIDED = "decided"
+    ENRICHED = "enriched"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of a record: what it was, what it becomes, and the decision in it, if any.
+
+    ``attempt`` is the one attempt that changed; ``dropped`` is True where it is taken back as never made.
+    """
+
+    before: CallRecord
+    call: Call
+    attempt: Attempt | None
+    effect: Effect
+    at: datetime
+    decision: Decision | None = None
+    event: CallEvent | None = None
+    dropped: bool = False
+
+    @property
+    def after(self) -> CallRecord:
+        if self.attempt is None:
+            return CallRecord(self.call, self.before.attempts)
+        if self.dropped:
+            kept = tuple(a for a in self.before.attempts if a.number != self.attempt.number)
+            return CallRecord(self.call, kept)
+        if self.before.attempt(self.attempt.number) is None:
+            return CallRecord(self.call, (*self.before.attempts, self.attempt))
+        return CallRecord(self.call, self.before.replacing(self.attempt))
+
+    def moved_to(self, due_at: datetime) -> "Transition":
+        """The same transition with its retry in the minute that the wheel had room in."""
+        return replace(self, call=replace(self.call, due_at=due_at))
+
+
+def claim(record: CallRecord, *, token: str, now: datetime, deadline_at: datetime) -> Transition:
+    """Take the next attempt: from here on it counts as made, whatever becomes of us."""
+    call = record.call
+    if call.state is not CallState.SCHEDULED:
+        raise ValueError(f"{call.id} is {call.state}, so nothing is to be claimed")
+    number = call.attempt + 1
+    attempt = Attempt(call_id=call.id, number=number, token=token, claimed_at=now, provider=call.provider)
+    claimed = replace(
+        call,
+        state=CallState.DIALING,
+        attempt=number,
+        version=call.version + 1,
+        due_at=None,
+        deadline_at=deadline_at,
+    )
+    return Transition(record, claimed, attempt, Effect.ENRICHED, at=now)
+
+
+def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> Transition:
+    """Take in what a provider says of an attempt, in whatever order it comes and however often.
+
+    The first terminal event of the latest attempt decides. What comes later may enrich an attempt; the one thing
+    that reopens a call is a machine detected after ``completed`` (see _heard_machine_late).
+    """
+    attempt = record.attempt(number)
+    if attempt is None or _is_other_leg(attempt, event):
+        return Transition(record, record.call, None, Effect.NOTHING, at=now)
+    if attempt.outcome is not None:
+        return _after_the_end(record, attempt, event, now)
+    if event.fault is not None:
+        return _faulted(record, attempt, event, now)
+    if event.outcome is None:
+        return _along_the_way(record, attempt, event, now)
+    return _ended(record, attempt, event, now)
+
+
+def _is_other_leg(attempt: Attempt, event: CallEvent) -> bool:
+    """A child leg of our call (a transfer, say) posts to the same URL under an id of its own."""
+    return attempt.provider_call_id is not None and event.provider_call_id != attempt.provider_call_id
+
+
+def _along_the_way(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    changed = replace(
+        attempt,
+        provider_call_id=event.provider_call_id,
+        phase=AttemptPhase.PLACED,
+        amd=attempt.amd or event.amd,
+    )
+    call = record.call
+    if event.progress is not None and event.progress.rank > attempt.progress_rank:
+        changed = replace(changed, progress=event.progress, progress_rank=event.progress.rank)
+        if event.progress == "in-progress":
+            changed = replace(changed, answered_at=_when(event, attempt, now))
+            if call.attempt == attempt.number and call.state is CallState.DIALING:
+                call = replace(call, state=CallState.IN_PROGRESS)
+    if changed == attempt and call == record.call:
+        return Transition(record, call, None, Effect.NOTHING, at=now)
+    return _enriched(record, call, changed, event, now)
+
+
+def _ended(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    amd = attempt.amd or event.amd
+    ended = replace(
+        attempt,
+        version=attempt.version + 1,
+        phase=AttemptPhase.ENDED,
+        provider_call_id=event.provider_call_id or attempt.provider_call_id,
+        outcome=_merged(event.outcome, amd),
+        ended_at=_when(event, attempt, now),
+        duration_sec=event.duration_sec,
+        amd=amd,
+        cause=event.cause,
+        evidence={**attempt.evidence, **event.evidence},
+    )
+    return _decided(record, ended, event, now)
+
+
+def _faulted(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    """The provider took the call and then could not make it through a fault of the account: it is tried again later."""
+    ended = replace(
+        attempt,
+        version=attempt.version + 1,
+        phase=AttemptPhase.ENDED,
+        provider_call_id=event.provider_call_id or attempt.provider_call_id,
+        outcome=Outcome.ERROR,
+        ended_at=_when(event, attempt, now),
+        cause=event.cause or event.fault,
+        counts=False,
+        evidence={**attempt.evidence, **event.evidence},
+    )
+    call = record.call
+    if call.attempt != attempt.number or not call.is_live:
+        told = replace(call, version=call.version + 1, deadline_at=None)
+        return Transition(record, told, ended, Effect.ENRICHED, event=event, at=now)
+    decision = _put_off_until(call, f"the account was at fault ({event.fault})", None, now)
+    changed = replace(_apply(call, decision, now), put_offs=call.put_offs + 1)
+    return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
+
+
+def _after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    if event.amd is not None and attempt.amd is None:
+        heard = replace(attempt, amd=event.amd, evidence={**attempt.evidence, **event.evidence})
+        if event.amd.is_machine and attempt.outcome is Outcome.COMPLETED:
+            return _heard_machine_late(record, heard, event, now)
+        return _enriched(record, record.call, heard, event, now)
+    if event.outcome is not None and attempt.duration_sec is None and event.duration_sec is not None:
+        return _enriched(record, record.call, replace(attempt, duration_sec=event.duration_sec), event, now)
+    return Transition(record, record.call, None, Effect.NOTHING, at=now)
+
+
+def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, now: datetime) -> Transition:
+    """The provider said ``completed`` and then that a machine had answered: the attempt was a voicemail.
+
+    The call is decided anew as if it had been known, so that the order of the two callbacks makes no difference.
+    A call that has been canceled meanwhile stays so.
+    """
+    voicemail = replace(heard, outcome=Outcome.VOICEMAIL, version=heard.version + 1)
+    if record.call.attempt == heard.number and record.call.summary_status is SummaryStatus.COMPLETED:
+        return _decided(record, voicemail, event, now)
+    return _enriched(record, record.call, replace(heard, outcome=Outcome.VOICEMAIL), event, now)
+
+
+def _merged(outcome: Outcome | None, amd: object) -> Outcome | None:
+    if outcome is Outcome.COMPLETED and getattr(amd, "is_machine", False):
+        return Outcome.VOICEMAIL
+    return outcome
+
+
+def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime) -> Transition:
+    """End the attempt and, where it is the latest of a call that still lives, decide about the call."""
+    call = record.call
+    canceled = call.state is CallState.FINAL and call.summary_status is not SummaryStatus.COMPLETED
+    if call.attempt != ended.number or canceled:
+        deadline_at = call.deadline_at if call.attempt != ended.number else None
+        told = replace(call, version=call.version + 1, deadline_at=deadline_at)
+        return Transition(record, told, ended, Effect.ENRICHED, event=event, at=now)
+    tried = [a.tried for a in record.replacing(ended) if a.outcome is not None and a.counts]
+    decision = decide(call.policy, tried, call.expires_at)
+    return Transition(
+        record, _apply(call, decision, now), ended, Effect.DECIDED, decision=decision, event=event, at=now
+    )
+
+
+def _apply(call: Call, decision: Decision, now: datetime) -> Call:
+    changed = replace(call, version=call.version + 1, due_at=None, deadline_at=None, put_offs=0)
+    if decision.retry_at is not None:
+        return replace(
+            changed,
+            state=CallState.SCHEDULED,
+            due_at=max(decision.retry_at, now),
+            summary_status=None,
+            reason=None,
+            ended_at=None,
+        )
+    return replace(
+        changed,
+        state=CallState.FINAL,
+        summary_status=decision.summary_status,
+        reason=decision.reason,
+        ended_at=now,
+    )
+
+
+def put_off(
+    record: CallRecord, *, cause: str, wait: timedelta | None, evidence: Mapping[str, str], now: datetime
+) -> Transition:
+    """Take a claimed attempt back: the provider surely did not place it and the callee had no part in that."""
+    call = record.call
+    attempt = record.attempt(call.attempt)
+    if call.state is not CallState.DIALING or attempt is None:
+        raise ValueError(f"{call.id} is {call.state}, so nothing can be put off")
+    wait = wait or min(PUT_OFF_FIRST * 2 ** min(call.put_offs, 10), PUT_OFF_LAST)
+    until = now + wait
+    steps = (
+        f"the provider turned attempt {attempt.number} away ({cause})",
+        f"+{wait} until it is asked again",
+    )
+    if until > call.expires_at:
+        decision = Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
+    else:
+        decision = Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=until)
+    back = replace(_apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
+    refused = replace(attempt, cause=cause, evidence=evidence)
+    return Transition(record, back, refused, Effect.DECIDED, decision=decision, dropped=True, at=now)
+
+
+def _put_off_until(call: Call, why: str, wait: timedelta | None, now: datetime) -> Decision:
+    wait = wait or min(PUT_OFF_FIRST * 2 ** min(call.put_offs, 10), PUT_OFF_LAST)
+    steps = (why, f"+{wait.total_seconds() / 60:g} min until the provider is asked again")
+    if now + wait > call.expires_at:
+        return Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
+    return Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=now + wait)
+
+
+def end(record: CallRecord, *, summary: SummaryStatus, reason: Reason, step: str, now: datetime) -> Transition:
+    """End a call whatever it is doing; an attempt that is out goes on to its own end in the history."""
+    call = record.call
+    if call.state is CallState.FINAL:
+        return Transition(record, call, None, Effect.NOTHING, at=now)
+    decision = Decision(reason, (step,), summary_status=summary)
+    # A live attempt keeps its deadline, so that a lost callback of it is still looked for.
+    ended = replace(_apply(call, decision, now), deadline_at=call.deadline_at)
+    return Transition(record, ended, None, Effect.DECIDED, decision=decision, at=now)
+
+
+def extend_deadline(record: CallRecord, until: datetime, now: datetime) -> Transition:
+    """Wait longer for the end of an attempt that the provider says is still going on."""
+    call = replace(record.call, deadline_at=until, version=record.call.version + 1)
+    return Transition(record, call, None, Effect.ENRICHED, at=now)
+
+
+def _enriched(record: CallRecord, call: Call, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    return Transition(
+        record,
+        replace(call, version=call.version + 1),
+        replace(attempt, version=attempt.version + 1),
+        Effect.ENRICHED,
+        event=event,
+        at=now,
+    )
+
+
+def _when(event: CallEvent, attempt: Attempt, now: datetime) -> datetime:
+    """The provider's time where it can be true, else ours: its clock may be off, and its callbacks hours late."""
+    if event.occurred_at is not None and attempt.claimed_at <= event.occurred_at <= now:
+        return event.occurred_at
+    return now

@@ -1,0 +1,52 @@
+"""The errors of Redial: one small tree, each saying what was wrong and what would be right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class RedialError(Exception):
+    """Anything that Redial refuses or cannot do."""
+
+
+class UnknownProvider(RedialError):
+    """A provider that Redial does not speak."""
+
+
+class NotSignedIn(RedialError):
+    """No API key, or one that is not known."""
+
+
+class NotYours(RedialError):
+    """A key that may not read or change that workspace's data."""
+
+
+class NotFound(RedialError):
+    """Nothing by that id."""
+
+
+class BadRequest(RedialError):
+    """A request that cannot be read at all."""
+
+
+class Conflict(RedialError):
+    """A request that the state of things does not allow."""
+
+
+class TooBusy(RedialError):
+    """Others kept changing the same thing; asking again will work."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: a JSON pointer (RFC 6901) into the body, and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+class Invalid(RedialError):
+    """A request whose fields are wrong."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{e.pointer}: {e.detail}" for e in errors))
+        self.errors = tuple(errors)

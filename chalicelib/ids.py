@@ -1,0 +1,45 @@
+"""Identifiers: sortable ids for calls, unguessable tokens for callbacks, keys for the API."""
+
+import hashlib
+import secrets
+from datetime import datetime
+
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def _base32(value: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        value, digit = divmod(value, 32)
+        digits.append(_CROCKFORD[digit])
+    return "".join(reversed(digits))
+
+
+def sortable_id(prefix: str, now: datetime) -> str:
+    """``<prefix>_`` and 26 characters that sort by time: 48 bits of milliseconds, 80 bits of chance (a ULID)."""
+    millis = int(now.timestamp() * 1000)
+    return f"{prefix}_{_base32(millis, 10)}{_base32(secrets.randbits(80), 16)}"
+
+
+def callback_token(call_id: str, attempt: int) -> str:
+    """A token that names its attempt and cannot be guessed: 128 bits of chance. Safe in a URL path."""
+    return f"{call_id}.{attempt}.{secrets.token_hex(16)}"
+
+
+def split_callback_token(token: str) -> tuple[str, int] | None:
+    """The call and attempt that a token names; None where it is no token of ours."""
+    call_id, _, rest = token.partition(".")
+    number, _, chance = rest.partition(".")
+    if not call_id.startswith("call_") or not number.isdecimal() or len(number) > 6 or len(chance) != 32:
+        return None
+    return call_id, int(number)
+
+
+def new_api_key() -> str:
+    """A fresh API key; only its hash is ever stored."""
+    return f"rdl_{secrets.token_urlsafe(32)}"
+
+
+def hashed(secret: str) -> str:
+    """The SHA-256, in hex, under which a key of full entropy is stored."""
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,200 @@
+"""The signature and callbacks that Twilio began, and that SignalWire's cXML and Telnyx's TeXML share."""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers.base import CallbackRequest, MalformedCallback, SignatureError
+from chalicelib.providers.forms import decode_form, excerpt, instant, is_json, query_of, whole_number
+from chalicelib.providers.signing import matches_any, with_and_without_port
+from chalicelib.providers.sip import outcome_of_sip
+
+#: CallStatus -> how far the call has come (twilio.com/docs/voice/api/call-resource#call-status-values)
+PROGRESS = {
+    "queued": Progress.QUEUED,
+    "initiated": Progress.INITIATED,
+    "ringing": Progress.RINGING,
+    "in-progress": Progress.IN_PROGRESS,
+}
+
+#: CallStatus -> how the call ended, before anything else is asked
+ENDINGS = {
+    "completed": Outcome.COMPLETED,  # somebody or something answered: AnsweredBy tells which
+    "busy": Outcome.BUSY,  # even where the SIP code is 487, as has been seen; may hide a rejection
+    "no-answer": Outcome.NO_ANSWER,
+    "failed": Outcome.FAILED,  # the vaguest word of all: the SIP code says more
+    "canceled": Outcome.CANCELED,  # we ended it before it was answered
+}
+
+#: AnsweredBy -> what detection heard (twilio.com/docs/voice/answering-machine-detection)
+ANSWERED_BY = {
+    "human": Amd.HUMAN,
+    "machine_start": Amd.MACHINE,
+    "machine_end_beep": Amd.MACHINE,
+    "machine_end_silence": Amd.MACHINE,
+    "machine_end_other": Amd.MACHINE,
+    "machine": Amd.MACHINE,  # SignalWire's and TeXML's shorter word
+    "fax": Amd.FAX,
+    "unknown": Amd.UNKNOWN,  # counts as a person: better one call too few than to ring someone twice
+}
+
+#: The endings in which nobody was reached, so that a vendor's error code may tell more. An error code after
+#: an answer is of something else, a <Dial> within the call say, and must not have the person called again.
+UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED)
+
+#: What is kept of a callback as evidence, beside the vendor's name for the SIP code
+EVIDENCE = (
+    "CallStatus",
+    "AnsweredBy",
+    "MachineDetectionDuration",
+    "ErrorCode",
+    "ErrorMessage",
+    "CallDuration",
+    "SequenceNumber",
+    "Timestamp",
+    "CallbackSource",
+    "StirStatus",
+)
+
+#: Visible ASCII: what any of these vendors has ever made a call's id of, and safe to use as a key
+_CALL_ID = re.compile(r"[!-~]{1,128}")
+_ERROR_CODE = re.compile(r"[0-9]{1,9}")
+
+Params = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What one vendor of the family calls things.
+
+    ``number_errors`` maps the error codes that are about the number called to outcomes; ``account_errors``
+    are those for which nobody but the account is to blame.
+    """
+
+    vendor: str
+    sip_field: str
+    number_errors: Mapping[str, Outcome]
+    account_errors: Collection[str]
+
+
+def sorted_params(params: Params) -> str:
+    """Parameters as Twilio signs them: by name then value, no separators, each (name, value) once.
+
+    As RequestValidator of Twilio's own library does (github.com/twilio/twilio-python, request_validator.py).
+    """
+    return "".join(f"{name}{value}" for name, value in sorted(set(params)))
+
+
+def verify(
+    request: CallbackRequest,
+    *,
+    header: str,
+    keys: Sequence[str],
+    flatten: Callable[[Params], str] = sorted_params,
+) -> None:
+    """Raise SignatureError unless ``header`` holds base64(HMAC-SHA1(key, URL + parameters)) for one key.
+
+    A GET is signed by its URL alone. A body is signed as form parameters, or through its SHA-256 in the URL
+    (twilio.com/docs/usage/webhooks/webhooks-security).
+    """
+    given = request.header(header)
+    if not given:
+        raise SignatureError(f"{header} is missing")
+    try:
+        params, body_holds = _signed_params(request, flatten)
+        texts = [f"{url}{params}".encode() for url in with_and_without_port(request.url)]
+    except ValueError:
+        raise SignatureError("the body is no UTF-8 form of a callback's size, so it cannot have been signed") from None
+    signature_holds = matches_any(given, [_signature(key, text) for key in keys for text in texts])
+    if not (signature_holds and body_holds):
+        raise SignatureError(f"{header} does not match; are the secret and the public URL those the sender has?")
+
+
+def _signed_params(request: CallbackRequest, flatten: Callable[[Params], str]) -> tuple[str, bool]:
+    """The parameters that the signature covers, and whether a body signed by hash is the one that came."""
+    if request.method.upper() == "GET":
+        return "", True
+    digest = dict(reversed(decode_form(query_of(request.url)))).get("bodySHA256")
+    if digest is not None:
+        return "", matches_any(digest, [hashlib.sha256(request.body).hexdigest()])
+    if is_json(request):
+        raise SignatureError("the JSON body is unsigned: the URL's query has no bodySHA256")
+    return flatten(decode_form(request.body)), True
+
+
+def _signature(key: str, text: bytes) -> str:
+    return base64.b64encode(hmac.new(key.encode(), text, hashlib.sha1).digest()).decode()
+
+
+def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
+    """The event that a status or AMD callback carries. Raises MalformedCallback where it names no call."""
+    call_id = fields.get("CallSid", "")
+    if not _CALL_ID.fullmatch(call_id):
+        raise MalformedCallback(f"CallSid is {call_id[:40]!r}; expected the call's id, 1 to 128 visible characters")
+    status = _spelled(fields.get("CallStatus"))
+    answered_by = fields.get("AnsweredBy", "").strip().lower()[:64]
+    amd = ANSWERED_BY.get(answered_by)
+    error = _error_code(fields)
+    sip = whole_number(fields.get(words.sip_field))
+    outcome, fault = _ending(status, amd, error, sip, words)
+    return CallEvent(
+        event_id=_event_id(call_id, fields.get("SequenceNumber", ""), status, answered_by),
+        provider_call_id=call_id,
+        status=status,
+        progress=PROGRESS.get(status or ""),
+        outcome=outcome,
+        occurred_at=instant(fields.get("Timestamp")),
+        duration_sec=whole_number(fields.get("CallDuration")),  # Duration is in minutes, rounded up
+        sequence=whole_number(fields.get("SequenceNumber")),
+        amd=amd,
+        cause=_cause(status, error, sip, words),
+        fault=fault,
+        evidence=excerpt(fields, (*EVIDENCE, words.sip_field)),
+    )
+
+
+def _ending(
+    status: str | None, amd: Amd | None, error: str | None, sip: int | None, words: Vocabulary
+) -> tuple[Outcome | None, str | None]:
+    """The outcome of a terminal event, or the account's fault in its place; neither while the call lives."""
+    stated = ENDINGS.get(status or "")
+    if stated is Outcome.COMPLETED and amd is not None and amd.is_machine:
+        return Outcome.VOICEMAIL, None
+    if stated in UNREACHED and error in words.account_errors:
+        return None, f"{words.vendor}:{error}"
+    if stated in UNREACHED and error in words.number_errors:
+        return words.number_errors[error or ""], None
+    if stated is Outcome.FAILED:
+        return outcome_of_sip(sip) or stated, None
+    return stated, None
+
+
+def _cause(status: str | None, error: str | None, sip: int | None, words: Vocabulary) -> str | None:
+    if status not in ENDINGS:
+        return None
+    if error is not None:
+        return f"{words.vendor}:{error}"
+    return f"sip:{sip}" if outcome_of_sip(sip) is not None else None
+
+
+def _event_id(call_id: str, sequence: str, status: str | None, answered_by: str) -> str:
+    """The same for each delivery of one event. Asynchronous AMD has no number, and happens once a call."""
+    if status is None and answered_by:
+        return f"{call_id}:amd:{answered_by}"
+    return f"{call_id}:{sequence[:20]}:{status or ''}"
+
+
+def _error_code(fields: Mapping[str, str]) -> str | None:
+    code = fields.get("ErrorCode", "").strip()
+    return code if _ERROR_CODE.fullmatch(code) and int(code) else None
+
+
+def _spelled(word: str | None) -> str | None:
+    """A vendor's word in lower case with hyphens, cut to what a word can be; None where there is none."""
+    spelled = (word or "").strip().lower().replace("_", "-")[:64]
+    return spelled or None

@@ -1,0 +1,112 @@
+"""The one place where the parts are put together: the environment, botocore's clients, the use cases' ports."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, cached_property
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from chalicelib import providers
+from chalicelib.clock import Clock
+from chalicelib.errors import RedialError
+from chalicelib.providers import Http, Provider
+from chalicelib.settings import Settings, WakeBackend
+from chalicelib.storage.calls import CallStore
+from chalicelib.storage.history import HistoryStore
+from chalicelib.storage.keys import KeyStore
+from chalicelib.storage.wakes import WakeStore
+from chalicelib.usecases.ports import Ports
+from chalicelib.wheel import Alarms, RuleAlarms, SchedulerAlarms
+
+#: AWS calls are idempotent or conditional, so botocore may repeat them; a callback must be answered within 2 s.
+AWS_CONFIG = Config(  # type: ignore[no-untyped-call]
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=2,
+    read_timeout=5,
+    max_pool_connections=32,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that the API and the Lambdas work with."""
+
+    ports: Ports
+    keys: KeyStore
+    history: HistoryStore
+
+
+def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http | None = None) -> Services:
+    """Put the parts together. ``own_arn`` is the running Lambda's, from which the redial Lambda's is derived."""
+    settings = Settings.from_env(env)
+    dynamodb = client("dynamodb")
+    calls = CallStore(dynamodb, settings.table_name)
+
+    @cache
+    def provider(name: str) -> Provider:
+        providers.provider_class(name)
+        return providers.load(name, settings.credentials(name), now=clock.now, http=http)
+
+    ports = Ports(
+        settings=settings,
+        clock=clock,
+        calls=calls,
+        wakes=WakeStore(dynamodb, settings.table_name),
+        alarms=_LazyAlarms(settings, own_arn),
+        provider=provider,
+    )
+    return Services(ports, KeyStore(dynamodb, settings.table_name), HistoryStore(dynamodb, settings.table_name))
+
+
+@cache
+def client(service: str) -> Any:
+    """A botocore client, made once a process: making one costs a cold start tens of milliseconds."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return _session().create_client(service, region_name=region, config=AWS_CONFIG)
+
+
+@cache
+def _session() -> Any:
+    return botocore.session.get_session()  # type: ignore[no-untyped-call]
+
+
+class _LazyAlarms:
+    """The alarms, whose client is made on the first use: most callbacks never need one."""
+
+    def __init__(self, settings: Settings, own_arn: str | None) -> None:
+        self._settings = settings
+        self._own_arn = own_arn
+
+    @cached_property
+    def _alarms(self) -> Alarms:
+        return self._make()
+
+    def arm(self, wake: datetime) -> None:
+        self._alarms.arm(wake)
+
+    def disarm(self, wake: datetime) -> None:
+        self._alarms.disarm(wake)
+
+    def armed(self) -> Iterator[datetime]:
+        return self._alarms.armed()
+
+    def _make(self) -> Alarms:
+        settings = self._settings
+        prefix = f"{settings.app_name}-{settings.stage}-wake-"
+        redial_arn = settings.redial_arn or _sibling_arn(self._own_arn, settings)
+        if settings.wake_backend is WakeBackend.RULE:
+            return RuleAlarms(client("events"), prefix, redial_arn)
+        if settings.scheduler_role_arn is None:
+            raise RedialError("WAKE_BACKEND=scheduler needs SCHEDULER_ROLE_ARN, a role that may invoke redial")
+        return SchedulerAlarms(client("scheduler"), prefix, redial_arn, settings.scheduler_role_arn)
+
+
+def _sibling_arn(own_arn: str | None, settings: Settings) -> str:
+    """The redial Lambda's ARN by Chalice's naming, ``<app>-<stage>-redial``, beside the running one's."""
+    if not own_arn or own_arn.count(":") < 6:
+        raise RedialError("REDIAL_ARN is not set, and the running Lambda's ARN is not known to derive it from")
+    return ":".join([*own_arn.split(":")[:6], f"{settings.app_name}-{settings.stage}-redial"])

@@ -1,0 +1,95 @@
+"""What Redial reads from its environment: one frozen value, made once, with an error that names what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chalicelib.errors import RedialError
+
+
+class WakeBackend(StrEnum):
+    """Which alarm clock fires the wakes."""
+
+    RULE = "rule"
+    SCHEDULER = "scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment, read. Durations are in seconds; every one can be set as the variable of the same name."""
+
+    env: Mapping[str, str]
+    stage: str
+    app_name: str
+    table_name: str
+    public_url: str | None
+    wake_backend: WakeBackend
+    wake_lead_seconds: int
+    redial_arn: str | None
+    scheduler_role_arn: str | None
+    default_provider: str
+    ring_timeout_seconds: int
+    max_call_seconds: int
+    machine_detection: str
+    dial_pool_size: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the environment. Raises RedialError naming the variable, its value and what would be right."""
+        stage = env.get("REDIAL_STAGE") or "dev"
+        app_name = env.get("REDIAL_APP_NAME") or "redial"
+        return cls(
+            env=env,
+            stage=stage,
+            app_name=app_name,
+            table_name=env.get("TABLE_NAME") or f"{app_name}-{stage}",
+            public_url=(env.get("PUBLIC_URL") or "").rstrip("/") or None,
+            wake_backend=WakeBackend(_one_of(env, "WAKE_BACKEND", list(WakeBackend), "rule")),
+            wake_lead_seconds=_whole(env, "WAKE_LEAD_SECONDS", 120, 0, 3600),
+            redial_arn=env.get("REDIAL_ARN") or None,
+            scheduler_role_arn=env.get("SCHEDULER_ROLE_ARN") or None,
+            default_provider=env.get("DEFAULT_PROVIDER") or "twilio",
+            ring_timeout_seconds=_whole(env, "RING_TIMEOUT_SECONDS", 45, 5, 600),
+            max_call_seconds=_whole(env, "MAX_CALL_SECONDS", 3600, 10, 14_400),
+            machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),
+            dial_pool_size=_whole(env, "DIAL_POOL_SIZE", 8, 1, 64),
+        )
+
+    def credentials(self, provider: str) -> dict[str, str]:
+        """A provider's variables, keyed without its name and in lower case (``account_sid``)."""
+        prefix = f"{provider.upper()}_"
+        return {k[len(prefix) :].lower(): v for k, v in self.env.items() if k.startswith(prefix) and v}
+
+    def answer_url(self, provider: str) -> str | None:
+        """Where the provider fetches what to do with a call that names no target."""
+        return self.env.get(f"{provider.upper()}_ANSWER_URL") or None
+
+    def calls_per_second(self, provider: str, default: float) -> float:
+        """How many calls a second may start on the provider's account: ``<PROVIDER>_CALLS_PER_SECOND``."""
+        name = f"{provider.upper()}_CALLS_PER_SECOND"
+        value = self.env.get(name)
+        if not value:
+            return default
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = 0.0
+        if not 1 / 60 <= rate <= 1000:
+            raise RedialError(f"{name} is {value!r}; it must be a number from 0.0167 (one a minute) to 1000")
+        return rate
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    value = env.get(name)
+    if not value:
+        return default
+    if not value.isdecimal() or not least <= int(value) <= most:
+        raise RedialError(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
+    return int(value)
+
+
+def _one_of(env: Mapping[str, str], name: str, choices: list[str], default: str) -> str:
+    value = env.get(name) or default
+    if value not in choices:
+        raise RedialError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    return value

@@ -1,0 +1,90 @@
+"""The call history of a workspace, newest first: every attempt an entry, with the call that it belongs to."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.call import Attempt, Call
+from chalicelib.errors import FieldError, Invalid
+from chalicelib.storage import items
+from chalicelib.storage.items import Item
+
+#: One BatchGetItem takes 100 keys: an entry needs its attempt and its call.
+MOST_ENTRIES = 50
+BATCH_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the history; a call that was never dialled yet stands for itself, without an attempt."""
+
+    call: Call
+    attempt: Attempt | None
+
+
+class HistoryStore:
+    """The history index of the table. It trails what was committed by a moment."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def page(self, workspace: str, limit: int, cursor: str | None) -> tuple[list[Entry], str | None]:
+        """At most ``limit`` entries, and the cursor of the next page if there is more. Raises Invalid."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": items.HISTORY_INDEX,
+            "KeyConditionExpression": "history_pk = :workspace",
+            "ExpressionAttributeValues": {":workspace": {"S": f"WS#{workspace}"}},
+            "ScanIndexForward": False,
+            "Limit": min(limit, MOST_ENTRIES),
+        }
+        if cursor is not None:
+            query["ExclusiveStartKey"] = _read_cursor(cursor, workspace)
+        page = self._dynamodb.query(**query)
+        found = self._fetch(page["Items"])
+        entries = [entry for key in page["Items"] if (entry := _entry(key, found)) is not None]
+        last = page.get("LastEvaluatedKey")
+        return entries, _write_cursor(last) if last else None
+
+    def _fetch(self, keys: list[Item]) -> dict[tuple[str, str], Item]:
+        wanted = {(k["pk"]["S"], k["sk"]["S"]) for k in keys} | {(k["pk"]["S"], "CALL") for k in keys}
+        request: dict[str, Any] = {
+            self._table: {"Keys": [items.key(*pair) for pair in sorted(wanted)], "ConsistentRead": True}
+        }
+        found: dict[tuple[str, str], Item] = {}
+        for _ in range(BATCH_TRIES):
+            if not wanted:
+                break
+            answer = self._dynamodb.batch_get_item(RequestItems=request)
+            found |= {(i["pk"]["S"], i["sk"]["S"]): i for i in answer["Responses"].get(self._table, [])}
+            request = answer.get("UnprocessedKeys") or {}
+            if not request:
+                break
+        return found
+
+
+def _entry(key: Item, found: dict[tuple[str, str], Item]) -> Entry | None:
+    pk, sk = key["pk"]["S"], key["sk"]["S"]
+    call, item = found.get((pk, "CALL")), found.get((pk, sk))
+    if call is None or item is None:
+        return None  # taken back since the index was written
+    return Entry(items.read_call(call), None if sk == "CALL" else items.read_attempt(item))
+
+
+def _write_cursor(key: Item) -> str:
+    plain = {name: attribute["S"] for name, attribute in key.items()}
+    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, workspace: str) -> Item:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        plain = json.loads(base64.urlsafe_b64decode(padded))
+        key = {name: {"S": str(plain[name])} for name in ("pk", "sk", "history_pk", "history_sk")}
+    except (ValueError, KeyError, TypeError):
+        key = {}
+    if key.get("history_pk") != {"S": f"WS#{workspace}"}:
+        raise Invalid([FieldError("/cursor", "not a cursor of this list; start without one")])
+    return key

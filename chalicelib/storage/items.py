@@ -1,0 +1,122 @@
+"""The items of the one table: their keys, and domain values in and out of them.
+
+    pk                    sk                     what
+    CALL#<call>           CALL                   the call
+    CALL#<call>           ATTEMPT#<nnnn>         an attempt
+    CALL#<call>           EVENT#<nnnn>#<event>   a provider's event that changed something
+    CALL#<call>           DECISION#<nnnnnn>      a decision, numbered by the call's version
+    WAKE#<yyyymmdd>       <hh>#<account>         the minutes of an hour: what is planned in each, and what is armed
+    IDEMPOTENCY#<ws>#<k>  IDEMPOTENCY            the call that a POST with this Idempotency-Key made
+    KEY#<sha256>          KEY                    an API key
+
+Domain values live in the map ``data``; what stands beside it is for DynamoDB (keys, indexes, expiry).
+"""
+
+import json
+import zlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from chalicelib.domain.call import Attempt, Call, CallState
+from chalicelib.domain.decide import Decision
+from chalicelib.domain.events import CallEvent
+from chalicelib.storage.codec import Attribute, from_attribute, to_attribute, to_item
+
+DUE_INDEX = "due"
+HISTORY_INDEX = "history"
+
+#: A due call is in one of these partitions of the due index: one partition takes 1,000 writes a second.
+DUE_SHARDS = 8
+RETRY = "retry"
+DEADLINE = "deadline"
+
+#: Provider events are kept this long as evidence.
+EVENT_KEPT = timedelta(days=90)
+
+_CALL = TypeAdapter(Call)
+_ATTEMPT = TypeAdapter(Attempt)
+_DECISION = TypeAdapter(Decision)
+_EVENT = TypeAdapter(CallEvent)
+
+Item = dict[str, Attribute]
+
+
+def key(pk: str, sk: str) -> Item:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def call_key(call_id: str) -> Item:
+    return key(f"CALL#{call_id}", "CALL")
+
+
+def attempt_key(call_id: str, number: int) -> Item:
+    return key(f"CALL#{call_id}", f"ATTEMPT#{number:04d}")
+
+
+def shard(call_id: str) -> int:
+    """Which partition of the due index a call is in, for good."""
+    return zlib.crc32(call_id.encode()) % DUE_SHARDS
+
+
+def epoch(at: datetime) -> int:
+    """Whole seconds since 1970."""
+    return int(at.timestamp())
+
+
+def call_item(call: Call) -> Item:
+    """A call, in the due index while it waits for a dial or for the end of one."""
+    data = _CALL.dump_python(call, mode="json")
+    # As text, for DynamoDB's numbers and nulls are not JSON's: the user gets back what was sent.
+    data["metadata"] = json.dumps(data["metadata"])
+    item = call_key(call.id) | {"data": to_attribute(data)}
+    if call.state is CallState.SCHEDULED and call.due_at:
+        item |= to_item({"due_shard": f"{RETRY}#{shard(call.id)}", "due_at": epoch(call.due_at)})
+    elif call.deadline_at:
+        item |= to_item({"due_shard": f"{DEADLINE}#{shard(call.id)}", "due_at": epoch(call.deadline_at)})
+    if call.attempt == 0:
+        # A call that was never dialled has no attempt to stand for it in the history.
+        item |= _history(call, call.created_at, call.id)
+    return item
+
+
+def attempt_item(call: Call, attempt: Attempt) -> Item:
+    """An attempt, in its workspace's history by the time at which it was made."""
+    item = attempt_key(call.id, attempt.number)
+    item |= {"data": to_attribute(_ATTEMPT.dump_python(attempt, mode="json"))}
+    return item | _history(call, attempt.claimed_at, f"{call.id}#{attempt.number:04d}")
+
+
+def _history(call: Call, at: datetime, tail: str) -> Item:
+    return to_item({"history_pk": f"WS#{call.workspace}", "history_sk": f"{at:%Y-%m-%dT%H:%M:%S.%fZ}#{tail}"})
+
+
+def event_item(call_id: str, number: int, event: CallEvent, at: datetime) -> Item:
+    """A provider's event, kept as evidence."""
+    item = key(f"CALL#{call_id}", f"EVENT#{number:04d}#{event.event_id}")
+    item |= {"data": to_attribute({**_EVENT.dump_python(event, mode="json"), "received_at": at.isoformat()})}
+    return item | to_item({"expires_at": epoch(at + EVENT_KEPT)})
+
+
+def decision_item(call: Call, number: int, decision: Decision, at: datetime) -> Item:
+    """A decision, after the attempt of that number; ``due_at`` is where the wheel had room for it."""
+    data: dict[str, Any] = _DECISION.dump_python(decision, mode="json")
+    data |= {
+        "attempt": number,
+        "at": at.isoformat(),
+        "due_at": call.due_at.isoformat() if call.due_at else None,
+    }
+    return key(f"CALL#{call.id}", f"DECISION#{call.version:06d}") | {"data": to_attribute(data)}
+
+
+def read_call(item: Item) -> Call:
+    """Reads what call_item wrote."""
+    data = from_attribute(item["data"])
+    data["metadata"] = json.loads(data["metadata"])
+    return _CALL.validate_python(data)
+
+
+def read_attempt(item: Item) -> Attempt:
+    """Reads what attempt_item wrote."""
+    return _ATTEMPT.validate_python(from_attribute(item["data"]))

@@ -1,0 +1,36 @@
+"""Cancel a call: no further attempt, and the live one hung up where the provider can."""
+
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import CallRecord
+from chalicelib.domain.decide import Reason
+from chalicelib.domain.lifecycle import Effect, Transition
+from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.log import log
+from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.schedule import change
+
+
+def cancel_call(ports: Ports, call_id: str) -> CallRecord:
+    """End a call as ``canceled``; one that has ended already stays as it is. Raises NotFound, TooBusy.
+
+    The cancel is committed before the provider is asked to hang up: from that moment no claim can succeed.
+    """
+    transition = change(ports, call_id, lambda record: _cancel(ports, record))
+    if transition.effect is not Effect.NOTHING:
+        log("canceled", call=call_id)
+    record = transition.after
+    live = record.attempt(record.call.attempt)
+    if live is not None and live.outcome is None and live.provider_call_id is not None:
+        hung_up = ports.provider(live.provider).hang_up(live.provider_call_id)
+        log("hung-up" if hung_up else "not-hung-up", call=call_id, attempt=live.number)
+    return record
+
+
+def _cancel(ports: Ports, record: CallRecord) -> Transition:
+    return lifecycle.end(
+        record,
+        summary=SummaryStatus.CANCELED,
+        reason=Reason.CANCELED,
+        step="canceled by request",
+        now=ports.clock.now(),
+    )

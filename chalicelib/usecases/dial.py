@@ -1,0 +1,109 @@
+"""Dial a claimed attempt: ask the provider once, and write down whatever it answered."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from chalicelib import ids
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord, CallState
+from chalicelib.domain.events import CallEvent
+from chalicelib.domain.lifecycle import Transition
+from chalicelib.domain.outcome import Outcome
+from chalicelib.log import log, warn
+from chalicelib.providers import (
+    DialRequest,
+    DialResult,
+    MachineDetection,
+    Placed,
+    PlacementUnknown,
+    PutOff,
+    Refused,
+)
+from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.schedule import change
+
+
+def claim(ports: Ports, record: CallRecord) -> Transition:
+    """The transition that takes the call's next attempt; whoever commits it may dial, and nobody else."""
+    now = ports.clock.now()
+    token = ids.callback_token(record.call.id, record.call.attempt + 1)
+    return lifecycle.claim(record, token=token, now=now, deadline_at=now + ports.attempt_limit)
+
+
+def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
+    """Ask the provider to place the claimed attempt of this record: once, whatever comes back."""
+    call = record.call
+    attempt = record.attempt(call.attempt)
+    if attempt is None or attempt.phase is not AttemptPhase.DIALING:
+        raise ValueError(f"attempt {call.attempt} of {call.id} is not claimed")
+    provider = ports.provider(call.provider)
+    result = provider.dial(_request(ports, call, attempt))
+    log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=call.provider)
+    match result:
+        case Placed(provider_call_id):
+            ports.calls.record_placement(attempt, AttemptPhase.PLACED, provider_call_id, None)
+        case PlacementUnknown(cause):
+            warn("placement-unknown", call=call.id, attempt=attempt.number, cause=cause)
+            ports.calls.record_placement(attempt, AttemptPhase.PLACEMENT_UNKNOWN, None, cause)
+        case Refused() | PutOff():
+            change(ports, call.id, _Unplaced(ports, attempt.number, result))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Unplaced:
+    """What becomes of a call whose attempt the provider surely did not place."""
+
+    ports: Ports
+    number: int
+    result: Refused | PutOff
+
+    def __call__(self, record: CallRecord) -> Transition:
+        now, result = self.ports.clock.now(), self.result
+        still_asking = record.call.state is CallState.DIALING and record.call.attempt == self.number
+        if isinstance(result, PutOff) and still_asking:
+            if result.fault:
+                warn("account-fault", call=record.call.id, provider=record.call.provider, cause=result.cause)
+            wait = timedelta(seconds=result.retry_after_sec) if result.retry_after_sec else None
+            return lifecycle.put_off(record, cause=result.cause, wait=wait, evidence=result.evidence, now=now)
+        event = CallEvent(
+            event_id=f"refused-{self.number}",
+            provider_call_id="",
+            status="refused",
+            # A call that was canceled while the provider put it off is not asked for again.
+            outcome=result.outcome if isinstance(result, Refused) else Outcome.CANCELED,
+            cause=result.cause,
+            evidence=result.evidence,
+        )
+        return lifecycle.absorb(record, self.number, event, now)
+
+
+def _request(ports: Ports, call: Call, attempt: Attempt) -> DialRequest:
+    settings = ports.settings
+    return DialRequest(
+        call_id=call.id,
+        attempt=attempt.number,
+        from_number=call.from_number,
+        to_number=call.to_number,
+        answer_url=call.target_url or _default_answer_url(ports, call, attempt),
+        callback_url=f"{call.public_url}/callbacks/{call.provider}/{attempt.token}",
+        agent_version_id=call.agent_version_id,
+        variables=call.variables,
+        machine_detection=MachineDetection(settings.machine_detection),
+        ring_timeout_sec=settings.ring_timeout_seconds,
+        max_call_sec=settings.max_call_seconds,
+    )
+
+
+def _default_answer_url(ports: Ports, call: Call, attempt: Attempt) -> str | None:
+    """The provider's default target, told which call it is for by its query."""
+    url = ports.settings.answer_url(call.provider)
+    if url is None:
+        return None
+    query = dict(call.variables) | {"call_id": call.id, "attempt": str(attempt.number)}
+    if call.agent_version_id:
+        query["agent_version_id"] = call.agent_version_id
+    parts = urlsplit(url)
+    joined = "&".join(filter(None, [parts.query, urlencode(query)]))
+    return urlunsplit(parts._replace(query=joined))

@@ -1,0 +1,43 @@
+"""What the use cases work with, handed in by whoever calls them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chalicelib.clock import Clock
+from chalicelib.providers import Provider, provider_class
+from chalicelib.settings import Settings
+from chalicelib.storage.calls import CallStore
+from chalicelib.storage.wakes import WakeStore
+from chalicelib.wheel import Alarms
+
+#: How long after the longest possible call its last callback may still come.
+CALLBACK_MARGIN = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The collaborators of every use case. ``provider`` gives a ready provider by its name."""
+
+    settings: Settings
+    clock: Clock
+    calls: CallStore
+    wakes: WakeStore
+    alarms: Alarms
+    provider: Callable[[str], Provider]
+
+    @property
+    def wake_lead(self) -> timedelta:
+        """How far ahead a wake must lie to be effective."""
+        return timedelta(seconds=self.settings.wake_lead_seconds)
+
+    @property
+    def attempt_limit(self) -> timedelta:
+        """How long an attempt may take from its dial to its last callback."""
+        longest = self.settings.ring_timeout_seconds + self.settings.max_call_seconds
+        return timedelta(seconds=longest) + CALLBACK_MARGIN
+
+    def minute_capacity(self, provider: str) -> int:
+        """How many dials one minute of the provider's account takes."""
+        rate = self.settings.calls_per_second(provider, provider_class(provider).calls_per_second)
+        return max(1, int(rate * 60))

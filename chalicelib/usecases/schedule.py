@@ -1,0 +1,70 @@
+"""Change a call: compute a transition from what is stored, arm the wheel for its retry, commit, or start over."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from chalicelib.domain.call import Call, CallRecord, CallState
+from chalicelib.domain.lifecycle import Effect, Transition
+from chalicelib.errors import NotFound, TooBusy
+from chalicelib.storage.calls import StaleWrite
+from chalicelib.usecases.ports import Ports
+from chalicelib.wheel import plan
+
+#: Each lost race means that somebody else's change was committed, so this many losses in a row is no accident.
+CHANGE_TRIES = 8
+
+
+def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transition]) -> Transition:
+    """Apply ``compute`` to the call as it is now, as often as it takes to commit. Raises NotFound, TooBusy."""
+    for _ in range(CHANGE_TRIES):
+        record = ports.calls.load(call_id)
+        if record is None:
+            raise NotFound(f"there is no call {call_id}")
+        transition = compute(record)
+        if transition.effect is Effect.NOTHING:
+            return transition
+        try:
+            return settle(ports, transition)
+        except StaleWrite:
+            continue
+    raise TooBusy(f"call {call_id} keeps changing; try again in a moment")
+
+
+def settle(ports: Ports, transition: Transition) -> Transition:
+    """Commit a transition, with the wheel armed first where it schedules a dial. Raises StaleWrite."""
+    if not _schedules(transition):
+        ports.calls.commit(transition)
+        return transition
+    planned = replace(transition, call=book_minute(ports, transition.call))
+    try:
+        ports.calls.commit(planned)
+    except StaleWrite:
+        if planned.call.due_at is not None:
+            ports.wakes.release(planned.call.account, planned.call.due_at)
+        raise
+    return planned
+
+
+def book_minute(ports: Ports, call: Call) -> Call:
+    """The call moved to a minute with room for its dial, and an alarm set for that minute.
+
+    The alarm comes before the state: an alarm with nothing due does no harm, a due call without one would wait for
+    the sweep.
+    """
+    if call.due_at is None:
+        raise ValueError(f"{call.id} is due at no time")
+    now, lead = ports.clock.now(), ports.wake_lead
+    wanted = plan.first_minute(call.due_at, now, lead)
+    booked = ports.wakes.reserve(call.account, wanted, ports.minute_capacity(call.provider))
+    wake = plan.wake_for(booked.minute, now, lead)
+    if plan.stamp(wake) not in booked.armed:
+        ports.alarms.arm(wake)
+        ports.wakes.mark_armed(call.account, booked.minute, {plan.stamp(wake)})
+    return replace(call, due_at=booked.minute)
+
+
+def _schedules(transition: Transition) -> bool:
+    call, before = transition.call, transition.before.call
+    newly: datetime | None = call.due_at if call.due_at != before.due_at else None
+    return call.state is CallState.SCHEDULED and newly is not None

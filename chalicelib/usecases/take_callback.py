@@ -1,0 +1,85 @@
+"""Take a provider's callback: verify, parse, then change the call that its token names, at most once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib import ids
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import CallRecord
+from chalicelib.domain.events import CallEvent
+from chalicelib.domain.lifecycle import Effect, Transition
+from chalicelib.errors import NotFound
+from chalicelib.log import log, warn
+from chalicelib.providers import CallbackRequest
+from chalicelib.storage.calls import Noted
+from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.schedule import change
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a callback led to, in the words that its answer and the log use."""
+
+    effect: str
+    call_id: str
+    attempt: int
+    reason: str | None = None
+    retry_at: datetime | None = None
+    summary_status: str | None = None
+
+
+def take_callback(ports: Ports, provider_name: str, token: str, request: CallbackRequest) -> list[Taken]:
+    """Take in every event of a callback.
+
+    Raises UnknownProvider, SignatureError before anything is read, MalformedCallback, NotFound for a token that
+    names no attempt.
+    """
+    provider = ports.provider(provider_name)
+    provider.verify(request)
+    events = provider.parse(request)
+    named = ids.split_callback_token(token)
+    if named is None:
+        raise NotFound("no attempt has this callback address")
+    call_id, number = named
+    return [_take(ports, call_id, number, token, event) for event in events]
+
+
+def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent) -> Taken:
+    if event.outcome is None and event.fault is None:
+        noted = ports.calls.note(call_id, number, token, event, ports.clock.now())
+        if noted is Noted.NO_SUCH_ATTEMPT:
+            raise NotFound("no attempt has this callback address")
+        if noted is not Noted.AFTER_THE_END:
+            log("callback", call=call_id, attempt=number, status=event.status, effect=noted)
+            return Taken(noted, call_id, number)
+
+    def absorb(record: CallRecord) -> Transition:
+        attempt = record.attempt(number)
+        if attempt is None or attempt.token != token:
+            raise NotFound("no attempt has this callback address")
+        return lifecycle.absorb(record, number, event, ports.clock.now())
+
+    if event.fault is not None:
+        warn("account-fault", call=call_id, attempt=number, fault=event.fault, cause=event.cause)
+    return _taken(change(ports, call_id, absorb), number, event)
+
+
+def _taken(transition: Transition, number: int, event: CallEvent) -> Taken:
+    call, decision = transition.call, transition.decision
+    taken = Taken(
+        effect=transition.effect if transition.effect is not Effect.NOTHING else Noted.NOTHING_NEW,
+        call_id=call.id,
+        attempt=number,
+        reason=decision.reason if decision else None,
+        retry_at=call.due_at if decision else None,
+        summary_status=decision.summary_status if decision else None,
+    )
+    log(
+        "callback",
+        call=call.id,
+        attempt=number,
+        status=event.status,
+        effect=taken.effect,
+        reason=taken.reason,
+    )
+    return taken

@@ -1,0 +1,74 @@
+"""The one table's shape: what provision creates, the template declares and the tests stand up in moto."""
+
+from typing import Any
+
+APP_NAME = "redial"
+TTL_ATTRIBUTE = "expires_at"
+
+
+def table_name(stage: str) -> str:
+    """The table's name in a stage, as ``.chalice/config.json`` gives it to the Lambdas."""
+    return f"{APP_NAME}-{stage}"
+
+
+def table_definition(name: str) -> dict[str, Any]:
+    """The arguments of ``create_table``.
+
+    Both indexes hold keys only: they lag behind the items, so what is found there is read again anyway.
+    """
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            {"AttributeName": attribute, "AttributeType": kind}
+            for attribute, kind in {
+                "pk": "S",
+                "sk": "S",
+                "due_shard": "S",
+                "due_at": "N",
+                "history_pk": "S",
+                "history_sk": "S",
+            }.items()
+        ],
+        "KeySchema": _keys("pk", "sk"),
+        "GlobalSecondaryIndexes": [
+            _index("due", "due_shard", "due_at"),
+            _index("history", "history_pk", "history_sk"),
+        ],
+        "SSESpecification": {"Enabled": True},
+    }
+
+
+def ttl_specification() -> dict[str, Any]:
+    """The ``TimeToLiveSpecification``, in the form that the API and CloudFormation share."""
+    return {"AttributeName": TTL_ATTRIBUTE, "Enabled": True}
+
+
+def recovery_specification() -> dict[str, Any]:
+    """The ``PointInTimeRecoverySpecification``, in the form that the API and CloudFormation share."""
+    return {"PointInTimeRecoveryEnabled": True}
+
+
+def table_properties(name: str) -> dict[str, Any]:
+    """The same table as the properties of an ``AWS::DynamoDB::Table``."""
+    properties = table_definition(name)
+    return properties | {
+        "SSESpecification": {"SSEEnabled": properties["SSESpecification"]["Enabled"]},
+        "TimeToLiveSpecification": ttl_specification(),
+        "PointInTimeRecoverySpecification": recovery_specification(),
+    }
+
+
+def _keys(partition: str, sort: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": partition, "KeyType": "HASH"},
+        {"AttributeName": sort, "KeyType": "RANGE"},
+    ]
+
+
+def _index(name: str, partition: str, sort: str) -> dict[str, Any]:
+    return {
+        "IndexName": name,
+        "KeySchema": _keys(partition, sort),
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }

@@ -1,0 +1,35 @@
+"""Fixtures of all tests. moto is imported before the app, so that the app's clients are its own."""
+
+import os
+from collections.abc import Iterator
+
+import moto
+import pytest
+
+for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+    os.environ.pop(_name, None)
+
+from chalicelib import services as parts
+from chalicelib.api import current
+from tests.support.strict_aws import StrictAws
+from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_table, new_client
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A fresh Redial: an empty table, no rules, the clock at 2026-01-26 10:00 UTC."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    clock = TurnedClock()
+    twilio = FakeTwilio(clock)
+    parts.client.cache_clear()
+    with moto.mock_aws():
+        aws = StrictAws()
+        for service in ("dynamodb", "events", "scheduler"):
+            aws.attach(parts.client(service))
+        create_table(parts.client("dynamodb"))
+        current.restart(clock, twilio)  # type: ignore[arg-type]
+        with new_client() as client:
+            yield World(client, clock, twilio, aws)
+    current.restart()
+    parts.client.cache_clear()

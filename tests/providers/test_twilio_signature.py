@@ -1,0 +1,227 @@
+"""Which callbacks are believed to be Twilio's, judged by Twilio's own vectors and its own validator."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
+
+from chalicelib import providers
+from chalicelib.errors import RedialError
+from chalicelib.providers import CallbackRequest, SignatureError
+
+TOKEN = "12345"
+URL = "https://mycompany.com/myapp.php?foo=1&bar=2"
+FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
+JSON_TYPE = {"Content-Type": "application/json"}
+
+P = [
+    ("CallSid", "CA1234567890ABCDE"),
+    ("Caller", "+14158675309"),
+    ("Digits", "1234"),
+    ("From", "+14158675309"),
+    ("To", "+18005551212"),
+]
+T1 = "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+
+JSON_BODY = b'{"property": "value", "boolean": true}'
+JSON_URL = f"{URL}&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620"
+T6 = "a9nBmqA0ju/hNViExpshrM61xv4="
+
+BUSY_URL = "https://retry.example.com/api/webhooks/twilio?tenant=t1&attempt=2"
+BUSY_BODY = (
+    b"Called=%2B441111111111&ToState=&CallerCountry=US&Direction=outbound-api"
+    b"&Timestamp=Wed%2C+08+Oct+2025+13%3A54%3A12+%2B0000&CallbackSource=call-progress-events"
+    b"&SipResponseCode=487&CallerState=WA&ToZip=&SequenceNumber=2&CallSid=CA8367245817625617832576245724"
+    b"&To=%2B441111111111&CallerZip=98631&ToCountry=GB&CalledZip=&ApiVersion=2010-04-01&CalledCity="
+    b"&CallStatus=busy&Duration=0&From=%2B11111111111&CallDuration=0&AccountSid=AC37682153267845716245762454a"
+    b"&CalledCountry=GB&CallerCity=RAYMOND&ToCity=&FromCountry=US&Caller=%2B11111111111&FromCity=RAYMOND"
+    b"&CalledState=&FromZip=12345&FromState=WA"
+)
+BUSY_SIGNATURE = "BTk39j7Tm6fD9B4MRG+IF69SE7Q="
+BUSY_SIGNATURE_WITHOUT_BLANKS = "dQnD5JLEyUeY/4fEGBQ03PwABvU="
+
+
+class Form:
+    """A form with repeated names, in the way that Twilio's validator asks a web framework for it."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self.pairs = pairs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(name for name, _ in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def getlist(self, wanted: str) -> list[str]:
+        return [value for name, value in self.pairs if name == wanted]
+
+
+def twilio(token: str = TOKEN) -> providers.Provider:
+    return providers.load(
+        "twilio",
+        {"account_sid": "AC37682153267845716245762454a", "auth_token": token},
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def request(
+    body: bytes = b"",
+    signature: str | None = None,
+    url: str = URL,
+    method: str = "POST",
+    headers: Mapping[str, str] = FORM_TYPE,
+) -> CallbackRequest:
+    signed = {} if signature is None else {"x-twilio-signature": signature}
+    return CallbackRequest(method=method, url=url, headers={**headers, **signed}, body=body)
+
+
+def accepts(callback: CallbackRequest, token: str = TOKEN) -> bool:
+    try:
+        twilio(token).verify(callback)
+    except SignatureError:
+        return False
+    return True
+
+
+def test_twilios_own_vectors_are_accepted():
+    repeated = [
+        ("Sid", "CA123"),
+        ("SidAccount", "AC123"),
+        ("Digits", "5678"),
+        ("Digits", "1234"),
+        ("Digits", "1234"),
+    ]
+    assert accepts(request(urlencode(P).encode(), T1))
+    assert accepts(request(urlencode(repeated).encode(), "IK+Dwps556ElfBT0I3Rgjkr1wJU="))
+    assert accepts(request(JSON_BODY, T6, JSON_URL, headers=JSON_TYPE))
+
+
+def test_a_real_busy_callback_is_accepted_only_with_its_blank_values():
+    assert accepts(request(BUSY_BODY, BUSY_SIGNATURE, BUSY_URL))
+    assert not accepts(request(BUSY_BODY, BUSY_SIGNATURE_WITHOUT_BLANKS, BUSY_URL))
+    without_blank = BUSY_BODY.replace(b"&ToCity=&", b"&")
+    assert not accepts(request(without_blank, BUSY_SIGNATURE, BUSY_URL))
+
+
+@pytest.mark.parametrize(
+    "tampered",
+    [
+        request(urlencode(P).encode().replace(b"1234", b"1235"), T1),
+        request(urlencode(P).encode() + b"&Extra=", T1),
+        request(urlencode(P[1:]).encode(), T1),
+        request(urlencode(P).encode(), T1, URL.replace("foo=1", "foo=2")),
+        request(urlencode(P).encode(), T1, URL.replace("https", "http")),
+        request(urlencode(P).encode(), T1, URL + "&"),
+        request(urlencode(P).encode(), T1.swapcase()),
+        request(urlencode(P).encode(), T1[:-1]),
+        request(urlencode(P).encode(), T1 + " "),
+        request(urlencode(P).encode(), ""),
+        request(urlencode(P).encode(), "é\udcff\x00"),
+        request(urlencode(P).encode(), None),
+        request(urlencode(P).encode(), T1, method="GET"),
+        request(json.dumps(dict(P)).encode(), T1, headers=JSON_TYPE),
+        request(b"\xff\xfe", T1),
+        request(b"To=%ff", T1),
+        request(b"a=1&" * 2000, T1),
+        request(b"%" * 6_000_000, T1),
+        request(urlencode(P).encode(), T1, "\ud800"),
+        request(urlencode(P).encode(), T1, "https://[::1"),
+        request(urlencode(P).encode(), T1, "https://mycompany.com:99999999/?%ff=1"),
+    ],
+)
+def test_what_was_not_signed_as_it_came_is_refused(tampered: CallbackRequest):
+    assert not accepts(tampered)
+
+
+def test_another_accounts_token_is_refused():
+    assert not accepts(request(urlencode(P).encode(), T1), "12346")
+
+
+@pytest.mark.parametrize("tokens", ["12345,other", "other,12345", " other , 12345 "])
+def test_while_a_token_is_rotated_either_is_accepted(tokens: str):
+    assert accepts(request(urlencode(P).encode(), T1), tokens)
+
+
+def test_an_empty_token_is_no_token():
+    empty = base64.b64encode(hmac.new(b"", URL.encode(), hashlib.sha1).digest()).decode()
+    assert not accepts(request(b"", empty), "12345,")
+    with pytest.raises(RedialError, match="TWILIO_AUTH_TOKEN holds no token"):
+        twilio(" , ")
+
+
+@pytest.mark.parametrize(
+    ("signed", "seen"),
+    [
+        ("https://a.example/x", "https://a.example:443/x"),
+        ("https://a.example:443/x", "https://a.example/x"),
+        ("http://a.example:80/x", "http://a.example/x"),
+        ("https://a.example/x", "https://a.example:8443/x"),
+        ("https://[::1]:443/x", "https://[::1]/x"),
+        ("https://a.example:443", "https://a.example"),
+    ],
+)
+def test_the_port_may_be_signed_or_not(signed: str, seen: str):
+    signature = RequestValidator(TOKEN).compute_signature(signed, dict(P))
+    assert accepts(request(urlencode(P).encode(), signature, seen))
+
+
+def test_a_json_body_counts_only_as_far_as_its_hash_in_the_url_is_signed():
+    unhashed = RequestValidator(TOKEN).compute_signature(URL, {})
+    other = hashlib.sha256(b"{}").hexdigest()
+    assert not accepts(request(JSON_BODY, unhashed, headers=JSON_TYPE))
+    assert not accepts(request(JSON_BODY + b" ", T6, JSON_URL, headers=JSON_TYPE))
+    assert not accepts(request(b"{}", T6, JSON_URL.replace(JSON_URL[-64:], other), headers=JSON_TYPE))
+    assert not accepts(request(JSON_BODY, T6, JSON_URL + "0", headers=JSON_TYPE))
+    assert not accepts(request(b"\xff", T6, JSON_URL, headers={"Content-Type": "text/plain"}))
+
+
+def test_a_get_callback_is_signed_by_its_url_alone():
+    url = f"https://a.example/x?{urlencode(P)}"
+    signature = RequestValidator(TOKEN).compute_signature(url, {})
+    assert accepts(request(url=url, signature=signature, method="GET"))
+    assert not accepts(request(url=url + "&CallStatus=completed", signature=signature, method="GET"))
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+forms = st.lists(st.tuples(st.sampled_from(["To", "to", "To2", "é", "Digits"]) | words, words), max_size=8)
+urls = st.builds(
+    "{}://{}{}{}".format,
+    st.sampled_from(["http", "https"]),
+    st.sampled_from(["a.example", "a.example:443", "a.example:8080", "a.example:80"]),
+    st.sampled_from(["/", "/x/é", "/x%20y"]),
+    st.sampled_from(["", "?a=1", "?a=1&a=%20&b=", "?next=https://b.example:1/"]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(forms, forms, urls, urls)
+def test_every_request_is_judged_as_twilios_own_validator_judges_it(signed, sent, signed_url, sent_url):
+    validator = RequestValidator(TOKEN)
+    for form, url in ((signed, signed_url), (sent, sent_url), (signed[::-1], signed_url)):
+        signature = validator.compute_signature(signed_url, Form(signed))
+        expected = validator.validate(url, Form(form), signature)
+        assert accepts(request(urlencode(form).encode(), signature, url)) is expected
+
+
+@pytest.mark.parametrize("signature", [None, "", T1[:-1], "garbage"])
+def test_a_refusal_gives_no_secret_away(signature: str | None):
+    with pytest.raises(SignatureError) as refusal:
+        twilio("s3cret-token").verify(request(urlencode(P).encode(), signature))
+    assert "s3cret" not in str(refusal.value)
+    assert URL not in str(refusal.value)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([FORM_TYPE, JSON_TYPE, {}]), st.text(max_size=40))
+def test_garbage_is_refused_and_breaks_nothing(body: bytes, headers: Mapping[str, str], text: str):
+    assert not accepts(request(body, text, f"https://a.example/x?{text}", headers=headers))
+    assert not accepts(request(body, text, text, "GET", headers))

@@ -1,0 +1,117 @@
+"""What AWS enforces and the emulators do not, checked on every request that the code under test makes.
+
+Quotas and rules as in the EventBridge, Lambda and DynamoDB quota pages of AWS.
+"""
+
+import json
+from collections import Counter
+from typing import Any
+
+MOST_RULES = 300
+MOST_TARGETS = 5
+MOST_INPUT = 8_192
+MOST_POLICY = 20 * 1024
+MOST_TRANSACTION_ITEMS = 100
+#: field -> least and most value of EventBridge's six cron fields
+CRON_FIELDS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day-of-month", 1, 31),
+    ("month", 1, 12),
+    ("day-of-week", 1, 7),
+    ("year", 1970, 2199),
+)
+
+
+class AwsWouldRefuse(AssertionError):
+    """AWS would have answered this request with an error."""
+
+
+def parse_cron(expression: str) -> tuple[int, int, int, int, int]:
+    """(minute, hour, day, month, year) of a one-shot cron expression, refused as AWS refuses it."""
+    if not (expression.startswith("cron(") and expression.endswith(")")):
+        raise AwsWouldRefuse(f"{expression!r} is no cron expression")
+    fields = expression[5:-1].split(" ")
+    if len(fields) != 6:
+        raise AwsWouldRefuse(f"{expression!r} has {len(fields)} fields, EventBridge wants six")
+    if (fields[2] == "?") == (fields[4] == "?"):
+        raise AwsWouldRefuse(f"{expression!r}: exactly one of day-of-month and day-of-week must be '?'")
+    for value, (name, least, most) in zip(fields, CRON_FIELDS, strict=True):
+        if value not in ("?", "*") and not (value.isdecimal() and least <= int(value) <= most):
+            raise AwsWouldRefuse(f"{expression!r}: {name} is {value}")
+    minute, hour, day, month, _, year = fields
+    return int(minute), int(hour), int(day), int(month), int(year)
+
+
+class StrictAws:
+    """Watches the clients that it is attached to, counts their calls, and refuses what AWS would refuse."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.rules: dict[str, dict[str, Any]] = {}
+        self.policy_bytes: Counter[str] = Counter()
+        self.most_rules = 0
+
+    def attach(self, client: Any) -> None:
+        """Watch a botocore client from now on."""
+        client.meta.events.register("provide-client-params.*", self._before)
+
+    def counted(self) -> Counter[str]:
+        """How often each operation was called."""
+        return Counter(self.calls)
+
+    def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.calls.append(model.name)
+        check = getattr(self, f"_{model.name}", None)
+        if check:
+            check(params)
+
+    def _PutRule(self, params: dict[str, Any]) -> None:
+        parse_cron(params["ScheduleExpression"])
+        if not 1 <= len(params["Name"]) <= 64:
+            raise AwsWouldRefuse(f"a rule's name has 1 to 64 characters: {params['Name']}")
+        self.rules.setdefault(params["Name"], {})
+        self.most_rules = max(self.most_rules, len(self.rules))
+        if len(self.rules) > MOST_RULES:
+            raise AwsWouldRefuse(f"{len(self.rules)} rules on a bus that takes {MOST_RULES}")
+
+    def _PutTargets(self, params: dict[str, Any]) -> None:
+        targets = self.rules.get(params["Rule"])
+        if targets is None:
+            raise AwsWouldRefuse(f"there is no rule {params['Rule']}")
+        for target in params["Targets"]:
+            if len(target.get("Input", "")) > MOST_INPUT:
+                raise AwsWouldRefuse(f"a target's input has {len(target['Input'])} characters")
+            json.loads(target.get("Input", "{}"))
+            targets[target["Id"]] = target
+        if len(targets) > MOST_TARGETS:
+            raise AwsWouldRefuse(f"rule {params['Rule']} has {len(targets)} targets")
+
+    def _RemoveTargets(self, params: dict[str, Any]) -> None:
+        for target in params["Ids"]:
+            self.rules.get(params["Rule"], {}).pop(target, None)
+
+    def _DeleteRule(self, params: dict[str, Any]) -> None:
+        if self.rules.get(params["Name"]):
+            raise AwsWouldRefuse(f"rule {params['Name']} still has targets")
+        self.rules.pop(params["Name"], None)
+
+    def _AddPermission(self, params: dict[str, Any]) -> None:
+        # A statement as Lambda stores it costs some 300 bytes.
+        self.policy_bytes[params["FunctionName"]] += 220 + len(params.get("SourceArn", "")) + len(params["StatementId"])
+        if self.policy_bytes[params["FunctionName"]] > MOST_POLICY:
+            raise AwsWouldRefuse(f"the policy of {params['FunctionName']} outgrew {MOST_POLICY} bytes")
+
+    def _TransactWriteItems(self, params: dict[str, Any]) -> None:
+        writes = params["TransactItems"]
+        if not 1 <= len(writes) <= MOST_TRANSACTION_ITEMS:
+            raise AwsWouldRefuse(f"{len(writes)} items in a transaction")
+        touched = Counter(json.dumps(_written_key(write), sort_keys=True) for write in writes)
+        twice = [key for key, n in touched.items() if n > 1]
+        if twice:
+            raise AwsWouldRefuse(f"one transaction writes {twice} twice")
+
+
+def _written_key(write: dict[str, Any]) -> Any:
+    ((kind, what),) = write.items()
+    return {k: what["Item"][k] for k in ("pk", "sk")} if kind == "Put" else what["Key"]

@@ -1,0 +1,234 @@
+"""A whole Redial in one process: the real app on moto, a clock that the test turns, and a carrier that it scripts."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from chalice.test import Client, HTTPResponse
+from twilio.request_validator import RequestValidator
+
+from app import app
+from chalicelib import services as parts
+from chalicelib.api import current
+from chalicelib.providers.http import Answer, AnswerLost
+from chalicelib.services import Services
+from chalicelib.wheel import plan
+from ops.keys import create_key
+from ops.table import table_definition
+from tests.support.strict_aws import StrictAws, parse_cron
+
+PUBLIC_URL = "https://redial.example.com/api"
+TABLE = "redial-dev"
+AUTH_TOKEN = "12345"
+ENV = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "TABLE_NAME": TABLE,
+    "PUBLIC_URL": PUBLIC_URL,
+    "REDIAL_STAGE": "dev",
+    "REDIAL_ARN": "arn:aws:lambda:us-east-1:123456789012:function:redial-dev-redial",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+    "TWILIO_ANSWER_URL": "https://example.com/answer.xml",
+    "TWILIO_CALLS_PER_SECOND": "20",
+    "DIAL_POOL_SIZE": "1",
+}
+START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
+BODY = {
+    "from_number": "+14155550100",
+    "to_number": "+16505550199",
+    "agent_version_id": "av_01hx",
+    "retry": {
+        "max_retries": 3,
+        "wait_minutes": 30,
+        "retry_on_voicemail": False,
+        "retry_on_no_answer": True,
+        "retry_on_busy": True,
+    },
+}
+
+
+class TurnedClock:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self, at: datetime = START) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def turn(self, to: datetime | None = None, **by: float) -> None:
+        """Go to a time, or on by ``minutes=``, ``seconds=`` and the like."""
+        self.at = to if to is not None else self.at + timedelta(**by)
+
+
+@dataclass
+class Placed:
+    """A create-call request as the carrier got it."""
+
+    form: dict[str, Any]
+    sid: str
+    at: datetime
+
+    @property
+    def callback_url(self) -> str:
+        return str(self.form["StatusCallback"])
+
+
+@dataclass
+class FakeTwilio:
+    """Stands in for Http: takes create-call requests and answers as it is told, by default with a new call."""
+
+    clock: TurnedClock
+    placed: list[Placed] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    answers: list[Answer | Exception] = field(default_factory=list)
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        form: Sequence[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        self.requests.append((method, url))
+        if method == "GET":
+            sid = url.rsplit("/", 1)[1].removesuffix(".json")
+            found = self.known.get(sid)
+            return _json(200, {"sid": sid, **found}) if found else _json(404, {"code": 20404})
+        if not url.endswith("/Calls.json"):
+            return _json(200, {"status": "completed"})
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is None or isinstance(answer, AnswerLost):
+            sid = f"CA{len(self.placed) + 1:032x}"
+            fields: dict[str, Any] = dict(form or [])
+            fields["StatusCallbackEvent"] = [v for k, v in form or [] if k == "StatusCallbackEvent"]
+            self.placed.append(Placed(fields, sid, self.clock.now()))
+            answer = answer or _json(201, {"sid": sid, "status": "queued"})
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _json(status: int, body: Any) -> Answer:
+    return Answer(status, {"content-type": "application/json"}, json.dumps(body).encode())
+
+
+class World:
+    """The app, its table, its clock and its carrier, with the verbs that a story about them needs."""
+
+    def __init__(self, client: Client, clock: TurnedClock, twilio: FakeTwilio, aws: StrictAws) -> None:
+        self.client = client
+        self.clock = clock
+        self.twilio = twilio
+        self.aws = aws
+        self.dynamodb = parts.client("dynamodb")
+        self.events = parts.client("events")
+        self.key = create_key(self.dynamodb, TABLE, workspace="acme", now=clock.now())
+        self.invoked: list[dict[str, Any]] = []
+
+    @property
+    def services(self) -> Services:
+        return current.services()
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, headers: Mapping[str, str] = {}
+    ) -> HTTPResponse:
+        sent = {"Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json", **headers}
+        raw = json.dumps(body).encode() if body is not None else b""
+        return self.client.http.request(method, path, headers=sent, body=raw)
+
+    def place(self, **changes: Any) -> dict[str, Any]:
+        """``POST /calls`` with DialNexa's documented body, changed as said; the call that came of it."""
+        answer = self.request("POST", "/calls", {**BODY, **changes})
+        assert answer.status_code == 201, answer.body
+        body: dict[str, Any] = answer.json_body
+        return body
+
+    def call(self, call_id: str) -> dict[str, Any]:
+        """``GET /calls/{id}``."""
+        body: dict[str, Any] = self.request("GET", f"/calls/{call_id}").json_body
+        return body
+
+    def history(self, call_id: str) -> list[tuple[int, str]]:
+        """(attempt, status) of a call, as DialNexa's route tells it."""
+        data = self.request("GET", f"/call-logs/{call_id}/retries").json_body["data"]
+        return [(entry["attempt"], entry["status"]) for entry in data]
+
+    def callback(self, placed: Placed, status: str | None, **fields: str) -> HTTPResponse:
+        """Post one of Twilio's callbacks for a placed call, signed by Twilio's own code."""
+        form = {"CallSid": placed.sid, "AccountSid": ENV["TWILIO_ACCOUNT_SID"], "ToZip": ""}
+        if status is not None:
+            form["CallStatus"] = status
+        form |= fields
+        return self.post_signed(placed.callback_url, form)
+
+    def post_signed(self, url: str, form: Mapping[str, str]) -> HTTPResponse:
+        signature = RequestValidator(AUTH_TOKEN).compute_signature(url, form)
+        headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
+        path = url.removeprefix(PUBLIC_URL)
+        return self.client.http.post(path, headers=headers, body=urlencode(form).encode())
+
+    def end(self, status: str, **fields: str) -> HTTPResponse:
+        """The terminal callback of the call that was placed last."""
+        answer = self.callback(self.twilio.placed[-1], status, SequenceNumber="3", **fields)
+        assert answer.status_code == 200, answer.body
+        return answer
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The rules that are there, read back from EventBridge."""
+        pages = self.events.get_paginator("list_rules").paginate()
+        return [rule for page in pages for rule in page["Rules"]]
+
+    def pump(self, until: datetime) -> None:
+        """Let time pass: fire every rule in its minute, as EventBridge would, up to ``until``."""
+        while True:
+            due = sorted((at, name) for at, name in self._fire_times() if at <= until)
+            if not due:
+                self.clock.turn(to=max(until, self.clock.now()))
+                return
+            at, name = due[0]
+            self.clock.turn(to=max(at, self.clock.now()))
+            self._fire(name)
+
+    def _fire_times(self) -> Iterator[tuple[datetime, str]]:
+        for rule in self.rules():
+            minute, hour, day, month, year = parse_cron(rule["ScheduleExpression"])
+            at = datetime(year, month, day, hour, minute, tzinfo=UTC)
+            # A rule whose minute is past never fires again.
+            if at >= self.clock.now().replace(second=0, microsecond=0):
+                yield at, rule["Name"]
+
+    def _fire(self, name: str) -> None:
+        targets = self.events.list_targets_by_rule(Rule=name)["Targets"]
+        assert targets, f"rule {name} fires at nothing"
+        for target in targets:
+            assert target["Arn"] == ENV["REDIAL_ARN"]
+            event = json.loads(target["Input"])
+            self.invoked.append(event)
+            self.client.lambda_.invoke("redial", event)
+        assert name not in {rule["Name"] for rule in self.rules()}, f"{name} fired and was left behind"
+
+    def redial(self, wake: datetime) -> Any:
+        """Invoke the redial Lambda by hand."""
+        return self.client.lambda_.invoke("redial", {"wake": plan.wake_text(wake)}).payload
+
+    def sweep(self) -> Any:
+        """Invoke the sweep as EventBridge does each minute."""
+        event = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
+        return self.client.lambda_.invoke("sweep", event).payload
+
+
+def create_table(dynamodb: Any) -> None:
+    dynamodb.create_table(**table_definition(TABLE))
+
+
+def new_client() -> Client:
+    return Client(app, stage_name="dev")
