@@ -6,21 +6,19 @@ from chalice.app import Chalice, CloudWatchEvent
 
 from chalicelib.api import callbacks, calls
 from chalicelib.api.current import running_as, services
-from chalicelib.api.http import answer_problems
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
 from chalicelib.wheel import plan
 
 app = Chalice(app_name="redial")
-app.register_middleware(answer_problems, "http")
 app.register_blueprint(callbacks.blueprint)
 app.register_blueprint(calls.blueprint)
 
 
 @app.middleware("all")
 def know_yourself(event: Any, get_response: Any) -> Any:
-    """Every Lambda learns its own ARN from its first invocation."""
-    running_as(app.lambda_context)
+    """Every Lambda learns its own ARN from its first invocation; Chalice hides it elsewhere for each kind of event."""
+    running_as(getattr(event, "lambda_context", None) or event.context)
     return get_response(event)
 
 
@@ -40,7 +38,7 @@ def redial(event: dict[str, str], context: Any) -> dict[str, int]:
 @app.schedule("rate(1 minute)", name="sweep")
 def sweep(event: CloudWatchEvent) -> dict[str, int]:
     """Every minute: mend what the wheel missed."""
-    return sweep_up(services().ports, _time_left(app.lambda_context))
+    return sweep_up(services().ports, _time_left(event.context))
 
 
 def _time_left(context: Any) -> TimeLeft:

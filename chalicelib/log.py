@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from typing import Any
 
 _logger = logging.getLogger("redial")
@@ -16,3 +17,9 @@ def log(event: str, **fields: Any) -> None:
 def warn(event: str, **fields: Any) -> None:
     """Write one line about something that an operator should see."""
     _logger.warning(json.dumps({"event": event, **fields}, default=str))
+
+
+def broken(event: str, error: Exception, **fields: Any) -> None:
+    """Write one line about an error that is ours to mend, with its traceback."""
+    trace = "".join(traceback.format_exception(error))
+    _logger.error(json.dumps({"event": event, "error": repr(error), "trace": trace, **fields}, default=str))

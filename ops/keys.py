@@ -33,7 +33,7 @@ def _create(args: argparse.Namespace) -> int:
     import boto3
 
     key = create_key(
-        boto3.client("dynamodb"),
+        boto3.client("dynamodb"),  # type: ignore[no-untyped-call]
         f"redial-{args.stage}",
         workspace=args.workspace,
         role=args.role,

@@ -1,18 +1,21 @@
 """Fixtures of all tests. moto is imported before the app, so that the app's clients are its own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import moto
 import pytest
 
-for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
-    os.environ.pop(_name, None)
-
 from chalicelib import services as parts
 from chalicelib.api import current
+from tests.support import quick_moto
 from tests.support.strict_aws import StrictAws
 from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_table, new_client
+
+# A machine's own AWS settings must not reach what is tested here.
+for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+    os.environ.pop(_name, None)
+quick_moto.install()
 
 
 @pytest.fixture
@@ -33,3 +36,18 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             yield World(client, clock, twilio, aws)
     current.restart()
     parts.client.cache_clear()
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say something that was measured; it stands in a list of its own under the test run."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    told = [text for report in reports for name, text in report.user_properties if name == "figure"]
+    if told:
+        terminalreporter.section("measured")
+        for text in sorted(told):
+            terminalreporter.line(str(text))

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from chalice.app import Blueprint, Request
 
 from chalicelib.api.current import services
-from chalicelib.api.http import public_url
+from chalicelib.api.http import answering, public_url
 from chalicelib.api.views import rfc3339
 from chalicelib.errors import BadRequest
 from chalicelib.providers import CallbackRequest
@@ -19,6 +19,7 @@ MOST_CALLBACK = 256 * 1024
 
 
 @blueprint.route("/callbacks/{provider}/{token}", methods=["POST", "GET"], content_types=["*/*"])
+@answering
 def callback(provider: str, token: str) -> dict[str, Any]:
     """Take in a callback; the answer says what was decided, for whoever reads the provider's request log."""
     parts = services()

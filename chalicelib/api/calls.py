@@ -7,7 +7,7 @@ from chalice.app import Blueprint, Response
 
 from chalicelib.api import views
 from chalicelib.api.current import services
-from chalicelib.api.http import checked, json_body, public_url, signed_in
+from chalicelib.api.http import answering, checked, json_body, public_url, signed_in
 from chalicelib.api.schemas import CallIn
 from chalicelib.domain.call import CallRecord
 from chalicelib.errors import FieldError, Invalid, NotFound, NotYours
@@ -23,6 +23,7 @@ MOST_KEY = 255
 
 
 @blueprint.route("/calls", methods=["POST"], content_types=ANY_TYPE)
+@answering
 def place() -> Response:
     """Place a call; 201 with the call as it then stands."""
     request = blueprint.current_request
@@ -50,6 +51,7 @@ def place() -> Response:
 
 
 @blueprint.route("/calls", methods=["GET"])
+@answering
 def history() -> dict[str, Any]:
     """The workspace's call history, newest attempt first, ``limit`` at a time from ``cursor`` on."""
     request = blueprint.current_request
@@ -61,12 +63,14 @@ def history() -> dict[str, Any]:
 
 
 @blueprint.route("/calls/{call_id}", methods=["GET"])
+@answering
 def read(call_id: str) -> dict[str, Any]:
     """One call with its attempts."""
     return views.call_view(_own(call_id, Role.READ))
 
 
 @blueprint.route("/calls/{call_id}/cancel", methods=["POST"], content_types=ANY_TYPE)
+@answering
 def cancel(call_id: str) -> dict[str, Any]:
     """Stop retrying, and hang up where the provider can; a call that has ended stays as it is."""
     record = _own(call_id, Role.WRITE)
@@ -74,12 +78,14 @@ def cancel(call_id: str) -> dict[str, Any]:
 
 
 @blueprint.route("/call-logs/{call_id}/retries", methods=["GET"])
+@answering
 def retries(call_id: str) -> dict[str, Any]:
     """The retry history in DialNexa's shape."""
     return views.retries_view(_own(call_id, Role.READ))
 
 
 @blueprint.route("/call-report/{call_id}", methods=["GET"])
+@answering
 def report(call_id: str) -> dict[str, Any]:
     """The attempts in Gomobile's shape."""
     return views.report_view(_own(call_id, Role.READ))

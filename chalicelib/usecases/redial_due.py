@@ -12,7 +12,7 @@ from chalicelib.domain.decide import Reason
 from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.outcome import SummaryStatus
 from chalicelib.errors import RedialError
-from chalicelib.log import log, warn
+from chalicelib.log import broken, log, warn
 from chalicelib.storage.calls import StaleWrite
 from chalicelib.storage.items import RETRY
 from chalicelib.usecases.dial import claim, dial_claimed
@@ -85,12 +85,14 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
         try:
             return _redial(ports, call_id)
         except Exception as error:  # one call's trouble must not keep the others from being dialled
-            if not isinstance(error, RedialError):
-                warn("redial-broken", call=call_id, error=repr(error))
+            if isinstance(error, RedialError):
+                warn("redial-refused", call=call_id, error=str(error))
+            else:
+                broken("redial-broken", error, call=call_id)
             return "broken"
 
     due = (call_id for page in ports.calls.due(RETRY, before) for call_id in page)
-    counts.update(_pooled(one, due, ports.settings.dial_pool_size))
+    counts.update(pooled(one, due, ports.settings.dial_pool_size))
     return counts
 
 
@@ -124,7 +126,7 @@ def _arm_next(ports: Ports) -> None:
     ports.alarms.arm(plan.first_minute(now + timedelta(seconds=1), now, ports.wake_lead))
 
 
-def _pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterator[str]:
+def pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterator[str]:
     """``work`` over all ids, ``size`` at a time, without holding more than that of them in memory."""
     if size == 1:
         yield from map(work, ids)

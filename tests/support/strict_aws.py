@@ -5,6 +5,7 @@ Quotas and rules as in the EventBridge, Lambda and DynamoDB quota pages of AWS.
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 MOST_RULES = 300
@@ -51,6 +52,14 @@ class StrictAws:
         self.rules: dict[str, dict[str, Any]] = {}
         self.policy_bytes: Counter[str] = Counter()
         self.most_rules = 0
+        self._checks: dict[str, Callable[[dict[str, Any]], None]] = {
+            "PutRule": self._put_rule,
+            "PutTargets": self._put_targets,
+            "RemoveTargets": self._remove_targets,
+            "DeleteRule": self._delete_rule,
+            "AddPermission": self._add_permission,
+            "TransactWriteItems": self._transact_write_items,
+        }
 
     def attach(self, client: Any) -> None:
         """Watch a botocore client from now on."""
@@ -62,11 +71,11 @@ class StrictAws:
 
     def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         self.calls.append(model.name)
-        check = getattr(self, f"_{model.name}", None)
-        if check:
+        check = self._checks.get(model.name)
+        if check is not None:
             check(params)
 
-    def _PutRule(self, params: dict[str, Any]) -> None:
+    def _put_rule(self, params: dict[str, Any]) -> None:
         parse_cron(params["ScheduleExpression"])
         if not 1 <= len(params["Name"]) <= 64:
             raise AwsWouldRefuse(f"a rule's name has 1 to 64 characters: {params['Name']}")
@@ -75,7 +84,7 @@ class StrictAws:
         if len(self.rules) > MOST_RULES:
             raise AwsWouldRefuse(f"{len(self.rules)} rules on a bus that takes {MOST_RULES}")
 
-    def _PutTargets(self, params: dict[str, Any]) -> None:
+    def _put_targets(self, params: dict[str, Any]) -> None:
         targets = self.rules.get(params["Rule"])
         if targets is None:
             raise AwsWouldRefuse(f"there is no rule {params['Rule']}")
@@ -87,22 +96,22 @@ class StrictAws:
         if len(targets) > MOST_TARGETS:
             raise AwsWouldRefuse(f"rule {params['Rule']} has {len(targets)} targets")
 
-    def _RemoveTargets(self, params: dict[str, Any]) -> None:
+    def _remove_targets(self, params: dict[str, Any]) -> None:
         for target in params["Ids"]:
             self.rules.get(params["Rule"], {}).pop(target, None)
 
-    def _DeleteRule(self, params: dict[str, Any]) -> None:
+    def _delete_rule(self, params: dict[str, Any]) -> None:
         if self.rules.get(params["Name"]):
             raise AwsWouldRefuse(f"rule {params['Name']} still has targets")
         self.rules.pop(params["Name"], None)
 
-    def _AddPermission(self, params: dict[str, Any]) -> None:
+    def _add_permission(self, params: dict[str, Any]) -> None:
         # A statement as Lambda stores it costs some 300 bytes.
         self.policy_bytes[params["FunctionName"]] += 220 + len(params.get("SourceArn", "")) + len(params["StatementId"])
         if self.policy_bytes[params["FunctionName"]] > MOST_POLICY:
             raise AwsWouldRefuse(f"the policy of {params['FunctionName']} outgrew {MOST_POLICY} bytes")
 
-    def _TransactWriteItems(self, params: dict[str, Any]) -> None:
+    def _transact_write_items(self, params: dict[str, Any]) -> None:
         writes = params["TransactItems"]
         if not 1 <= len(writes) <= MOST_TRANSACTION_ITEMS:
             raise AwsWouldRefuse(f"{len(writes)} items in a transaction")

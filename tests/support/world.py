@@ -1,7 +1,7 @@
 """A whole Redial in one process: the real app on moto, a clock that the test turns, and a carrier that it scripts."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,6 +88,7 @@ class FakeTwilio:
     requests: list[tuple[str, str]] = field(default_factory=list)
     answers: list[Answer | Exception] = field(default_factory=list)
     known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    on_place: Callable[[Placed], None] | None = None
 
     def request(
         self,
@@ -102,22 +103,25 @@ class FakeTwilio:
         if method == "GET":
             sid = url.rsplit("/", 1)[1].removesuffix(".json")
             found = self.known.get(sid)
-            return _json(200, {"sid": sid, **found}) if found else _json(404, {"code": 20404})
+            return answer_json(200, {"sid": sid, **found}) if found else answer_json(404, {"code": 20404})
         if not url.endswith("/Calls.json"):
-            return _json(200, {"status": "completed"})
+            return answer_json(200, {"status": "completed"})
         answer = self.answers.pop(0) if self.answers else None
         if answer is None or isinstance(answer, AnswerLost):
             sid = f"CA{len(self.placed) + 1:032x}"
             fields: dict[str, Any] = dict(form or [])
             fields["StatusCallbackEvent"] = [v for k, v in form or [] if k == "StatusCallbackEvent"]
             self.placed.append(Placed(fields, sid, self.clock.now()))
-            answer = answer or _json(201, {"sid": sid, "status": "queued"})
+            if self.on_place is not None:
+                self.on_place(self.placed[-1])
+            answer = answer or answer_json(201, {"sid": sid, "status": "queued"})
         if isinstance(answer, Exception):
             raise answer
         return answer
 
 
-def _json(status: int, body: Any) -> Answer:
+def answer_json(status: int, body: Any) -> Answer:
+    """A provider's JSON answer."""
     return Answer(status, {"content-type": "application/json"}, json.dumps(body).encode())
 
 

@@ -1,8 +1,12 @@
 """The loop, end to end on moto: place, callback, decision, rule, redial, history."""
 
 from datetime import timedelta
+from itertools import permutations
 
-from tests.support.world import START, World
+import pytest
+
+from chalicelib.providers.http import AnswerLost, NotSent
+from tests.support.world import BODY, START, Placed, World, answer_json
 
 
 def test_a_busy_line_is_redialled_after_the_wait_until_somebody_answers(world: World) -> None:
@@ -25,3 +29,189 @@ def test_a_busy_line_is_redialled_after_the_wait_until_somebody_answers(world: W
     assert (after["state"], after["summary_status"], after["next_attempt_at"]) == ("final", "completed", None)
     assert after["attempts"][2]["duration_sec"] == 42
     assert world.rules() == []
+
+
+@pytest.mark.parametrize(
+    ("retry", "outcomes", "summary"),
+    [
+        ({}, ["busy", "busy", "busy", "busy"], "all_retries_exhausted"),
+        ({"max_retries": 1}, ["no-answer", "busy"], "all_retries_exhausted"),
+        ({"max_retries": 0}, ["busy"], "all_retries_exhausted"),
+        ({"retry_on_busy": False}, ["no-answer", "busy"], "not_retryable"),
+        ({}, ["failed"], "not_retryable"),
+        ({}, ["voicemail"], "voicemail_final"),
+        ({"retry_on_voicemail": True}, ["voicemail", "completed"], "completed"),
+        ({"max_retries": 1, "retry_on_voicemail": True}, ["voicemail", "voicemail"], "all_retries_exhausted"),
+        ({}, ["canceled"], "canceled"),
+    ],
+)
+def test_a_call_ends_as_its_policy_says(
+    world: World, retry: dict[str, object], outcomes: list[str], summary: str
+) -> None:
+    call = world.place(retry={**BODY["retry"], **retry})
+    for outcome in outcomes:
+        answered_by = {"AnsweredBy": "machine_start"} if outcome == "voicemail" else {}
+        world.end("completed" if outcome == "voicemail" else outcome, **answered_by)
+        world.pump(world.clock.now() + timedelta(hours=1))
+    after = world.call(call["id"])
+    assert [a["outcome"] for a in after["attempts"]] == outcomes
+    assert (after["state"], after["summary_status"]) == ("final", summary)
+    assert world.rules() == []
+
+
+def test_variables_metadata_and_target_are_the_same_on_every_attempt(world: World) -> None:
+    call = world.place(variables={"name": "Ada", "vip": True}, metadata={"crm": {"id": 7, "tags": [None, 1.5]}})
+    world.end("busy")
+    world.pump(START + timedelta(minutes=30))
+    query = f"name=Ada&vip=true&call_id={call['id']}&attempt={{}}&agent_version_id=av_01hx"
+    assert [p.form["Url"] for p in world.twilio.placed] == [
+        f"https://example.com/answer.xml?{query.format(n)}" for n in (1, 2)
+    ]
+    assert world.call(call["id"])["metadata"] == {"crm": {"id": 7, "tags": [None, 1.5]}}
+    assert {p.form["From"] for p in world.twilio.placed} == {"+14155550100"}
+
+
+def test_the_same_terminal_callback_fifty_times_makes_one_retry(world: World) -> None:
+    call = world.place()
+    for _ in range(50):
+        world.end("busy")
+    world.pump(START + timedelta(hours=1))
+    assert len(world.twilio.placed) == 2
+    assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+
+
+EVENTS = {
+    "initiated": ("initiated", {"SequenceNumber": "0"}),
+    "ringing": ("ringing", {"SequenceNumber": "1"}),
+    "in-progress": ("in-progress", {"SequenceNumber": "2"}),
+    "completed": ("completed", {"SequenceNumber": "3", "CallDuration": "9"}),
+    "amd": (None, {"AnsweredBy": "machine_start", "MachineDetectionDuration": "3200"}),
+}
+
+
+@pytest.mark.parametrize("on_voicemail", [True, False])
+def test_every_order_of_the_callbacks_makes_one_history_and_one_decision(world: World, on_voicemail: bool) -> None:
+    endings = set()
+    calls = []
+    for order in permutations(EVENTS):
+        call = world.place(retry={**BODY["retry"], "retry_on_voicemail": on_voicemail})
+        for name in order:
+            status, fields = EVENTS[name]
+            assert world.callback(world.twilio.placed[-1], status, **fields).status_code == 200
+        after = world.call(call["id"])
+        attempt = after["attempts"][0]
+        endings.add((after["state"], after["summary_status"], after["next_attempt_at"], len(after["attempts"])))
+        endings.add((attempt["status"], attempt["amd"], attempt["duration_sec"]))
+        calls.append(call["id"])
+    ended = ("scheduled", None, "2026-01-26T10:30:00Z", 1) if on_voicemail else ("final", "voicemail_final", None, 1)
+    assert endings == {ended, ("voicemail", "machine", 9)}
+    assert len(calls) == 120
+
+    world.pump(START + timedelta(hours=1))
+    assert len(world.twilio.placed) == (240 if on_voicemail else 120)
+
+
+def test_a_callback_that_beats_the_answer_to_the_create_call_finds_its_attempt(world: World) -> None:
+    answered: list[int] = []
+
+    def ring_at_once(placed: Placed) -> None:
+        answered.append(world.callback(placed, "ringing", SequenceNumber="1").status_code)
+        answered.append(world.callback(placed, "busy", SequenceNumber="2").status_code)
+
+    world.twilio.on_place = ring_at_once
+    call = world.place()
+    assert answered == [200, 200]
+    assert call["attempts"][0]["status"] == "busy"
+    assert (call["state"], call["next_attempt_at"]) == ("scheduled", "2026-01-26T10:30:00Z")
+
+
+def test_a_callback_of_an_earlier_attempt_changes_nothing_about_a_later_one(world: World) -> None:
+    call = world.place()
+    first = world.twilio.placed[0]
+    world.end("busy")
+    world.pump(START + timedelta(minutes=30))
+    assert world.callback(first, "completed", SequenceNumber="9").json_body["events"][0]["decision"] == "nothing-new"
+    assert world.callback(first, "in-progress", SequenceNumber="2").json_body["events"][0]["decision"] == "nothing-new"
+    assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+    assert world.call(call["id"])["state"] == "dialing"
+
+
+def test_a_leg_of_another_id_on_the_same_address_is_not_ours(world: World) -> None:
+    call = world.place()
+    placed = world.twilio.placed[0]
+    stranger = Placed(placed.form, "CA" + "f" * 32, placed.at)
+    assert world.callback(stranger, "busy").json_body["events"][0]["decision"] == "nothing-new"
+    assert world.history(call["id"]) == [(1, "placed")]
+
+
+def test_an_answered_call_is_in_progress_until_it_ends(world: World) -> None:
+    call = world.place()
+    for sequence, status in enumerate(["initiated", "ringing", "in-progress"]):
+        world.callback(world.twilio.placed[0], status, SequenceNumber=str(sequence))
+    during = world.call(call["id"])
+    assert (during["state"], during["attempts"][0]["status"]) == ("in-progress", "in-progress")
+    assert during["attempts"][0]["answered_at"] == "2026-01-26T10:00:00Z"
+
+
+def test_a_call_that_starts_later_is_dialled_in_its_minute(world: World) -> None:
+    call = world.place(start_at="2026-01-26T14:07:30+02:00")
+    assert (call["state"], call["next_attempt_at"], call["attempts"]) == ("scheduled", "2026-01-26T12:08:00Z", [])
+    world.pump(START + timedelta(hours=3))
+    assert [p.at for p in world.twilio.placed] == [START + timedelta(hours=2, minutes=8)]
+
+
+class TestWhatTheProviderAnswers:
+    """Every answer to the create call leaves the attempt in a state that says what is known."""
+
+    def test_a_number_that_it_calls_invalid_ends_the_call(self, world: World) -> None:
+        world.twilio.answers = [answer_json(400, {"code": 21211})]
+        call = world.place()
+        assert (call["state"], call["summary_status"]) == ("final", "not_retryable")
+        assert [(a["outcome"], a["cause"]) for a in call["attempts"]] == [("invalid-number", "twilio:21211")]
+
+    @pytest.mark.parametrize(
+        "answer", [answer_json(429, {"code": 20429}), answer_json(401, {"code": 20003}), NotSent("no route")]
+    )
+    def test_being_turned_away_uses_up_no_attempt(self, world: World, answer: object) -> None:
+        world.twilio.answers = [answer]  # type: ignore[list-item]
+        call = world.place()
+        assert (call["state"], call["attempts"]) == ("scheduled", [])
+        assert call["next_attempt_at"] == "2026-01-26T10:02:00Z"  # a minute on, and no sooner than the wake's lead
+        world.pump(START + timedelta(minutes=2))
+        assert world.history(call["id"]) == [(1, "placed")]
+
+    def test_being_turned_away_again_and_again_waits_longer_each_time_until_the_policy_ends(self, world: World) -> None:
+        world.twilio.answers = [answer_json(429, {"code": 20429}) for _ in range(300)]
+        call = world.place(retry={"max_retries": 1, "expires_after_hours": 2})
+        world.pump(START + timedelta(hours=3))
+        after = world.call(call["id"])
+        assert (after["state"], after["summary_status"], after["attempts"]) == ("final", "expired", [])
+        assert len(world.twilio.requests) == 8  # after 2, 2, 4, 8, 16, 30 and 30 minutes
+
+    @pytest.mark.parametrize("answer", [answer_json(500, {}), answer_json(200, {}), AnswerLost("timed out")])
+    def test_a_lost_answer_is_never_asked_for_again(self, world: World, answer: object) -> None:
+        world.twilio.answers = [answer]  # type: ignore[list-item]
+        call = world.place()
+        assert world.history(call["id"]) == [(1, "placement-unknown")]
+        world.pump(START + timedelta(minutes=50))
+        world.sweep()
+        assert len(world.twilio.requests) == 1
+
+    def test_a_lost_answer_is_cleared_up_by_the_callback(self, world: World) -> None:
+        world.twilio.answers = [AnswerLost("timed out")]
+        call = world.place()
+        world.callback(world.twilio.placed[0], "ringing", SequenceNumber="1")
+        assert world.history(call["id"]) == [(1, "ringing")]
+        world.end("busy")
+        assert world.call(call["id"])["state"] == "scheduled"
+
+    def test_a_fault_of_the_account_after_the_call_was_taken_uses_up_no_attempt(self, world: World) -> None:
+        call = world.place(retry={**BODY["retry"], "max_retries": 1})
+        world.end("failed", ErrorCode="10004")
+        world.pump(START + timedelta(minutes=2))
+        world.end("busy")
+        world.pump(START + timedelta(hours=1))
+        world.end("busy")
+        after = world.call(call["id"])
+        assert world.history(call["id"]) == [(1, "error"), (2, "busy"), (3, "busy")]
+        assert after["summary_status"] == "all_retries_exhausted"

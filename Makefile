@@ -1,0 +1,48 @@
+# The commands of Redial. Everything they need is installed into .venv, from requirements-dev.txt.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install lint format test run demo e2e clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Install what is needed into .venv
+
+# The stamp is newer than the requirements once they are installed, so nothing is installed twice.
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@echo "Installing into .venv (once; again when the requirements change)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+format: $(INSTALLED) ## Format the code and fix what ruff can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: $(INSTALLED) ## Check formatting, style, types and the layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## Check everything and run every fast test
+	$(BIN)/pytest -m "not e2e"
+
+run: $(INSTALLED) ## Run the local stack until Ctrl-C
+	@$(BIN)/python -m ops.local
+
+demo: $(INSTALLED) ## Watch calls being retried on the local stack; ends by itself
+	@$(BIN)/python -m ops.local.demo
+
+e2e: $(INSTALLED) ## Run the end-to-end tests on the local stack
+	$(BIN)/pytest -m e2e tests/e2e
+
+clean: ## Remove what can be made again (.venv too)
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .chalice/deployments
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,33 @@
+"""`python -m ops <command>`: what people run beside the deployed app."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from chalicelib.errors import RedialError
+from ops import keys, provision, template
+
+# Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
+COMMANDS = (
+    keys,
+    provision,
+    template,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ops", description="Operate Redial.")
+    subparsers = parser.add_subparsers(title="commands", metavar="command", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    chosen = parser.parse_args(arguments)
+    try:
+        status: int = chosen.run(chosen)
+    except RedialError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The local carrier: an HTTP server on 127.0.0.1 that stands in for telephony providers, and their phones."""
+
+import argparse
+import importlib
+import json
+import secrets
+import signal
+import socketserver
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+from ops.local.exchange import Exchange, Personality, Reply, Request, e164, fields
+from ops.local.line import Line, ScriptError
+
+#: A provider's personality is ``personality(account_sid, auth_token)`` in the module ``carrier_<provider>``.
+PROVIDERS = ("twilio",)
+
+
+def route(exchange: Exchange, personalities: Sequence[Personality], request: Request) -> Reply:
+    """Answer a request: the control API, or else the first provider whose request it is.
+
+    A path that begins with a provider's name is that provider's alone, for some share a path (``/v1/calls``).
+    """
+    head, _, tail = request.path.strip("/").partition("/")
+    to = e164(request.query["to"]) if isinstance(request.query.get("to"), str) else None
+    match request.method, head, tail:
+        case "GET", "health", "":
+            return Reply(200, {"status": "ok", "providers": [personality.provider for personality in personalities]})
+        case "PUT", "script", number:
+            exchange.script(e164(number), request.body)
+            return Reply(200, {"number": e164(number)} | json.loads(request.body))
+        case "GET", "calls", "":
+            return Reply(200, {"calls": exchange.requests(to)})
+        case "DELETE", "calls", "":
+            exchange.clear()
+            return Reply(204)
+        case "GET", "callbacks", "":
+            return Reply(200, {"callbacks": exchange.deliveries(to)})
+    named = [personality for personality in personalities if personality.provider == head]
+    if named:
+        request = replace(request, path=f"/{tail}")
+    for personality in named or personalities:
+        order = personality.order(request)
+        if order:
+            return exchange.place(personality, order, personality.refusal(request, order))
+        reply = personality.manage(request, exchange)
+        if reply:
+            return reply
+    return Reply(404, {"message": f"nothing answers {request.method} {request.path} here"})
+
+
+class _Server(ThreadingHTTPServer):
+    #: hundreds of calls may be placed at once; the default backlog of 5 would make clients wait a second
+    request_queue_size = 1024
+
+    def __init__(self, port: int, answer: Callable[[Request], Reply]) -> None:
+        self.answer = answer
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer's own asks the DNS for the host's name, which can take seconds.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that gave up on a held answer is no fault of the carrier's.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def serve(self) -> None:
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length") or 0))
+        try:
+            path = unquote(parts.path)
+            reply = self.server.answer(Request(self.command, path, fields(parts.query), headers, body))
+        except ScriptError as error:
+            reply = Reply(422, {"message": str(error)})
+        payload = b"" if reply.body is None else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        if payload:
+            self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(payload)
+
+    do_GET = do_POST = do_PUT = do_DELETE = serve  # noqa: N815 (the names that the base class calls)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """The carrier keeps its own logs."""
+
+
+class Carrier:
+    """The running carrier: ``with Carrier(ring_sec=0.01) as carrier: carrier.url``.
+
+    ``account_sid`` and ``auth_token`` are the one account that it knows, random ones by default. ``port`` 0 takes
+    any free port. ``ring_sec`` and ``talk_sec`` hold for lines whose script says nothing else; ``hold_sec`` is how
+    long a ``timeout`` holds its answer back.
+    """
+
+    def __init__(
+        self,
+        *,
+        account_sid: str | None = None,
+        auth_token: str | None = None,
+        port: int = 0,
+        ring_sec: float = 1.0,
+        talk_sec: float = 1.0,
+        hold_sec: float = 30.0,
+    ) -> None:
+        self.account_sid = account_sid or f"AC{secrets.token_hex(16)}"
+        self.auth_token = auth_token or secrets.token_hex(16)
+        modules = [importlib.import_module(f"ops.local.carrier_{provider}") for provider in PROVIDERS]
+        personalities = [module.personality(self.account_sid, self.auth_token) for module in modules]
+        self.exchange = Exchange(Line("completed", ring_sec, talk_sec), hold_sec)
+        self._server = _Server(port, lambda request: route(self.exchange, personalities, request))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self.exchange.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; prints the URL, then the account, a line each."""
+    parser = argparse.ArgumentParser(prog="python -m ops.local.carrier", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes any free one")
+    parser.add_argument("--account-sid", help="the account that it knows (random)")
+    parser.add_argument("--auth-token", help="the account's token (random)")
+    parser.add_argument("--ring-sec", type=float, default=1.0, help="how long a phone rings (1.0)")
+    parser.add_argument("--talk-sec", type=float, default=1.0, help="how long an answered call lasts (1.0)")
+    parser.add_argument("--hold-sec", type=float, default=30.0, help="how long a timeout holds its answer (30.0)")
+    options = parser.parse_args(argv)
+    stops = {signal.SIGINT, signal.SIGTERM}
+    # Blocked before the first thread starts: every thread inherits it, and only sigwait takes them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    with Carrier(**vars(options)) as carrier:
+        print(
+            carrier.url, f"account_sid={carrier.account_sid}", f"auth_token={carrier.auth_token}", sep="\n", flush=True
+        )
+        signal.sigwait(stops)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,165 @@
+"""AWS on 127.0.0.1: ministack as a child process, with its Lambdas, for as long as somebody holds it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+from urllib.request import urlopen
+
+import boto3
+from botocore.config import Config
+
+from chalicelib.errors import RedialError
+
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+START_SECONDS = 30
+STOP_SECONDS = 10
+# What of our own environment it may see: the Lambdas inherit it, and must not find the user's own keys there.
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
+
+
+class LocalError(RedialError):
+    """The local stack did not start, or one of its parts died."""
+
+
+class Ministack:
+    """``with Ministack(directory) as aws: aws.client("dynamodb")``. It logs to ``directory/ministack.log``."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "ministack.log"
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._temporary: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs in its environment to take this for AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this AWS."""
+        return boto3.client(  # type: ignore[no-untyped-call]
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - ministack takes any
+            config=Config(  # type: ignore[no-untyped-call]
+                retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}
+            ),
+        )
+
+    def __enter__(self) -> Self:
+        """Start it. Raises LocalError, with the end of its log, when it does not come up."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix="redial-ministack-"))
+        # A new file, rather than an emptied one: another stack may still write to the old one.
+        self.log.unlink(missing_ok=True)
+        with self.log.open("wb") as log:
+            self._process = self._spawn(log)
+        try:
+            wait_until(self._healthy, START_SECONDS, lambda: self.failure("did not come up"))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Raises LocalError if it has died."""
+        if self._process is None or self._process.poll() is not None:
+            raise self.failure("died")
+
+    def stop(self) -> None:
+        """End it with every process it started; may be called again."""
+        process, self._process = self._process, None
+        if process is not None:
+            # The end of its stdin is its sign to go (see ministack_server); what ignores that is killed.
+            with suppress(BrokenPipeError):
+                process.stdin and process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def failure(self, what: str) -> LocalError:
+        """An error that ends with the last lines of the log."""
+        lines = self.log.read_text(errors="replace").splitlines()[-15:]
+        return LocalError(f"ministack {what}; the end of {self.log}:\n  " + "\n  ".join(lines))
+
+    def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment |= {
+            "BIND_HOST": HOST,
+            "MINISTACK_HOST": HOST,
+            "GATEWAY_PORT": str(self.port),
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            # It would look for containers of its own to remove.
+            "DOCKER_HOST": "unix:///nonexistent",
+            "TMPDIR": str(self._temporary),
+            "STATE_DIR": str(self._temporary),
+            "S3_DATA_DIR": str(self._temporary),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "ops.local.ministack_server"],
+            cwd=self._temporary,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _healthy(self) -> bool:
+        self.check()
+        try:
+            with urlopen(f"{self.url}/_ministack/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(ready: Callable[[], bool], seconds: float, failure: Callable[[], LocalError]) -> None:
+    """Ask ``ready`` until it says yes. Raises the failure when the seconds are over."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise failure()
+        time.sleep(0.05)

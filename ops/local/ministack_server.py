@@ -1,0 +1,118 @@
+"""Ministack with the gaps closed that Redial falls into, as a process that dies with its parent.
+
+Run as ``python -m ops.local.ministack_server``; its settings are ministack's own environment variables.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any
+
+Answer = tuple[int, dict[str, str], bytes]
+Handler = Callable[[str, str, Any, bytes, dict[str, Any]], Awaitable[Answer]]
+
+# Ministack looks for due rules every 10 s. AWS fires them within the minute too, but nobody watches it do so.
+SECONDS_BETWEEN_LOOKS = 1
+
+
+def main() -> None:
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    # The Lambdas inherit this environment, and are to import what was deployed, not what lies here.
+    os.environ.pop("PYTHONPATH", None)
+    _import_swagger(import_module("ministack.services.apigateway_v1"))
+    _fire_young_rules(import_module("ministack.services.eventbridge"))
+    _show_logs(import_module("ministack.services.lambda_svc"))
+    _look_often(import_module("ministack.services.scheduler"))
+    import_module("ministack.app").main()
+
+
+def _die_with_parent() -> None:
+    """Wait until the parent closes our stdin, or dies, then end this process and its Lambdas."""
+    sys.stdin.buffer.read()
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _import_swagger(apigateway: Any) -> None:
+    """Teach it ImportRestApi and PutRestApi, by which ``chalice deploy`` hands in the routes, and binary types."""
+    handle: Handler = apigateway.handle_request
+    import_api: Callable[..., str] = apigateway._import_rest_api
+
+    def import_with_binary_types(spec: dict[str, Any], base: dict[str, Any] | None = None) -> str:
+        api_id = import_api(spec, base)
+        types = spec.get("x-amazon-apigateway-binary-media-types", [])
+        apigateway._rest_apis[api_id]["binaryMediaTypes"] = types
+        return api_id
+
+    def overwrite(api_id: str, spec: dict[str, Any]) -> None:
+        resources = apigateway._resources[api_id]
+        root_id, root = next((key, each) for key, each in resources.items() if each["path"] == "/")
+        apigateway._resources[api_id] = {root_id: root | {"resourceMethods": {}}}
+        schemes = apigateway._import_security_schemes(api_id, spec)
+        for path, item in spec["paths"].items():
+            apigateway._import_path_item(api_id, path, item, schemes, spec.get("security"))
+
+    async def handle_request(method: str, path: str, headers: Any, body: bytes, query: dict[str, Any]) -> Answer:
+        match method, path.strip("/").split("/"):
+            case "POST", ["restapis"] if "mode" in query:
+                api_id, status = apigateway._import_rest_api(json.loads(body)), 201
+            case "PUT", ["restapis", api_id] if api_id in apigateway._rest_apis:
+                overwrite(api_id, json.loads(body))
+                status = 200
+            case _:
+                return await handle(method, path, headers, body, query)
+        answer: Answer = apigateway._v1_response(apigateway._rest_api_view(apigateway._rest_apis[api_id]), status)
+        return answer
+
+    apigateway._import_rest_api = import_with_binary_types
+    apigateway.handle_request = handle_request
+
+
+def _show_logs(lambdas: Any) -> None:
+    """Write what the Lambdas log to our own log too, a line each, beside CloudWatch's."""
+    emit: Callable[..., None] = lambdas._emit_lambda_logs
+
+    def emit_and_show(function: dict[str, Any], request_id: str, text: str, *rest: Any, **options: Any) -> None:
+        name = function["config"]["FunctionName"]
+        for line in (text or "").splitlines():
+            print(f"[{name}] {line}", flush=True)
+        emit(function, request_id, text, *rest, **options)
+
+    lambdas._emit_lambda_logs = emit_and_show
+
+
+def _look_often(scheduler: Any) -> None:
+    scheduler._SCHEDULE_TICK_INTERVAL = SECONDS_BETWEEN_LOOKS
+
+
+def _fire_young_rules(eventbridge: Any) -> None:
+    """Fire a rule in its minute even if that comes before the first look at the rule.
+
+    Ministack counts a cron rule's occurrences from its first look, so one made shortly before its only minute
+    would never fire. Counting from its creation, as it does for rates, mends that.
+    """
+    tick: Callable[[], None] = eventbridge._tick_scheduled_rules
+
+    def tick_from_creation() -> None:
+        now = time.time()
+        for key, rule in list(eventbridge._rules._data.items()):
+            # CloudFormation's rules are not stamped.
+            eventbridge._rule_last_fired.setdefault(key, rule.get("CreationTime", now))
+        for gone in eventbridge._rule_last_fired.keys() - eventbridge._rules._data.keys():
+            eventbridge._rule_last_fired.pop(gone, None)
+        tick()
+
+    eventbridge._tick_scheduled_rules = tick_from_creation
+    eventbridge._SCHEDULER_TICK_INTERVAL = SECONDS_BETWEEN_LOOKS
+
+
+if __name__ == "__main__":
+    main()

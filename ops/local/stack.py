@@ -1,0 +1,161 @@
+"""The whole of Redial on 127.0.0.1: AWS, a carrier, and the packaged app deployed to the one and calling the other."""
+
+import copy
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.request import urlopen
+
+from ops.keys import create_key
+from ops.local.carrier import Carrier
+from ops.local.ministack import LocalError, Ministack, wait_until
+from ops.local.package import LOCAL, Package, build_package
+from ops.provision import Provisioner
+from ops.table import table_name
+from ops.template import FUNCTION_SUFFIXES
+
+STAGE = "dev"
+STACK_NAME = "redial-local"
+BUCKET = "redial-local"
+# Ministack takes the API's id from a tag, so that its URL is known before it exists and can be told to the Lambdas.
+API_ID = "redial"
+WORKSPACE = "local"
+DEPLOY_SECONDS = 60
+
+Step = Callable[[str], AbstractContextManager[None]]
+
+
+@contextmanager
+def silently(what: str) -> Iterator[None]:
+    """A step that nobody watches."""
+    yield
+
+
+class LocalStack:
+    """``with LocalStack() as stack:`` holds it running; ``stack.env`` is what others need to use it.
+
+    ``directory`` keeps the log and, while the stack runs, ``env``. ``step`` wraps each thing that is done, for
+    whoever wants to show it. Entering raises LocalError when a part does not start.
+    """
+
+    def __init__(self, *, directory: Path = LOCAL, step: Step = silently) -> None:
+        self.directory = directory
+        self.env: dict[str, str] = {}
+        self.aws = Ministack(directory)
+        self._step = step
+        self._parts = ExitStack()
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.aws.url}/_aws/execute-api/{API_ID}/api"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            self._start(starting)
+            self._parts = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parts.close()
+
+    def check(self) -> None:
+        """Raises LocalError if one of the parts has died."""
+        self.aws.check()
+
+    def _start(self, parts: ExitStack) -> None:
+        # One that a killed stack has left would tell whoever waits for the file that this one is ready.
+        (self.directory / "env").unlink(missing_ok=True)
+        with self._step("start AWS (ministack)"):
+            parts.enter_context(self.aws)
+        with self._step("start the carrier"):
+            carrier = parts.enter_context(Carrier())
+        with self._step("package the app"):
+            package = build_package(STAGE)
+        with self._step("deploy it (CloudFormation)"):
+            self._deploy(package, carrier)
+        with self._step("make an API key"):
+            key = create_key(self.aws.client("dynamodb"), table_name(STAGE), workspace=WORKSPACE, now=datetime.now(UTC))
+        with self._step("wake the API"):
+            wait_until(self._answers, DEPLOY_SECONDS, lambda: self.aws.failure("answers no GET /health"))
+        self.env = {
+            "BASE_URL": self.base_url,
+            "API_KEY": key,
+            "CARRIER_URL": carrier.url,
+            "AWS_ENDPOINT_URL": self.aws.url,
+        }
+        parts.callback(self._remove_env)
+        self._write_env()
+
+    def _deploy(self, package: Package, carrier: Carrier) -> None:
+        storage, formation = self.aws.client("s3"), self.aws.client("cloudformation")
+        storage.create_bucket(Bucket=BUCKET)
+        storage.upload_file(str(package.code), BUCKET, "deployment.zip")
+        template = localize(package.read_template(), self._function_environment(carrier))
+        formation.create_stack(
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps(template),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+
+        def ended() -> bool:
+            (stack,) = formation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+            return not stack["StackStatus"].endswith("_IN_PROGRESS")
+
+        wait_until(ended, DEPLOY_SECONDS, lambda: LocalError(f"no stack after {DEPLOY_SECONDS} s"))
+        (stack,) = formation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+        if stack["StackStatus"] != "CREATE_COMPLETE":
+            raise LocalError(f"the stack ended {stack['StackStatus']}: {stack.get('StackStatusReason')}")
+        # Ministack's CloudFormation leaves out what a table has beside its keys.
+        Provisioner(STAGE, make_client=self.aws.client, say=lambda line: None).provision()
+
+    def _function_environment(self, carrier: Carrier) -> dict[str, str]:
+        return {
+            "PUBLIC_URL": self.base_url,
+            "WAKE_LEAD_SECONDS": "0",
+            "TWILIO_API_URL": carrier.url,
+            "TWILIO_ACCOUNT_SID": carrier.account_sid,
+            "TWILIO_AUTH_TOKEN": carrier.auth_token,
+            "TWILIO_ANSWER_URL": f"{carrier.url}/answer",
+        }
+
+    def _answers(self) -> bool:
+        self.aws.check()
+        try:
+            with urlopen(f"{self.base_url}/health", timeout=DEPLOY_SECONDS) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _env_text(self) -> str:
+        return "".join(f"{name}={value}\n" for name, value in self.env.items())
+
+    def _write_env(self) -> None:
+        # Renamed into place: whoever waits for the file finds all of it.
+        unfinished = self.directory / f"env.{os.getpid()}"
+        unfinished.write_text(self._env_text())
+        unfinished.replace(self.directory / "env")
+
+    def _remove_env(self) -> None:
+        path = self.directory / "env"
+        # Another stack, started since, may have put its own there.
+        if path.exists() and path.read_text() == self._env_text():
+            path.unlink()
+
+
+def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """A packaged template made to run here: its code in the local bucket, the API's id known, the settings local."""
+    local: dict[str, Any] = copy.deepcopy(dict(template))
+    resources = local["Resources"]
+    resources["RestAPI"]["Properties"] |= {"Tags": {"ms-custom-id": API_ID}, "PropagateTags": True}
+    for logical_id in FUNCTION_SUFFIXES:
+        properties = resources[logical_id]["Properties"]
+        properties["CodeUri"] = {"Bucket": BUCKET, "Key": "deployment.zip"}
+        properties["Environment"]["Variables"] |= environment
+    return local

@@ -1,0 +1,90 @@
+"""The door for callbacks: who is let in, and what a bad one leaves behind."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.world import PUBLIC_URL, TABLE, World
+
+
+def everything(world: World) -> Any:
+    return sorted(world.dynamodb.scan(TableName=TABLE)["Items"], key=str)
+
+
+def test_a_badly_signed_callback_is_refused_and_writes_nothing(world: World) -> None:
+    world.place()
+    before = everything(world)
+    path = world.twilio.placed[0].callback_url.removeprefix(PUBLIC_URL)
+    for headers in ({}, {"X-Twilio-Signature": "bm8="}):
+        sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        answer = world.client.http.post(path, headers=sent, body=b"CallSid=CA1&CallStatus=busy")
+        assert (answer.status_code, answer.json_body["title"]) == (403, "Forbidden")
+    assert everything(world) == before
+
+
+def test_an_unknown_token_is_not_found(world: World) -> None:
+    world.place()
+    before = everything(world)
+    real = world.twilio.placed[0].callback_url
+    form = {"CallSid": "CA" + "1" * 32, "CallStatus": "busy"}
+    for url in (
+        real[:-32] + "0" * 32,
+        real.replace(".1.", ".2."),
+        real.replace("call_", "call_x"),
+        f"{PUBLIC_URL}/callbacks/twilio/nonsense",
+        f"{PUBLIC_URL}/callbacks/twilio/..%2f",
+    ):
+        for status in ("busy", "ringing", "parked"):
+            assert world.post_signed(url, {**form, "CallStatus": status}).status_code == 404
+    assert everything(world) == before
+
+
+def test_a_callback_for_a_provider_that_we_do_not_speak_is_not_found(world: World) -> None:
+    assert world.post_signed(f"{PUBLIC_URL}/callbacks/pigeon/x", {"CallSid": "1"}).status_code == 404
+
+
+def test_a_signed_callback_that_names_no_call_is_malformed(world: World) -> None:
+    world.place()
+    answer = world.post_signed(world.twilio.placed[0].callback_url, {"CallStatus": "busy"})
+    assert (answer.status_code, answer.json_body["title"]) == (400, "Bad Request")
+
+
+def test_a_status_that_nobody_has_heard_of_is_recorded_and_changes_nothing(world: World) -> None:
+    call = world.place()
+    answer = world.callback(world.twilio.placed[0], "levitating", SequenceNumber="4")
+    assert (answer.status_code, answer.json_body["events"][0]["decision"]) == (200, "kept")
+    assert world.history(call["id"]) == [(1, "placed")]
+    kept = [i for i in everything(world) if i["sk"]["S"].startswith("EVENT#")]
+    assert [i["data"]["M"]["status"]["S"] for i in kept] == ["levitating"]
+
+
+def test_the_answer_says_what_was_decided(world: World) -> None:
+    call = world.place()
+    assert world.end("busy").json_body == {
+        "events": [
+            {
+                "decision": "decided",
+                "call_id": call["id"],
+                "attempt": 1,
+                "reason": "retry",
+                "retry_at": "2026-01-26T10:30:00Z",
+            }
+        ]
+    }
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    form=st.dictionaries(
+        st.sampled_from(
+            ["CallStatus", "AnsweredBy", "SequenceNumber", "Timestamp", "CallDuration", "ErrorCode", "SipResponseCode"]
+        ),
+        st.text(max_size=40),
+    )
+)
+def test_no_signed_callback_whatever_it_says_breaks_the_door(world: World, form: dict[str, str]) -> None:
+    if not world.twilio.placed:
+        world.place()
+    fields = {"CallSid": world.twilio.placed[0].sid, **form}
+    assert world.post_signed(world.twilio.placed[0].callback_url, fields).status_code in (200, 400, 403)

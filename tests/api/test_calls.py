@@ -1,0 +1,280 @@
+"""The routes of calls, from outside."""
+
+from datetime import timedelta
+
+import pytest
+
+from ops.keys import create_key
+from tests.support.world import BODY, START, TABLE, World
+
+
+def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
+    answer = world.request("POST", "/calls", BODY)
+    body = answer.json_body
+    call_id = body["id"]
+    assert answer.status_code == 201
+    assert answer.headers["Location"] == f"/calls/{call_id}"
+    assert body == {
+        "id": call_id,
+        "call_id": call_id,
+        "retry_group_id": call_id.replace("call_", "rg_"),
+        "state": "dialing",
+        "summary_status": None,
+        "reason": None,
+        "next_attempt_at": None,
+        "finished_at": None,
+        "to_number": "+16505550199",
+        "from_number": "+14155550100",
+        "provider": "twilio",
+        "agent_version_id": "av_01hx",
+        "target": None,
+        "variables": {},
+        "metadata": {},
+        "timezone": None,
+        "webhook_url": None,
+        "created_at": "2026-01-26T10:00:00Z",
+        "expires_at": "2026-01-29T10:00:00Z",
+        "policy": {
+            "max_retries": 3,
+            "strategy": {"wait_minutes": 30.0, "type": "fixed"},
+            "on": {
+                "busy": {"retry": True, "wait_minutes": None, "max_retries": None},
+                "no-answer": {"retry": True, "wait_minutes": None, "max_retries": None},
+                "voicemail": {"retry": False, "wait_minutes": None, "max_retries": None},
+            },
+            "expires_after_hours": 72.0,
+        },
+        "attempts": [
+            {
+                "id": f"{call_id}-1",
+                "call_id": call_id,
+                "retry_group_id": call_id.replace("call_", "rg_"),
+                "attempt": 1,
+                "status": "placed",
+                "outcome": None,
+                "called_at": "2026-01-26T10:00:00Z",
+                "answered_at": None,
+                "ended_at": None,
+                "duration_sec": None,
+                "amd": None,
+                "cause": None,
+                "provider": "twilio",
+                "provider_call_id": world.twilio.placed[0].sid,
+                "evidence": {},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "says"),
+    [
+        ({"to_number": "6505550199"}, "/to_number", "E.164"),
+        ({"to_number": "+0505550199"}, "/to_number", "E.164"),
+        ({"to_number": 6505550199}, "/to_number", "string"),
+        ({"from_number": None}, "/from_number", "string"),
+        ({"provider": "carrier-pigeon"}, "/provider", "use one of twilio"),
+        ({"timezone": "Mars/Olympus"}, "/timezone", "IANA"),
+        ({"timezone": "../etc/passwd"}, "/timezone", "IANA"),
+        ({"start_at": "tomorrow"}, "/start_at", "datetime"),
+        ({"start_at": "2026-01-27T10:00:00"}, "/start_at", "timezone"),
+        ({"target": {"url": "ftp://example.com"}}, "/target/url", "http(s)"),
+        ({"variables": {"a": [1]}}, "/variables/a", "valid"),
+        ({"retries": {}}, "/retries", "not permitted"),
+        ({"retry": {"max_retries": -1}}, "/retry/max_retries", "greater than or equal to 0"),
+        ({"retry": {"max_retries": 1.5}}, "/retry/max_retries", "integer"),
+        ({"retry": {"wait_minutes": -5}}, "/retry/wait_minutes", "greater than or equal to 0"),
+        ({"retry": {"on": {"bussy": True}}}, "/retry/on", "'bussy' is no outcome; use one of completed"),
+        ({"retry": {"on": {"completed": True}}}, "/retry/on", "never retried"),
+        ({"retry": {"on": {"busy": {"wait_minutes": "x"}}}}, "/retry/on/busy/wait_minutes", "number"),
+        ({"retry": {"strategy": {"type": "fixed"}}}, "/retry/strategy/wait_minutes", "required"),
+        ({"retry": {"strategy": {"type": "psychic"}}}, "/retry/strategy", "fixed"),
+    ],
+)
+def test_a_wrong_field_is_pointed_at(world: World, changes: dict[str, object], pointer: str, says: str) -> None:
+    answer = world.request("POST", "/calls", {**BODY, **changes})
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json_body["title"] == "Unprocessable Entity"
+    assert pointer in {e["pointer"] for e in answer.json_body["errors"]}
+    assert says in " ".join(e["detail"] for e in answer.json_body["errors"])
+    assert world.twilio.requests == []
+
+
+def test_missing_fields_are_all_named_at_once(world: World) -> None:
+    answer = world.request("POST", "/calls", {})
+    assert {e["pointer"] for e in answer.json_body["errors"]} == {"/to_number", "/from_number"}
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '"x"', "nul", '{"to_number": NaN}', "[" * 100_000])
+def test_a_body_that_is_no_json_object_is_a_bad_request(world: World, body: str) -> None:
+    headers = {"Authorization": f"Bearer {world.key}", "Content-Type": "application/json"}
+    answer = world.client.http.post("/calls", headers=headers, body=body.encode())
+    assert answer.status_code == 400
+    assert answer.json_body["title"] == "Bad Request"
+
+
+def test_a_call_without_a_target_needs_the_providers_default_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = {"url": "https://example.com/other.xml"}
+    world.place(target=target)
+    assert world.twilio.placed[-1].form["Url"] == target["url"]
+
+
+class TestIdempotency:
+    """``Idempotency-Key`` on POST /calls."""
+
+    def test_the_same_request_again_answers_the_same_call_and_dials_once(self, world: World) -> None:
+        headers = {"Idempotency-Key": "order-7"}
+        first = world.request("POST", "/calls", BODY, headers=headers)
+        again = world.request("POST", "/calls", dict(reversed(BODY.items())), headers=headers)
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert first.json_body["id"] == again.json_body["id"]
+        assert len(world.twilio.placed) == 1
+
+    def test_another_request_under_the_same_key_is_refused(self, world: World) -> None:
+        headers = {"Idempotency-Key": "order-7"}
+        world.request("POST", "/calls", BODY, headers=headers)
+        other = world.request("POST", "/calls", {**BODY, "to_number": "+16505550198"}, headers=headers)
+        assert other.status_code == 422
+        assert "different request" in other.json_body["detail"]
+        assert len(world.twilio.placed) == 1
+
+    def test_a_key_is_the_workspaces_own(self, world: World) -> None:
+        other = create_key(world.dynamodb, TABLE, workspace="other", now=START)
+        headers = {"Idempotency-Key": "order-7"}
+        ids = {world.request("POST", "/calls", BODY, key=k, headers=headers).json_body["id"] for k in (None, other)}
+        assert len(ids) == 2
+
+
+class TestWhoMay:
+    """401, 403 and 404, in that order."""
+
+    READS = ("/calls/{}", "/call-logs/{}/retries", "/call-report/{}")
+
+    def test_without_a_key_or_with_a_wrong_one_nothing_is_answered(self, world: World) -> None:
+        call = world.place()
+        for path in ("/calls", *self.READS):
+            for headers in (
+                {},
+                {"Authorization": "Bearer nonsense"},
+                {"x-api-key": "no"},
+                {"Authorization": "Basic x"},
+            ):
+                answer = world.client.http.get(path.format(call["id"]), headers=headers)
+                assert answer.status_code == 401
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+    def test_a_key_may_be_sent_the_way_gomobiles_clients_do(self, world: World) -> None:
+        assert world.client.http.get("/calls", headers={"x-api-key": world.key}).status_code == 200
+
+    def test_another_workspaces_call_is_forbidden_and_an_unknown_one_not_found(self, world: World) -> None:
+        call = world.place()
+        other = create_key(world.dynamodb, TABLE, workspace="other", now=START)
+        for path in self.READS:
+            assert world.request("GET", path.format(call["id"]), key=other).status_code == 403
+            assert world.request("GET", path.format("call_unknown"), key=other).status_code == 404
+        assert world.request("POST", f"/calls/{call['id']}/cancel", key=other).status_code == 403
+        assert world.request("POST", "/calls/call_unknown/cancel").status_code == 404
+        assert world.request("GET", "/calls", key=other).json_body["data"] == []
+
+    def test_a_key_that_may_only_read_can_place_and_cancel_nothing(self, world: World) -> None:
+        call = world.place()
+        reader = create_key(world.dynamodb, TABLE, workspace="acme", role="read", now=START)
+        assert world.request("GET", f"/calls/{call['id']}", key=reader).status_code == 200
+        assert world.request("POST", "/calls", BODY, key=reader).status_code == 403
+        assert world.request("POST", f"/calls/{call['id']}/cancel", key=reader).status_code == 403
+
+    def test_keys_are_stored_hashed(self, world: World) -> None:
+        assert world.key not in str(world.dynamodb.scan(TableName=TABLE)["Items"])
+
+
+class TestHistory:
+    """GET /calls and the vendors' shapes of one call's history."""
+
+    def test_every_attempt_is_an_entry_and_the_first_carries_the_summary(self, world: World) -> None:
+        call = world.place()
+        world.end("busy")
+        world.pump(START + timedelta(minutes=30))
+        world.end("completed", CallDuration="7")
+        later = world.place(start_at="2026-01-27T09:00:00Z")
+        page = world.request("GET", "/calls").json_body
+        assert page["next_cursor"] is None
+        assert [(e["retry_group_id"], e["attempt"], e["status"], e.get("summary_status")) for e in page["data"]] == [
+            (later["retry_group_id"], 1, "scheduled", None),
+            (call["retry_group_id"], 2, "completed", None),
+            (call["retry_group_id"], 1, "busy", "completed"),
+        ]
+
+    def test_it_is_read_page_by_page(self, world: World) -> None:
+        wanted = []
+        for _ in range(7):
+            wanted.append(world.place()["id"])
+            world.clock.turn(seconds=1)
+        found, cursor, pages = [], "", 0
+        while cursor is not None:
+            page = world.request("GET", f"/calls?limit=3{cursor and '&cursor=' + cursor}").json_body
+            found += [e["call_id"] for e in page["data"]]
+            cursor, pages = page["next_cursor"], pages + 1
+        assert found == wanted[::-1]
+        assert pages == 3
+
+    @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=51", "cursor=xyz", "cursor=e30"])
+    def test_a_wrong_page_is_refused(self, world: World, query: str) -> None:
+        assert world.request("GET", f"/calls?{query}").status_code == 422
+
+    def test_another_workspaces_cursor_is_refused(self, world: World) -> None:
+        for _ in range(2):
+            world.place()
+        cursor = world.request("GET", "/calls?limit=1").json_body["next_cursor"]
+        other = create_key(world.dynamodb, TABLE, workspace="other", now=START)
+        assert world.request("GET", f"/calls?cursor={cursor}", key=other).status_code == 422
+
+    def test_the_vendors_shapes(self, world: World) -> None:
+        call = world.place()
+        world.end("no-answer")
+        world.pump(START + timedelta(minutes=30))
+        world.end("completed", CallDuration="42")
+        first, second = "2026-01-26T10:00:00Z", "2026-01-26T10:30:00Z"
+        retries = world.request("GET", f"/call-logs/{call['id']}/retries").json_body
+        assert retries == {
+            "call_id": call["id"],
+            "data": [
+                {"attempt": 1, "status": "no-answer", "duration_sec": 0, "called_at": first, "timestamp": first},
+                {"attempt": 2, "status": "completed", "duration_sec": 42, "called_at": second, "timestamp": second},
+            ],
+        }
+        assert world.request("GET", f"/call-report/{call['id']}-2").json_body == {
+            "attempts": [
+                {"attempt": 1, "outcome": "no-answer", "call": {"status": "no-answer"}},
+                {"attempt": 2, "outcome": "completed", "call": {"status": "completed"}},
+            ]
+        }
+
+
+class TestCancel:
+    """POST /calls/{id}/cancel."""
+
+    def test_a_pending_retry_is_called_off(self, world: World) -> None:
+        call = world.place()
+        world.end("busy")
+        after = world.request("POST", f"/calls/{call['id']}/cancel").json_body
+        assert (after["state"], after["summary_status"], after["next_attempt_at"]) == ("final", "canceled", None)
+        world.pump(START + timedelta(hours=2))
+        assert len(world.twilio.placed) == 1
+
+    def test_a_live_attempt_is_hung_up_and_its_end_is_still_recorded(self, world: World) -> None:
+        call = world.place()
+        assert world.request("POST", f"/calls/{call['id']}/cancel").json_body["state"] == "final"
+        assert world.twilio.requests[-1][1].endswith(f"/Calls/{world.twilio.placed[0].sid}.json")
+        world.callback(world.twilio.placed[0], "in-progress", SequenceNumber="2")
+        world.end("busy")
+        after = world.call(call["id"])
+        assert (after["summary_status"], after["attempts"][0]["outcome"]) == ("canceled", "busy")
+        assert after["next_attempt_at"] is None
+
+    def test_a_call_that_has_ended_stays_as_it_is(self, world: World) -> None:
+        call = world.place()
+        world.end("completed")
+        for _ in range(2):
+            after = world.request("POST", f"/calls/{call['id']}/cancel")
+            assert (after.status_code, after.json_body["summary_status"]) == (200, "completed")

@@ -1,0 +1,16 @@
+"""One local stack for all the end-to-end tests."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from ops.local.package import LOCAL
+from ops.local.stack import LocalStack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Mapping[str, str]]:
+    """The environment of a running stack: BASE_URL, API_KEY, CARRIER_URL and AWS_ENDPOINT_URL."""
+    # A directory of its own, so that a stack of `make run` keeps its env file.
+    with LocalStack(directory=LOCAL / "e2e") as running:
+        yield running.env

@@ -1,0 +1,20 @@
+"""A running local carrier, whose phones ring and talk for 10 ms, and a sink for its callbacks."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ops.local.carrier import Carrier
+from tests.support.carrier_client import SID, TOKEN, CarrierClient, Sink
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def carrier(sink: Sink) -> Iterator[CarrierClient]:
+    with Carrier(account_sid=SID, auth_token=TOKEN, ring_sec=0.01, talk_sec=0.01, hold_sec=0.3) as running:
+        yield CarrierClient(running.url, sink)

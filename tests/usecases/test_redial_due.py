@@ -1,0 +1,113 @@
+"""The redial Lambda: invoked twice, late, next to another one, or with too little time."""
+
+from datetime import timedelta
+from threading import Barrier, Lock
+
+import pytest
+
+from chalicelib.storage.calls import StaleWrite
+from chalicelib.usecases.dial import claim
+from chalicelib.usecases.redial_due import TimeLeft, pooled, redial_due
+from tests.support.world import BODY, START, World
+
+DUE = START + timedelta(minutes=30)
+
+
+def test_a_wake_that_fires_twice_dials_once(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    world.clock.turn(to=DUE)
+    assert [world.redial(DUE) for _ in range(2)] == [{"left": 0, "dialed": 1}, {"left": 0}]
+    assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+
+
+def test_a_wake_that_fires_hours_late_still_dials(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    world.clock.turn(to=DUE + timedelta(hours=5))
+    world.redial(DUE)
+    assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+
+
+def test_a_wake_that_fires_early_dials_nothing(world: World) -> None:
+    world.place()
+    world.end("busy")
+    world.clock.turn(to=DUE - timedelta(seconds=1))
+    assert world.redial(DUE) == {"left": 0}
+    assert len(world.twilio.placed) == 1
+
+
+def test_a_call_past_its_policys_end_expires_instead_of_being_dialled(world: World) -> None:
+    call = world.place(retry={**BODY["retry"], "expires_after_hours": 1})
+    world.end("busy")
+    world.clock.turn(to=START + timedelta(hours=1, seconds=1))
+    assert world.redial(DUE)["expired"] == 1
+    assert world.call(call["id"])["summary_status"] == "expired"
+    assert len(world.twilio.placed) == 1
+
+
+def test_of_two_claims_of_one_attempt_only_one_can_be_committed(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    world.clock.turn(to=DUE)
+    ports = world.services.ports
+    record = ports.calls.load(call["id"])
+    assert record is not None
+    ports.calls.commit(claim(ports, record))
+    with pytest.raises(StaleWrite):
+        ports.calls.commit(claim(ports, record))
+
+
+def test_a_claim_loses_against_a_cancel_that_was_committed_first(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    world.clock.turn(to=DUE)
+    ports = world.services.ports
+    record = ports.calls.load(call["id"])
+    assert record is not None
+    world.request("POST", f"/calls/{call['id']}/cancel")
+    with pytest.raises(StaleWrite):
+        ports.calls.commit(claim(ports, record))
+    assert world.redial(DUE) == {"left": 0}
+
+
+def test_what_there_is_no_time_for_is_left_to_the_next_minutes_wake(world: World) -> None:
+    for _ in range(5):
+        world.place()
+        world.end("busy")
+    world.clock.turn(to=DUE)
+    seconds = iter([100.0, 90.0, 50.0, 16.0, 5.0, 4.0])
+    counts = redial_due(world.services.ports, DUE, TimeLeft(lambda: next(seconds)))
+    assert counts == {"left": 3, "dialed": 2}
+    assert [r["ScheduleExpression"] for r in world.rules()] == ["cron(32 10 26 1 ? 2026)"]
+    world.pump(DUE + timedelta(minutes=3))
+    assert len(world.twilio.placed) == 10
+
+
+def test_one_call_that_breaks_does_not_keep_the_others_from_being_dialled(world: World) -> None:
+    calls = []
+    for number in ("+14155550101", "+14155550102", "+14155550103"):
+        calls.append(world.place(to_number=number))
+        world.end("busy")
+    world.clock.turn(to=DUE)
+    world.twilio.answers = [RuntimeError("boom")]
+    assert world.redial(DUE) == {"left": 0, "broken": 1, "dialed": 2}
+    assert len(world.twilio.placed) == 5
+
+
+def test_many_due_calls_are_dialled_side_by_side_but_never_more_than_the_pool_holds() -> None:
+    at_once = Barrier(8, timeout=5)
+    lock, running, most = Lock(), 0, 0
+
+    def work(call_id: str) -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        at_once.wait()  # nobody gets past here unless eight are at it
+        with lock:
+            running -= 1
+        return call_id
+
+    assert list(pooled(work, (str(n) for n in range(64)), 8)) == [str(n) for n in range(64)]
+    assert most == 8
