@@ -41,7 +41,7 @@ demo: $(INSTALLED) ## Watch calls being retried on the local stack; ends by itse
 	@$(BIN)/python -m ops.local.demo
 
 e2e: $(INSTALLED) ## Run the end-to-end tests on the local stack
-	$(BIN)/pytest -m e2e tests/e2e
+	$(BIN)/pytest -m e2e -n 2 --dist loadfile tests/e2e
 
 clean: ## Remove what can be made again (.venv too)
 	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .chalice/deployments

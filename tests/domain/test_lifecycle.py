@@ -1,0 +1,168 @@
+"""The state machine, event by event, without AWS."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import AttemptPhase, Call, CallRecord, CallState
+from chalicelib.domain.decide import Reason
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.lifecycle import Effect
+from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
+from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
+from tests.support.world import START
+
+SID = "CA1"
+DEADLINE = START + timedelta(hours=1)
+
+
+def new_call(**changes: object) -> CallRecord:
+    policy = Policy(
+        max_retries=2,
+        strategy=Fixed(30),
+        on={Outcome.BUSY: OutcomeRule(True), Outcome.VOICEMAIL: OutcomeRule(True)},
+    )
+    call = Call(
+        id="call_1",
+        workspace="acme",
+        to_number="+16505550199",
+        from_number="+14155550100",
+        provider="twilio",
+        account="twilio:AC",
+        policy=policy,
+        created_at=START,
+        expires_at=START + timedelta(hours=72),
+    )
+    return CallRecord(replace(call, **changes))  # type: ignore[arg-type]
+
+
+def claimed(record: CallRecord, now: datetime = START) -> CallRecord:
+    return lifecycle.claim(record, token="t", now=now, deadline_at=DEADLINE).after
+
+
+def ended(outcome: Outcome, **fields: object) -> CallEvent:
+    return CallEvent(event_id=f"end-{outcome}", provider_call_id=SID, status=outcome, outcome=outcome, **fields)  # type: ignore[arg-type]
+
+
+def progressed(progress: Progress) -> CallEvent:
+    return CallEvent(event_id=progress, provider_call_id=SID, status=progress, progress=progress)
+
+
+def heard(amd: Amd) -> CallEvent:
+    return CallEvent(event_id=f"amd-{amd}", provider_call_id=SID, amd=amd)
+
+
+def test_a_claim_takes_the_next_attempt_and_leaves_nothing_due() -> None:
+    record = claimed(new_call(due_at=START))
+    assert (record.call.state, record.call.attempt, record.call.due_at) == (CallState.DIALING, 1, None)
+    assert record.call.deadline_at == DEADLINE
+    assert [(a.number, a.phase) for a in record.attempts] == [(1, AttemptPhase.DIALING)]
+
+
+@pytest.mark.parametrize("state", [CallState.DIALING, CallState.IN_PROGRESS, CallState.FINAL])
+def test_only_a_scheduled_call_can_be_claimed(state: CallState) -> None:
+    with pytest.raises(ValueError, match="nothing is to be claimed"):
+        claimed(new_call(state=state))
+
+
+def test_a_terminal_event_decides_and_says_why() -> None:
+    transition = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.BUSY), START + timedelta(seconds=20))
+    assert transition.effect is Effect.DECIDED
+    assert transition.decision is not None
+    assert (transition.decision.reason, transition.decision.steps) == (Reason.RETRY, ("+30 min after busy",))
+    assert transition.call.due_at == START + timedelta(minutes=30, seconds=20)
+    assert (transition.call.state, transition.call.deadline_at) == (CallState.SCHEDULED, None)
+
+
+def test_the_wait_counts_from_the_providers_time_where_it_can_be_true() -> None:
+    now = START + timedelta(hours=2)
+    said = START + timedelta(seconds=30)
+    transition = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.BUSY, occurred_at=said), now)
+    assert transition.after.attempts[0].ended_at == said
+    assert transition.call.due_at == now  # the half hour is long over
+
+
+@pytest.mark.parametrize("said", [START - timedelta(days=400), START + timedelta(days=1)])
+def test_a_time_that_cannot_be_true_is_not_believed(said: datetime) -> None:
+    now = START + timedelta(minutes=1)
+    transition = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.BUSY, occurred_at=said), now)
+    assert transition.after.attempts[0].ended_at == now
+
+
+EVENTS = (
+    progressed(Progress.INITIATED),
+    progressed(Progress.RINGING),
+    progressed(Progress.IN_PROGRESS),
+    ended(Outcome.COMPLETED, duration_sec=9),
+    heard(Amd.MACHINE),
+)
+
+
+@pytest.mark.parametrize("order", list(permutations(EVENTS)))
+def test_the_order_of_events_makes_no_difference_to_how_the_call_stands(order: tuple[CallEvent, ...]) -> None:
+    record = claimed(new_call())
+    for event in (*order, *reversed(order)):
+        record = lifecycle.absorb(record, 1, event, START).after
+    (attempt,) = record.attempts
+    assert (attempt.outcome, attempt.amd, attempt.duration_sec) == (Outcome.VOICEMAIL, Amd.MACHINE, 9)
+    assert (record.call.state, record.call.due_at) == (CallState.SCHEDULED, START + timedelta(minutes=30))
+
+
+@given(st.lists(st.sampled_from([*EVENTS, ended(Outcome.BUSY), ended(Outcome.FAILED), heard(Amd.HUMAN)]), max_size=12))
+def test_whatever_comes_an_attempt_decides_once_or_is_corrected_to_voicemail(events: list[CallEvent]) -> None:
+    record = claimed(new_call())
+    decisions = []
+    for event in events:
+        transition = lifecycle.absorb(record, 1, event, START)
+        decisions += [transition.decision] if transition.decision else []
+        assert transition.effect is not Effect.NOTHING or transition.after == record
+        assert transition.call.version >= record.call.version
+        record = transition.after
+    assert len(record.attempts) == 1
+    assert len(decisions) <= 2
+    if len(decisions) == 2:
+        assert decisions[0].reason is Reason.REACHED
+        assert record.attempts[0].outcome is Outcome.VOICEMAIL
+
+
+def test_a_machine_heard_after_the_end_does_not_reopen_a_canceled_call() -> None:
+    record = claimed(new_call())
+    record = lifecycle.end(
+        record, summary=SummaryStatus.CANCELED, reason=Reason.CANCELED, step="canceled", now=START
+    ).after
+    for event in (ended(Outcome.COMPLETED), heard(Amd.MACHINE)):
+        record = lifecycle.absorb(record, 1, event, START).after
+    assert record.call.summary_status is SummaryStatus.CANCELED
+    assert record.attempts[0].outcome is Outcome.VOICEMAIL
+
+
+def test_a_machine_heard_after_a_later_attempt_began_changes_only_the_earlier_one() -> None:
+    record = claimed(new_call())
+    record = lifecycle.absorb(record, 1, ended(Outcome.BUSY), START).after
+    record = claimed(record)
+    after = lifecycle.absorb(record, 1, heard(Amd.MACHINE), START)
+    assert (after.effect, after.call.state, after.decision) == (Effect.ENRICHED, CallState.DIALING, None)
+
+
+@pytest.mark.parametrize("attempt", [0, 2, 99])
+def test_an_event_for_an_attempt_that_was_never_made_does_nothing(attempt: int) -> None:
+    record = claimed(new_call())
+    assert lifecycle.absorb(record, attempt, ended(Outcome.BUSY), START).effect is Effect.NOTHING
+
+
+def test_being_put_off_takes_the_attempt_back() -> None:
+    record = claimed(new_call())
+    transition = lifecycle.put_off(record, cause="http:429", wait=None, evidence={}, now=START)
+    assert transition.after.attempts == ()
+    assert (transition.call.attempt, transition.call.due_at) == (0, START + timedelta(minutes=1))
+
+
+def test_a_call_that_has_ended_cannot_be_ended_again() -> None:
+    first = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.COMPLETED), START).after
+    again = lifecycle.end(first, summary=SummaryStatus.CANCELED, reason=Reason.CANCELED, step="", now=START)
+    assert (again.effect, again.call) == (Effect.NOTHING, first.call)
