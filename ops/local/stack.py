@@ -118,7 +118,8 @@ class LocalStack:
     def _function_environment(self, carrier: Carrier) -> dict[str, str]:
         return {
             "PUBLIC_URL": self.base_url,
-            "WAKE_LEAD_SECONDS": "0",
+            # Long enough that a rule is there before its minute begins: one armed later would never fire.
+            "WAKE_LEAD_SECONDS": "2",
             "TWILIO_API_URL": carrier.url,
             "TWILIO_ACCOUNT_SID": carrier.account_sid,
             "TWILIO_AUTH_TOKEN": carrier.auth_token,
