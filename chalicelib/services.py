@@ -18,6 +18,8 @@ from chalicelib.settings import Settings, WakeBackend
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.history import HistoryStore
 from chalicelib.storage.keys import KeyStore
+from chalicelib.storage.numbers import NumberStore
+from chalicelib.storage.policies import PolicyStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import Alarms, RuleAlarms, SchedulerAlarms
@@ -38,13 +40,14 @@ class Services:
     ports: Ports
     keys: KeyStore
     history: HistoryStore
+    policies: PolicyStore
 
 
 def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http | None = None) -> Services:
     """Put the parts together. ``own_arn`` is the running Lambda's, from which the redial Lambda's is derived."""
     settings = Settings.from_env(env)
     dynamodb = client("dynamodb")
-    calls = CallStore(dynamodb, settings.table_name)
+    table = settings.table_name
 
     @cache
     def provider(name: str) -> Provider:
@@ -54,12 +57,18 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
     ports = Ports(
         settings=settings,
         clock=clock,
-        calls=calls,
-        wakes=WakeStore(dynamodb, settings.table_name),
+        calls=CallStore(dynamodb, table),
+        numbers=NumberStore(dynamodb, table),
+        wakes=WakeStore(dynamodb, table),
         alarms=_LazyAlarms(settings, own_arn),
         provider=provider,
     )
-    return Services(ports, KeyStore(dynamodb, settings.table_name), HistoryStore(dynamodb, settings.table_name))
+    return Services(
+        ports=ports,
+        keys=KeyStore(dynamodb, table),
+        history=HistoryStore(dynamodb, table),
+        policies=PolicyStore(dynamodb, table),
+    )
 
 
 @cache

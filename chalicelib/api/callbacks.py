@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from chalice.app import Blueprint, Request
 
 from chalicelib.api.current import services
-from chalicelib.api.http import answering, public_url
+from chalicelib.api.http import ANY_TYPE, answering, public_url
 from chalicelib.api.views import rfc3339
 from chalicelib.errors import BadRequest
 from chalicelib.providers import CallbackRequest
@@ -18,7 +18,7 @@ blueprint = Blueprint(__name__)
 MOST_CALLBACK = 256 * 1024
 
 
-@blueprint.route("/callbacks/{provider}/{token}", methods=["POST", "GET"], content_types=["*/*"])
+@blueprint.route("/callbacks/{provider}/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def callback(provider: str, token: str) -> dict[str, Any]:
     """Take in a callback; the answer says what was decided, for whoever reads the provider's request log."""

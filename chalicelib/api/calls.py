@@ -7,8 +7,9 @@ from chalice.app import Blueprint, Response
 
 from chalicelib.api import views
 from chalicelib.api.current import services
-from chalicelib.api.http import answering, checked, json_body, public_url, signed_in
-from chalicelib.api.schemas import CallIn
+from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, public_url, signed_in
+from chalicelib.api.policies import policy_named
+from chalicelib.api.schemas import NO_RETRIES, CallIn, start_within_reach
 from chalicelib.domain.call import CallRecord
 from chalicelib.errors import FieldError, Invalid, NotFound, NotYours
 from chalicelib.storage.history import MOST_ENTRIES
@@ -18,7 +19,6 @@ from chalicelib.usecases.place_call import NewCall, place_call
 
 blueprint = Blueprint(__name__)
 
-ANY_TYPE = ["*/*"]
 MOST_KEY = 255
 
 
@@ -31,11 +31,12 @@ def place() -> Response:
     owner = signed_in(parts, request, Role.WRITE)
     body, request_hash = json_body(request)
     wanted = checked(CallIn, body)
+    policy = wanted.policy or policy_named(parts, owner.workspace, wanted.policy_name) or NO_RETRIES
     new = NewCall(
         workspace=owner.workspace,
         to_number=wanted.to_number,
         from_number=wanted.from_number,
-        policy=wanted.policy,
+        policy=policy,
         provider=wanted.provider or parts.ports.settings.default_provider,
         public_url=public_url(parts, request),
         agent_version_id=wanted.agent_version_id,
@@ -43,10 +44,10 @@ def place() -> Response:
         variables=wanted.texts,
         metadata=wanted.metadata,
         timezone=wanted.timezone,
-        start_at=wanted.starts_at,
+        start_at=start_within_reach(wanted.start_at, parts.ports.clock.now()),
         webhook_url=wanted.webhook_url,
     )
-    record = place_call(parts.ports, new, _idempotency_key(request.headers), request_hash)
+    record = place_call(parts.ports, new, idempotency_key(request.headers), request_hash)
     return _created(record)
 
 
@@ -75,6 +76,15 @@ def cancel(call_id: str) -> dict[str, Any]:
     """Stop retrying, and hang up where the provider can; a call that has ended stays as it is."""
     record = _own(call_id, Role.WRITE)
     return views.call_view(cancel_call(services().ports, record.call.id))
+
+
+@blueprint.route("/calls/{call_id}/decisions", methods=["GET"])
+@answering
+def decisions(call_id: str) -> dict[str, Any]:
+    """Why each attempt was made, moved or refused, in order."""
+    record = _own(call_id, Role.READ)
+    found = services().ports.calls.decisions(record.call.id)
+    return {"call_id": record.call.id, "data": [views.decision_view(record.call, decision) for decision in found]}
 
 
 @blueprint.route("/call-logs/{call_id}/retries", methods=["GET"])
@@ -108,7 +118,8 @@ def _created(record: CallRecord) -> Response:
     return Response(views.call_view(record), headers=headers, status_code=201)
 
 
-def _idempotency_key(headers: Any) -> str | None:
+def idempotency_key(headers: Any) -> str | None:
+    """The request's Idempotency-Key; None where it has none. Raises Invalid."""
     key: str | None = headers.get("idempotency-key")
     if key is None:
         return None

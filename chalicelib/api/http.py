@@ -1,5 +1,6 @@
 """What every route shares: who is asking, the body as JSON, errors as problem+json, the public URL."""
 
+import base64
 import functools
 import hashlib
 import json
@@ -17,6 +18,9 @@ from chalicelib.services import Services
 from chalicelib.storage.keys import ApiKey, Role
 
 Model = TypeVar("Model", bound=BaseModel)
+
+#: for routes that read their body themselves, whatever type it is said to be
+ANY_TYPE = ["*/*"]
 
 #: the most that a JSON body may hold, in bytes
 MOST_BODY = 256 * 1024
@@ -75,8 +79,7 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
 
 def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
     """Whose request this is. Raises NotSignedIn, NotYours."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    key = _key_sent(request)
     if not key:
         raise errors.NotSignedIn("send an API key: 'Authorization: Bearer <key>' or 'x-api-key: <key>'")
     owner = services.keys.find(key)
@@ -85,6 +88,20 @@ def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
     if not owner.role.allows(wanted):
         raise errors.NotYours(f"this key may {owner.role}, and this needs one that may {wanted}")
     return owner
+
+
+def _key_sent(request: Request) -> str:
+    """The API key: a bearer token, ``x-api-key`` as Gomobile's clients send it, or Basic's password as Exotel's do."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return str(credentials.strip())
+    if scheme.lower() == "basic":
+        try:
+            _, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+        except ValueError:
+            return ""
+        return password
+    return str(request.headers.get("x-api-key", ""))
 
 
 def json_body(request: Request) -> tuple[dict[str, Any], str]:

@@ -1,40 +1,35 @@
 """The bodies that the API takes, checked field by field."""
 
 import json
-import re
-from datetime import UTC, datetime
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
-from chalicelib.dialects.dialnexa import NO_RETRIES, RetryIn
+from chalicelib.dialects.bolna import RetryConfigIn
+from chalicelib.dialects.common import MOST_DAYS, HttpUrl, OutcomeWord, Strict
+from chalicelib.dialects.dialnexa import NO_RETRIES, RetryIn, TargetIn
+from chalicelib.dialects.exotel import ExotelPolicyIn
+from chalicelib.dialects.gomobile import GomobilePolicyIn
+from chalicelib.domain.numbers import is_e164
 from chalicelib.domain.policy import Policy
+from chalicelib.domain.zones import zone
+from chalicelib.errors import FieldError, Invalid
 
-E164 = re.compile(r"^\+[1-9][0-9]{6,14}$")
 MOST_METADATA = 16 * 1024
-#: a start further ahead than this is a mistake, and beyond the wheel's reach
 MOST_VARIABLES = 50
+MOST_OUTCOMES = 101
 
 
 def _e164(number: str) -> str:
-    if not E164.match(number):
+    if not is_e164(number):
         raise ValueError("must be in E.164: '+', then 7 to 15 digits that begin with the country code")
     return number
 
 
 def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError("is no IANA time zone; use a name like 'America/Los_Angeles'") from error
+    zone(name)
     return name
-
-
-def _http_url(url: str) -> str:
-    if not re.match(r"^https?://[^\s/]+", url):
-        raise ValueError("must be an absolute http(s) URL")
-    return url
 
 
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
@@ -51,21 +46,52 @@ def _small(values: dict[str, Any]) -> dict[str, Any]:
 
 PhoneNumber = Annotated[str, AfterValidator(_e164)]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
-HttpUrl = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_http_url)]
 Variable = str | int | float | bool
+PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class TargetIn(BaseModel):
-    """What the provider does with an answered call."""
-
-    model_config = ConfigDict(extra="forbid")
-    url: HttpUrl
+def as_text(value: Variable) -> str:
+    """A variable as the text that a query or a form carries; booleans as JSON spells them."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
-class CallIn(BaseModel):
+class PolicyIn(Strict):
+    """A policy in one of the dialects."""
+
+    retry: RetryIn | None = None
+    retry_config: RetryConfigIn | None = None
+    exotel: ExotelPolicyIn | None = None
+    gomobile: GomobilePolicyIn | None = None
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Self:
+        if len(self._given) > 1:
+            raise ValueError("give one of retry, retry_config, exotel and gomobile")
+        return self
+
+    @property
+    def _given(self) -> list[RetryIn | RetryConfigIn | ExotelPolicyIn | GomobilePolicyIn]:
+        return [d for d in (self.retry, self.retry_config, self.exotel, self.gomobile) if d is not None]
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy that the body asks for; None where it names none."""
+        return self._given[0].policy() if self._given else None
+
+
+class NamedPolicyIn(PolicyIn):
+    """``PUT /policies/{name}``."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.policy is None:
+            raise ValueError("give one of retry, retry_config, exotel and gomobile")
+        return self
+
+
+class CallIn(PolicyIn):
     """``POST /calls``."""
 
-    model_config = ConfigDict(extra="forbid")
     to_number: PhoneNumber
     from_number: PhoneNumber
     provider: str | None = None
@@ -76,19 +102,81 @@ class CallIn(BaseModel):
     timezone: TimeZone | None = None
     start_at: AwareDatetime | None = None
     webhook_url: HttpUrl | None = None
-    retry: RetryIn | None = None
+    policy_name: PolicyName | None = None
 
-    @property
-    def policy(self) -> Policy:
-        """The policy that the request asks for; without ``retry``, none."""
-        return self.retry.policy() if self.retry else NO_RETRIES
-
-    @property
-    def starts_at(self) -> datetime | None:
-        """``start_at`` in UTC."""
-        return self.start_at.astimezone(UTC) if self.start_at else None
+    @model_validator(mode="after")
+    def _one_policy(self) -> Self:
+        if self.policy_name is not None and self._given:
+            raise ValueError("give policy_name or a policy, not both")
+        return self
 
     @property
     def texts(self) -> dict[str, str]:
-        """The variables as the text that a query or a form carries; booleans as JSON spells them."""
-        return {k: json.dumps(v) if isinstance(v, bool) else str(v) for k, v in self.variables.items()}
+        """The variables as text."""
+        return {name: as_text(value) for name, value in self.variables.items()}
+
+
+class PreviewIn(PolicyIn):
+    """``POST /policies/preview``."""
+
+    to_number: PhoneNumber | None = None
+    timezone: TimeZone | None = None
+    start_at: AwareDatetime | None = None
+    outcomes: Annotated[list[OutcomeWord], Field(max_length=MOST_OUTCOMES)] = Field(default_factory=list)
+    policy_name: PolicyName | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.to_number is None and self.timezone is None:
+            raise ValueError("give to_number, or a timezone in its place")
+        if self.policy_name is not None and self._given:
+            raise ValueError("give policy_name or a policy, not both")
+        return self
+
+
+class OptOutIn(Strict):
+    """``PUT /numbers/{e164}/opt-out``; an empty body will do."""
+
+    reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
+
+
+class ContactedIn(Strict):
+    """``POST /numbers/{e164}/contacted``: pending redials end, or wait until a time or for so many minutes."""
+
+    put_off_until: AwareDatetime | None = None
+    put_off_minutes: Annotated[float, Field(gt=0, le=MOST_DAYS * 24 * 60, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.put_off_until is not None and self.put_off_minutes is not None:
+            raise ValueError("give put_off_until or put_off_minutes, not both")
+        return self
+
+    def until(self, now: datetime) -> datetime | None:
+        """Until when pending redials are put off, in UTC; None where they end."""
+        if self.put_off_minutes is not None:
+            return now + timedelta(minutes=self.put_off_minutes)
+        return self.put_off_until.astimezone(UTC) if self.put_off_until else None
+
+
+def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/start_at") -> datetime | None:
+    """A start in UTC. Raises Invalid for one further ahead than the wheel reaches."""
+    if start_at is None:
+        return None
+    start_at = start_at.astimezone(UTC)
+    if start_at > now + timedelta(days=MOST_DAYS):
+        raise Invalid([FieldError(field, f"lies more than {MOST_DAYS} days ahead (got {start_at:%Y-%m-%dT%H:%MZ})")])
+    return start_at
+
+
+__all__ = [
+    "NO_RETRIES",
+    "CallIn",
+    "ContactedIn",
+    "NamedPolicyIn",
+    "OptOutIn",
+    "PolicyIn",
+    "PreviewIn",
+    "as_text",
+    "start_within_reach",
+]

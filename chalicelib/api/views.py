@@ -1,5 +1,6 @@
 """Calls and attempts as the API shows them, and in the vendors' own shapes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,9 @@ from pydantic import TypeAdapter
 
 from chalicelib.domain.call import Attempt, Call, CallRecord
 from chalicelib.domain.policy import Policy
+from chalicelib.domain.preview import Preview
+from chalicelib.domain.zones import zone
+from chalicelib.storage.policies import NamedPolicy
 
 _POLICY = TypeAdapter(Policy)
 
@@ -22,7 +26,7 @@ def rfc3339(at: datetime | None) -> str | None:
 def attempt_view(call: Call, attempt: Attempt) -> dict[str, Any]:
     """One attempt, linked to the others of its call by ``retry_group_id``."""
     return {
-        "id": f"{call.id}-{attempt.number}",
+        "id": attempt.id,
         "call_id": call.id,
         "retry_group_id": call.retry_group_id,
         "attempt": attempt.number,
@@ -48,6 +52,7 @@ def call_view(record: CallRecord) -> dict[str, Any]:
         "call_id": call.id,
         **_parent(call),
         "retry_group_id": call.retry_group_id,
+        "campaign_id": call.campaign_id,
         "to_number": call.to_number,
         "from_number": call.from_number,
         "provider": call.provider,
@@ -56,6 +61,7 @@ def call_view(record: CallRecord) -> dict[str, Any]:
         "variables": dict(call.variables),
         "metadata": dict(call.metadata),
         "timezone": call.timezone,
+        "timezones": list(call.zones),
         "webhook_url": call.webhook_url,
         "created_at": rfc3339(call.created_at),
         "expires_at": rfc3339(call.expires_at),
@@ -109,3 +115,54 @@ def report_view(record: CallRecord) -> dict[str, Any]:
             for attempt in record.attempts
         ]
     }
+
+
+def decision_view(call: Call, decision: Mapping[str, Any]) -> dict[str, Any]:
+    """One decision about a call: the reason, the steps that led to it, and what came of it."""
+    retry_at, due_at = _time(decision.get("retry_at")), _time(decision.get("due_at"))
+    return {
+        "attempt": decision["attempt"],
+        "decided_at": rfc3339(_time(decision["at"])),
+        "reason": decision["reason"],
+        "steps": decision["steps"],
+        "retry_at": rfc3339(retry_at),
+        "due_at": rfc3339(due_at),
+        "local": _local(due_at, call.zones),
+        "summary_status": decision.get("summary_status"),
+    }
+
+
+def preview_view(shown: Preview, zones: Sequence[str]) -> dict[str, Any]:
+    """The attempts that a policy would make, each with its local time where one zone is known."""
+    return {
+        "attempts": [
+            {
+                "attempt": attempt.attempt,
+                "at": rfc3339(attempt.at),
+                "local": _local(attempt.at, zones),
+                "outcome": attempt.outcome,
+                "reason": attempt.reason,
+                "steps": list(attempt.steps),
+            }
+            for attempt in shown.attempts
+        ],
+        "summary_status": shown.summary_status,
+        "reason": shown.reason,
+        "steps": list(shown.steps),
+        "timezones": list(zones),
+    }
+
+
+def named_policy_view(named: NamedPolicy) -> dict[str, Any]:
+    """A named policy."""
+    policy = _POLICY.dump_python(named.policy, mode="json")
+    return {"name": named.name, "policy": policy, "updated_at": rfc3339(named.updated_at)}
+
+
+def _local(at: datetime | None, zones: Sequence[str]) -> dict[str, str]:
+    """A time on the walls of every zone that the number may be in."""
+    return {name: at.astimezone(zone(name)).isoformat(timespec="minutes") for name in zones} if at else {}
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,22 +1,53 @@
 """DialNexa's ``retry`` object, and Redial's own which is a superset of it: to a Policy.
 
-Defaults, each where the vendor's page leaves the field out of a request: busy and no-answer are retried, voicemail
-and failed are not ("Outcome / Default Behavior"); its example's 3 retries and 30 minutes stand in for the numbers,
-for the page states none.
+Where the vendor's page leaves a field out of a request, or open:
+
+    open                          decided                    because
+    ``retry`` missing             no retries                 there is nothing to retry by
+    ``max_retries`` missing       3, or one for each date    its example has 3
+    ``wait_minutes`` missing      30                         its example has 30
+    busy, no-answer               retried                    "Retried" under default behaviour
+    failed                        not retried                "the same error is likely to repeat"
+    voicemail                     final                      "Configurable", and off everywhere else in the field
+    error, rejected               not retried                not in its table; ``on`` can say otherwise
 """
 
-from typing import Annotated, Literal
+from datetime import UTC
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
+from chalicelib.dialects.common import (
+    MOST_DAYS,
+    MOST_MINUTES,
+    MOST_TIMES,
+    HttpUrl,
+    MaxRetries,
+    Strict,
+    WaitMinutes,
+    outcome_word,
+)
+from chalicelib.dialects.window import CapIn, WindowIn
 from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.policy import NEVER_RETRIED, Fixed, NoRetry, OutcomeRule, Policy
+from chalicelib.domain.policy import (
+    NEVER_RETRIED,
+    Exponential,
+    Fixed,
+    Intervals,
+    NoRetry,
+    OutcomeRule,
+    Policy,
+    Scheduled,
+    Strategy,
+    TimeOfDay,
+)
+from chalicelib.domain.window import minute_of_day
 
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_WAIT_MINUTES = 30.0
-MOST_RETRIES = 100
-#: No retry may be planned further ahead than the wheel reaches.
-MOST_WAIT_MINUTES = 60 * 24 * 60
+DEFAULT_HOURS = 72.0
+#: A rule that only names another target asks for one attempt with it.
+TARGET_RETRIES = 1
 
 #: outcome -> retried where the request does not say; all others are not
 DEFAULT_RETRIED = {Outcome.BUSY: True, Outcome.NO_ANSWER: True}
@@ -27,35 +58,122 @@ FLAT_SWITCHES = {
     "retry_on_busy": Outcome.BUSY,
 }
 
-WaitMinutes = Annotated[float, Field(ge=0, le=MOST_WAIT_MINUTES, allow_inf_nan=False)]
-MaxRetries = Annotated[int, Field(ge=0, le=MOST_RETRIES, strict=True)]
+Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class TargetIn(Strict):
+    """What the provider does with an answered call."""
+
+    url: HttpUrl
 
 
-class RuleIn(_Strict):
+class RuleIn(Strict):
     """One outcome's own rule; ``retry`` is true unless it says otherwise."""
 
     retry: bool = True
     wait_minutes: WaitMinutes | None = None
     max_retries: MaxRetries | None = None
+    target: TargetIn | None = None
+
+    def rule(self) -> OutcomeRule:
+        """The rule that this asks for."""
+        max_retries = self.max_retries
+        if self.target is not None and max_retries is None:
+            max_retries = TARGET_RETRIES
+        return OutcomeRule(self.retry, self.wait_minutes, max_retries, self.target.url if self.target else None)
 
 
-class NoneIn(_Strict):
+class NoneIn(Strict):
     type: Literal["none"]
 
+    def strategy(self) -> Strategy:
+        return NoRetry()
 
-class FixedIn(_Strict):
+
+class FixedIn(Strict):
     type: Literal["fixed"]
     wait_minutes: WaitMinutes
 
+    def strategy(self) -> Strategy:
+        return Fixed(self.wait_minutes)
 
-StrategyIn = Annotated[NoneIn | FixedIn, Field(discriminator="type")]
+
+class IntervalsIn(Strict):
+    type: Literal["intervals"]
+    minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MOST_TIMES)]
+
+    def strategy(self) -> Strategy:
+        return Intervals(tuple(self.minutes))
 
 
-class RetryIn(_Strict):
+class ExponentialIn(Strict):
+    type: Literal["exponential"]
+    first_minutes: Minutes
+    factor: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 2.0
+    max_minutes: Minutes = 24 * 60
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max_minutes < self.first_minutes:
+            raise ValueError(f"max_minutes {self.max_minutes:g} is below first_minutes {self.first_minutes:g}")
+        return self
+
+    def strategy(self) -> Strategy:
+        return Exponential(self.first_minutes, self.factor, self.max_minutes)
+
+
+class ScheduledIn(Strict):
+    type: Literal["scheduled"]
+    at: Annotated[list[AwareDatetime], Field(min_length=1, max_length=MOST_TIMES)]
+
+    @field_validator("at")
+    @classmethod
+    def _within_reach(cls, dates: list[AwareDatetime]) -> list[AwareDatetime]:
+        reach = (max(dates) - min(dates)).days
+        if reach > MOST_DAYS:
+            raise ValueError(f"the dates span {reach} days; at most {MOST_DAYS} can be planned ahead")
+        return dates
+
+    def strategy(self) -> Scheduled:
+        return Scheduled(tuple(sorted({at.astimezone(UTC) for at in self.at})))
+
+
+class TimeOfDayIn(Strict):
+    type: Literal["time_of_day"]
+    times: Annotated[list[str], Field(min_length=1, max_length=MOST_TIMES)]
+    min_gap_minutes: WaitMinutes = 60
+
+    @field_validator("times")
+    @classmethod
+    def _times(cls, times: list[str]) -> list[str]:
+        for text in times:
+            if minute_of_day(text) == 24 * 60:
+                raise ValueError("24:00 is no time to call at; use 00:00")
+        return times
+
+    def strategy(self) -> Strategy:
+        return TimeOfDay(tuple(sorted({minute_of_day(text) for text in self.times})), self.min_gap_minutes)
+
+
+class SmartIn(Strict):
+    """Its place is kept: a request that asks for it must not silently get something else."""
+
+    type: Literal["smart"]
+
+    @model_validator(mode="after")
+    def _not_yet(self) -> Self:
+        raise ValueError("smart is not available yet; use fixed, intervals, exponential, scheduled or time_of_day")
+
+    def strategy(self) -> Strategy:
+        return NoRetry()
+
+
+StrategyIn = Annotated[
+    NoneIn | FixedIn | IntervalsIn | ExponentialIn | ScheduledIn | TimeOfDayIn | SmartIn, Field(discriminator="type")
+]
+
+
+class RetryIn(Strict):
     """The ``retry`` object of ``POST /calls``."""
 
     max_retries: MaxRetries | None = None
@@ -65,34 +183,59 @@ class RetryIn(_Strict):
     retry_on_busy: bool | None = None
     strategy: StrategyIn | None = None
     on: dict[str, bool | RuleIn] = Field(default_factory=dict)
-    expires_after_hours: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)] = 72
+    window: WindowIn | None = None
+    caps: Annotated[list[CapIn], Field(max_length=10)] = Field(default_factory=list)
+    expires_after_hours: Annotated[float, Field(gt=0, le=MOST_DAYS * 24, allow_inf_nan=False)] | None = None
 
     @field_validator("on")
     @classmethod
     def _outcomes(cls, rules: dict[str, bool | RuleIn]) -> dict[str, bool | RuleIn]:
+        named: dict[str, bool | RuleIn] = {}
         for word, rule in rules.items():
-            outcome = Outcome.parse(word)
-            if outcome in NEVER_RETRIED and rule is not False:
+            outcome = outcome_word(word)
+            if outcome in NEVER_RETRIED and (rule is True or (isinstance(rule, RuleIn) and rule.retry)):
                 raise ValueError(f"{outcome} is never retried")
-        return rules
+            if outcome in named:
+                raise ValueError(f"{outcome} has two rules")
+            named[outcome] = rule
+        return named
+
+    @model_validator(mode="after")
+    def _one_wait(self) -> Self:
+        if self.strategy is not None and self.wait_minutes is not None:
+            raise ValueError("give wait_minutes or strategy, not both")
+        return self
 
     def policy(self) -> Policy:
         """The policy that this asks for."""
-        none = isinstance(self.strategy, NoneIn)
-        max_retries = self.max_retries if self.max_retries is not None else DEFAULT_MAX_RETRIES
+        strategy = self._strategy()
+        window, caps = self.window.window_and_caps() if self.window else (None, ())
         return Policy(
-            max_retries=0 if none else max_retries,
-            strategy=self._strategy(),
+            max_retries=self._max_retries(strategy),
+            strategy=strategy,
             on=self._rules(),
-            expires_after_hours=self.expires_after_hours,
+            window=window,
+            caps=(*caps, *(cap.cap() for cap in self.caps)),
+            expires_after_hours=self._expires_after_hours(strategy),
         )
 
-    def _strategy(self) -> NoRetry | Fixed:
-        if isinstance(self.strategy, NoneIn):
-            return NoRetry()
-        if isinstance(self.strategy, FixedIn):
-            return Fixed(self.strategy.wait_minutes)
+    def _strategy(self) -> Strategy:
+        if self.strategy is not None:
+            return self.strategy.strategy()
         return Fixed(self.wait_minutes if self.wait_minutes is not None else DEFAULT_WAIT_MINUTES)
+
+    def _max_retries(self, strategy: Strategy) -> int:
+        if isinstance(strategy, NoRetry):
+            return 0
+        if self.max_retries is not None:
+            return self.max_retries
+        return len(strategy.at) if isinstance(strategy, Scheduled) else DEFAULT_MAX_RETRIES
+
+    def _expires_after_hours(self, strategy: Strategy) -> float:
+        if self.expires_after_hours is not None:
+            return self.expires_after_hours
+        # Who names dates weeks ahead does not mean the call to end in three days.
+        return MOST_DAYS * 24 if isinstance(strategy, Scheduled) else DEFAULT_HOURS
 
     def _rules(self) -> dict[Outcome, OutcomeRule]:
         rules = {outcome: OutcomeRule(retry=retried) for outcome, retried in DEFAULT_RETRIED.items()}
@@ -101,11 +244,7 @@ class RetryIn(_Strict):
             if switch is not None:
                 rules[outcome] = OutcomeRule(retry=switch)
         for word, rule in self.on.items():
-            outcome = Outcome.parse(word)
-            if isinstance(rule, bool):
-                rules[outcome] = OutcomeRule(retry=rule)
-            else:
-                rules[outcome] = OutcomeRule(rule.retry, rule.wait_minutes, rule.max_retries)
+            rules[Outcome(word)] = OutcomeRule(retry=rule) if isinstance(rule, bool) else rule.rule()
         return rules
 
 

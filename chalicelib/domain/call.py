@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.domain.decide import Reason, Tried
+from chalicelib.domain.decide import Reason, Situation
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Policy
+from chalicelib.domain.tried import Tried
 
 
 class CallState(StrEnum):
@@ -36,6 +37,10 @@ class Call:
 
     ``attempt`` is the number of the latest attempt, 0 before the first. ``deadline_at`` is set while an attempt is
     live: past it the attempt's callback counts as lost. ``version`` rises with every change.
+
+    ``zones`` are those that the number may be in, as far as the policy needs them. ``others_made`` are the attempts of
+    other calls to the same number, as of the latest claim and as far back as the policy's caps reach.
+    ``next_target_url`` replaces ``target_url`` on the next attempt.
     """
 
     id: str
@@ -59,7 +64,11 @@ class Call:
     target_url: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    next_target_url: str | None = None
+    campaign_id: str | None = None
     timezone: str | None = None
+    zones: tuple[str, ...] = ()
+    others_made: tuple[datetime, ...] = ()
     webhook_url: str | None = None
     public_url: str = ""
     put_offs: int = 0
@@ -87,6 +96,7 @@ class Attempt:
     token: str
     claimed_at: datetime
     provider: str
+    target_url: str | None = None
     phase: AttemptPhase = AttemptPhase.DIALING
     version: int = 1
     provider_call_id: str | None = None
@@ -100,6 +110,11 @@ class Attempt:
     cause: str | None = None
     counts: bool = True
     evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The attempt by a name of its own: ``<call>-<number>``."""
+        return f"{self.call_id}-{self.number}"
 
     @property
     def status(self) -> str:
@@ -128,6 +143,18 @@ class CallRecord:
     def attempt(self, number: int) -> Attempt | None:
         """The attempt of that number; None where it was never made."""
         return next((a for a in self.attempts if a.number == number), None)
+
+    @property
+    def situation(self) -> Situation:
+        """What decide() has to know: the attempts that count, and all that were made to the number."""
+        call = self.call
+        own = (attempt.claimed_at for attempt in self.attempts)
+        return Situation(
+            expires_at=call.expires_at,
+            zones=call.zones,
+            tried=tuple(a.tried for a in self.attempts if a.outcome is not None and a.counts),
+            made=tuple(sorted((*call.others_made, *own))) if call.policy.caps else (),
+        )
 
     def replacing(self, attempt: Attempt) -> tuple[Attempt, ...]:
         """The attempts with one of them changed."""

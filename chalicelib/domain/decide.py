@@ -1,38 +1,62 @@
-"""decide(): after an attempt has ended, whether to dial again, when, and why. Pure and total."""
+"""decide(): whether to dial again, when, and why. Pure, deterministic and total on every valid policy.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Three moments ask the same questions. Before the first attempt ``first()`` finds its place, after each one ``decide()``
+finds the next one's, and at the moment of dialling ``may_dial()`` asks again, for hours may have passed.
+"""
+
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from chalicelib.domain.caps import check
 from chalicelib.domain.outcome import Outcome, SummaryStatus
-from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
+from chalicelib.domain.policy import OutcomeRule, Policy
+from chalicelib.domain.strategies import Proposal, after_wait, propose
+from chalicelib.domain.tried import Tried
+from chalicelib.domain.window import next_opening
 
 
 class Reason(StrEnum):
     """Why a decision came out as it did: a closed set, safe to count and to branch on."""
 
+    STARTED = "started"
     RETRY = "retry"
+    DUE = "due"
+    MOVED = "moved"
     REACHED = "reached"
     VOICEMAIL_IS_FINAL = "voicemail-is-final"
     OUTCOME_NOT_RETRYABLE = "outcome-not-retryable"
     RETRIES_EXHAUSTED = "retries-exhausted"
     OUTCOME_RETRIES_EXHAUSTED = "outcome-retries-exhausted"
+    NO_DATES_LEFT = "no-dates-left"
     POLICY_EXPIRED = "policy-expired"
+    CAPPED = "capped"
+    ZONE_UNKNOWN = "zone-unknown"
+    WINDOW_NEVER_OPENS = "window-never-opens"
+    OPTED_OUT = "opted-out"
+    CONTACTED = "contacted"
     CANCELED = "canceled"
     DO_NOT_DISTURB = "do-not-disturb"
-    STARTED = "started"
     PUT_OFF_BY_PROVIDER = "put-off-by-provider"
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One attempt that was made, as far as deciding needs it."""
+class Situation:
+    """What there is to know of a call when something is decided about it. Times are UTC.
 
-    number: int
-    outcome: Outcome
-    started_at: datetime
-    ended_at: datetime
+    ``tried`` are this call's attempts that count, in order. ``made`` are the starts of all attempts to the number,
+    this call's and others', sorted, as far back as the policy's caps reach. ``zones`` are those the number may be in;
+    empty where that is not known.
+    """
+
+    expires_at: datetime
+    zones: tuple[str, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    made: tuple[datetime, ...] = ()
+
+    def having_tried(self, attempt: Tried) -> "Situation":
+        """The situation after one more attempt."""
+        return replace(self, tried=(*self.tried, attempt), made=tuple(sorted((*self.made, attempt.started_at))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,57 +81,143 @@ ENDINGS: dict[Outcome, tuple[SummaryStatus, Reason]] = {
     Outcome.INVALID_NUMBER: (SummaryStatus.NOT_RETRYABLE, Reason.OUTCOME_NOT_RETRYABLE),
 }
 
+#: A window and a cap can each move a dial past the other's limit; real policies settle in two or three rounds.
+MOST_MOVES = 64
 
-def decide(policy: Policy, tried: Sequence[Tried], expires_at: datetime) -> Decision:
-    """Decide after the last of ``tried`` (in order, never empty). Never raises on a valid policy."""
-    outcome = tried[-1].outcome
+
+def decide(policy: Policy, situation: Situation) -> Decision:
+    """Decide after the last attempt of the situation, which has at least one."""
+    last = situation.tried[-1]
+    outcome = last.outcome
     if outcome in ENDINGS:
         summary, reason = ENDINGS[outcome]
-        return _final(summary, reason, f"attempt {tried[-1].number} ended {outcome}")
+        return _final(summary, reason, f"attempt {last.number} ended {outcome}")
     rule = policy.rule(outcome)
     if not rule.retry:
         if outcome is Outcome.VOICEMAIL:
             return _final(SummaryStatus.VOICEMAIL_FINAL, Reason.VOICEMAIL_IS_FINAL, "voicemail is final by policy")
-        return _final(SummaryStatus.NOT_RETRYABLE, Reason.OUTCOME_NOT_RETRYABLE, f"{outcome} is not retried by policy")
-    return _budget(policy, rule, tried) or _retry(policy, rule, tried, expires_at)
+        step = f"{outcome} is not retried by policy"
+        return _final(SummaryStatus.NOT_RETRYABLE, Reason.OUTCOME_NOT_RETRYABLE, step)
+    return _used_up(policy, rule, situation) or _next(policy, rule, situation)
 
 
-def _budget(policy: Policy, rule: OutcomeRule, tried: Sequence[Tried]) -> Decision | None:
-    retries = len(tried) - 1
-    outcome = tried[-1].outcome
+def first(policy: Policy, situation: Situation, start_at: datetime) -> Decision:
+    """When to make the first attempt of a call that is to start at ``start_at``."""
+    return _place(policy, situation, Proposal(start_at, f"starts at {_utc(start_at)}"), Reason.STARTED)
+
+
+def may_dial(policy: Policy, situation: Situation, now: datetime) -> Decision:
+    """Whether the attempt that is due may be dialled now: ``due`` with ``retry_at == now``, else moved, else final."""
+    placed = _place(policy, situation, Proposal(now, f"due at {_utc(now)}"), Reason.DUE)
+    return replace(placed, reason=Reason.MOVED) if placed.retry_at not in (None, now) else placed
+
+
+def _used_up(policy: Policy, rule: OutcomeRule, situation: Situation) -> Decision | None:
+    retries = len(situation.tried) - 1
+    outcome = situation.tried[-1].outcome
     if retries >= policy.max_retries:
-        return _final(
-            SummaryStatus.ALL_RETRIES_EXHAUSTED,
-            Reason.RETRIES_EXHAUSTED,
-            f"{retries} of {policy.max_retries} retries used",
-        )
-    after_this = sum(1 for t in tried[:-1] if t.outcome is outcome)
+        step = f"{retries} of {policy.max_retries} retries used"
+        return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.RETRIES_EXHAUSTED, step)
+    after_this = sum(1 for t in situation.tried[:-1] if t.outcome is outcome)
     if rule.max_retries is not None and after_this >= rule.max_retries:
-        return _final(
-            SummaryStatus.ALL_RETRIES_EXHAUSTED,
-            Reason.OUTCOME_RETRIES_EXHAUSTED,
-            f"{after_this} of {rule.max_retries} retries after {outcome} used",
-        )
+        step = f"{after_this} of {rule.max_retries} retries after {outcome} used"
+        return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.OUTCOME_RETRIES_EXHAUSTED, step)
     return None
 
 
-def _retry(policy: Policy, rule: OutcomeRule, tried: Sequence[Tried], expires_at: datetime) -> Decision:
-    last = tried[-1]
-    wait_minutes = rule.wait_minutes if rule.wait_minutes is not None else _wait_minutes(policy)
-    retry_at = last.ended_at + timedelta(minutes=wait_minutes)
-    steps = (f"+{wait_minutes:g} min after {last.outcome}",)
-    if retry_at > expires_at:
-        return Decision(
-            Reason.POLICY_EXPIRED,
-            (*steps, f"the policy ended at {expires_at:%Y-%m-%dT%H:%M:%SZ}"),
-            summary_status=SummaryStatus.EXPIRED,
-        )
-    return Decision(Reason.RETRY, steps, retry_at=retry_at)
+def _next(policy: Policy, rule: OutcomeRule, situation: Situation) -> Decision:
+    if policy.needs_zones and not situation.zones:
+        return _zone_unknown(())
+    if rule.wait_minutes is not None:
+        proposal: Proposal | None = after_wait(rule.wait_minutes, situation.tried[-1])
+    else:
+        proposal = propose(policy.strategy, situation.tried, situation.zones)
+    if proposal is None:
+        step = "the strategy has no further time"
+        return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.NO_DATES_LEFT, step)
+    return _place(policy, situation, proposal, Reason.RETRY)
 
 
-def _wait_minutes(policy: Policy) -> float:
-    return policy.strategy.wait_minutes if isinstance(policy.strategy, Fixed) else 0.0
+@dataclass(slots=True)
+class _Place:
+    """A dial looking for its time: where it stands, and what has moved it there."""
+
+    at: datetime
+    steps: list[str] = field(default_factory=list)
+
+
+def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Reason) -> Decision:
+    """Move a proposed dial to the first time that the window, the caps and the end of the policy all allow."""
+    if policy.needs_zones and not situation.zones:
+        return _zone_unknown((proposal.step,))
+    place = _Place(proposal.at, [proposal.step])
+    for _ in range(MOST_MOVES):
+        if place.at > situation.expires_at:
+            return _too_late(place, situation)
+        stood_at = place.at
+        ending = _into_window(policy, situation, place) or _under_caps(policy, situation, place)
+        if ending is not None:
+            return ending
+        if place.at == stood_at:
+            caps = (check(cap, place.at, situation.made, situation.zones) for cap in policy.caps)
+            counted = tuple(f"cap {verdict.used + 1} of {verdict.cap}" for verdict in caps)
+            return Decision(reason, (*place.steps, *counted), retry_at=place.at)
+    return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, "window and caps leave no time for a dial")
+
+
+def _into_window(policy: Policy, situation: Situation, place: _Place) -> Decision | None:
+    window = policy.window
+    if window is None:
+        return None
+    zones = situation.zones if window.timezone == "recipient" else (window.timezone,)
+    days_left = (situation.expires_at - place.at) / timedelta(days=1)
+    opening = next_opening(window, place.at, zones, days_left)
+    if opening is None:
+        # Where it would open only after the end of the policy, that is what ends the call.
+        step = f"the window does not open before the policy ends at {_utc(situation.expires_at)}"
+        return _ended(place, SummaryStatus.EXPIRED, Reason.POLICY_EXPIRED, step)
+    place.at = opening.at
+    place.steps += opening.steps
+    return None
+
+
+def _under_caps(policy: Policy, situation: Situation, place: _Place) -> Decision | None:
+    blocking = None
+    for cap in policy.caps:
+        verdict = check(cap, place.at, situation.made, situation.zones)
+        if verdict.clears_at > place.at:
+            blocking = verdict if blocking is None or verdict.clears_at > blocking.clears_at else blocking
+    if blocking is None:
+        return None
+    used = f"cap {blocking.used} of {blocking.cap} used"
+    if blocking.clears_at > situation.expires_at:
+        step = f"{used}, clears at {_utc(blocking.clears_at)}, after the policy ends at {_utc(situation.expires_at)}"
+        return _ended(place, SummaryStatus.BLOCKED, Reason.CAPPED, step)
+    place.at = blocking.clears_at
+    place.steps.append(f"{used} → {_utc(blocking.clears_at)}")
+    return None
+
+
+def _too_late(place: _Place, situation: Situation) -> Decision:
+    step = f"{_utc(place.at)} is after the policy ends at {_utc(situation.expires_at)}"
+    return _ended(place, SummaryStatus.EXPIRED, Reason.POLICY_EXPIRED, step)
+
+
+def _zone_unknown(steps: tuple[str, ...]) -> Decision:
+    step = "no time zone is known for the number, so its local time is not: give the call a timezone"
+    return Decision(Reason.ZONE_UNKNOWN, (*steps, step), summary_status=SummaryStatus.BLOCKED)
+
+
+def _ended(place: _Place, summary: SummaryStatus, reason: Reason, step: str) -> Decision:
+    return Decision(reason, (*place.steps, step), summary_status=summary)
 
 
 def _final(summary: SummaryStatus, reason: Reason, step: str) -> Decision:
     return Decision(reason, (step,), summary_status=summary)
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at.second else f"{at:%Y-%m-%dT%H:%MZ}"
+
+
+__all__ = ["Decision", "Reason", "Situation", "Tried", "decide", "first", "may_dial"]

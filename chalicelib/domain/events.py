@@ -30,7 +30,9 @@ class CallEvent:
     events only; an event with neither ``progress`` nor ``outcome`` carries AMD or nothing that we act on.
     ``sequence`` orders the events of one call where the provider numbers them. ``duration_sec`` is in whole seconds.
     ``cause`` is the provider's code for why (``sip:486``, ``21211``), ``evidence`` the raw fields it came from.
-    ``fault`` is set where the account, not the callee, is to blame: such an event is no outcome.
+    ``fault`` is set where the account, not the callee, is to blame: such an event is no outcome. ``to_number`` and
+    ``from_number`` are E.164, where the provider names them. ``token`` is our callback token where the provider sends
+    it back inside the event, for want of a callback address for each call.
     """
 
     event_id: str
@@ -44,6 +46,9 @@ class CallEvent:
     amd: Amd | None = None
     cause: str | None = None
     fault: str | None = None
+    to_number: str | None = None
+    from_number: str | None = None
+    token: str | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -57,18 +57,32 @@ class Transition:
             return CallRecord(self.call, (*self.before.attempts, self.attempt))
         return CallRecord(self.call, self.before.replacing(self.attempt))
 
-    def moved_to(self, due_at: datetime) -> "Transition":
-        """The same transition with its retry in the minute that the wheel had room in."""
-        return replace(self, call=replace(self.call, due_at=due_at))
+    def booked(self, call: Call) -> "Transition":
+        """The same transition with the call in the minute that the wheel had room in."""
+        return replace(self, call=call)
 
 
-def claim(record: CallRecord, *, token: str, now: datetime, deadline_at: datetime) -> Transition:
+def claim(
+    record: CallRecord,
+    *,
+    token: str,
+    now: datetime,
+    deadline_at: datetime,
+    others_made: tuple[datetime, ...] = (),
+) -> Transition:
     """Take the next attempt: from here on it counts as made, whatever becomes of us."""
     call = record.call
     if call.state is not CallState.SCHEDULED:
         raise ValueError(f"{call.id} is {call.state}, so nothing is to be claimed")
     number = call.attempt + 1
-    attempt = Attempt(call_id=call.id, number=number, token=token, claimed_at=now, provider=call.provider)
+    attempt = Attempt(
+        call_id=call.id,
+        number=number,
+        token=token,
+        claimed_at=now,
+        provider=call.provider,
+        target_url=call.next_target_url or call.target_url,
+    )
     claimed = replace(
         call,
         state=CallState.DIALING,
@@ -76,8 +90,14 @@ def claim(record: CallRecord, *, token: str, now: datetime, deadline_at: datetim
         version=call.version + 1,
         due_at=None,
         deadline_at=deadline_at,
+        others_made=others_made,
     )
     return Transition(record, claimed, attempt, Effect.ENRICHED, at=now)
+
+
+def having_made(record: CallRecord, others_made: tuple[datetime, ...]) -> CallRecord:
+    """The record as it is with what is now known of other calls' attempts to the number."""
+    return replace(record, call=replace(record.call, others_made=others_made))
 
 
 def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> Transition:
@@ -198,11 +218,11 @@ def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
         deadline_at = call.deadline_at if call.attempt != ended.number else None
         told = replace(call, version=call.version + 1, deadline_at=deadline_at)
         return Transition(record, told, ended, Effect.ENRICHED, event=event, at=now)
-    tried = [a.tried for a in record.replacing(ended) if a.outcome is not None and a.counts]
-    decision = decide(call.policy, tried, call.expires_at)
-    return Transition(
-        record, _apply(call, decision, now), ended, Effect.DECIDED, decision=decision, event=event, at=now
-    )
+    decision = decide(call.policy, CallRecord(call, record.replacing(ended)).situation)
+    changed = _apply(call, decision, now)
+    if decision.retry_at is not None and ended.outcome is not None:
+        changed = replace(changed, next_target_url=call.policy.rule(ended.outcome).target_url)
+    return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
 
 
 def _apply(call: Call, decision: Decision, now: datetime) -> Call:
@@ -223,6 +243,16 @@ def _apply(call: Call, decision: Decision, now: datetime) -> Call:
         reason=decision.reason,
         ended_at=now,
     )
+
+
+def decided(record: CallRecord, decision: Decision, now: datetime) -> Transition:
+    """What a decision makes of a call that waits: it waits until another time, or it ends."""
+    call = record.call
+    if call.state is not CallState.SCHEDULED:
+        raise ValueError(f"{call.id} is {call.state}, so there is nothing to move")
+    put_offs = call.put_offs if decision.retry_at else 0
+    changed = replace(_apply(call, decision, now), put_offs=put_offs)
+    return Transition(record, changed, None, Effect.DECIDED, decision=decision, at=now)
 
 
 def put_off(

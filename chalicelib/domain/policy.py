@@ -2,9 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import timedelta
 
+from chalicelib.domain.caps import Cap
 from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.strategies import (
+    Exponential,
+    Fixed,
+    Intervals,
+    NoRetry,
+    Scheduled,
+    Strategy,
+    TimeOfDay,
+)
+from chalicelib.domain.window import Window
 
 #: What happens after an outcome that no rule can change, whatever a policy says.
 NEVER_RETRIED = frozenset({Outcome.COMPLETED, Outcome.CANCELED, Outcome.INVALID_NUMBER, Outcome.DND})
@@ -12,42 +23,32 @@ NEVER_RETRIED = frozenset({Outcome.COMPLETED, Outcome.CANCELED, Outcome.INVALID_
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRule:
-    """What to do after one outcome; ``wait_minutes`` and ``max_retries`` are its own where given."""
+    """What to do after one outcome.
+
+    ``wait_minutes`` and ``max_retries`` are its own where given. ``target_url`` hands the next attempt to another
+    target, one that leaves a message on a voicemail for instance.
+    """
 
     retry: bool
     wait_minutes: float | None = None
     max_retries: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoRetry:
-    """One attempt, whatever comes of it."""
-
-    type: Literal["none"] = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """The same wait before every retry, in minutes from the end of the attempt before."""
-
-    wait_minutes: float
-    type: Literal["fixed"] = "fixed"
-
-
-Strategy = NoRetry | Fixed
+    target_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """When and whether to dial again.
 
-    ``max_retries`` excludes the first dial: attempts run from 1 to ``max_retries + 1``. An outcome without a rule is
-    not retried. A call that is not over ``expires_after_hours`` after its creation is dialled no more.
+    ``max_retries`` excludes the first dial: attempts run from 1 to ``max_retries + 1``, and no rule can add to that.
+    An outcome without a rule is not retried. A call is dialled no more once ``expires_after_hours`` have passed since
+    it was to start.
     """
 
     max_retries: int = 0
     strategy: Strategy = field(default_factory=NoRetry)
     on: Mapping[Outcome, OutcomeRule] = field(default_factory=dict)
+    window: Window | None = None
+    caps: tuple[Cap, ...] = ()
     expires_after_hours: float = 72
 
     def rule(self, outcome: Outcome) -> OutcomeRule:
@@ -55,3 +56,28 @@ class Policy:
         if outcome in NEVER_RETRIED:
             return OutcomeRule(retry=False)
         return self.on.get(outcome, OutcomeRule(retry=False))
+
+    @property
+    def needs_zones(self) -> bool:
+        """True where the local time of the number matters."""
+        local_window = self.window is not None and self.window.timezone == "recipient"
+        return local_window or isinstance(self.strategy, TimeOfDay) or any(cap.per == "day" for cap in self.caps)
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back attempts to the number can matter."""
+        return max((cap.reach for cap in self.caps), default=timedelta())
+
+
+__all__ = [
+    "NEVER_RETRIED",
+    "Exponential",
+    "Fixed",
+    "Intervals",
+    "NoRetry",
+    "OutcomeRule",
+    "Policy",
+    "Scheduled",
+    "Strategy",
+    "TimeOfDay",
+]

@@ -115,6 +115,8 @@ class Provider(ABC):
     calls_per_second: ClassVar[float] = 1.0
     #: True where the provider fetches its instructions from an answer URL
     needs_answer_url: ClassVar[bool] = True
+    #: True where each call names its own callback address; else the account has one, and events carry our token
+    callback_per_call: ClassVar[bool] = True
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
         missing = [key for key in self.required if not credentials.get(key)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers.base import CallbackRequest, MalformedCallback, SignatureError
 from chalicelib.providers.forms import decode_form, excerpt, instant, is_json, query_of, whole_number
@@ -154,6 +155,8 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
         amd=amd,
         cause=_cause(status, error, sip, words),
         fault=fault,
+        to_number=e164_or_none(fields.get("To")),
+        from_number=e164_or_none(fields.get("From")),
         evidence=excerpt(fields, (*EVIDENCE, words.sip_field)),
     )
 

@@ -22,6 +22,10 @@ from chalicelib.storage.items import Item
 CONFLICT_TRIES = 6
 
 
+#: One write of a transaction, as botocore takes it
+Write = dict[str, Any]
+
+
 class StaleWrite(Exception):
     """Somebody changed the record first: load it again and compute anew."""
 
@@ -84,11 +88,16 @@ class CallStore:
             return None
         return CallRecord(items.read_call(found[-1]), tuple(items.read_attempt(i) for i in found[:-1]))
 
-    def create(self, transition: Transition, idempotency: Idempotency | None = None) -> None:
-        """Write a new call, claimed or scheduled. Raises IdempotencyKeyUsed; nothing is written then."""
+    def create(
+        self, transition: Transition, idempotency: Idempotency | None = None, also: Sequence[Write] = ()
+    ) -> None:
+        """Write a new call, claimed or scheduled, and ``also`` what belongs to it.
+
+        Raises IdempotencyKeyUsed, or StaleWrite where a condition of ``also`` failed; nothing is written then.
+        """
         call = transition.call
         writes = [self._put(items.call_item(call), "attribute_not_exists(pk)")]
-        writes += self._attempt_writes(transition) + self._trail(transition)
+        writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
         if idempotency is not None:
             item = items.key(f"IDEMPOTENCY#{idempotency.workspace}#{idempotency.key}", "IDEMPOTENCY")
             item["expires_at"] = to_attribute(items.epoch(idempotency.expires_at))
@@ -102,13 +111,16 @@ class CallStore:
                 raise IdempotencyKeyUsed(from_attribute(stored["data"])) from canceled
             raise StaleWrite(call.id) from canceled
 
-    def commit(self, transition: Transition) -> None:
-        """Write a transition if nothing has changed since its ``before``. Raises StaleWrite, TooBusy."""
+    def commit(self, transition: Transition, also: Sequence[Write] = ()) -> None:
+        """Write a transition, and ``also`` what belongs to it, if nothing has changed since its ``before``.
+
+        Raises StaleWrite, TooBusy.
+        """
         before = transition.before.call
         same_version = {":version": to_attribute(before.version)}
         writes = [self._put(items.call_item(transition.call), "#data.version = :version", same_version)]
         try:
-            self._transact(writes + self._attempt_writes(transition) + self._trail(transition))
+            self._transact([*writes, *self._attempt_writes(transition), *self._trail(transition), *also])
         except _Canceled as canceled:
             raise StaleWrite(before.id) from canceled
 
@@ -252,14 +264,21 @@ class CallStore:
                     break
                 query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def idempotent_call(self, workspace: str, idempotency_key: str) -> dict[str, Any] | None:
-        """What is stored under an Idempotency-Key; None where it is new."""
-        found = self._dynamodb.get_item(
-            TableName=self._table,
-            Key=items.key(f"IDEMPOTENCY#{workspace}#{idempotency_key}", "IDEMPOTENCY"),
-            ConsistentRead=True,
-        ).get("Item")
-        return from_attribute(found["data"]) if found else None
+    def decisions(self, call_id: str) -> list[dict[str, Any]]:
+        """Every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :decision)",
+            "ExpressionAttributeValues": {":pk": {"S": f"CALL#{call_id}"}, ":decision": {"S": "DECISION#"}},
+        }
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._dynamodb.query(**query)
+            found += [from_attribute(item["data"]) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return found
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _put(self, item: Item, condition: str | None = None, values: Item | None = None) -> dict[str, Any]:
         put: dict[str, Any] = {"TableName": self._table, "Item": item}

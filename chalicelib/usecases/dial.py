@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord, CallState
 from chalicelib.domain.events import CallEvent
@@ -22,13 +21,6 @@ from chalicelib.providers import (
 )
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
-
-
-def claim(ports: Ports, record: CallRecord) -> Transition:
-    """The transition that takes the call's next attempt; whoever commits it may dial, and nobody else."""
-    now = ports.clock.now()
-    token = ids.callback_token(record.call.id, record.call.attempt + 1)
-    return lifecycle.claim(record, token=token, now=now, deadline_at=now + ports.attempt_limit)
 
 
 def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
@@ -86,7 +78,7 @@ def _request(ports: Ports, call: Call, attempt: Attempt) -> DialRequest:
         attempt=attempt.number,
         from_number=call.from_number,
         to_number=call.to_number,
-        answer_url=call.target_url or _default_answer_url(ports, call, attempt),
+        answer_url=attempt.target_url or _default_answer_url(ports, call, attempt),
         callback_url=f"{call.public_url}/callbacks/{call.provider}/{attempt.token}",
         agent_version_id=call.agent_version_id,
         variables=call.variables,

@@ -6,24 +6,32 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib import ids
+from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
-from chalicelib.domain.decide import Decision, Reason
-from chalicelib.domain.lifecycle import Effect, Transition
+from chalicelib.domain.decide import Decision, first
+from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.policy import Policy
-from chalicelib.errors import FieldError, Invalid, NotFound, RedialError
+from chalicelib.domain.zones import contact_zones
+from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy
 from chalicelib.log import log
-from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed
-from chalicelib.usecases.dial import claim, dial_claimed
+from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed, StaleWrite
+from chalicelib.usecases.claim import Claim, claim_with, opted_out
+from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import book_minute
 
 #: How long an Idempotency-Key is remembered.
 IDEMPOTENCY_KEPT = timedelta(hours=24)
+#: Calls placed to one number at the same time lose each other's claims; each try lets one of them win.
+CREATE_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCall:
-    """A call as asked for, checked; numbers are E.164, ``start_at`` is UTC, None for now."""
+    """A call as asked for, checked; numbers are E.164, ``start_at`` is UTC, None for now.
+
+    Without ``dial_now`` even a call that may start at once waits for the wheel: one of a hundred in a request.
+    """
 
     workspace: str
     to_number: str
@@ -38,10 +46,16 @@ class NewCall:
     timezone: str | None = None
     start_at: datetime | None = None
     webhook_url: str | None = None
+    campaign_id: str | None = None
+    dial_now: bool = True
+
+    def to(self, number: str) -> "NewCall":
+        """The same call to another number."""
+        return replace(self, to_number=number)
 
 
 def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash: str = "") -> CallRecord:
-    """Place a call and return it as it then stands.
+    """Place a call and return it as it then stands: dialled if it may be now, else scheduled or, with a reason, ended.
 
     With an Idempotency-Key the same request answers the same call, and a different one raises Invalid.
     """
@@ -49,23 +63,38 @@ def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash:
     call = _call(ports, new, now)
     idempotency = Idempotency(new.workspace, key, request_hash, now + IDEMPOTENCY_KEPT) if key else None
     try:
-        if call.due_at is not None and call.due_at > now:
-            _create_scheduled(ports, call, idempotency)
-        else:
-            transition = claim(ports, CallRecord(call))
-            ports.calls.create(transition, idempotency)
-            dial_claimed(ports, transition.after)
+        _create(ports, call, idempotency, dial_now=new.dial_now)
     except IdempotencyKeyUsed as used:
         return _repeated(ports, used.stored, request_hash)
     log("call-placed", call=call.id, workspace=call.workspace, provider=call.provider)
     return _stored(ports, call.id)
 
 
-def _create_scheduled(ports: Ports, call: Call, idempotency: Idempotency | None) -> None:
-    booked = book_minute(ports, call)
-    decision = Decision(Reason.STARTED, (f"starts at {call.due_at:%Y-%m-%dT%H:%M:%SZ}",), retry_at=call.due_at)
-    transition = Transition(CallRecord(call), booked, None, Effect.DECIDED, at=call.created_at, decision=decision)
-    ports.calls.create(transition, idempotency)
+def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_now: bool) -> None:
+    naming = ports.numbers.naming(call)
+    for _ in range(CREATE_TRIES):
+        number = ports.numbers.load(call.workspace, call.to_number)
+        others_made = number.made_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
+        record = CallRecord(replace(call, others_made=others_made))
+        decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
+        if decision.retry_at == call.created_at and dial_now:
+            claimed = claim_with(ports, record, number)
+        else:
+            claimed = Claim(_waiting(ports, record, decision))
+        try:
+            ports.calls.create(claimed.transition, idempotency, [naming, *claimed.also])
+        except StaleWrite:
+            continue  # somebody called or opted the number out in between
+        if claimed.may_dial:
+            dial_claimed(ports, claimed.transition.after)
+        return
+    raise TooBusy(f"others keep calling {call.to_number}; try again in a moment")
+
+
+def _waiting(ports: Ports, record: CallRecord, decision: Decision) -> Transition:
+    """A new call that is not dialled now, with its minute booked, or one that may never be dialled."""
+    transition = lifecycle.decided(record, decision, record.call.created_at)
+    return transition.booked(book_minute(ports, transition.call)) if transition.call.due_at else transition
 
 
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
@@ -98,6 +127,8 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         metadata=new.metadata,
         timezone=new.timezone,
         webhook_url=new.webhook_url,
+        campaign_id=new.campaign_id,
+        zones=contact_zones(new.timezone, new.to_number) if new.policy.needs_zones else (),
     )
 
 

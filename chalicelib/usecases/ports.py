@@ -8,6 +8,7 @@ from chalicelib.clock import Clock
 from chalicelib.providers import Provider, provider_class
 from chalicelib.settings import Settings
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.wheel import Alarms
 
@@ -22,6 +23,7 @@ class Ports:
     settings: Settings
     clock: Clock
     calls: CallStore
+    numbers: NumberStore
     wakes: WakeStore
     alarms: Alarms
     provider: Callable[[str], Provider]

@@ -6,22 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 
-from chalicelib.domain import lifecycle
-from chalicelib.domain.call import CallRecord, CallState
-from chalicelib.domain.decide import Reason
-from chalicelib.domain.lifecycle import Transition
-from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.domain.call import CallState
 from chalicelib.errors import RedialError
 from chalicelib.log import broken, log, warn
 from chalicelib.storage.calls import StaleWrite
 from chalicelib.storage.items import RETRY
-from chalicelib.usecases.dial import claim, dial_claimed
+from chalicelib.usecases.claim import claim
+from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.schedule import change
+from chalicelib.usecases.schedule import settle
 from chalicelib.wheel import plan
 
 #: One dial may take this long (3 s to connect, 10 s to be answered, and the writes around it).
 LONGEST_DIAL_SEC = 16.0
+#: Calls to one number that fall due together lose each other's claims; each try lets one of them win.
+CLAIM_TRIES = 5
 
 
 class TimeLeft:
@@ -74,8 +73,8 @@ def arm_below(ports: Ports, wake: datetime) -> None:
 def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str]:
     """Claim and dial every call that is due by ``before``, a bounded number at a time.
 
-    Counts ``dialed``, ``skipped`` (somebody else had it, or it is no longer due), ``expired``, ``broken`` (an
-    error, logged; the sweep comes back to it) and ``left`` (no time for it).
+    Counts ``dialed``, ``moved`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (somebody else had
+    it, or it is no longer due), ``broken`` (an error, logged; the sweep comes back to it) and ``left`` (no time).
     """
     counts: Counter[str] = Counter(left=0)
 
@@ -97,28 +96,24 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
 
 
 def _redial(ports: Ports, call_id: str) -> str:
-    record = ports.calls.load(call_id)
-    now = ports.clock.now()
-    # The index trails the table: what counts is what the call itself says now.
-    if record is None or record.call.state is not CallState.SCHEDULED:
-        return "skipped"
-    if record.call.due_at is None or record.call.due_at > now:
-        return "skipped"
-    if now > record.call.expires_at:
-        change(ports, call_id, lambda r: _expire(r, now))
-        return "expired"
-    claimed = claim(ports, record)
-    try:
-        ports.calls.commit(claimed)
-    except StaleWrite:
-        return "skipped"
-    dial_claimed(ports, claimed.after)
-    return "dialed"
-
-
-def _expire(record: CallRecord, now: datetime) -> Transition:
-    step = f"the policy ended at {record.call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-    return lifecycle.end(record, summary=SummaryStatus.EXPIRED, reason=Reason.POLICY_EXPIRED, step=step, now=now)
+    """Claim and dial one call. The index trails the table: what counts is what the call itself says now."""
+    for _ in range(CLAIM_TRIES):
+        record = ports.calls.load(call_id)
+        now = ports.clock.now()
+        if record is None or record.call.state is not CallState.SCHEDULED:
+            return "skipped"
+        if record.call.due_at is None or record.call.due_at > now:
+            return "skipped"
+        claimed = claim(ports, record)
+        try:
+            settled = settle(ports, claimed.transition, claimed.also)
+        except StaleWrite:
+            continue
+        if not claimed.may_dial:
+            return "moved" if settled.call.due_at else "ended"
+        dial_claimed(ports, settled.after)
+        return "dialed"
+    return "skipped"
 
 
 def _arm_next(ports: Ports) -> None:

@@ -1,13 +1,13 @@
 """Change a call: compute a transition from what is stored, arm the wheel for its retry, commit, or start over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.domain.call import Call, CallRecord, CallState
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
-from chalicelib.storage.calls import StaleWrite
+from chalicelib.storage.calls import StaleWrite, Write
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import plan
 
@@ -31,14 +31,16 @@ def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transitio
     raise TooBusy(f"call {call_id} keeps changing; try again in a moment")
 
 
-def settle(ports: Ports, transition: Transition) -> Transition:
-    """Commit a transition, with the wheel armed first where it schedules a dial. Raises StaleWrite."""
+def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> Transition:
+    """Commit a transition and ``also``, with the wheel armed first where it schedules a dial. Raises StaleWrite."""
+    if transition.dropped and transition.attempt is not None:
+        also = [*also, ports.numbers.taking_back(transition.call, transition.attempt.id)]
     if not _schedules(transition):
-        ports.calls.commit(transition)
+        ports.calls.commit(transition, also)
         return transition
-    planned = replace(transition, call=book_minute(ports, transition.call))
+    planned = transition.booked(book_minute(ports, transition.call))
     try:
-        ports.calls.commit(planned)
+        ports.calls.commit(planned, also)
     except StaleWrite:
         if planned.call.due_at is not None:
             ports.wakes.release(planned.call.account, planned.call.due_at)

@@ -66,6 +66,8 @@ def test_a_real_busy_callback_is_read_whole():
             duration_sec=0,
             sequence=2,
             cause="sip:487",
+            to_number="+441111111111",
+            from_number="+11111111111",
             evidence={
                 "CallStatus": "busy",
                 "CallDuration": "0",

@@ -6,7 +6,7 @@ from threading import Barrier, Lock
 import pytest
 
 from chalicelib.storage.calls import StaleWrite
-from chalicelib.usecases.dial import claim
+from chalicelib.usecases.claim import claim
 from chalicelib.usecases.redial_due import TimeLeft, pooled, redial_due
 from tests.support.world import BODY, START, World
 
@@ -41,7 +41,7 @@ def test_a_call_past_its_policys_end_expires_instead_of_being_dialled(world: Wor
     call = world.place(retry={**BODY["retry"], "expires_after_hours": 1})
     world.end("busy")
     world.clock.turn(to=START + timedelta(hours=1, seconds=1))
-    assert world.redial(DUE)["expired"] == 1
+    assert world.redial(DUE) == {"left": 0, "ended": 1}
     assert world.call(call["id"])["summary_status"] == "expired"
     assert len(world.twilio.placed) == 1
 
@@ -53,9 +53,10 @@ def test_of_two_claims_of_one_attempt_only_one_can_be_committed(world: World) ->
     ports = world.services.ports
     record = ports.calls.load(call["id"])
     assert record is not None
-    ports.calls.commit(claim(ports, record))
+    first, second = claim(ports, record), claim(ports, record)
+    ports.calls.commit(first.transition, first.also)
     with pytest.raises(StaleWrite):
-        ports.calls.commit(claim(ports, record))
+        ports.calls.commit(second.transition, second.also)
 
 
 def test_a_claim_loses_against_a_cancel_that_was_committed_first(world: World) -> None:
@@ -65,9 +66,10 @@ def test_a_claim_loses_against_a_cancel_that_was_committed_first(world: World) -
     ports = world.services.ports
     record = ports.calls.load(call["id"])
     assert record is not None
+    claimed = claim(ports, record)
     world.request("POST", f"/calls/{call['id']}/cancel")
     with pytest.raises(StaleWrite):
-        ports.calls.commit(claim(ports, record))
+        ports.calls.commit(claimed.transition, claimed.also)
     assert world.redial(DUE) == {"left": 0}
 
 

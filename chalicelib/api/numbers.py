@@ -1,0 +1,78 @@
+"""The routes of phone numbers: do-not-call, and the customer who called back."""
+
+from typing import Any
+
+from chalice.app import Blueprint, Request, Response
+
+from chalicelib.api.current import services
+from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
+from chalicelib.api.paths import number_in
+from chalicelib.api.schemas import ContactedIn, OptOutIn
+from chalicelib.api.views import rfc3339
+from chalicelib.errors import NotFound
+from chalicelib.storage.keys import Role
+from chalicelib.storage.numbers import Number
+from chalicelib.usecases.contacted import contacted
+from chalicelib.usecases.opt_out import opt_in, opt_out
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/numbers/{number}/opt-out", methods=["PUT"], content_types=ANY_TYPE)
+@answering
+def put_opt_out(number: str) -> dict[str, Any]:
+    """Opt a number out. Once this is answered no dial to it can begin, and its pending calls have ended."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.WRITE)
+    wanted = checked(OptOutIn, _body(request))
+    known, ended = opt_out(parts.ports, owner.workspace, number_in(number), wanted.reason)
+    return _view(known) | {"calls_ended": ended}
+
+
+@blueprint.route("/numbers/{number}/opt-out", methods=["GET"])
+@answering
+def get_opt_out(number: str) -> dict[str, Any]:
+    """When and why a number opted out; 404 where it has not."""
+    parts = services()
+    owner = signed_in(parts, blueprint.current_request, Role.READ)
+    known = parts.ports.numbers.load(owner.workspace, number_in(number))
+    if known.opted_out_at is None:
+        raise NotFound(f"{known.number} has not opted out")
+    return _view(known)
+
+
+@blueprint.route("/numbers/{number}/opt-out", methods=["DELETE"])
+@answering
+def delete_opt_out(number: str) -> Response:
+    """Take an opt-out back: new calls may be placed; those that it ended stay ended."""
+    parts = services()
+    owner = signed_in(parts, blueprint.current_request, Role.WRITE)
+    opt_in(parts.ports, owner.workspace, number_in(number))
+    return Response("", status_code=204)
+
+
+@blueprint.route("/numbers/{number}/contacted", methods=["POST"], content_types=ANY_TYPE)
+@answering
+def post_contacted(number: str) -> dict[str, Any]:
+    """The customer called back: pending redials end, or wait as the body says."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.WRITE)
+    until = checked(ContactedIn, _body(request)).until(parts.ports.clock.now())
+    changed = contacted(parts.ports, owner.workspace, number_in(number), until)
+    return {"number": number_in(number), "calls_changed": changed, "put_off_until": rfc3339(until)}
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """The body, for which nothing at all will do."""
+    return json_body(request)[0] if request.raw_body else {}
+
+
+def _view(known: Number) -> dict[str, Any]:
+    return {
+        "number": known.number,
+        "opted_out": known.opted_out_at is not None,
+        "opted_out_at": rfc3339(known.opted_out_at),
+        "reason": known.opt_out_reason,
+    }

@@ -1,0 +1,91 @@
+"""The routes of policies: a preview of what one would do, and policies kept by name."""
+
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from chalicelib.api import views
+from chalicelib.api.current import services
+from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
+from chalicelib.api.paths import policy_name_in
+from chalicelib.api.schemas import NO_RETRIES, NamedPolicyIn, PreviewIn, start_within_reach
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.policy import Policy
+from chalicelib.domain.preview import preview
+from chalicelib.domain.zones import contact_zones
+from chalicelib.errors import FieldError, Invalid, NotFound
+from chalicelib.services import Services
+from chalicelib.storage.keys import Role
+from chalicelib.storage.policies import NamedPolicy
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/policies/preview", methods=["POST"], content_types=ANY_TYPE)
+@answering
+def show() -> dict[str, Any]:
+    """The attempts that a policy would make for assumed outcomes; dials nothing and writes nothing."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.READ)
+    wanted = checked(PreviewIn, json_body(request)[0])
+    policy = wanted.policy or policy_named(parts, owner.workspace, wanted.policy_name) or NO_RETRIES
+    now = parts.ports.clock.now()
+    start_at = start_within_reach(wanted.start_at, now) or now
+    zones = contact_zones(wanted.timezone, wanted.to_number or "")
+    outcomes = [Outcome(word) for word in wanted.outcomes]
+    return views.preview_view(preview(policy, zones, start_at, outcomes), zones)
+
+
+@blueprint.route("/policies", methods=["GET"])
+@answering
+def names() -> dict[str, Any]:
+    """Every named policy of the workspace."""
+    parts = services()
+    owner = signed_in(parts, blueprint.current_request, Role.READ)
+    return {"data": [views.named_policy_view(named) for named in parts.policies.all(owner.workspace)]}
+
+
+@blueprint.route("/policies/{name}", methods=["PUT"], content_types=ANY_TYPE)
+@answering
+def put(name: str) -> dict[str, Any]:
+    """Keep a policy under a name; calls placed with it before keep the one they were placed with."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.WRITE)
+    policy = checked(NamedPolicyIn, json_body(request)[0]).policy
+    named = NamedPolicy(policy_name_in(name), policy or NO_RETRIES, parts.ports.clock.now())
+    parts.policies.put(owner.workspace, named)
+    return views.named_policy_view(named)
+
+
+@blueprint.route("/policies/{name}", methods=["GET"])
+@answering
+def read(name: str) -> dict[str, Any]:
+    """One named policy."""
+    parts = services()
+    owner = signed_in(parts, blueprint.current_request, Role.READ)
+    named = parts.policies.load(owner.workspace, policy_name_in(name))
+    if named is None:
+        raise NotFound(f"there is no policy {name}")
+    return views.named_policy_view(named)
+
+
+@blueprint.route("/policies/{name}", methods=["DELETE"])
+@answering
+def delete(name: str) -> Response:
+    """Forget a named policy."""
+    parts = services()
+    owner = signed_in(parts, blueprint.current_request, Role.WRITE)
+    parts.policies.delete(owner.workspace, policy_name_in(name))
+    return Response("", status_code=204)
+
+
+def policy_named(parts: Services, workspace: str, name: str | None) -> Policy | None:
+    """The policy that a request names, None where it names none. Raises Invalid for a name that nothing has."""
+    if name is None:
+        return None
+    named = parts.policies.load(workspace, name)
+    if named is None:
+        raise Invalid([FieldError("/policy_name", f"there is no policy {name!r}; PUT /policies/{name} makes one")])
+    return named.policy

@@ -1,0 +1,109 @@
+"""The vendors' own requests, taken as they stand: Bolna's ``POST /call`` and Exotel's campaigns."""
+
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from chalicelib import ids
+from chalicelib.api.calls import idempotency_key
+from chalicelib.api.current import services
+from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, public_url, signed_in
+from chalicelib.api.schemas import as_text, start_within_reach
+from chalicelib.dialects import bolna, exotel
+from chalicelib.domain.numbers import is_e164, national_to_e164
+from chalicelib.errors import FieldError, Invalid
+from chalicelib.services import Services
+from chalicelib.storage.keys import Role
+from chalicelib.usecases.place_call import NewCall, place_call
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/call", methods=["POST"], content_types=ANY_TYPE)
+@answering
+def bolna_call() -> dict[str, Any]:
+    """Bolna's request; answered as Bolna does, with our call's id as the execution's."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.WRITE)
+    body, request_hash = json_body(request)
+    wanted = checked(bolna.BolnaCallIn, body)
+    now = parts.ports.clock.now()
+    new = NewCall(
+        workspace=owner.workspace,
+        to_number=_number(wanted.recipient_phone_number, "/recipient_phone_number"),
+        from_number=_from_number(parts, wanted.from_phone_number),
+        policy=wanted.retry_config.policy(),
+        provider=parts.ports.settings.default_provider,
+        public_url=public_url(parts, request),
+        agent_version_id=wanted.agent_id,
+        variables={k: as_text(v) for k, v in wanted.user_data.items() if isinstance(v, str | int | float | bool)},
+        metadata=wanted.user_data,
+        start_at=start_within_reach(wanted.scheduled_at, now, "/scheduled_at"),
+    )
+    return bolna.accepted(place_call(parts.ports, new, idempotency_key(request.headers), request_hash))
+
+
+@blueprint.route("/v1/Accounts/{sid}/Campaigns", methods=["POST"], content_types=ANY_TYPE)
+@answering
+def exotel_campaign(sid: str) -> Response:
+    """Exotel's request; each of its numbers becomes a call of its own under one campaign id."""
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.WRITE)
+    body, request_hash = json_body(request)
+    wanted = checked(exotel.CampaignIn, body)
+    numbers = [_number(number, f"/numbers/{i}") for i, number in enumerate(wanted.numbers)]
+    if len(set(numbers)) < len(numbers):
+        twice = next(number for i, number in enumerate(numbers) if number in numbers[:i])
+        raise Invalid([FieldError("/numbers", f"{twice} is there twice; each number is called once")])
+    now = parts.ports.clock.now()
+    new = NewCall(
+        workspace=owner.workspace,
+        to_number="",
+        from_number=_number(wanted.caller_id, "/caller_id"),
+        policy=wanted.policy(),
+        provider=parts.ports.settings.default_provider,
+        public_url=public_url(parts, request),
+        agent_version_id=wanted.call_flow_id,
+        metadata={"campaign": wanted.name},
+        start_at=start_within_reach(wanted.schedule.send_at if wanted.schedule else None, now, "/schedule/send_at"),
+        campaign_id=ids.sortable_id("camp", now),
+        dial_now=False,
+    )
+    return _campaign(parts, wanted.name, new, numbers, idempotency_key(request.headers), request_hash)
+
+
+def _campaign(
+    parts: Services, name: str, new: NewCall, numbers: list[str], key: str | None, request_hash: str
+) -> Response:
+    calls = []
+    for number in numbers:
+        own_key = f"{key} {number}" if key else None
+        calls.append(place_call(parts.ports, new.to(number), own_key, request_hash).call)
+    view = {
+        "id": calls[0].campaign_id,
+        "campaign_sid": calls[0].campaign_id,
+        "name": name,
+        "status": "in-progress",
+        "calls": [
+            {"call_id": call.id, "number": call.to_number, "state": call.state, "summary_status": call.summary_status}
+            for call in calls
+        ],
+    }
+    return Response(view, status_code=201)
+
+
+def _from_number(parts: Services, given: str | None) -> str:
+    number = given or parts.ports.settings.default_from_number
+    if number is None:
+        wanted = "give from_phone_number, or set DEFAULT_FROM_NUMBER to the number that calls are placed from"
+        raise Invalid([FieldError("/from_phone_number", wanted)])
+    return _number(number, "/from_phone_number")
+
+
+def _number(text: str, pointer: str) -> str:
+    number = national_to_e164(text)
+    if not is_e164(number):
+        raise Invalid([FieldError(pointer, f"must be in E.164, like +919876543210 (got {text!r})")])
+    return number

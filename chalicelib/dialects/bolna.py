@@ -1,0 +1,112 @@
+"""Bolna's ``POST /call`` and its ``retry_config``: to a Policy, and a call's retry state in Bolna's shape.
+
+Where the vendor's page on auto-retry leaves something open:
+
+    open                                   decided           because
+    ``retry_config`` missing               no retries        "enabled: false" is its default
+    more retries than intervals            last one repeats  the list says "before each retry attempt" and no more
+    fewer retries than intervals           rest unused       ``max_retries`` "Maximum retry attempts" is the harder word
+    ``error`` not in the list              not retried       its default list has no-answer, busy and failed
+    a retry_on_statuses beyond the four    422               a silent "never" would be a lost retry
+"""
+
+from datetime import UTC
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field, field_validator
+
+from chalicelib.dialects.common import MOST_TIMES, OutcomeWord, Tolerant, WaitMinutes, retried
+from chalicelib.domain.call import CallRecord, CallState
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.policy import Intervals, NoRetry, Policy
+
+DEFAULT_STATUSES = ("no-answer", "busy", "failed")
+DEFAULT_MINUTES = (30.0, 60.0, 120.0)
+DEFAULT_MAX_RETRIES = 3
+#: "Supported Retry Statuses" of the vendor's page
+STATUSES = (Outcome.NO_ANSWER, Outcome.BUSY, Outcome.FAILED, Outcome.ERROR)
+
+
+class RetryConfigIn(Tolerant):
+    """Bolna's ``retry_config``."""
+
+    enabled: bool = False
+    max_retries: Annotated[int, Field(ge=1, le=3, strict=True)] = DEFAULT_MAX_RETRIES
+    retry_on_statuses: list[OutcomeWord] = Field(default=list(DEFAULT_STATUSES), max_length=len(STATUSES) * 2)
+    retry_on_voicemail: bool = False
+    retry_intervals_minutes: list[WaitMinutes] = Field(
+        default=list(DEFAULT_MINUTES), min_length=1, max_length=MOST_TIMES
+    )
+
+    @field_validator("retry_on_statuses")
+    @classmethod
+    def _supported(cls, words: list[str]) -> list[str]:
+        for word in words:
+            if word not in STATUSES:
+                raise ValueError(f"{word!r} cannot be retried on; use {', '.join(STATUSES)}, or retry_on_voicemail")
+        return words
+
+    def policy(self) -> Policy:
+        """The policy that this asks for."""
+        rules = retried(self.retry_on_statuses, voicemail=self.retry_on_voicemail)
+        if not self.enabled:
+            return Policy(max_retries=0, strategy=NoRetry(), on=rules)
+        return Policy(max_retries=self.max_retries, strategy=Intervals(tuple(self.retry_intervals_minutes)), on=rules)
+
+
+class BolnaCallIn(Tolerant):
+    """``POST /call`` as Bolna documents it."""
+
+    agent_id: Annotated[str, Field(min_length=1, max_length=256)]
+    recipient_phone_number: str
+    from_phone_number: str | None = None
+    scheduled_at: AwareDatetime | None = None
+    user_data: dict[str, Any] = Field(default_factory=dict)
+    retry_config: RetryConfigIn = Field(default_factory=RetryConfigIn)
+
+
+def accepted(record: CallRecord) -> dict[str, Any]:
+    """Bolna's answer to ``POST /call``."""
+    return {"message": "done", "status": _status(record, started="queued"), "execution_id": record.call.id}
+
+
+def retry_state(record: CallRecord) -> dict[str, Any]:
+    """A call as Bolna's webhook tells of it while it is retried: one function of the call as it stands.
+
+    ``status`` is ``scheduled`` while a retry is pending; ``retry_history`` holds the attempts that have ended, each
+    ``at`` the time it was made; ``scheduled_at`` is there while something is scheduled. Times are UTC.
+    """
+    call = record.call
+    ended = [attempt for attempt in record.attempts if attempt.outcome is not None]
+    retrying = call.state is CallState.SCHEDULED and bool(ended)
+    state: dict[str, Any] = {
+        "id": call.id,
+        "status": _status(record, started="initiated"),
+        "retry_count": max(0, len(record.attempts) - 1) + (1 if retrying else 0),
+        "retry_config": {"enabled": call.policy.max_retries > 0, "max_retries": call.policy.max_retries},
+        "retry_history": [
+            {"attempt": attempt.number, "status": attempt.outcome, "at": _zulu(attempt.claimed_at)}
+            for attempt in (ended if retrying or not record.attempts else ended[:-1])
+        ],
+    }
+    if call.state is CallState.SCHEDULED and call.due_at is not None:
+        state["scheduled_at"] = _zulu(call.due_at)
+    return state
+
+
+def _status(record: CallRecord, *, started: str) -> str:
+    """The call in Bolna's words: what the last attempt came to, unless another is scheduled or on its way."""
+    call = record.call
+    if call.state is CallState.SCHEDULED:
+        return "scheduled"
+    if not record.attempts:
+        return "canceled" if call.state is CallState.FINAL else started
+    last = record.attempts[-1]
+    if last.outcome is None:
+        return last.progress or started
+    # Bolna has no word for these two: a voicemail is a completed call, a refusal one that nobody answered.
+    return {Outcome.VOICEMAIL: "completed", Outcome.REJECTED: "no-answer"}.get(last.outcome, last.outcome)
+
+
+def _zulu(at: Any) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

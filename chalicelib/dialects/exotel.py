@@ -1,0 +1,125 @@
+"""Exotel's campaign request, its ``retry`` and ``schedule``: to a Policy.
+
+Where the vendor's page on auto-retry leaves something open or speaks twice:
+
+    open                               decided                         because
+    ``max_attempts``                   retries after the first dial    "Maximum number of additional attempts"
+    ``failed`` in ``retry_on``         retried once at most            "Yes (once)", and its code returns at the second
+    ``error``                          as ``failed``                   its page has no other word for a technical fault
+    ``retry_on`` missing               busy, no-answer, failed         its table of triggers
+    ``interval_minutes`` missing       60                              its example, and the most it recommends
+    ``retry`` missing                  no retries                      auto retry is to be enabled
+    ``schedule`` missing               any hour                        hours are a setting, not a default
+    one of the two hours missing       09:00 or 21:00                  its recommended window
+    whose hours                        the recipient's                 what TRAI's 9-21 protects
+    ``mechanism: Exponential``         doubles                         its campaign page
+"""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AwareDatetime, Field, field_validator, model_validator
+
+from chalicelib.dialects.common import MaxRetries, OutcomeWord, Tolerant, WaitMinutes
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.policy import Exponential, Fixed, NoRetry, OutcomeRule, Policy
+from chalicelib.domain.window import Weekday, Window, interval, minute_of_day
+
+DEFAULT_RETRY_ON = ("busy", "no-answer", "failed")
+DEFAULT_INTERVAL_MINUTES = 60.0
+DEFAULT_START, DEFAULT_END = "09:00", "21:00"
+#: outcome -> most retries after it, whatever ``max_attempts`` says
+ONCE = {Outcome.FAILED: 1, Outcome.ERROR: 1}
+SUPPORTED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
+MOST_NUMBERS = 100
+
+
+class RetryIn(Tolerant):
+    """Exotel's ``retry``."""
+
+    max_attempts: MaxRetries = 0
+    interval_minutes: WaitMinutes = DEFAULT_INTERVAL_MINUTES
+    retry_on: list[OutcomeWord] = Field(default=list(DEFAULT_RETRY_ON), max_length=len(SUPPORTED) * 2)
+    mechanism: Literal["Linear", "Exponential"] = "Linear"
+
+    @field_validator("retry_on")
+    @classmethod
+    def _supported(cls, words: list[str]) -> list[str]:
+        for word in words:
+            if word not in SUPPORTED:
+                raise ValueError(f"{word!r} cannot be retried on; use {', '.join(SUPPORTED)}")
+        return words
+
+
+class ScheduleIn(Tolerant):
+    """Exotel's ``schedule``: local hours of every day, and optionally when the campaign begins and ends."""
+
+    daily_start: str | None = None
+    daily_end: str | None = None
+    send_at: AwareDatetime | None = None
+    end_at: AwareDatetime | None = None
+
+    def window(self) -> Window | None:
+        """The window that the two hours make; None where neither is given."""
+        if self.daily_start is None and self.daily_end is None:
+            return None
+        hours = (interval(self.daily_start or DEFAULT_START, self.daily_end or DEFAULT_END),)
+        return Window(open=dict.fromkeys(Weekday, hours))
+
+    @field_validator("daily_start", "daily_end")
+    @classmethod
+    def _clock_time(cls, text: str | None) -> str | None:
+        if text is not None:
+            minute_of_day(text)
+        return text
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        self.window()
+        if self.send_at is not None and self.end_at is not None and self.end_at <= self.send_at:
+            raise ValueError("end_at must come after send_at")
+        return self
+
+
+class ExotelPolicyIn(Tolerant):
+    """The two together, as ``POST /policies/preview`` takes them under ``exotel``."""
+
+    retry: RetryIn | None = None
+    schedule: ScheduleIn | None = None
+
+    def policy(self) -> Policy:
+        """The policy that this asks for."""
+        window = self.schedule.window() if self.schedule else None
+        if self.retry is None or self.retry.max_attempts == 0:
+            return Policy(max_retries=0, strategy=NoRetry(), on=_rules(DEFAULT_RETRY_ON), window=window)
+        minutes = self.retry.interval_minutes
+        exponential = self.retry.mechanism == "Exponential"
+        return Policy(
+            max_retries=self.retry.max_attempts,
+            strategy=Exponential(first_minutes=minutes) if exponential else Fixed(minutes),
+            on=_rules(self.retry.retry_on),
+            window=window,
+            expires_after_hours=self._expires_after_hours(),
+        )
+
+    def _expires_after_hours(self) -> float:
+        if self.schedule is None or self.schedule.end_at is None or self.schedule.send_at is None:
+            return 72
+        return (self.schedule.end_at - self.schedule.send_at) / timedelta(hours=1)
+
+
+class CampaignIn(ExotelPolicyIn):
+    """``POST /v1/Accounts/{sid}/Campaigns`` as Exotel documents it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    caller_id: str
+    call_flow_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    numbers: Annotated[list[str], Field(min_length=1, max_length=MOST_NUMBERS)]
+    custom_field: Any = None
+
+
+def _rules(words: Any) -> dict[Outcome, OutcomeRule]:
+    outcomes = [Outcome.parse(word) for word in words]
+    if Outcome.FAILED in outcomes and Outcome.ERROR not in outcomes:
+        outcomes.append(Outcome.ERROR)
+    return {outcome: OutcomeRule(retry=True, max_retries=ONCE.get(outcome)) for outcome in outcomes}

@@ -1,0 +1,118 @@
+"""Gomobile's ``retryStrategy`` and ``pauseWindows``: to a Policy.
+
+Where the vendor's guide leaves something open or speaks twice:
+
+    open                               decided                     because
+    which outcomes                     busy, no-answer, failed     "Busy: yes, likely", "No Answer: yes", "Network
+                                       and error                   Error: yes, usually temporary"
+    ``rejected``                       not retried                 "Maybe, depends on reason": a person said no
+    ``voicemail``                      not retried                 "Depends on goal"; its example leaves a message
+    ``maxRetries`` with ``scheduled``  one for each date           the strategy has no such field
+    ``maxRetries`` missing             3                           its reference: 3 retries make 4 attempts
+    whose hours                        the recipient's             "Respect recipient time"
+    a pause that ends at 23:59         ends at midnight            23:59 is the latest that {hour, minute} can say
+    pauses alone                       open at all other times     they are what is taken away
+"""
+
+from datetime import UTC
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from chalicelib.dialects.common import MOST_DAYS, MOST_TIMES, MaxRetries, Strict, Tolerant, WaitMinutes, retried
+from chalicelib.domain.policy import Fixed, NoRetry, Policy, Scheduled, Strategy
+from chalicelib.domain.window import Interval, Weekday, Window, interval_of_minutes, until_midnight
+
+RETRIED = ("busy", "no-answer", "failed", "error")
+DEFAULT_MAX_RETRIES = 3
+
+
+class NoneIn(Tolerant):
+    type: Literal["none"]
+
+
+class FixedDelayIn(Tolerant):
+    type: Literal["fixed_delay"]
+    delayMinutes: WaitMinutes  # noqa: N815 - the vendor's spelling
+    maxRetries: MaxRetries = DEFAULT_MAX_RETRIES  # noqa: N815
+
+
+class ScheduledIn(Tolerant):
+    type: Literal["scheduled"]
+    retryDates: Annotated[list[AwareDatetime], Field(min_length=1, max_length=MOST_TIMES)]  # noqa: N815
+
+
+RetryStrategyIn = Annotated[NoneIn | FixedDelayIn | ScheduledIn, Field(discriminator="type")]
+
+
+class ClockIn(Strict):
+    """``{"hour": 12, "minute": 0}``, local."""
+
+    hour: Annotated[int, Field(ge=0, le=23, strict=True)]
+    minute: Annotated[int, Field(ge=0, le=59, strict=True)] = 0
+
+    @property
+    def minutes(self) -> int:
+        return self.hour * 60 + self.minute
+
+
+class PauseIn(Strict):
+    """One pause; it may cross midnight."""
+
+    startAt: ClockIn  # noqa: N815
+    endAt: ClockIn  # noqa: N815
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        self.interval()
+        return self
+
+    def interval(self) -> Interval:
+        """The pause as an interval, an end of 23:59 taken for midnight. Raises ValueError where it is empty."""
+        return interval_of_minutes(self.startAt.minutes, until_midnight(self.endAt.minutes))
+
+
+class PauseWindowsIn(Strict):
+    """``pauseWindows``: the pauses of each weekday."""
+
+    monday: list[PauseIn] = Field(default_factory=list)
+    tuesday: list[PauseIn] = Field(default_factory=list)
+    wednesday: list[PauseIn] = Field(default_factory=list)
+    thursday: list[PauseIn] = Field(default_factory=list)
+    friday: list[PauseIn] = Field(default_factory=list)
+    saturday: list[PauseIn] = Field(default_factory=list)
+    sunday: list[PauseIn] = Field(default_factory=list)
+
+    def window(self) -> Window:
+        """The window that these pauses leave open."""
+        pauses = {day: tuple(pause.interval() for pause in getattr(self, day)) for day in Weekday}
+        return Window(pause={day: found for day, found in pauses.items() if found})
+
+
+class GomobilePolicyIn(Tolerant):
+    """The two together, as ``POST /policies/preview`` takes them under ``gomobile``."""
+
+    retryStrategy: RetryStrategyIn  # noqa: N815
+    pauseWindows: PauseWindowsIn | None = None  # noqa: N815
+
+    def policy(self) -> Policy:
+        """The policy that this asks for."""
+        strategy, max_retries = self._strategy()
+        return Policy(
+            max_retries=max_retries,
+            strategy=strategy,
+            on=retried(RETRIED, voicemail=False),
+            window=self.pauseWindows.window() if self.pauseWindows else None,
+            # Dates may lie weeks ahead, and the vendor knows no end but the last of them.
+            expires_after_hours=MOST_DAYS * 24 if isinstance(strategy, Scheduled) else 72,
+        )
+
+    def _strategy(self) -> tuple[Strategy, int]:
+        match self.retryStrategy:
+            case FixedDelayIn(delayMinutes=minutes, maxRetries=max_retries):
+                return Fixed(minutes), max_retries
+            case ScheduledIn(retryDates=dates):
+                at = tuple(sorted({date.astimezone(UTC) for date in dates}))
+                return Scheduled(at), len(at)
+            case _:
+                return NoRetry(), 0

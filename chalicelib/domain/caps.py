@@ -1,0 +1,75 @@
+"""Caps: how often a number may be called in a stretch of time, counted from attempts really made, whoever made them."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from chalicelib.domain.zones import zone as zone_of
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``max_attempts`` to a number in any ``per_hours`` hours, or in one local day where ``per`` is ``day``.
+
+    A stretch of hours is half-open: an attempt stops counting exactly ``per_hours`` after it was made.
+    """
+
+    max_attempts: int
+    per_hours: float = 24
+    per: Literal["hours", "day"] = "hours"
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back attempts can count."""
+        return timedelta(hours=self.per_hours) if self.per == "hours" else timedelta(hours=49)
+
+    def __str__(self) -> str:
+        span = f"{self.per_hours:g} h" if self.per == "hours" else "a local day"
+        return f"{self.max_attempts} in {span}"
+
+
+@dataclass(frozen=True, slots=True)
+class CapVerdict:
+    """How a cap sees a dial at a time: ``used`` of it are taken; the first time that it allows is ``clears_at``."""
+
+    cap: Cap
+    used: int
+    clears_at: datetime
+
+
+def check(cap: Cap, at: datetime, made: Sequence[datetime], zones: Sequence[str]) -> CapVerdict:
+    """What a cap says of a dial at ``at`` after the attempts ``made`` (sorted). A local day counts in every zone."""
+    return _rolling(cap, at, made) if cap.per == "hours" else _daily(cap, at, made, zones)
+
+
+def _rolling(cap: Cap, at: datetime, made: Sequence[datetime]) -> CapVerdict:
+    span = timedelta(hours=cap.per_hours)
+    before = bisect_right(made, at)
+    used = before - bisect_right(made, at - span)
+    if used < cap.max_attempts:
+        return CapVerdict(cap, used, at)
+    return CapVerdict(cap, used, made[before - cap.max_attempts] + span)
+
+
+def _daily(cap: Cap, at: datetime, made: Sequence[datetime], zones: Sequence[str]) -> CapVerdict:
+    most, clears_at = 0, at
+    for zone in zones:
+        midnight = _midnight(at, zone)
+        used = bisect_right(made, at) - bisect_left(made, midnight)
+        most = max(most, used)
+        if used >= cap.max_attempts:
+            clears_at = max(clears_at, _midnight(at, zone, days=1))
+    return CapVerdict(cap, most, clears_at)
+
+
+def _midnight(at: datetime, zone: str, days: int = 0) -> datetime:
+    """When the local day of ``at``, or the one ``days`` after it, begins (UTC).
+
+    Where the clock skips midnight, datetime reads it with the offset from before the change, which is the instant of
+    the change; where it shows midnight twice, the day begins the first time.
+    """
+    local = at.astimezone(zone_of(zone))
+    day = local.date() + timedelta(days=days)
+    return datetime(day.year, day.month, day.day, tzinfo=zone_of(zone)).astimezone(UTC)

@@ -1,0 +1,129 @@
+"""How long to wait before the next attempt, or until when: one frozen value and one rule for each strategy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from chalicelib.domain.tried import Tried
+from chalicelib.domain.zones import next_wall_time
+
+
+@dataclass(frozen=True, slots=True)
+class NoRetry:
+    """One attempt, whatever comes of it."""
+
+    type: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The same wait before every retry, in minutes from the end of the attempt before."""
+
+    wait_minutes: float
+    type: Literal["fixed"] = "fixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """A wait for each retry, in minutes; the last one repeats."""
+
+    minutes: tuple[float, ...]
+    type: Literal["intervals"] = "intervals"
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """``first_minutes`` before the first retry, then ``factor`` times as long each time, up to ``max_minutes``."""
+
+    first_minutes: float
+    factor: float = 2.0
+    max_minutes: float = 24 * 60
+    type: Literal["exponential"] = "exponential"
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Fixed dates, in UTC and in order; one that is past when its turn comes is skipped."""
+
+    at: tuple[datetime, ...]
+    type: Literal["scheduled"] = "scheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOfDay:
+    """Local times of the day, in minutes since midnight; the next one at least ``min_gap_minutes`` after an attempt."""
+
+    times: tuple[int, ...]
+    min_gap_minutes: float = 60
+    type: Literal["time_of_day"] = "time_of_day"
+
+
+Strategy = NoRetry | Fixed | Intervals | Exponential | Scheduled | TimeOfDay
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """When a strategy would dial next, and how it came to that."""
+
+    at: datetime
+    step: str
+
+
+def propose(strategy: Strategy, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
+    """When to dial after the last of ``tried``, by the strategy alone; None where it has no further time."""
+    return _RULES[strategy.type](strategy, tried, zones)
+
+
+def after_wait(wait_minutes: float, last: Tried) -> Proposal:
+    """So many minutes after the end of an attempt."""
+    return Proposal(last.ended_at + timedelta(minutes=wait_minutes), f"+{wait_minutes:g} min after {last.outcome}")
+
+
+def _fixed(strategy: Fixed, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal:
+    return after_wait(strategy.wait_minutes, tried[-1])
+
+
+def _intervals(strategy: Intervals, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal:
+    retry = len(tried) - 1
+    return after_wait(strategy.minutes[min(retry, len(strategy.minutes) - 1)], tried[-1])
+
+
+def _exponential(strategy: Exponential, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal:
+    # A thousandth power would overflow long after max_minutes has been reached.
+    retry = min(len(tried) - 1, 64)
+    try:
+        minutes = min(strategy.first_minutes * strategy.factor**retry, strategy.max_minutes)
+    except OverflowError:
+        minutes = strategy.max_minutes
+    return after_wait(minutes, tried[-1])
+
+
+def _scheduled(strategy: Scheduled, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
+    last = tried[-1]
+    # A date that an attempt was made at has been used, even where the attempt ended in the same instant.
+    left = [at for at in strategy.at if at > last.started_at and at >= last.ended_at]
+    if not left:
+        return None
+    skipped = f", {len(strategy.at) - len(left)} of {len(strategy.at)} dates used or past"
+    return Proposal(left[0], f"on the date {left[0]:%Y-%m-%dT%H:%MZ}{skipped}")
+
+
+def _time_of_day(strategy: TimeOfDay, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
+    last = tried[-1]
+    earliest = last.ended_at + timedelta(minutes=strategy.min_gap_minutes)
+    if not zones:
+        return None
+    # Where the number may be in several zones, the first of their times is proposed; the window asks all of them.
+    at = min(next_wall_time(earliest, strategy.times, zone) for zone in zones)
+    return Proposal(at, f"the next time of day at least {strategy.min_gap_minutes:g} min after {last.outcome}")
+
+
+_RULES: dict[str, Callable[[Any, Sequence[Tried], Sequence[str]], Proposal | None]] = {
+    "none": lambda strategy, tried, zones: None,
+    "fixed": _fixed,
+    "intervals": _intervals,
+    "exponential": _exponential,
+    "scheduled": _scheduled,
+    "time_of_day": _time_of_day,
+}

@@ -1,0 +1,16 @@
+"""An attempt as far as deciding needs it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.domain.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt that was made and has ended. Times are UTC."""
+
+    number: int
+    outcome: Outcome
+    started_at: datetime
+    ended_at: datetime

@@ -1,0 +1,68 @@
+"""A workspace's named policies in the table."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from chalicelib.domain.policy import Policy
+from chalicelib.storage import items
+from chalicelib.storage.codec import from_attribute, to_attribute
+
+_POLICY = TypeAdapter(Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPolicy:
+    """A policy under its name; calls keep a snapshot, so that a change touches only calls placed after it."""
+
+    name: str
+    policy: Policy
+    updated_at: datetime
+
+
+class PolicyStore:
+    """The named policies of the table."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def put(self, workspace: str, named: NamedPolicy) -> None:
+        """Write a policy over whatever had its name."""
+        data = {
+            "policy": _POLICY.dump_python(named.policy, mode="json"),
+            "updated_at": named.updated_at.isoformat(),
+        }
+        item = _key(workspace, named.name) | {"data": to_attribute(data)}
+        self._dynamodb.put_item(TableName=self._table, Item=item)
+
+    def load(self, workspace: str, name: str) -> NamedPolicy | None:
+        """The policy of that name; None where there is none."""
+        found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, name), ConsistentRead=True)
+        return _read(name, found["Item"]) if "Item" in found else None
+
+    def all(self, workspace: str) -> list[NamedPolicy]:
+        """Every policy of a workspace, by name."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :policies",
+            "ExpressionAttributeValues": {":policies": {"S": f"POLICIES#{workspace}"}},
+        }
+        found = self._dynamodb.query(**query)["Items"]
+        return [_read(item["sk"]["S"], item) for item in found]
+
+    def delete(self, workspace: str, name: str) -> None:
+        """Remove a policy; calls that were placed with it keep theirs."""
+        self._dynamodb.delete_item(TableName=self._table, Key=_key(workspace, name))
+
+
+def _key(workspace: str, name: str) -> items.Item:
+    return items.key(f"POLICIES#{workspace}", name)
+
+
+def _read(name: str, item: items.Item) -> NamedPolicy:
+    data = from_attribute(item["data"])
+    policy = _POLICY.validate_python(data["policy"])
+    return NamedPolicy(name, policy, datetime.fromisoformat(data["updated_at"]))

@@ -1,0 +1,126 @@
+"""Do-not-call, and the customer who called back."""
+
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.storage.calls import StaleWrite
+from chalicelib.usecases.claim import claim
+from ops.keys import create_key
+from tests.support.world import BODY, START, TABLE, World
+
+NUMBER = BODY["to_number"]
+PATH = f"/numbers/{NUMBER}/opt-out"
+DUE = START + timedelta(minutes=30)
+
+
+def test_an_opt_out_is_put_read_and_taken_back(world: World) -> None:
+    assert world.request("GET", PATH).status_code == 404
+    put = world.request("PUT", PATH, {"reason": "asked on the phone"})
+    wanted = {
+        "number": NUMBER,
+        "opted_out": True,
+        "opted_out_at": "2026-01-26T10:00:00Z",
+        "reason": "asked on the phone",
+    }
+    assert put.json_body == {**wanted, "calls_ended": 0}
+    world.clock.turn(minutes=5)
+    assert world.request("PUT", PATH).json_body["opted_out_at"] == "2026-01-26T10:00:00Z"
+    assert world.request("GET", PATH.replace("+", "%2B")).json_body == wanted
+    assert world.request("DELETE", PATH).status_code == 204
+    assert world.request("GET", PATH).status_code == 404
+
+
+def test_a_number_that_opted_out_is_not_dialled_any_more(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    assert world.request("PUT", PATH).json_body["calls_ended"] == 1
+    world.pump(START + timedelta(hours=2))
+    after = world.call(call["id"])
+    assert (after["state"], after["summary_status"], after["reason"]) == ("final", "blocked", "opted-out")
+    blocked = world.place()
+    assert (blocked["state"], blocked["summary_status"], blocked["attempts"]) == ("final", "blocked", [])
+    assert len(world.twilio.placed) == 1
+
+
+def test_a_live_attempt_of_a_number_that_opts_out_is_the_last(world: World) -> None:
+    call = world.place()
+    world.request("PUT", PATH)
+    world.end("busy")
+    after = world.call(call["id"])
+    assert (after["summary_status"], after["attempts"][0]["outcome"]) == ("blocked", "busy")
+
+
+def test_no_claim_that_began_before_an_opt_out_can_be_committed_after_it(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    world.clock.turn(to=DUE)
+    ports = world.services.ports
+    record = ports.calls.load(call["id"])
+    assert record is not None
+    claimed = claim(ports, record)
+    # Even before the pending calls have been ended: the number's own item is enough.
+    ports.numbers.set_opt_out("acme", NUMBER, world.clock.now(), None)
+    with pytest.raises(StaleWrite):
+        ports.calls.commit(claimed.transition, claimed.also)
+    assert world.redial(DUE) == {"left": 0, "ended": 1}
+    assert world.call(call["id"])["reason"] == "opted-out"
+
+
+def test_an_opt_out_is_the_workspaces_own(world: World) -> None:
+    world.request("PUT", PATH)
+    other = create_key(world.dynamodb, TABLE, workspace="other", now=START)
+    assert world.request("POST", "/calls", BODY, key=other).json_body["state"] == "dialing"
+
+
+@pytest.mark.parametrize("number", ["123", "+1", "abc", "+0123456789"])
+def test_a_path_without_a_number_is_refused(world: World, number: str) -> None:
+    assert world.request("PUT", f"/numbers/{number}/opt-out").status_code == 422
+
+
+class TestContacted:
+    """POST /numbers/{e164}/contacted."""
+
+    def post(self, world: World, body: object = None) -> dict[str, object]:
+        answer = world.request("POST", f"/numbers/{NUMBER}/contacted", body)
+        assert answer.status_code == 200, answer.body
+        shown: dict[str, object] = answer.json_body
+        return shown
+
+    def test_pending_redials_end(self, world: World) -> None:
+        call = world.place()
+        world.end("busy")
+        elsewhere = world.place(to_number="+16505550123")
+        world.end("busy")
+        assert self.post(world) == {"number": NUMBER, "calls_changed": 1, "put_off_until": None}
+        after = world.call(call["id"])
+        assert (after["state"], after["summary_status"], after["reason"]) == ("final", "canceled", "contacted")
+        assert world.call(elsewhere["id"])["state"] == "scheduled"
+
+    def test_pending_redials_are_put_off(self, world: World) -> None:
+        call = world.place()
+        world.end("busy")
+        assert self.post(world, {"put_off_minutes": 240})["calls_changed"] == 1
+        assert world.call(call["id"])["next_attempt_at"] == "2026-01-26T14:00:00Z"
+        world.pump(START + timedelta(hours=5))
+        assert [p.at for p in world.twilio.placed] == [START, START + timedelta(hours=4)]
+
+    def test_putting_off_never_makes_a_redial_sooner(self, world: World) -> None:
+        call = world.place()
+        world.end("busy")
+        assert self.post(world, {"put_off_minutes": 5})["calls_changed"] == 0
+        assert world.call(call["id"])["next_attempt_at"] == "2026-01-26T10:30:00Z"
+
+    def test_putting_off_past_the_policys_end_ends_the_call(self, world: World) -> None:
+        call = world.place()
+        world.end("busy")
+        self.post(world, {"put_off_until": "2026-02-20T10:00:00Z"})
+        assert world.call(call["id"])["summary_status"] == "canceled"
+
+    def test_a_call_that_is_being_dialled_goes_on(self, world: World) -> None:
+        world.place()
+        assert self.post(world)["calls_changed"] == 0
+
+    def test_two_ways_at_once_are_refused(self, world: World) -> None:
+        body = {"put_off_minutes": 5, "put_off_until": "2026-02-20T10:00:00Z"}
+        assert world.request("POST", f"/numbers/{NUMBER}/contacted", body).status_code == 422

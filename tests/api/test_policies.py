@@ -1,0 +1,194 @@
+"""Previews, named policies, and what is said of a bad one."""
+
+import pytest
+
+from tests.support.world import BODY, World
+
+PREVIEW = {
+    "timezone": "Asia/Kolkata",
+    "start_at": "2026-01-27T06:10:00Z",
+    "outcomes": ["busy", "no_answer", "completed"],
+    "retry": {
+        "strategy": {"type": "fixed", "wait_minutes": 30},
+        "window": {"pause": {"tuesday": [["12:00", "14:00"]]}},
+        "caps": [{"max_attempts": 4, "per_hours": 24}],
+    },
+}
+
+
+def test_a_preview_shows_each_attempt_with_its_reason_and_local_time(world: World) -> None:
+    answer = world.request("POST", "/policies/preview", PREVIEW)
+    assert answer.status_code == 200
+    assert answer.json_body == {
+        "attempts": [
+            {
+                "attempt": 1,
+                "at": "2026-01-27T06:10:00Z",
+                "local": {"Asia/Kolkata": "2026-01-27T11:40+05:30"},
+                "outcome": "busy",
+                "reason": "started",
+                "steps": ["starts at 2026-01-27T06:10Z", "cap 1 of 4 in 24 h"],
+            },
+            {
+                "attempt": 2,
+                "at": "2026-01-27T08:30:00Z",
+                "local": {"Asia/Kolkata": "2026-01-27T14:00+05:30"},
+                "outcome": "no-answer",
+                "reason": "retry",
+                "steps": ["+30 min after busy", "12:10 local, inside pause 12:00-14:00 → 14:00", "cap 2 of 4 in 24 h"],
+            },
+            {
+                "attempt": 3,
+                "at": "2026-01-27T09:00:00Z",
+                "local": {"Asia/Kolkata": "2026-01-27T14:30+05:30"},
+                "outcome": "completed",
+                "reason": "retry",
+                "steps": ["+30 min after no-answer", "cap 3 of 4 in 24 h"],
+            },
+        ],
+        "summary_status": "completed",
+        "reason": "reached",
+        "steps": ["attempt 3 ended completed"],
+        "timezones": ["Asia/Kolkata"],
+    }
+    assert world.twilio.requests == []
+
+
+@pytest.mark.parametrize(
+    ("dialect", "wanted"),
+    [
+        ({"retry_config": {"enabled": True}}, ["10:00", "10:30", "11:30", "13:30"]),
+        ({"exotel": {"retry": {"max_attempts": 3, "interval_minutes": 60}}}, ["10:00", "11:00", "12:00", "13:00"]),
+        (
+            {"gomobile": {"retryStrategy": {"type": "fixed_delay", "delayMinutes": 15, "maxRetries": 1}}},
+            ["10:00", "10:15"],
+        ),
+        (
+            {"retry": {"strategy": {"type": "time_of_day", "times": ["10:00", "14:00", "17:00"]}}},
+            ["10:00", "14:00", "17:00"],
+        ),
+    ],
+)
+def test_a_preview_speaks_every_dialect(world: World, dialect: dict[str, object], wanted: list[str]) -> None:
+    body = {"timezone": "Etc/UTC", "start_at": "2026-01-26T10:00:00Z", "outcomes": ["busy"] * (len(wanted) - 1)}
+    attempts = world.request("POST", "/policies/preview", {**body, **dialect}).json_body["attempts"]
+    assert [a["at"][11:16] for a in attempts] == wanted
+    assert attempts[-1]["outcome"] is None
+
+
+def test_a_preview_of_a_number_asks_all_the_zones_that_it_may_be_in(world: World) -> None:
+    body = {
+        "to_number": "+919876543210",
+        "start_at": "2026-01-26T16:00:00Z",
+        "retry": {"window": {"preset": "in-trai"}},
+        "outcomes": ["busy"],
+    }
+    shown = world.request("POST", "/policies/preview", body).json_body
+    assert shown["timezones"] == ["Asia/Kolkata"]
+    assert [a["local"]["Asia/Kolkata"] for a in shown["attempts"]] == [
+        "2026-01-27T09:00+05:30",
+        "2026-01-27T09:30+05:30",
+    ]
+
+
+def test_a_number_of_no_known_zone_is_not_dialled_in_a_window(world: World) -> None:
+    body = {"to_number": "+1234567890", "retry": {"window": {"preset": "us-federal"}}}
+    shown = world.request("POST", "/policies/preview", body).json_body
+    assert (shown["attempts"], shown["summary_status"], shown["reason"]) == ([], "blocked", "zone-unknown")
+
+
+BAD = [
+    ({"wait_minutes": -1}, "/retry/wait_minutes", "greater than or equal to 0"),
+    ({"wait_minutes": 61 * 24 * 60}, "/retry/wait_minutes", "less than or equal to 86400"),
+    ({"expires_after_hours": 61 * 24}, "/retry/expires_after_hours", "less than or equal to 1440"),
+    ({"expires_after_hours": 0}, "/retry/expires_after_hours", "greater than 0"),
+    ({"strategy": {"type": "intervals", "minutes": []}}, "/retry/strategy/minutes", "at least 1"),
+    (
+        {"strategy": {"type": "intervals", "minutes": [1, -1]}},
+        "/retry/strategy/minutes/1",
+        "greater than or equal to 0",
+    ),
+    ({"strategy": {"type": "exponential", "first_minutes": 0}}, "/retry/strategy/first_minutes", "greater than 0"),
+    (
+        {"strategy": {"type": "exponential", "first_minutes": 9, "max_minutes": 3}},
+        "/retry/strategy",
+        "below first_minutes",
+    ),
+    ({"strategy": {"type": "scheduled", "at": ["2026-01-26T10:00:00Z"] * 10_000}}, "/retry/strategy/at", "at most 100"),
+    ({"strategy": {"type": "scheduled", "at": ["2026-01-26T10:00:00"]}}, "/retry/strategy/at/0", "timezone"),
+    ({"strategy": {"type": "time_of_day", "times": ["25:00"]}}, "/retry/strategy/times", "use HH:MM"),
+    ({"strategy": {"type": "smart"}}, "/retry/strategy", "smart is not available yet"),
+    ({"strategy": {"type": "fixed", "wait_minutes": 1}, "wait_minutes": 1}, "/retry", "not both"),
+    ({"window": {"timezone": "Mars/Olympus"}}, "/retry/window/timezone", "use a name such as"),
+    ({"window": {"holidays": "XX"}}, "/retry/window/holidays", "use an ISO code"),
+    ({"window": {"preset": "atlantis"}}, "/retry/window/preset", "use one of"),
+    ({"window": {"open": {"monday": [["09:00", "09:00"]]}}}, "/retry/window/open", "is empty; end it later"),
+    ({"window": {"open": {"monday": [["9 am", "5 pm"]]}}}, "/retry/window/open", "use HH:MM"),
+    ({"window": {"open": {"someday": [["09:00", "17:00"]]}}}, "/retry/window/open/someday", "monday"),
+    ({"window": {"open": {}}}, "/retry/window", "no hours at all"),
+    (
+        {"window": {"open": {"monday": [["09:00", "17:00"]]}, "pause": {"monday": [["08:00", "18:00"]]}}},
+        "/retry/window",
+        "leave no hour of the week open",
+    ),
+    ({"caps": [{"max_attempts": 0}]}, "/retry/caps/0/max_attempts", "greater than or equal to 1"),
+    ({"caps": [{"max_attempts": 1, "per": "day", "per_hours": 3}]}, "/retry/caps/0", "no per_hours"),
+    ({"caps": [{"max_attempts": 1, "per_hours": 9999}]}, "/retry/caps/0/per_hours", "less than or equal to 720"),
+    ({"on": {"busy": True, "BUSY": False}}, "/retry/on", "two rules"),
+    ({"on": {"voicemail": {"target": {"url": "nowhere"}}}}, "/retry/on/voicemail/target/url", "http(s)"),
+]
+
+
+@pytest.mark.parametrize(("retry", "pointer", "says"), BAD, ids=[f"{p} {s}" for _, p, s in BAD])
+def test_a_bad_policy_is_pointed_at_with_what_would_be_right(
+    world: World, retry: dict[str, object], pointer: str, says: str
+) -> None:
+    for method, path, body in (
+        ("POST", "/calls", {**BODY, "retry": retry}),
+        ("POST", "/policies/preview", {"timezone": "Etc/UTC", "retry": retry}),
+        ("PUT", "/policies/bad", {"retry": retry}),
+    ):
+        answer = world.request(method, path, body)
+        assert answer.status_code == 422, answer.body
+        said = {e["pointer"]: e["detail"] for e in answer.json_body["errors"]}
+        assert pointer in said
+        assert says in said[pointer]
+
+
+def test_a_start_beyond_the_wheels_reach_is_refused(world: World) -> None:
+    for path, body in (("/calls", BODY), ("/policies/preview", {"timezone": "Etc/UTC"})):
+        answer = world.request("POST", path, {**body, "start_at": "2026-03-30T00:00:00Z"})
+        assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, "/start_at")
+
+
+class TestNamedPolicies:
+    """PUT, GET and DELETE /policies/{name}, and calls placed with one."""
+
+    def test_a_call_keeps_the_policy_that_it_was_placed_with(self, world: World) -> None:
+        world.request("PUT", "/policies/gentle", {"retry": {"max_retries": 1, "wait_minutes": 90}})
+        body = {name: BODY[name] for name in ("to_number", "from_number")}
+        call = world.request("POST", "/calls", {**body, "policy_name": "gentle"}).json_body
+        world.request("PUT", "/policies/gentle", {"retry_config": {"enabled": True}})
+        world.end("busy")
+        assert world.call(call["id"])["next_attempt_at"] == "2026-01-26T11:30:00Z"
+
+    def test_they_are_listed_read_and_forgotten(self, world: World) -> None:
+        for name in ("b", "a"):
+            assert world.request("PUT", f"/policies/{name}", {"retry": {}}).status_code == 200
+        assert [p["name"] for p in world.request("GET", "/policies").json_body["data"]] == ["a", "b"]
+        assert world.request("GET", "/policies/a").json_body["policy"]["max_retries"] == 3
+        assert world.request("DELETE", "/policies/a").status_code == 204
+        assert world.request("GET", "/policies/a").status_code == 404
+
+    def test_a_name_that_nothing_has_is_pointed_at(self, world: World) -> None:
+        body = {name: BODY[name] for name in ("to_number", "from_number")}
+        answer = world.request("POST", "/calls", {**body, "policy_name": "nobody"})
+        assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, "/policy_name")
+
+    @pytest.mark.parametrize("body", [{}, {"retry": {}, "retry_config": {}}, {"rety": {}}])
+    def test_exactly_one_dialect_is_wanted(self, world: World, body: dict[str, object]) -> None:
+        assert world.request("PUT", "/policies/x", body).status_code == 422
+
+    @pytest.mark.parametrize("name", ["-x", "a%20b", "x" * 65])
+    def test_a_name_is_a_plain_word(self, world: World, name: str) -> None:
+        assert world.request("PUT", f"/policies/{name}", {"retry": {}}).status_code == 422

@@ -1,0 +1,234 @@
+"""Each vendor's own JSON, as its document prints it, does what the document says."""
+
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from chalicelib.dialects.bolna import BolnaCallIn, RetryConfigIn
+from chalicelib.dialects.dialnexa import RetryIn
+from chalicelib.dialects.exotel import CampaignIn, ExotelPolicyIn
+from chalicelib.dialects.gomobile import GomobilePolicyIn
+from chalicelib.domain.caps import Cap
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.policy import (
+    Exponential,
+    Fixed,
+    Intervals,
+    NoRetry,
+    OutcomeRule,
+    Policy,
+    Scheduled,
+    TimeOfDay,
+)
+from chalicelib.domain.window import WEEK, Weekday, Window, interval
+
+YES, NO, ONCE = OutcomeRule(True), OutcomeRule(False), OutcomeRule(True, max_retries=1)
+B, N, F, V, E = Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.VOICEMAIL, Outcome.ERROR
+
+
+class TestDialnexa:
+    """``retry`` of POST /calls."""
+
+    def test_its_documented_object(self) -> None:
+        body = {
+            "max_retries": 3,
+            "wait_minutes": 30,
+            "retry_on_voicemail": False,
+            "retry_on_no_answer": True,
+            "retry_on_busy": True,
+        }
+        assert RetryIn.model_validate(body).policy() == Policy(3, Fixed(30), {B: YES, N: YES, V: NO})
+
+    def test_an_empty_object_asks_for_the_documents_example(self) -> None:
+        assert RetryIn().policy() == Policy(3, Fixed(30), {B: YES, N: YES})
+
+    def test_no_retries_at_all(self) -> None:
+        assert RetryIn(max_retries=0).policy().max_retries == 0
+        assert RetryIn.model_validate({"strategy": {"type": "none"}, "max_retries": 5}).policy().max_retries == 0
+
+    @pytest.mark.parametrize(
+        ("strategy", "wanted"),
+        [
+            ({"type": "fixed", "wait_minutes": 7}, Fixed(7)),
+            ({"type": "intervals", "minutes": [30, 60, 120]}, Intervals((30, 60, 120))),
+            (
+                {"type": "exponential", "first_minutes": 30, "factor": 3, "max_minutes": 300},
+                Exponential(30, 3, 300),
+            ),
+            ({"type": "time_of_day", "times": ["17:00", "10:00"]}, TimeOfDay((600, 1020), 60)),
+            (
+                {"type": "scheduled", "at": ["2026-01-27T12:00:00+02:00", "2026-01-26T10:00:00Z"]},
+                Scheduled((datetime(2026, 1, 26, 10, tzinfo=UTC), datetime(2026, 1, 27, 10, tzinfo=UTC))),
+            ),
+        ],
+    )
+    def test_every_strategy(self, strategy: dict[str, object], wanted: object) -> None:
+        assert RetryIn.model_validate({"strategy": strategy}).policy().strategy == wanted
+
+    def test_rules_window_caps_and_a_target_for_voicemail(self) -> None:
+        body = {
+            "on": {
+                "busy": {"wait_minutes": 5},
+                "no_answer": {"max_retries": 2},
+                "failed": {"max_retries": 1},
+                "rejected": True,
+                "voicemail": {"target": {"url": "https://example.com/leave-message.xml"}},
+            },
+            "window": {
+                "timezone": "recipient",
+                "open": {"monday": [["09:00", "21:00"]]},
+                "pause": {"monday": [["12:00", "14:00"]]},
+                "holidays": "IN",
+                "preset": None,
+            },
+            "caps": [{"max_attempts": 4, "per_hours": 24}, {"max_attempts": 2, "per": "day"}],
+        }
+        policy = RetryIn.model_validate(body).policy()
+        assert policy.on == {
+            B: OutcomeRule(True, 5),
+            N: OutcomeRule(True, None, 2),
+            F: ONCE,
+            Outcome.REJECTED: YES,
+            V: OutcomeRule(True, None, 1, "https://example.com/leave-message.xml"),
+        }
+        monday = {Weekday.MONDAY: (interval("09:00", "21:00"),)}
+        pause = {Weekday.MONDAY: (interval("12:00", "14:00"),)}
+        assert policy.window == Window(open=monday, pause=pause, holidays="IN")
+        assert policy.caps == (Cap(4, 24), Cap(2, 24, "day"))
+
+    def test_a_preset_brings_its_hours_holidays_and_caps(self) -> None:
+        policy = RetryIn.model_validate({"window": {"preset": "fr"}, "caps": [{"max_attempts": 1}]}).policy()
+        assert policy.window is not None
+        assert policy.window.holidays == "FR"
+        assert policy.caps == (Cap(4, 720), Cap(1, 24))
+
+
+class TestBolna:
+    """``retry_config`` of POST /call."""
+
+    def test_its_documented_request(self) -> None:
+        body = {
+            "agent_id": "your-agent-id",
+            "recipient_phone_number": "+1234567890",
+            "retry_config": {
+                "enabled": True,
+                "max_retries": 3,
+                "retry_on_statuses": ["no-answer", "busy", "failed"],
+                "retry_intervals_minutes": [30, 60, 120],
+            },
+        }
+        wanted = Policy(3, Intervals((30, 60, 120)), {B: YES, N: YES, F: YES, V: NO})
+        assert BolnaCallIn.model_validate(body).retry_config.policy() == wanted
+
+    def test_its_defaults_once_enabled(self) -> None:
+        assert RetryConfigIn(enabled=True).policy() == Policy(
+            3, Intervals((30, 60, 120)), {B: YES, N: YES, F: YES, V: NO}
+        )
+
+    def test_it_is_off_unless_enabled(self) -> None:
+        assert RetryConfigIn().policy().max_retries == 0
+        assert isinstance(RetryConfigIn(max_retries=2).policy().strategy, NoRetry)
+
+    def test_error_and_voicemail_only_if_asked_for(self) -> None:
+        config = {"enabled": True, "retry_on_statuses": ["error"], "retry_on_voicemail": True}
+        assert RetryConfigIn.model_validate(config).policy().on == {E: YES, V: YES}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"max_retries": 4}, {"max_retries": 0}, {"retry_on_statuses": ["completed"]}, {"retry_intervals_minutes": []}],
+    )
+    def test_what_its_table_does_not_allow_is_refused(self, wrong: dict[str, object]) -> None:
+        with pytest.raises(ValidationError):
+            RetryConfigIn.model_validate({"enabled": True, **wrong})
+
+
+class TestExotel:
+    """``retry`` and ``schedule`` of a campaign."""
+
+    BODY: ClassVar = {
+        "name": "Payment_Reminders",
+        "caller_id": "+918047112233",
+        "call_flow_id": "12345",
+        "numbers": ["+919876543210", "+919876543211"],
+        "retry": {"max_attempts": 3, "interval_minutes": 60, "retry_on": ["busy", "no-answer", "failed"]},
+        "schedule": {"daily_start": "09:00", "daily_end": "21:00"},
+    }
+
+    def test_its_documented_request(self) -> None:
+        every_day = {day: (interval("09:00", "21:00"),) for day in WEEK}
+        wanted = Policy(3, Fixed(60), {B: YES, N: YES, F: ONCE, E: ONCE}, window=Window(open=every_day))
+        assert CampaignIn.model_validate(self.BODY).policy() == wanted
+
+    def test_exponential_doubles(self) -> None:
+        body = {"retry": {"max_attempts": 2, "interval_minutes": 15, "mechanism": "Exponential"}}
+        assert ExotelPolicyIn.model_validate(body).policy().strategy == Exponential(15, 2)
+
+    def test_without_retry_or_schedule_there_is_one_attempt_at_any_hour(self) -> None:
+        policy = ExotelPolicyIn().policy()
+        assert (policy.max_retries, policy.window) == (0, None)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"schedule": {"daily_start": "9am"}},
+            {"schedule": {"daily_start": "09:00", "daily_end": "09:00"}},
+            {"retry": {"max_attempts": -1}},
+            {"retry": {"max_attempts": 1, "retry_on": ["dnd"]}},
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, wrong: dict[str, object]) -> None:
+        with pytest.raises(ValidationError):
+            ExotelPolicyIn.model_validate(wrong)
+
+
+class TestGomobile:
+    """``retryStrategy`` and ``pauseWindows``."""
+
+    RULES: ClassVar = {B: YES, N: YES, F: YES, E: YES, V: NO}
+
+    def test_its_documented_strategies(self) -> None:
+        fixed = {"retryStrategy": {"type": "fixed_delay", "delayMinutes": 30, "maxRetries": 2}}
+        assert GomobilePolicyIn.model_validate(fixed).policy() == Policy(2, Fixed(30), self.RULES)
+        none = GomobilePolicyIn.model_validate({"retryStrategy": {"type": "none"}}).policy()
+        assert (none.max_retries, none.strategy) == (0, NoRetry())
+        dates = ["2025-01-20T10:00:00Z", "2025-01-20T15:00:00Z", "2025-01-21T10:00:00Z"]
+        scheduled = GomobilePolicyIn.model_validate(
+            {"retryStrategy": {"type": "scheduled", "retryDates": dates}}
+        ).policy()
+        assert scheduled.max_retries == 3
+        assert scheduled.strategy == Scheduled(tuple(datetime.fromisoformat(d) for d in dates))
+
+    def test_its_documented_pauses(self) -> None:
+        body = {
+            "retryStrategy": {"type": "fixed_delay", "delayMinutes": 60, "maxRetries": 3},
+            "pauseWindows": {
+                "monday": [
+                    {"startAt": {"hour": 12, "minute": 0}, "endAt": {"hour": 14, "minute": 0}},
+                    {"startAt": {"hour": 18, "minute": 0}, "endAt": {"hour": 23, "minute": 59}},
+                ]
+            },
+        }
+        policy = GomobilePolicyIn.model_validate(body).policy()
+        pauses = (interval("12:00", "14:00"), interval("18:00", "24:00"))
+        assert policy.window == Window(pause={Weekday.MONDAY: pauses})
+
+    @pytest.mark.parametrize(
+        "pause",
+        [
+            {"startAt": {"hour": 12, "minute": 0}, "endAt": {"hour": 12, "minute": 0}},
+            {"startAt": {"hour": 24, "minute": 0}, "endAt": {"hour": 12, "minute": 0}},
+            {"startAt": "12:00", "endAt": "14:00"},
+        ],
+    )
+    def test_a_pause_that_is_none_is_refused(self, pause: dict[str, object]) -> None:
+        with pytest.raises(ValidationError):
+            GomobilePolicyIn.model_validate({"retryStrategy": {"type": "none"}, "pauseWindows": {"monday": [pause]}})
+
+
+def test_dates_far_apart_cannot_be_planned() -> None:
+    now = datetime(2026, 1, 26, tzinfo=UTC)
+    dates = [now.isoformat(), (now + timedelta(days=61)).isoformat()]
+    with pytest.raises(ValidationError, match="at most 60"):
+        RetryIn.model_validate({"strategy": {"type": "scheduled", "at": dates}})
