@@ -17,6 +17,7 @@ from chalicelib.errors import TooBusy
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.items import Item
+from chalicelib.storage.query import query_items, query_pages
 
 #: Two transactions that meet on one item cancel each other; the loser tries again after a moment.
 CONFLICT_TRIES = 6
@@ -67,23 +68,19 @@ class CallStore:
 
     def load(self, call_id: str) -> CallRecord | None:
         """A call with its attempts, as last committed; None where there is none."""
-        found: list[Item] = []
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
-            "ExpressionAttributeValues": {
-                ":pk": {"S": f"CALL#{call_id}"},
-                ":first": {"S": "ATTEMPT#"},
-                ":last": {"S": "CALL"},
-            },
-        }
-        while True:
-            page = self._dynamodb.query(**query)
-            found += page["Items"]
-            if "LastEvaluatedKey" not in page:
-                break
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        found = list(
+            query_items(
+                self._dynamodb,
+                TableName=self._table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                ExpressionAttributeValues={
+                    ":pk": {"S": f"CALL#{call_id}"},
+                    ":first": {"S": "ATTEMPT#"},
+                    ":last": {"S": "CALL"},
+                },
+            )
+        )
         if not found or found[-1]["sk"]["S"] != "CALL":
             return None
         return CallRecord(items.read_call(found[-1]), tuple(items.read_attempt(i) for i in found[:-1]))
@@ -247,38 +244,29 @@ class CallStore:
         The index trails the table by a moment, so what it says must be checked on the call itself.
         """
         for shard in range(items.DUE_SHARDS):
-            query: dict[str, Any] = {
-                "TableName": self._table,
-                "IndexName": items.DUE_INDEX,
-                "KeyConditionExpression": "due_shard = :shard AND due_at <= :before",
-                "ExpressionAttributeValues": {
+            pages = query_pages(
+                self._dynamodb,
+                TableName=self._table,
+                IndexName=items.DUE_INDEX,
+                KeyConditionExpression="due_shard = :shard AND due_at <= :before",
+                ExpressionAttributeValues={
                     ":shard": {"S": f"{kind}#{shard}"},
                     ":before": {"N": str(items.epoch(before))},
                 },
-            }
-            while True:
-                page = self._dynamodb.query(**query)
-                if page["Items"]:
-                    yield [item["pk"]["S"].removeprefix("CALL#") for item in page["Items"]]
-                if "LastEvaluatedKey" not in page:
-                    break
-                query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            )
+            for page in pages:
+                yield [item["pk"]["S"].removeprefix("CALL#") for item in page]
 
     def decisions(self, call_id: str) -> list[dict[str, Any]]:
         """Every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status."""
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :decision)",
-            "ExpressionAttributeValues": {":pk": {"S": f"CALL#{call_id}"}, ":decision": {"S": "DECISION#"}},
-        }
-        found: list[dict[str, Any]] = []
-        while True:
-            page = self._dynamodb.query(**query)
-            found += [from_attribute(item["data"]) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page:
-                return found
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :decision)",
+            ExpressionAttributeValues={":pk": {"S": f"CALL#{call_id}"}, ":decision": {"S": "DECISION#"}},
+        )
+        return [from_attribute(item["data"]) for item in found]
 
     def _put(self, item: Item, condition: str | None = None, values: Item | None = None) -> dict[str, Any]:
         put: dict[str, Any] = {"TableName": self._table, "Item": item}

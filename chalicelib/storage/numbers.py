@@ -16,6 +16,7 @@ from chalicelib.domain.call import Call
 from chalicelib.storage import items
 from chalicelib.storage.calls import StaleWrite
 from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.query import query_items
 
 #: As far back as any cap reaches (France counts 30 days), with a day to spare.
 MADE_KEPT = timedelta(days=31)
@@ -92,21 +93,18 @@ class NumberStore:
 
     def calls(self, workspace: str, number: str) -> Iterator[str]:
         """The ids of the calls to a number that may still be alive."""
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "pk = :number AND begins_with(sk, :call)",
-            "ExpressionAttributeValues": {
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :number AND begins_with(sk, :call)",
+            ExpressionAttributeValues={
                 ":number": {"S": _partition(workspace, number)},
                 ":call": {"S": "CALL#"},
             },
-        }
-        while True:
-            page = self._dynamodb.query(**query)
-            yield from (item["sk"]["S"].removeprefix("CALL#") for item in page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        )
+        for item in found:
+            yield item["sk"]["S"].removeprefix("CALL#")
 
     def set_opt_out(self, workspace: str, number: str, at: datetime | None, reason: str | None) -> Number:
         """Write an opt-out, or with ``at`` None take it back. Returns the number as it then is. Raises StaleWrite."""

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from chalicelib.domain.policy import Policy
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.query import query_items
 
 _POLICY = TypeAdapter(Policy)
 
@@ -45,12 +46,12 @@ class PolicyStore:
 
     def all(self, workspace: str) -> list[NamedPolicy]:
         """Every policy of a workspace, by name."""
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :policies",
-            "ExpressionAttributeValues": {":policies": {"S": f"POLICIES#{workspace}"}},
-        }
-        found = self._dynamodb.query(**query)["Items"]
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            KeyConditionExpression="pk = :policies",
+            ExpressionAttributeValues={":policies": {"S": f"POLICIES#{workspace}"}},
+        )
         return [_read(item["sk"]["S"], item) for item in found]
 
     def delete(self, workspace: str, name: str) -> None:

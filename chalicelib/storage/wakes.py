@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from chalicelib.errors import TooBusy
 from chalicelib.storage import items
 from chalicelib.storage.codec import Attribute, from_item, to_attribute
+from chalicelib.storage.query import query_items
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -87,22 +88,17 @@ class WakeStore:
             day += timedelta(days=1)
 
     def _hours(self, day: datetime, from_hour: int, to_hour: int) -> Iterator[dict[str, Attribute]]:
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "pk = :day AND sk BETWEEN :first AND :last",
-            "ExpressionAttributeValues": {
+        return query_items(
+            self._dynamodb,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :day AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={
                 ":day": {"S": f"WAKE#{day:%Y%m%d}"},
                 ":first": {"S": f"{from_hour:02d}#"},
                 ":last": {"S": f"{to_hour:02d}$"},
             },
-        }
-        while True:
-            page = self._dynamodb.query(**query)
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        )
 
     def _add(self, account: str, minute: datetime, capacity: int) -> "dict[str, Any] | _Full":
         has_room = "attribute_not_exists(#p) OR #p < :capacity"
