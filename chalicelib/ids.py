@@ -21,6 +21,12 @@ def sortable_id(prefix: str, now: datetime) -> str:
     return f"{prefix}_{_base32(millis, 10)}{_base32(secrets.randbits(80), 16)}"
 
 
+def derived_id(prefix: str, *parts: str) -> str:
+    """An id of the same shape that the same parts always give: for what others have already named."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return f"{prefix}_{_base32(int.from_bytes(digest[:16]) >> 3, 26)}"
+
+
 def callback_token(call_id: str, attempt: int) -> str:
     """A token that names its attempt and cannot be guessed: 128 bits of chance. Safe in a URL path."""
     return f"{call_id}.{attempt}.{secrets.token_hex(16)}"

@@ -29,6 +29,7 @@ class Settings:
     scheduler_role_arn: str | None
     default_provider: str
     default_from_number: str | None
+    default_workspace: str
     ring_timeout_seconds: int
     max_call_seconds: int
     machine_detection: str
@@ -51,6 +52,7 @@ class Settings:
             scheduler_role_arn=env.get("SCHEDULER_ROLE_ARN") or None,
             default_provider=env.get("DEFAULT_PROVIDER") or "twilio",
             default_from_number=env.get("DEFAULT_FROM_NUMBER") or None,
+            default_workspace=env.get("DEFAULT_WORKSPACE") or "default",
             ring_timeout_seconds=_whole(env, "RING_TIMEOUT_SECONDS", 45, 5, 600),
             max_call_seconds=_whole(env, "MAX_CALL_SECONDS", 3600, 10, 14_400),
             machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),

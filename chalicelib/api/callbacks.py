@@ -1,5 +1,6 @@
 """The door for the providers' status callbacks."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,10 +9,11 @@ from chalice.app import Blueprint, Request
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, public_url
 from chalicelib.api.views import rfc3339
-from chalicelib.errors import BadRequest
+from chalicelib.errors import BadRequest, NotFound
 from chalicelib.providers import CallbackRequest
 from chalicelib.services import Services
-from chalicelib.usecases.take_callback import Taken, take_callback
+from chalicelib.usecases.adopt_call import Adoption
+from chalicelib.usecases.take_callback import Taken, take_account_callback, take_callback
 
 blueprint = Blueprint(__name__)
 
@@ -26,6 +28,28 @@ def callback(provider: str, token: str) -> dict[str, Any]:
     request = blueprint.current_request
     taken = take_callback(parts.ports, provider, token, _as_sent(parts, request, f"/callbacks/{provider}/{token}"))
     return {"events": [_view(t) for t in taken]}
+
+
+@blueprint.route("/callbacks/{provider}", methods=["POST", "GET"], content_types=ANY_TYPE)
+@answering
+def account_callback(provider: str) -> dict[str, Any]:
+    """The one callback address of an account. ``?policy=`` adopts calls that the user's own code placed."""
+    parts = services()
+    request = blueprint.current_request
+    sent = _as_sent(parts, request, f"/callbacks/{provider}")
+    taken = take_account_callback(parts.ports, provider, sent, lambda: _adoption(parts, request))
+    return {"events": [_view(t) for t in taken]}
+
+
+def _adoption(parts: Services, request: Request) -> Adoption | None:
+    query: Mapping[str, str] = request.query_params or {}
+    if "policy" not in query:
+        return None
+    workspace = query.get("workspace") or parts.ports.settings.default_workspace
+    named = parts.policies.load(workspace, query["policy"])
+    if named is None:
+        raise NotFound(f"workspace {workspace!r} has no policy {query['policy']!r}; PUT /policies/{{name}} makes one")
+    return Adoption(workspace, named.policy, named.target_url, public_url(parts, request))
 
 
 def _as_sent(parts: Services, request: Request, path: str) -> CallbackRequest:

@@ -10,7 +10,6 @@ from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_
 from chalicelib.api.paths import policy_name_in
 from chalicelib.api.schemas import NO_RETRIES, NamedPolicyIn, PreviewIn, start_within_reach
 from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.policy import Policy
 from chalicelib.domain.preview import preview
 from chalicelib.domain.zones import contact_zones
 from chalicelib.errors import FieldError, Invalid, NotFound
@@ -29,7 +28,8 @@ def show() -> dict[str, Any]:
     parts = services()
     owner = signed_in(parts, request, Role.READ)
     wanted = checked(PreviewIn, json_body(request)[0])
-    policy = wanted.policy or policy_named(parts, owner.workspace, wanted.policy_name) or NO_RETRIES
+    named = policy_named(parts, owner.workspace, wanted.policy_name)
+    policy = wanted.policy or (named.policy if named else NO_RETRIES)
     now = parts.ports.clock.now()
     start_at = start_within_reach(wanted.start_at, now) or now
     zones = contact_zones(wanted.timezone, wanted.to_number or "")
@@ -53,8 +53,13 @@ def put(name: str) -> dict[str, Any]:
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
-    policy = checked(NamedPolicyIn, json_body(request)[0]).policy
-    named = NamedPolicy(policy_name_in(name), policy or NO_RETRIES, parts.ports.clock.now())
+    wanted = checked(NamedPolicyIn, json_body(request)[0])
+    named = NamedPolicy(
+        name=policy_name_in(name),
+        policy=wanted.policy or NO_RETRIES,
+        updated_at=parts.ports.clock.now(),
+        target_url=wanted.target.url if wanted.target else None,
+    )
     parts.policies.put(owner.workspace, named)
     return views.named_policy_view(named)
 
@@ -81,11 +86,11 @@ def delete(name: str) -> Response:
     return Response("", status_code=204)
 
 
-def policy_named(parts: Services, workspace: str, name: str | None) -> Policy | None:
+def policy_named(parts: Services, workspace: str, name: str | None) -> NamedPolicy | None:
     """The policy that a request names, None where it names none. Raises Invalid for a name that nothing has."""
     if name is None:
         return None
     named = parts.policies.load(workspace, name)
     if named is None:
         raise Invalid([FieldError("/policy_name", f"there is no policy {name!r}; PUT /policies/{name} makes one")])
-    return named.policy
+    return named

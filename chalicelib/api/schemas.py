@@ -7,11 +7,10 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
 from chalicelib.dialects.bolna import RetryConfigIn
-from chalicelib.dialects.common import MOST_DAYS, HttpUrl, OutcomeWord, Strict
+from chalicelib.dialects.common import E164, MOST_DAYS, HttpUrl, OutcomeWord, Strict
 from chalicelib.dialects.dialnexa import NO_RETRIES, RetryIn, TargetIn
 from chalicelib.dialects.exotel import ExotelPolicyIn
 from chalicelib.dialects.gomobile import GomobilePolicyIn
-from chalicelib.domain.numbers import is_e164
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.zones import zone
 from chalicelib.errors import FieldError, Invalid
@@ -19,12 +18,6 @@ from chalicelib.errors import FieldError, Invalid
 MOST_METADATA = 16 * 1024
 MOST_VARIABLES = 50
 MOST_OUTCOMES = 101
-
-
-def _e164(number: str) -> str:
-    if not is_e164(number):
-        raise ValueError("must be in E.164: '+', then 7 to 15 digits that begin with the country code")
-    return number
 
 
 def _zone(name: str) -> str:
@@ -44,7 +37,6 @@ def _small(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-PhoneNumber = Annotated[str, AfterValidator(_e164)]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
 Variable = str | int | float | bool
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -80,7 +72,9 @@ class PolicyIn(Strict):
 
 
 class NamedPolicyIn(PolicyIn):
-    """``PUT /policies/{name}``."""
+    """``PUT /policies/{name}``; ``target`` is what calls are redialled to that bring none of their own."""
+
+    target: TargetIn | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -92,8 +86,8 @@ class NamedPolicyIn(PolicyIn):
 class CallIn(PolicyIn):
     """``POST /calls``."""
 
-    to_number: PhoneNumber
-    from_number: PhoneNumber
+    to_number: E164
+    from_number: E164
     provider: str | None = None
     agent_version_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     target: TargetIn | None = None
@@ -119,7 +113,7 @@ class CallIn(PolicyIn):
 class PreviewIn(PolicyIn):
     """``POST /policies/preview``."""
 
-    to_number: PhoneNumber | None = None
+    to_number: E164 | None = None
     timezone: TimeZone | None = None
     start_at: AwareDatetime | None = None
     outcomes: Annotated[list[OutcomeWord], Field(max_length=MOST_OUTCOMES)] = Field(default_factory=list)

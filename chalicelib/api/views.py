@@ -156,7 +156,8 @@ def preview_view(shown: Preview, zones: Sequence[str]) -> dict[str, Any]:
 def named_policy_view(named: NamedPolicy) -> dict[str, Any]:
     """A named policy."""
     policy = _POLICY.dump_python(named.policy, mode="json")
-    return {"name": named.name, "policy": policy, "updated_at": rfc3339(named.updated_at)}
+    target = {"url": named.target_url} if named.target_url else None
+    return {"name": named.name, "policy": policy, "target": target, "updated_at": rfc3339(named.updated_at)}
 
 
 def _local(at: datetime | None, zones: Sequence[str]) -> dict[str, str]:

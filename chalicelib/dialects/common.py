@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from chalicelib.domain.numbers import is_e164
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import OutcomeRule
 
@@ -55,3 +56,12 @@ def retried(outcomes: Iterable[str], *, voicemail: bool) -> dict[Outcome, Outcom
     """Rules that retry after each of the outcomes, and after a voicemail if said so."""
     rules = {Outcome.parse(word): OutcomeRule(retry=True) for word in outcomes}
     return rules | {Outcome.VOICEMAIL: OutcomeRule(retry=voicemail)}
+
+
+def _e164(number: str) -> str:
+    if not is_e164(number):
+        raise ValueError("must be in E.164: '+', then 7 to 15 digits that begin with the country code")
+    return number
+
+
+E164 = Annotated[str, AfterValidator(_e164)]

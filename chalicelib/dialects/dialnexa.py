@@ -18,6 +18,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from chalicelib.dialects.common import (
+    E164,
     MOST_DAYS,
     MOST_MINUTES,
     MOST_TIMES,
@@ -32,6 +33,7 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import (
     NEVER_RETRIED,
     Exponential,
+    Failover,
     Fixed,
     Intervals,
     NoRetry,
@@ -48,6 +50,9 @@ DEFAULT_WAIT_MINUTES = 30.0
 DEFAULT_HOURS = 72.0
 #: A rule that only names another target asks for one attempt with it.
 TARGET_RETRIES = 1
+
+#: Who names a second provider wants it tried at once, unless a rule for ``failed`` says otherwise.
+FAILOVER_RULE = OutcomeRule(retry=True, wait_minutes=0, max_retries=1)
 
 #: outcome -> retried where the request does not say; all others are not
 DEFAULT_RETRIED = {Outcome.BUSY: True, Outcome.NO_ANSWER: True}
@@ -81,6 +86,18 @@ class RuleIn(Strict):
         if self.target is not None and max_retries is None:
             max_retries = TARGET_RETRIES
         return OutcomeRule(self.retry, self.wait_minutes, max_retries, self.target.url if self.target else None)
+
+
+class FailoverIn(Strict):
+    """The provider that takes over after ``failed``; without a target it is given its own default one."""
+
+    provider: Annotated[str, Field(min_length=1, max_length=32)]
+    from_number: E164 | None = None
+    target: TargetIn | None = None
+
+    def failover(self) -> Failover:
+        """The failover that this asks for."""
+        return Failover(self.provider, self.from_number, self.target.url if self.target else None)
 
 
 class NoneIn(Strict):
@@ -184,6 +201,7 @@ class RetryIn(Strict):
     strategy: StrategyIn | None = None
     on: dict[str, bool | RuleIn] = Field(default_factory=dict)
     window: WindowIn | None = None
+    failover: FailoverIn | None = None
     caps: Annotated[list[CapIn], Field(max_length=10)] = Field(default_factory=list)
     expires_after_hours: Annotated[float, Field(gt=0, le=MOST_DAYS * 24, allow_inf_nan=False)] | None = None
 
@@ -217,6 +235,7 @@ class RetryIn(Strict):
             window=window,
             caps=(*caps, *(cap.cap() for cap in self.caps)),
             expires_after_hours=self._expires_after_hours(strategy),
+            failover=self.failover.failover() if self.failover else None,
         )
 
     def _strategy(self) -> Strategy:
@@ -239,6 +258,8 @@ class RetryIn(Strict):
 
     def _rules(self) -> dict[Outcome, OutcomeRule]:
         rules = {outcome: OutcomeRule(retry=retried) for outcome, retried in DEFAULT_RETRIED.items()}
+        if self.failover is not None:
+            rules[Outcome.FAILED] = FAILOVER_RULE
         for name, outcome in FLAT_SWITCHES.items():
             switch = getattr(self, name)
             if switch is not None:

@@ -40,7 +40,8 @@ class Call:
 
     ``zones`` are those that the number may be in, as far as the policy needs them. ``others_made`` are the attempts of
     other calls to the same number, as of the latest claim and as far back as the policy's caps reach.
-    ``next_target_url`` replaces ``target_url`` on the next attempt.
+    ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
+    second provider, which ``provider`` and ``account`` are changed to when it takes over.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Call:
     variables: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     next_target_url: str | None = None
+    failover_account: str | None = None
     campaign_id: str | None = None
     timezone: str | None = None
     zones: tuple[str, ...] = ()

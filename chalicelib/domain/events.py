@@ -49,6 +49,7 @@ class CallEvent:
     to_number: str | None = None
     from_number: str | None = None
     token: str | None = None
+    inbound: bool = False
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -18,6 +18,8 @@ from chalicelib.domain.outcome import Outcome, SummaryStatus
 
 #: How long a call waits where its provider turned it away for pace or for a fault of the account: the delay doubles
 #: from the first to the last.
+NEVER_HEARD_OF = "no-callback"  # the cause of an attempt that ended for want of any news
+NO_CONNECTION = "network"  # the cause of a put-off where the provider's API could not be reached at all
 PUT_OFF_FIRST = timedelta(minutes=1)
 PUT_OFF_LAST = timedelta(minutes=30)
 
@@ -93,6 +95,23 @@ def claim(
         others_made=others_made,
     )
     return Transition(record, claimed, attempt, Effect.ENRICHED, at=now)
+
+
+def adopt(
+    record: CallRecord,
+    *,
+    token: str,
+    provider_call_id: str,
+    now: datetime,
+    deadline_at: datetime,
+    others_made: tuple[datetime, ...],
+) -> Transition:
+    """Take over a call that somebody else placed: its first attempt is out already."""
+    claimed = claim(record, token=token, now=now, deadline_at=deadline_at, others_made=others_made)
+    if claimed.attempt is None:
+        raise ValueError(f"{record.call.id} has no attempt to take over")
+    placed = replace(claimed.attempt, phase=AttemptPhase.PLACED, provider_call_id=provider_call_id)
+    return replace(claimed, attempt=placed)
 
 
 def having_made(record: CallRecord, others_made: tuple[datetime, ...]) -> CallRecord:
@@ -222,7 +241,26 @@ def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
     changed = _apply(call, decision, now)
     if decision.retry_at is not None and ended.outcome is not None:
         changed = replace(changed, next_target_url=call.policy.rule(ended.outcome).target_url)
+        if ended.outcome is Outcome.FAILED and ended.cause != NEVER_HEARD_OF:
+            changed = _failed_over(changed)
     return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
+
+
+def _failed_over(call: Call) -> Call:
+    """The call with its policy's second provider, if there is one: the first one's network could not connect it.
+
+    Never after an ambiguous placement, of which nobody knows whether the phone rang.
+    """
+    failover = call.policy.failover
+    if failover is None or call.failover_account is None or call.provider == failover.provider:
+        return call
+    return replace(
+        call,
+        provider=failover.provider,
+        account=call.failover_account,
+        from_number=failover.from_number or call.from_number,
+        target_url=failover.target_url,
+    )
 
 
 def _apply(call: Call, decision: Decision, now: datetime) -> Call:
@@ -274,6 +312,8 @@ def put_off(
     else:
         decision = Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=until)
     back = replace(_apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
+    if cause == NO_CONNECTION:
+        back = _failed_over(back)
     refused = replace(attempt, cause=cause, evidence=evidence)
     return Transition(record, back, refused, Effect.DECIDED, decision=decision, dropped=True, at=now)
 

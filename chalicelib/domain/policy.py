@@ -36,6 +36,18 @@ class OutcomeRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Failover:
+    """The provider that takes a call over once the first one's network could not connect it.
+
+    ``from_number`` and ``target_url`` are what the other provider needs in place of the call's own, where given.
+    """
+
+    provider: str
+    from_number: str | None = None
+    target_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """When and whether to dial again.
 
@@ -50,6 +62,7 @@ class Policy:
     window: Window | None = None
     caps: tuple[Cap, ...] = ()
     expires_after_hours: float = 72
+    failover: Failover | None = None
 
     def rule(self, outcome: Outcome) -> OutcomeRule:
         """The rule for an outcome, with what no policy can change taken care of."""
@@ -72,6 +85,7 @@ class Policy:
 __all__ = [
     "NEVER_RETRIED",
     "Exponential",
+    "Failover",
     "Fixed",
     "Intervals",
     "NoRetry",

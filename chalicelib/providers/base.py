@@ -117,6 +117,8 @@ class Provider(ABC):
     needs_answer_url: ClassVar[bool] = True
     #: True where each call names its own callback address; else the account has one, and events carry our token
     callback_per_call: ClassVar[bool] = True
+    #: False where callbacks carry no signature: the token in their address, or the sender's, has to speak for them
+    signs_callbacks: ClassVar[bool] = True
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
         missing = [key for key in self.required if not credentials.get(key)]
@@ -135,6 +137,10 @@ class Provider(ABC):
     @abstractmethod
     def verify(self, request: CallbackRequest) -> None:
         """Raise SignatureError unless the provider signed this request."""
+
+    def knows_sender(self, request: CallbackRequest) -> bool:
+        """True where the sender's address is one that the provider's callbacks are known to come from."""
+        return False
 
     @abstractmethod
     def parse(self, request: CallbackRequest) -> list[CallEvent]:

@@ -157,6 +157,7 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
         fault=fault,
         to_number=e164_or_none(fields.get("To")),
         from_number=e164_or_none(fields.get("From")),
+        inbound=fields.get("Direction", "").startswith("inbound"),
         evidence=excerpt(fields, (*EVIDENCE, words.sip_field)),
     )
 

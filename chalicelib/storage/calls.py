@@ -138,9 +138,15 @@ class CallStore:
         except _Canceled as canceled:
             if canceled.codes[0] != "ConditionalCheckFailed":
                 # The call moved on (a cancel, say) while its attempt lives: the attempt is noted by itself.
-                self._dynamodb.update_item(**_without_return(attempt["Update"]))
-                return Noted.NOTED
+                return self._note_alone(attempt)
             return _why_not_noted(canceled.items[0], token, event)
+        return Noted.NOTED
+
+    def _note_alone(self, attempt: Write) -> Noted:
+        try:
+            self._transact([attempt])
+        except _Canceled:
+            return Noted.NOTHING_NEW  # it has ended meanwhile
         return Noted.NOTED
 
     def _keep(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
@@ -213,7 +219,12 @@ class CallStore:
         }
 
     def record_placement(
-        self, attempt: Attempt, phase: AttemptPhase, provider_call_id: str | None, cause: str | None
+        self,
+        attempt: Attempt,
+        phase: AttemptPhase,
+        provider_call_id: str | None,
+        cause: str | None,
+        also: Sequence[Write] = (),
     ) -> bool:
         """Write how the provider answered our request. False where a callback or the sweep was there first."""
         still_asking = "#data.phase = :dialing"
@@ -223,20 +234,33 @@ class CallStore:
             if value is not None:
                 sets.append(f"#data.{name} = :{name}")
                 values[f":{name}"] = value
+        update = {
+            "TableName": self._table,
+            "Key": items.attempt_key(attempt.call_id, attempt.number),
+            "UpdateExpression": "SET " + ", ".join(sets),
+            "ConditionExpression": still_asking,
+            "ExpressionAttributeNames": {"#data": "data"},
+            "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
+        }
         try:
-            self._dynamodb.update_item(
-                TableName=self._table,
-                Key=items.attempt_key(attempt.call_id, attempt.number),
-                UpdateExpression="SET " + ", ".join(sets),
-                ConditionExpression=still_asking,
-                ExpressionAttributeNames={"#data": "data"},
-                ExpressionAttributeValues={name: to_attribute(v) for name, v in values.items()},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+            self._transact([{"Update": update}, *also])
+        except _Canceled:
             return False
         return True
+
+    def naming(self, attempt: Attempt, provider_call_id: str, expires_at: datetime) -> Write:
+        """The write by which an attempt can be found by its provider's id, where callbacks name nothing else."""
+        item = _placed_key(attempt.provider, provider_call_id)
+        item["data"] = to_attribute({"token": attempt.token})
+        item["expires_at"] = to_attribute(items.epoch(expires_at))
+        return self._put(item)
+
+    def token_of(self, provider: str, provider_call_id: str) -> str | None:
+        """The callback token of the attempt that a provider knows by this id; None where naming() wrote none."""
+        found = self._dynamodb.get_item(
+            TableName=self._table, Key=_placed_key(provider, provider_call_id), ConsistentRead=True
+        ).get("Item")
+        return str(from_attribute(found["data"])["token"]) if found else None
 
     def due(self, kind: str, before: datetime) -> Iterator[list[str]]:
         """Pages of ids of the calls whose retry or deadline (``kind``) is due by ``before``, oldest first a shard.
@@ -337,8 +361,8 @@ class _Canceled(Exception):
         return cls(response.get("CancellationReasons") or [])
 
 
-def _without_return(update: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in update.items() if name != "ReturnValuesOnConditionCheckFailure"}
+def _placed_key(provider: str, provider_call_id: str) -> Item:
+    return items.key(f"PLACED#{provider}#{provider_call_id}", "PLACED")
 
 
 def _why_not_noted(stored: Item | None, token: str, event: CallEvent) -> Noted:

@@ -6,6 +6,10 @@
     CALL#<call>           EVENT#<nnnn>#<event>   a provider's event that changed something
     CALL#<call>           DECISION#<nnnnnn>      a decision, numbered by the call's version
     WAKE#<yyyymmdd>       <hh>#<account>         the minutes of an hour: what is planned in each, and what is armed
+    PLACED#<provider>#<i> PLACED                 the attempt that a provider knows by its own id (only where it must be)
+    NUMBER#<ws>#<e164>    NUMBER                 a number's opt-out and its recent attempts
+    NUMBER#<ws>#<e164>    CALL#<call>            a call to the number
+    POLICIES#<ws>         <name>                 a named policy
     IDEMPOTENCY#<ws>#<k>  IDEMPOTENCY            the call that a POST with this Idempotency-Key made
     KEY#<sha256>          KEY                    an API key
 

@@ -16,11 +16,15 @@ _POLICY = TypeAdapter(Policy)
 
 @dataclass(frozen=True, slots=True)
 class NamedPolicy:
-    """A policy under its name; calls keep a snapshot, so that a change touches only calls placed after it."""
+    """A policy under its name; calls keep a snapshot, so that a change touches only calls placed after it.
+
+    ``target_url`` is what calls of this policy are redialled to where they bring no target of their own.
+    """
 
     name: str
     policy: Policy
     updated_at: datetime
+    target_url: str | None = None
 
 
 class PolicyStore:
@@ -35,6 +39,7 @@ class PolicyStore:
         data = {
             "policy": _POLICY.dump_python(named.policy, mode="json"),
             "updated_at": named.updated_at.isoformat(),
+            "target_url": named.target_url,
         }
         item = _key(workspace, named.name) | {"data": to_attribute(data)}
         self._dynamodb.put_item(TableName=self._table, Item=item)
@@ -66,4 +71,4 @@ def _key(workspace: str, name: str) -> items.Item:
 def _read(name: str, item: items.Item) -> NamedPolicy:
     data = from_attribute(item["data"])
     policy = _POLICY.validate_python(data["policy"])
-    return NamedPolicy(name, policy, datetime.fromisoformat(data["updated_at"]))
+    return NamedPolicy(name, policy, datetime.fromisoformat(data["updated_at"]), data.get("target_url"))

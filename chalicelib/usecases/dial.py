@@ -29,12 +29,15 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
     attempt = record.attempt(call.attempt)
     if attempt is None or attempt.phase is not AttemptPhase.DIALING:
         raise ValueError(f"attempt {call.attempt} of {call.id} is not claimed")
-    provider = ports.provider(call.provider)
+    provider = ports.provider(attempt.provider)
     result = provider.dial(_request(ports, call, attempt))
-    log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=call.provider)
+    log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=attempt.provider)
     match result:
         case Placed(provider_call_id):
-            ports.calls.record_placement(attempt, AttemptPhase.PLACED, provider_call_id, None)
+            # A call whose callbacks come to the account's one address can only be found by the provider's id.
+            kept_until = ports.clock.now() + ports.attempt_limit * 2
+            also = [] if provider.callback_per_call else [ports.calls.naming(attempt, provider_call_id, kept_until)]
+            ports.calls.record_placement(attempt, AttemptPhase.PLACED, provider_call_id, None, also)
         case PlacementUnknown(cause):
             warn("placement-unknown", call=call.id, attempt=attempt.number, cause=cause)
             ports.calls.record_placement(attempt, AttemptPhase.PLACEMENT_UNKNOWN, None, cause)
@@ -79,7 +82,7 @@ def _request(ports: Ports, call: Call, attempt: Attempt) -> DialRequest:
         from_number=call.from_number,
         to_number=call.to_number,
         answer_url=attempt.target_url or _default_answer_url(ports, call, attempt),
-        callback_url=f"{call.public_url}/callbacks/{call.provider}/{attempt.token}",
+        callback_url=f"{call.public_url}/callbacks/{attempt.provider}/{attempt.token}",
         agent_version_id=call.agent_version_id,
         variables=call.variables,
         machine_detection=MachineDetection(settings.machine_detection),
@@ -90,7 +93,7 @@ def _request(ports: Ports, call: Call, attempt: Attempt) -> DialRequest:
 
 def _default_answer_url(ports: Ports, call: Call, attempt: Attempt) -> str | None:
     """The provider's default target, told which call it is for by its query."""
-    url = ports.settings.answer_url(call.provider)
+    url = ports.settings.answer_url(attempt.provider)
     if url is None:
         return None
     query = dict(call.variables) | {"call_id": call.id, "attempt": str(attempt.number)}

@@ -97,14 +97,24 @@ def _waiting(ports: Ports, record: CallRecord, decision: Decision) -> Transition
     return transition.booked(book_minute(ports, transition.call)) if transition.call.due_at else transition
 
 
-def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
+def account_of(ports: Ports, name: str, target_url: str | None, pointer: str) -> str:
+    """The account (``<provider>:<id>``) that a call is placed from. Raises Invalid where the provider cannot do it.
+
+    ``pointer`` is where in the request the provider, and beside it the target, are named.
+    """
     try:
-        provider = ports.provider(new.provider)
+        provider = ports.provider(name)
     except RedialError as error:
-        raise Invalid([FieldError("/provider", str(error))]) from error
-    if provider.needs_answer_url and not (new.target_url or ports.settings.answer_url(new.provider)):
-        wanted = f"give a target, or set {new.provider.upper()}_ANSWER_URL"
-        raise Invalid([FieldError("/target", f"{new.provider} must be told what to do with the call: {wanted}")])
+        raise Invalid([FieldError(f"{pointer}/provider", str(error))]) from error
+    if provider.needs_answer_url and not (target_url or ports.settings.answer_url(name)):
+        wanted = f"give a target, or set {name.upper()}_ANSWER_URL"
+        raise Invalid([FieldError(f"{pointer}/target", f"{name} must be told what to do with the call: {wanted}")])
+    return f"{name}:{provider.account}"
+
+
+def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
+    account = account_of(ports, new.provider, new.target_url, "")
+    failover = new.policy.failover
     start_at = max(new.start_at or now, now)
     call = Call(
         id=ids.sortable_id("call", now),
@@ -112,7 +122,7 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         to_number=new.to_number,
         from_number=new.from_number,
         provider=new.provider,
-        account=f"{new.provider}:{provider.account}",
+        account=account,
         policy=new.policy,
         created_at=now,
         expires_at=start_at + timedelta(hours=new.policy.expires_after_hours),
@@ -121,6 +131,9 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
     )
     return replace(
         call,
+        failover_account=(
+            account_of(ports, failover.provider, failover.target_url, "/retry/failover") if failover else None
+        ),
         agent_version_id=new.agent_version_id,
         target_url=new.target_url,
         variables=new.variables,

@@ -79,6 +79,6 @@ def _never_heard_of(attempt: Attempt) -> CallEvent:
         provider_call_id=attempt.provider_call_id or "",
         status="failed",
         outcome=Outcome.FAILED,
-        cause="no-callback",
+        cause=lifecycle.NEVER_HEARD_OF,
         evidence={"phase": attempt.phase},
     )

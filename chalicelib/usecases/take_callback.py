@@ -1,5 +1,6 @@
 """Take a provider's callback: verify, parse, then change the call that its token names, at most once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,8 +11,9 @@ from chalicelib.domain.events import CallEvent
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
-from chalicelib.providers import CallbackRequest
+from chalicelib.providers import CallbackRequest, Provider, SignatureError
 from chalicelib.storage.calls import Noted
+from chalicelib.usecases.adopt_call import Adoption, adopt_call
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -29,19 +31,54 @@ class Taken:
 
 
 def take_callback(ports: Ports, provider_name: str, token: str, request: CallbackRequest) -> list[Taken]:
-    """Take in every event of a callback.
+    """Take in every event of a callback that came to the address of one attempt.
 
     Raises UnknownProvider, SignatureError before anything is read, MalformedCallback, NotFound for a token that
     names no attempt.
     """
+    return [_take_by_token(ports, token, event) for event in _read(ports.provider(provider_name), request)]
+
+
+def take_account_callback(
+    ports: Ports, provider_name: str, request: CallbackRequest, adoption: Callable[[], Adoption | None]
+) -> list[Taken]:
+    """Take in every event of a callback that came to the one address of an account.
+
+    The event names its attempt by our token or by the provider's id. A call that is none of ours is adopted, if
+    ``adoption`` (asked only then) says under what; one that the customer made is left alone. Raises as
+    take_callback() does.
+    """
     provider = ports.provider(provider_name)
+    events = _read(provider, request)
+    if not provider.signs_callbacks and not provider.knows_sender(request):
+        raise SignatureError(f"set {provider_name.upper()}_ALLOWED_IPS: without it nothing speaks for this callback")
+    return [_take_by_name(ports, provider_name, event, adoption) for event in events]
+
+
+def _read(provider: Provider, request: CallbackRequest) -> list[CallEvent]:
     provider.verify(request)
-    events = provider.parse(request)
+    return provider.parse(request)
+
+
+def _take_by_token(ports: Ports, token: str, event: CallEvent) -> Taken:
     named = ids.split_callback_token(token)
     if named is None:
         raise NotFound("no attempt has this callback address")
     call_id, number = named
-    return [_take(ports, call_id, number, token, event) for event in events]
+    return _take(ports, call_id, number, token, event)
+
+
+def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Callable[[], Adoption | None]) -> Taken:
+    token = event.token or ports.calls.token_of(provider, event.provider_call_id)
+    if token is not None:
+        return _take_by_token(ports, token, event)
+    if event.inbound:
+        return Taken("inbound", "", 0)
+    under = adoption()
+    if under is None:
+        raise NotFound("no attempt of ours is known by this id; to adopt calls, name a policy in the address")
+    adopted = adopt_call(ports, provider, event, under).attempts[0]
+    return _take(ports, adopted.call_id, 1, adopted.token, event)
 
 
 def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent) -> Taken:

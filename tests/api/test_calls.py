@@ -47,6 +47,7 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
             "window": None,
             "caps": [],
             "expires_after_hours": 72.0,
+            "failover": None,
         },
         "attempts": [
             {
