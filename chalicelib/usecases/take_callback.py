@@ -50,8 +50,10 @@ def take_account_callback(
     """
     provider = ports.provider(provider_name)
     events = _read(provider, request)
-    if not provider.signs_callbacks and not provider.knows_sender(request):
-        raise SignatureError(f"set {provider_name.upper()}_ALLOWED_IPS: without it nothing speaks for this callback")
+    for event in events:
+        if event.token is None and not (provider.signs_callbacks or provider.knows_sender(request)):
+            wanted = f"{provider_name.upper()}_ALLOWED_IPS"
+            raise SignatureError(f"nothing speaks for this callback: it is unsigned and {wanted} is not set")
     return [_take_by_name(ports, provider_name, event, adoption) for event in events]
 
 
