@@ -163,14 +163,15 @@ def _along_the_way(record: CallRecord, attempt: Attempt, event: CallEvent, now: 
 
 def _ended(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
     amd = attempt.amd or event.amd
+    ended_at = _when(event, attempt, now)
     ended = replace(
         attempt,
         version=attempt.version + 1,
         phase=AttemptPhase.ENDED,
         provider_call_id=event.provider_call_id or attempt.provider_call_id,
         outcome=_merged(event.outcome, amd),
-        ended_at=_when(event, attempt, now),
-        duration_sec=event.duration_sec,
+        ended_at=ended_at,
+        duration_sec=event.duration_sec if event.duration_sec is not None else _talked_sec(attempt, ended_at),
         amd=amd,
         cause=event.cause,
         evidence={**attempt.evidence, **event.evidence},
@@ -221,6 +222,13 @@ def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, no
     if record.call.attempt == heard.number and record.call.summary_status is SummaryStatus.COMPLETED:
         return _decided(record, voicemail, event, now)
     return _enriched(record, record.call, replace(heard, outcome=Outcome.VOICEMAIL), event, now)
+
+
+def _talked_sec(attempt: Attempt, ended_at: datetime) -> int | None:
+    """How long an answered call lasted, for a provider that does not say so (Telnyx's hangup has no duration)."""
+    if attempt.answered_at is None:
+        return None
+    return max(0, round((ended_at - attempt.answered_at).total_seconds()))
 
 
 def _merged(outcome: Outcome | None, amd: object) -> Outcome | None:

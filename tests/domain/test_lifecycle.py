@@ -149,6 +149,13 @@ def test_a_machine_heard_after_a_later_attempt_began_changes_only_the_earlier_on
     assert (after.effect, after.call.state, after.decision) == (Effect.ENRICHED, CallState.DIALING, None)
 
 
+def test_a_provider_that_gives_no_duration_is_measured_by_its_events() -> None:
+    record = claimed(new_call())
+    record = lifecycle.absorb(record, 1, progressed(Progress.IN_PROGRESS), START + timedelta(seconds=10)).after
+    record = lifecycle.absorb(record, 1, ended(Outcome.COMPLETED), START + timedelta(seconds=52)).after
+    assert record.attempts[0].duration_sec == 42
+
+
 @pytest.mark.parametrize("attempt", [0, 2, 99])
 def test_an_event_for_an_attempt_that_was_never_made_does_nothing(attempt: int) -> None:
     record = claimed(new_call())

@@ -104,12 +104,17 @@ class FakeTwilio:
             sid = url.rsplit("/", 1)[1].removesuffix(".json")
             found = self.known.get(sid)
             return answer_json(200, {"sid": sid, **found}) if found else answer_json(404, {"code": 20404})
+        if url.endswith("/Call/"):
+            # Plivo, the second provider of the stories that need one
+            fields = json.loads(body or b"{}")
+            self.placed.append(Placed(fields, f"plivo-{len(self.placed) + 1}", self.clock.now()))
+            return answer_json(201, {"message": "call fired", "request_uuid": self.placed[-1].sid})
         if not url.endswith("/Calls.json"):
             return answer_json(200, {"status": "completed"})
         answer = self.answers.pop(0) if self.answers else None
         if answer is None or isinstance(answer, AnswerLost):
             sid = f"CA{len(self.placed) + 1:032x}"
-            fields: dict[str, Any] = dict(form or [])
+            fields = dict(form or [])
             fields["StatusCallbackEvent"] = [v for k, v in form or [] if k == "StatusCallbackEvent"]
             self.placed.append(Placed(fields, sid, self.clock.now()))
             if self.on_place is not None:
