@@ -49,7 +49,7 @@ def _adoption(parts: Services, request: Request) -> Adoption | None:
     named = parts.policies.load(workspace, query["policy"])
     if named is None:
         raise NotFound(f"workspace {workspace!r} has no policy {query['policy']!r}; PUT /policies/{{name}} makes one")
-    return Adoption(workspace, named.policy, named.target_url, public_url(parts, request))
+    return Adoption(workspace, named.policy, named.target_url, named.agent_version_id, public_url(parts, request))
 
 
 def _as_sent(parts: Services, request: Request, path: str) -> CallbackRequest:

@@ -39,7 +39,7 @@ def place() -> Response:
         policy=wanted.policy or (named.policy if named else NO_RETRIES),
         provider=wanted.provider or parts.ports.settings.default_provider,
         public_url=public_url(parts, request),
-        agent_version_id=wanted.agent_version_id,
+        agent_version_id=wanted.agent_version_id or (named.agent_version_id if named else None),
         target_url=wanted.target.url if wanted.target else (named.target_url if named else None),
         variables=wanted.texts,
         metadata=wanted.metadata,

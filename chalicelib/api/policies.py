@@ -59,6 +59,7 @@ def put(name: str) -> dict[str, Any]:
         policy=wanted.policy or NO_RETRIES,
         updated_at=parts.ports.clock.now(),
         target_url=wanted.target.url if wanted.target else None,
+        agent_version_id=wanted.agent_version_id,
     )
     parts.policies.put(owner.workspace, named)
     return views.named_policy_view(named)

@@ -75,6 +75,7 @@ class NamedPolicyIn(PolicyIn):
     """``PUT /policies/{name}``; ``target`` is what calls are redialled to that bring none of their own."""
 
     target: TargetIn | None = None
+    agent_version_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:

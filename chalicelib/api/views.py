@@ -157,7 +157,13 @@ def named_policy_view(named: NamedPolicy) -> dict[str, Any]:
     """A named policy."""
     policy = _POLICY.dump_python(named.policy, mode="json")
     target = {"url": named.target_url} if named.target_url else None
-    return {"name": named.name, "policy": policy, "target": target, "updated_at": rfc3339(named.updated_at)}
+    return {
+        "name": named.name,
+        "policy": policy,
+        "target": target,
+        "agent_version_id": named.agent_version_id,
+        "updated_at": rfc3339(named.updated_at),
+    }
 
 
 def _local(at: datetime | None, zones: Sequence[str]) -> dict[str, str]:

@@ -23,7 +23,14 @@ from chalicelib.providers.http import Http
 
 #: provider name -> (module, class); one line a provider
 REGISTRY = {
+    "bolna": ("bolna", "Bolna"),
+    "dialnexa": ("dialnexa", "DialNexa"),
+    "exotel": ("exotel", "Exotel"),
+    "plivo": ("plivo", "Plivo"),
+    "signalwire": ("signalwire", "SignalWire"),
+    "telnyx": ("telnyx", "Telnyx"),
     "twilio": ("twilio", "Twilio"),
+    "vonage": ("vonage", "Vonage"),
 }
 
 

@@ -115,6 +115,8 @@ class Provider(ABC):
     calls_per_second: ClassVar[float] = 1.0
     #: True where the provider fetches its instructions from an answer URL
     needs_answer_url: ClassVar[bool] = True
+    #: True where a call must name the agent that is to speak (``agent_version_id``)
+    needs_agent: ClassVar[bool] = False
     #: True where each call names its own callback address; else the account has one, and events carry our token
     callback_per_call: ClassVar[bool] = True
     #: False where callbacks carry no signature: the token in their address, or the sender's, has to speak for them
@@ -137,6 +139,15 @@ class Provider(ABC):
     @abstractmethod
     def verify(self, request: CallbackRequest) -> None:
         """Raise SignatureError unless the provider signed this request."""
+
+    def lacks(self, answer_url: str | None, agent: str | None) -> tuple[str, str] | None:
+        """What a call is missing before this provider can be asked to place it: the field, and what would be right."""
+        if self.needs_answer_url and not answer_url:
+            wanted = f"give a target, or set {self.name.upper()}_ANSWER_URL"
+            return "target", f"{self.name} must be told what to do with the call: {wanted}"
+        if self.needs_agent and not agent:
+            return "agent_version_id", f"{self.name} calls by an agent: name the one that is to speak"
+        return None
 
     def knows_sender(self, request: CallbackRequest) -> bool:
         """True where the sender's address is one that the provider's callbacks are known to come from."""

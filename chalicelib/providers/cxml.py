@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.events import CallEvent, Progress
@@ -14,6 +14,7 @@ from chalicelib.providers.base import CallbackRequest, MalformedCallback, Signat
 from chalicelib.providers.forms import decode_form, excerpt, instant, is_json, query_of, whole_number
 from chalicelib.providers.signing import matches_any, with_and_without_port
 from chalicelib.providers.sip import outcome_of_sip
+from chalicelib.providers.words import is_inbound
 
 #: CallStatus -> how far the call has come (twilio.com/docs/voice/api/call-resource#call-status-values)
 PROGRESS = {
@@ -74,13 +75,14 @@ class Vocabulary:
     """What one vendor of the family calls things.
 
     ``number_errors`` maps the error codes that are about the number called to outcomes; ``account_errors``
-    are those for which nobody but the account is to blame.
+    are those for which nobody but the account is to blame. ``evidence`` names the fields to keep.
     """
 
     vendor: str
     sip_field: str
     number_errors: Mapping[str, Outcome]
     account_errors: Collection[str]
+    evidence: tuple[str, ...] = EVIDENCE
 
 
 def sorted_params(params: Params) -> str:
@@ -97,18 +99,20 @@ def verify(
     header: str,
     keys: Sequence[str],
     flatten: Callable[[Params], str] = sorted_params,
+    spellings: Callable[[str], Iterable[str]] = with_and_without_port,
 ) -> None:
     """Raise SignatureError unless ``header`` holds base64(HMAC-SHA1(key, URL + parameters)) for one key.
 
     A GET is signed by its URL alone. A body is signed as form parameters, or through its SHA-256 in the URL
-    (twilio.com/docs/usage/webhooks/webhooks-security).
+    (twilio.com/docs/usage/webhooks/webhooks-security). ``spellings`` are the ways to write the URL that
+    may have been signed.
     """
     given = request.header(header)
     if not given:
         raise SignatureError(f"{header} is missing")
     try:
         params, body_holds = _signed_params(request, flatten)
-        texts = [f"{url}{params}".encode() for url in with_and_without_port(request.url)]
+        texts = [f"{url}{params}".encode() for url in spellings(request.url)]
     except ValueError:
         raise SignatureError("the body is no UTF-8 form of a callback's size, so it cannot have been signed") from None
     signature_holds = matches_any(given, [_signature(key, text) for key in keys for text in texts])
@@ -157,8 +161,8 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
         fault=fault,
         to_number=e164_or_none(fields.get("To")),
         from_number=e164_or_none(fields.get("From")),
-        inbound=fields.get("Direction", "").startswith("inbound"),
-        evidence=excerpt(fields, (*EVIDENCE, words.sip_field)),
+        inbound=is_inbound(fields.get("Direction")),
+        evidence=excerpt(fields, (*words.evidence, words.sip_field)),
     )
 
 

@@ -18,13 +18,15 @@ _POLICY = TypeAdapter(Policy)
 class NamedPolicy:
     """A policy under its name; calls keep a snapshot, so that a change touches only calls placed after it.
 
-    ``target_url`` is what calls of this policy are redialled to where they bring no target of their own.
+    ``target_url`` and ``agent_version_id`` are what calls of this policy are dialled to where they bring none of their
+    own.
     """
 
     name: str
     policy: Policy
     updated_at: datetime
     target_url: str | None = None
+    agent_version_id: str | None = None
 
 
 class PolicyStore:
@@ -40,6 +42,7 @@ class PolicyStore:
             "policy": _POLICY.dump_python(named.policy, mode="json"),
             "updated_at": named.updated_at.isoformat(),
             "target_url": named.target_url,
+            "agent_version_id": named.agent_version_id,
         }
         item = _key(workspace, named.name) | {"data": to_attribute(data)}
         self._dynamodb.put_item(TableName=self._table, Item=item)
@@ -71,4 +74,6 @@ def _key(workspace: str, name: str) -> items.Item:
 def _read(name: str, item: items.Item) -> NamedPolicy:
     data = from_attribute(item["data"])
     policy = _POLICY.validate_python(data["policy"])
-    return NamedPolicy(name, policy, datetime.fromisoformat(data["updated_at"]), data.get("target_url"))
+    return NamedPolicy(
+        name, policy, datetime.fromisoformat(data["updated_at"]), data.get("target_url"), data.get("agent_version_id")
+    )

@@ -23,6 +23,7 @@ class Adoption:
     workspace: str
     policy: Policy
     target_url: str | None
+    agent_version_id: str | None
     public_url: str
 
 
@@ -69,15 +70,19 @@ def _call(ports: Ports, call_id: str, provider: str, event: CallEvent, adoption:
         to_number=event.to_number,
         from_number=event.from_number,
         provider=provider,
-        account=account_of(ports, provider, adoption.target_url, ""),
+        account=account_of(ports, provider, adoption.target_url, adoption.agent_version_id, ""),
         policy=policy,
         created_at=now,
         expires_at=now + timedelta(hours=policy.expires_after_hours),
         target_url=adoption.target_url,
+        agent_version_id=adoption.agent_version_id,
         public_url=adoption.public_url,
     )
+    agent = adoption.agent_version_id
     return replace(
         call,
-        failover_account=account_of(ports, failover.provider, failover.target_url, "/failover") if failover else None,
+        failover_account=(
+            account_of(ports, failover.provider, failover.target_url, agent, "/failover") if failover else None
+        ),
         zones=contact_zones(None, event.to_number) if policy.needs_zones else (),
     )

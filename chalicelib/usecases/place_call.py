@@ -97,7 +97,7 @@ def _waiting(ports: Ports, record: CallRecord, decision: Decision) -> Transition
     return transition.booked(book_minute(ports, transition.call)) if transition.call.due_at else transition
 
 
-def account_of(ports: Ports, name: str, target_url: str | None, pointer: str) -> str:
+def account_of(ports: Ports, name: str, target_url: str | None, agent: str | None, pointer: str) -> str:
     """The account (``<provider>:<id>``) that a call is placed from. Raises Invalid where the provider cannot do it.
 
     ``pointer`` is where in the request the provider, and beside it the target, are named.
@@ -106,14 +106,14 @@ def account_of(ports: Ports, name: str, target_url: str | None, pointer: str) ->
         provider = ports.provider(name)
     except RedialError as error:
         raise Invalid([FieldError(f"{pointer}/provider", str(error))]) from error
-    if provider.needs_answer_url and not (target_url or ports.settings.answer_url(name)):
-        wanted = f"give a target, or set {name.upper()}_ANSWER_URL"
-        raise Invalid([FieldError(f"{pointer}/target", f"{name} must be told what to do with the call: {wanted}")])
+    lacking = provider.lacks(target_url or ports.settings.answer_url(name), agent)
+    if lacking is not None:
+        raise Invalid([FieldError(f"{pointer}/{lacking[0]}", lacking[1])])
     return f"{name}:{provider.account}"
 
 
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
-    account = account_of(ports, new.provider, new.target_url, "")
+    account = account_of(ports, new.provider, new.target_url, new.agent_version_id, "")
     failover = new.policy.failover
     start_at = max(new.start_at or now, now)
     call = Call(
@@ -132,7 +132,9 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
     return replace(
         call,
         failover_account=(
-            account_of(ports, failover.provider, failover.target_url, "/retry/failover") if failover else None
+            account_of(ports, failover.provider, failover.target_url, new.agent_version_id, "/retry/failover")
+            if failover
+            else None
         ),
         agent_version_id=new.agent_version_id,
         target_url=new.target_url,

@@ -3,35 +3,34 @@
 import argparse
 import importlib
 import json
-import secrets
 import signal
 import socketserver
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from ops.local.exchange import Exchange, Personality, Reply, Request, e164, fields
 from ops.local.line import Line, ScriptError
 
-#: A provider's personality is ``personality(account_sid, auth_token)`` in the module ``carrier_<provider>``.
-PROVIDERS = ("twilio",)
+#: Each has a module ``carrier_<provider>`` of two functions: ``new_environment() -> dict[str, str]``, fresh random
+#: credentials as the variables that the app reads, and ``personality(environment) -> Personality``.
+PROVIDERS = ("bolna", "dialnexa", "exotel", "plivo", "signalwire", "telnyx", "twilio", "vonage")
+#: Whose API is also found at paths that do not begin with its name.
+BARE_PROVIDER = "twilio"
 
 
-def route(exchange: Exchange, personalities: Sequence[Personality], request: Request) -> Reply:
-    """Answer a request: the control API, or else the first provider whose request it is.
-
-    A path that begins with a provider's name is that provider's alone, for some share a path (``/v1/calls``).
-    """
-    head, _, tail = request.path.strip("/").partition("/")
+def route(exchange: Exchange, personalities: Mapping[str, Personality], request: Request) -> Reply:
+    """Answer a request: the control API, or else the provider whose name begins the path, or else Twilio."""
+    head, _, tail = request.path.removeprefix("/").partition("/")
     to = e164(request.query["to"]) if isinstance(request.query.get("to"), str) else None
-    match request.method, head, tail:
+    match request.method, head, tail.rstrip("/"):
         case "GET", "health", "":
-            return Reply(200, {"status": "ok", "providers": [personality.provider for personality in personalities]})
+            return Reply(200, {"status": "ok", "providers": list(personalities)})
         case "PUT", "script", number:
             exchange.script(e164(number), request.body)
             return Reply(200, {"number": e164(number)} | json.loads(request.body))
@@ -42,16 +41,17 @@ def route(exchange: Exchange, personalities: Sequence[Personality], request: Req
             return Reply(204)
         case "GET", "callbacks", "":
             return Reply(200, {"callbacks": exchange.deliveries(to)})
-    named = [personality for personality in personalities if personality.provider == head]
-    if named:
+    personality = personalities.get(head)
+    if personality:
         request = replace(request, path=f"/{tail}")
-    for personality in named or personalities:
-        order = personality.order(request)
-        if order:
-            return exchange.place(personality, order, personality.refusal(request, order))
-        reply = personality.manage(request, exchange)
-        if reply:
-            return reply
+    else:
+        personality = personalities[BARE_PROVIDER]
+    order = personality.order(request)
+    if order:
+        return exchange.place(personality, order, personality.refusal(request, order))
+    reply = personality.manage(request, exchange)
+    if reply:
+        return reply
     return Reply(404, {"message": f"nothing answers {request.method} {request.path} here"})
 
 
@@ -106,28 +106,30 @@ class _Handler(BaseHTTPRequestHandler):
 class Carrier:
     """The running carrier: ``with Carrier(ring_sec=0.01) as carrier: carrier.url``.
 
-    ``account_sid`` and ``auth_token`` are the one account that it knows, random ones by default. ``port`` 0 takes
-    any free port. ``ring_sec`` and ``talk_sec`` hold for lines whose script says nothing else; ``hold_sec`` is how
-    long a ``timeout`` holds its answer back.
+    ``environment`` is what the app needs to use it: every provider's credentials, random ones but for those that
+    the caller fixes, and its ``<PROVIDER>_API_URL``. ``port`` 0 takes any free port. ``ring_sec`` and ``talk_sec``
+    hold for lines whose script says nothing else; ``hold_sec`` is how long a ``timeout`` holds its answer back.
     """
 
     def __init__(
         self,
         *,
-        account_sid: str | None = None,
-        auth_token: str | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
         port: int = 0,
         ring_sec: float = 1.0,
         talk_sec: float = 1.0,
         hold_sec: float = 30.0,
     ) -> None:
-        self.account_sid = account_sid or f"AC{secrets.token_hex(16)}"
-        self.auth_token = auth_token or secrets.token_hex(16)
-        modules = [importlib.import_module(f"ops.local.carrier_{provider}") for provider in PROVIDERS]
-        personalities = [module.personality(self.account_sid, self.auth_token) for module in modules]
         self.exchange = Exchange(Line("completed", ring_sec, talk_sec), hold_sec)
         self._server = _Server(port, lambda request: route(self.exchange, personalities, request))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        modules = {provider: importlib.import_module(f"ops.local.carrier_{provider}") for provider in PROVIDERS}
+        self.environment: dict[str, str] = {}
+        for module in modules.values():
+            self.environment |= module.new_environment()
+        self.environment |= environment
+        self.environment |= {f"{provider.upper()}_API_URL": f"{self.url}/{provider}" for provider in PROVIDERS}
+        personalities = {provider: module.personality(self.environment) for provider, module in modules.items()}
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -141,23 +143,35 @@ class Carrier:
         self.exchange.close()
 
 
+def setting(text: str) -> tuple[str, str]:
+    """``NAME=value`` in two. Raises ValueError."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"{text!r} is no NAME=value")
+    return name, value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; prints the URL, then the account, a line each."""
+    """Serve until SIGINT or SIGTERM; prints the URL, then the environment for the app as ``NAME=value``, a line each.
+
+    A private key's line breaks are printed as ``\\n``.
+    """
     parser = argparse.ArgumentParser(prog="python -m ops.local.carrier", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes any free one")
-    parser.add_argument("--account-sid", help="the account that it knows (random)")
-    parser.add_argument("--auth-token", help="the account's token (random)")
+    parser.add_argument(
+        "--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help="fix a credential (random)"
+    )
     parser.add_argument("--ring-sec", type=float, default=1.0, help="how long a phone rings (1.0)")
     parser.add_argument("--talk-sec", type=float, default=1.0, help="how long an answered call lasts (1.0)")
     parser.add_argument("--hold-sec", type=float, default=30.0, help="how long a timeout holds its answer (30.0)")
-    options = parser.parse_args(argv)
+    options = vars(parser.parse_args(argv))
+    options["environment"] = dict(options.pop("set"))
     stops = {signal.SIGINT, signal.SIGTERM}
     # Blocked before the first thread starts: every thread inherits it, and only sigwait takes them.
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    with Carrier(**vars(options)) as carrier:
-        print(
-            carrier.url, f"account_sid={carrier.account_sid}", f"auth_token={carrier.auth_token}", sep="\n", flush=True
-        )
+    with Carrier(**options) as carrier:
+        lines = [f"{name}={value}".replace("\n", "\\n") for name, value in carrier.environment.items()]
+        print(carrier.url, *lines, sep="\n", flush=True)
         signal.sigwait(stops)
     return 0
 

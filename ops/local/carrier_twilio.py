@@ -336,6 +336,11 @@ def _answered_by(call: Call) -> str:
     return call.line.amd or (machine if call.line.behaviour.machine else "human")
 
 
-def personality(account_sid: str, auth_token: str) -> Personality:
-    """Twilio's personality for that account, as the carrier loads it."""
-    return Twilio(account_sid, auth_token)
+def new_environment() -> dict[str, str]:
+    """An account that no other carrier knows, as the app's environment variables."""
+    return {"TWILIO_ACCOUNT_SID": f"AC{secrets.token_hex(16)}", "TWILIO_AUTH_TOKEN": secrets.token_hex(16)}
+
+
+def personality(environment: Mapping[str, str]) -> Personality:
+    """Twilio's personality for the account that the environment names, as the carrier loads it."""
+    return Twilio(environment["TWILIO_ACCOUNT_SID"], environment["TWILIO_AUTH_TOKEN"])

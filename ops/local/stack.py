@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from ops.keys import create_key
-from ops.local.carrier import Carrier
+from ops.local.carrier import PROVIDERS, Carrier
 from ops.local.ministack import LocalError, Ministack, wait_until
 from ops.local.package import LOCAL, Package, build_package
 from ops.provision import Provisioner
@@ -25,6 +25,10 @@ BUCKET = "redial-local"
 # Ministack takes the API's id from a tag, so that its URL is known before it exists and can be told to the Lambdas.
 API_ID = "redial"
 WORKSPACE = "local"
+# The number to call from where a vendor's request names none.
+FROM_NUMBER = "+14155550100"
+# The agent whose webhook is registered with the providers that know one by its agent.
+AGENT = "av_01hx"
 DEPLOY_SECONDS = 60
 
 Step = Callable[[str], AbstractContextManager[None]]
@@ -84,6 +88,8 @@ class LocalStack:
             key = create_key(self.aws.client("dynamodb"), table_name(STAGE), workspace=WORKSPACE, now=datetime.now(UTC))
         with self._step("wake the API"):
             wait_until(self._answers, DEPLOY_SECONDS, lambda: self.aws.failure("answers no GET /health"))
+        with self._step("register the webhooks that are not set per call"):
+            self._register_webhooks(carrier)
         self.env = {
             "BASE_URL": self.base_url,
             "API_KEY": key,
@@ -115,16 +121,21 @@ class LocalStack:
         # Ministack's CloudFormation leaves out what a table has beside its keys.
         Provisioner(STAGE, make_client=self.aws.client, say=lambda line: None).provision()
 
+    def _register_webhooks(self, carrier: Carrier) -> None:
+        """What a user does once at Bolna, on the agent, and at DialNexa, for the workspace."""
+        callbacks = f"{self.base_url}/callbacks"
+        environment = carrier.environment
+        agent = {"agent_config": {"webhook_url": f"{callbacks}/bolna"}}
+        bolna = f"{environment['BOLNA_API_URL']}/v2/agent/{AGENT}"
+        _ask("PUT", bolna, agent, environment["BOLNA_API_KEY"])
+        webhook = {"url": f"{callbacks}/dialnexa"}
+        _ask("POST", f"{environment['DIALNEXA_API_URL']}/v1/user-webhooks", webhook, environment["DIALNEXA_API_KEY"])
+
     def _function_environment(self, carrier: Carrier) -> dict[str, str]:
-        return {
-            "PUBLIC_URL": self.base_url,
-            # Long enough that a rule is there before its minute begins: one armed later would never fire.
-            "WAKE_LEAD_SECONDS": "2",
-            "TWILIO_API_URL": carrier.url,
-            "TWILIO_ACCOUNT_SID": carrier.account_sid,
-            "TWILIO_AUTH_TOKEN": carrier.auth_token,
-            "TWILIO_ANSWER_URL": f"{carrier.url}/answer",
-        }
+        answer_urls = {f"{provider.upper()}_ANSWER_URL": f"{carrier.url}/answer" for provider in PROVIDERS}
+        # Long enough that a rule is there before its minute begins: one armed later would never fire.
+        own = {"PUBLIC_URL": self.base_url, "WAKE_LEAD_SECONDS": "2", "DEFAULT_FROM_NUMBER": FROM_NUMBER}
+        return own | carrier.environment | answer_urls
 
     def _answers(self) -> bool:
         self.aws.check()
@@ -148,6 +159,12 @@ class LocalStack:
         # Another stack, started since, may have put its own there.
         if path.exists() and path.read_text() == self._env_text():
             path.unlink()
+
+
+def _ask(method: str, url: str, body: Mapping[str, Any], key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    with urlopen(Request(url, json.dumps(body).encode(), headers, method=method), timeout=DEPLOY_SECONDS):
+        pass
 
 
 def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

@@ -16,5 +16,6 @@ def sink() -> Iterator[Sink]:
 
 @pytest.fixture
 def carrier(sink: Sink) -> Iterator[CarrierClient]:
-    with Carrier(account_sid=SID, auth_token=TOKEN, ring_sec=0.01, talk_sec=0.01, hold_sec=0.3) as running:
-        yield CarrierClient(running.url, sink)
+    account = {"TWILIO_ACCOUNT_SID": SID, "TWILIO_AUTH_TOKEN": TOKEN}
+    with Carrier(environment=account, ring_sec=0.01, talk_sec=0.01, hold_sec=0.3) as running:
+        yield CarrierClient(running.url, sink, running.environment)

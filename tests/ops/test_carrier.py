@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from ops.local.carrier import PROVIDERS, Carrier, main
 from ops.local.line import Call, Line, Moment, Order
 from tests.support.carrier_client import (
     BASIC,
@@ -212,13 +213,36 @@ def test_hundreds_of_calls_at_once_each_tell_their_story_in_order(carrier: Carri
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_prints_its_url_first_and_stops_cleanly(stop: signal.Signals) -> None:
-    command = [sys.executable, "-m", "ops.local.carrier", "--port", "0", "--account-sid", SID, "--auth-token", TOKEN]
+    fixed = ["--set", f"TWILIO_ACCOUNT_SID={SID}", "--set", f"TWILIO_AUTH_TOKEN={TOKEN}"]
+    command = [sys.executable, "-m", "ops.local.carrier", "--port", "0", *fixed]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = process.stdout.readline().strip()
         connection = HTTPConnection(url.removeprefix("http://"), timeout=3)
         connection.request("GET", "/health")
-        assert json.load(connection.getresponse()) == {"status": "ok", "providers": ["twilio"]}
+        assert json.load(connection.getresponse()) == {"status": "ok", "providers": list(PROVIDERS)}
         process.send_signal(stop)
-        assert process.stdout.read() == f"account_sid={SID}\nauth_token={TOKEN}\n"
+        told = dict(line.split("=", 1) for line in process.stdout.read().splitlines())
         assert process.wait(3) == 0
+    urls = {f"{provider.upper()}_API_URL": f"{url}/{provider}" for provider in PROVIDERS}
+    assert {"TWILIO_ACCOUNT_SID": SID, "TWILIO_AUTH_TOKEN": TOKEN, **urls}.items() <= told.items()
+
+
+def test_a_provider_answers_at_its_own_path_and_twilio_at_the_bare_one_too(carrier: CarrierClient) -> None:
+    assert carrier.environment["TWILIO_API_URL"] == f"{carrier.url}/twilio"
+    assert carrier.ask("GET", f"/twilio{CALLS}", headers=BASIC)[0] == 200
+    assert carrier.ask("GET", CALLS, headers=BASIC)[0] == 200
+    assert carrier.ask("GET", f"/nobody{CALLS}", headers=BASIC)[0] == 404
+
+
+def test_two_carriers_share_no_credentials() -> None:
+    with Carrier() as one, Carrier() as other:
+        assert one.environment.keys() == other.environment.keys()
+        assert one.environment["TWILIO_AUTH_TOKEN"] != other.environment["TWILIO_AUTH_TOKEN"]
+
+
+def test_a_setting_without_a_value_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--set", "TWILIO_AUTH_TOKEN"])
+
+    assert "invalid setting value: 'TWILIO_AUTH_TOKEN'" in capsys.readouterr().err

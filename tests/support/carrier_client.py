@@ -4,13 +4,17 @@ import json
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
+
+from chalicelib.providers import CallbackRequest, Provider, load
+from chalicelib.settings import Settings
 
 SID = "AC" + "a" * 32
 TOKEN = "12345"
@@ -41,12 +45,22 @@ def twilio_error(status: int, code: int, message: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Received:
-    """A callback that came in at the sink."""
+    """A callback that came in at the sink; ``form`` is its body if that is a form."""
 
     method: str
     path: str
-    signature: str
+    headers: dict[str, str]
+    body: bytes
     form: dict[str, str]
+
+    @property
+    def signature(self) -> str:
+        """What Twilio signed it with."""
+        return self.headers["X-Twilio-Signature"]
+
+    def request(self, origin: str) -> CallbackRequest:
+        """The same as a provider's ``verify`` and ``parse`` take it; ``origin`` is the sink's URL."""
+        return CallbackRequest(self.method, origin + self.path, self.headers, self.body, "127.0.0.1")
 
 
 @dataclass
@@ -66,9 +80,9 @@ class Sink:
         return [each.form["CallStatus"] for each in self.wait(count)]
 
     def take(self, handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0)).decode()
-        form = dict(parse_qsl(body, keep_blank_values=True))
-        self.received.append(Received(handler.command, handler.path, handler.headers["X-Twilio-Signature"], form))
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+        self.received.append(Received(handler.command, handler.path, dict(handler.headers.items()), body, form))
         handler.send_response(self.status)
         handler.end_headers()
 
@@ -96,10 +110,16 @@ class Sink:
 
 @dataclass(frozen=True)
 class CarrierClient:
-    """Asks the carrier at ``url``; its callbacks go to ``sink``."""
+    """Asks the carrier at ``url``; its callbacks go to ``sink``. ``environment`` is what the carrier gives the app."""
 
     url: str
     sink: Sink
+    environment: Mapping[str, str]
+
+    def provider(self, name: str) -> Provider:
+        """The app's own client of that provider, set up from the environment."""
+        credentials = Settings.from_env(self.environment).credentials(name)
+        return load(name, credentials, now=lambda: datetime.now(UTC))
 
     def ask(
         self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None, timeout_sec: float = 3

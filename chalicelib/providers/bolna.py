@@ -1,0 +1,279 @@
+"""Bolna voice agents: calls made by an agent, and executions that are posted as they change, unsigned."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.numbers import e164_or_none
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers.allowlist import Allowlist
+from chalicelib.providers.base import (
+    CallbackRequest,
+    DialRequest,
+    DialResult,
+    MalformedCallback,
+    Now,
+    Provider,
+    Refused,
+)
+from chalicelib.providers.correlation import TOKEN_KEY, find_token, token_of
+from chalicelib.providers.forms import excerpt, instant, json_object, scalars
+from chalicelib.providers.http import Answer, Http
+from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
+from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spelled, whole_seconds
+
+API_URL = "https://api.bolna.ai"
+
+#: status -> how far the call has come (bolna.ai/docs/api-reference/executions/payload). ``call-disconnected`` is not
+#: here, nor among the endings: it says that the line is free, even of a call that nobody took, and how it went is told
+#: by ``completed``, two or three minutes later
+PROGRESS = {
+    "scheduled": Progress.QUEUED,
+    "queued": Progress.QUEUED,
+    "rescheduled": Progress.QUEUED,  # by Bolna's own calling guardrails: it lies outside the agent's hours
+    "initiated": Progress.INITIATED,
+    "ringing": Progress.RINGING,
+    "in-progress": Progress.IN_PROGRESS,
+}
+
+#: status -> how the call ended, before it is asked whether there was a conversation and why it ended
+ENDINGS = {
+    "completed": Outcome.COMPLETED,  # "does not mean that a conversation happened"; same page
+    "busy": Outcome.BUSY,
+    "no-answer": Outcome.NO_ANSWER,
+    "failed": Outcome.FAILED,
+    "canceled": Outcome.CANCELED,
+    "stopped": Outcome.CANCELED,  # by our own POST /call/{id}/stop, or the dashboard's
+    "error": Outcome.ERROR,
+}
+
+#: status -> what it says of the account. Until it is mended each contact would lose an attempt for nothing
+ACCOUNT_FAULTS = {"balance-low": "bolna:balance-low"}
+
+#: hangup_reason in lower case -> how the attempt ended (bolna.ai/docs/list-phone-call-hangup-status)
+HANGUP_REASONS = {
+    "call recipient was busy": Outcome.BUSY,
+    "call unanswered": Outcome.NO_ANSWER,
+    "call timed out": Outcome.NO_ANSWER,
+    "call recipient number invalid": Outcome.INVALID_NUMBER,
+    "call recipient rejected": Outcome.REJECTED,
+    "carrier declined": Outcome.REJECTED,  # blocked on the way, as SIP 608 is
+    "network congestion from carrier": Outcome.FAILED,
+    "carrier internal error": Outcome.FAILED,
+    "telephony internal error": Outcome.FAILED,
+    "call canceled": Outcome.CANCELED,
+    "call completed": Outcome.COMPLETED,
+    "call ended": Outcome.COMPLETED,
+    "call recipient hung up": Outcome.COMPLETED,
+    "inactivity_timeout": Outcome.COMPLETED,
+    "llm_prompted_hangup": Outcome.COMPLETED,
+}
+
+#: The endings in which nobody was reached, so that the reason for the hangup may tell more
+UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
+
+#: 404 is the agent that this one call names, 400 and 422 a field of it, so none of them holds for other calls
+MEANINGS = Meanings(
+    said=((re.compile(r"recipient_phone_number"), Outcome.INVALID_NUMBER),),
+    said_at=(400, 422),
+    account=(401, 402, 403),
+)
+
+EVIDENCE = (
+    "status",
+    "error_message",
+    "termination_reason",  # since October 2026; its words are not relied on yet
+    "conversation_duration",
+    "conversation_time",
+    "retry_count",
+    "updated_at",
+)
+TELEPHONY_EVIDENCE = (
+    "provider",
+    "provider_call_id",
+    "duration",
+    "ring_duration",
+    "hangup_by",
+    "hangup_reason",
+    "hangup_provider_code",
+    "hangup_code",  # what the page on hangups calls the same
+)
+
+#: what may stand in a URL's path as an execution; Bolna's own are UUIDs, though one page says integer
+_EXECUTION_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+class Bolna(Provider):
+    """One Bolna account. Credentials: ``api_key`` and, optionally, ``allowed_ips`` and ``api_url``.
+
+    A call is made by the agent that ``agent_version_id`` names. Bolna posts to the address that is set on that agent,
+    the same for all its calls, so our token travels in ``user_data`` under TOKEN_KEY.
+
+    Bolna signs nothing. Where ``allowed_ips`` (addresses or CIDR networks, comma-separated) is set, callbacks from
+    elsewhere are refused; its pages disagree on the addresses, so there is no default. Where it is not set, the
+    unguessable token alone must do: that in the URL, or that in the execution.
+
+    Machine detection and the ring timeout are settings of the agent, so a request for them is passed over. The agent's
+    own retries are never asked for: two sides that redial would call a person twice.
+    """
+
+    name = "bolna"
+    required: ClassVar[tuple[str, ...]] = ("api_key",)
+    calls_per_second = 8.0  # 500 a minute on /call
+    needs_answer_url = False
+    needs_agent = True
+    callback_per_call = False
+    signs_callbacks = False
+
+    def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
+        super().__init__(credentials, now=now, http=http)
+        self._allowlist = Allowlist(credentials.get("allowed_ips"), "BOLNA_ALLOWED_IPS")
+        self._api_url = (credentials.get("api_url") or API_URL).rstrip("/")
+
+    @property
+    def account(self) -> str:
+        """A fingerprint of the key, for Bolna has no name for an account that a request would hold."""
+        return hashlib.sha256(self.credentials["api_key"].encode()).hexdigest()[:12]
+
+    def verify(self, request: CallbackRequest) -> None:
+        self._allowlist.check(request)
+
+    def knows_sender(self, request: CallbackRequest) -> bool:
+        return self._allowlist.is_set
+
+    def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        execution = json_object(request.body)
+        if execution is None:
+            raise MalformedCallback("the body is no JSON object; expected an execution")
+        return [read_event(execution)]
+
+    def dial(self, request: DialRequest) -> DialResult:
+        if not request.agent_version_id:
+            return Refused(Outcome.ERROR, "no-agent")
+        body = json.dumps(call_body(request)).encode()
+        return place(lambda: self._send("POST", f"{self._api_url}/call", body), self._read_answer)
+
+    def lookup(self, provider_call_id: str) -> CallEvent | None:
+        if not _EXECUTION_ID.fullmatch(provider_call_id):
+            return None
+        answer = ask(lambda: self._send("GET", f"{self._api_url}/executions/{provider_call_id}"))
+        if answer is None or answer.status != 200:
+            return None
+        execution = json_object(answer.body) or {}
+        if scalars(execution).get("id") != provider_call_id or not scalars(execution).get("status"):
+            return None
+        event = read_event(execution)
+        return replace(event, event_id=f"{provider_call_id}:lookup:{event.status}:{event.amd or ''}")
+
+    def hang_up(self, provider_call_id: str) -> bool:
+        """Stop a call that is queued or scheduled; Bolna stops none that is under way (make-call, in its skills)."""
+        if not _EXECUTION_ID.fullmatch(provider_call_id):
+            return False
+        answer = ask(lambda: self._send("POST", f"{self._api_url}/call/{provider_call_id}/stop", b"{}"))
+        return answer is not None and 200 <= answer.status <= 299
+
+    def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        headers = {"Authorization": f"Bearer {self.credentials['api_key']}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return self.http.request(method, url, headers=headers, body=body)
+
+    def _read_answer(self, answer: Answer) -> DialResult:
+        body = json_object(answer.body) or {}
+        said = scalars(body)
+        # "execution_id or call_id", say the pages on executions
+        execution_id = said.get("execution_id") or said.get("call_id") or ""
+        return outcome_of_answer(
+            answer,
+            call_id=execution_id if _EXECUTION_ID.fullmatch(execution_id) else None,
+            said=answer.body[:4096].decode("utf-8", "replace"),
+            meanings=MEANINGS,
+            evidence=excerpt(said, ("execution_id", "status", "message", "error", "detail")),
+            now=self.now,
+        )
+
+
+def call_body(request: DialRequest) -> dict[str, object]:
+    """The request for a call (references/openapi.yml in bolna-ai/skills); without ``retry_config``, see Bolna."""
+    return {
+        "agent_id": request.agent_version_id,
+        "recipient_phone_number": request.to_number,
+        "from_phone_number": request.from_number,
+        "user_data": {**request.variables, TOKEN_KEY: token_of(request)},
+    }
+
+
+def read_event(execution: Mapping[str, object]) -> CallEvent:
+    """The event that an execution tells of. Raises MalformedCallback where it names none."""
+    fields, telephony = scalars(execution), scalars(mapping(execution.get("telephony_data")))
+    context = mapping(execution.get("context_details"))
+    call_id = call_id_or_none(fields.get("id") or fields.get("execution_id"))
+    if call_id is None:
+        raise MalformedCallback("id is missing; expected the execution's, 1 to 128 visible characters")
+    status = spelled(fields.get("status"))
+    amd = _detected(execution.get("answered_by_voice_mail"))
+    seconds = _conversation_sec(fields, telephony)
+    reason = telephony.get("hangup_reason", "").strip()[:64]
+    fault = ACCOUNT_FAULTS.get(status or "")
+    outcome, cause = (None, fault) if fault else _ending(status, amd, seconds, reason)
+    return CallEvent(
+        event_id=f"{call_id}:{status or ''}{':voicemail' if amd else ''}",
+        provider_call_id=call_id,
+        status=status,
+        progress=None if amd else PROGRESS.get(status or ""),  # the machine is the news, and an event tells one
+        outcome=outcome,
+        occurred_at=instant(fields.get("updated_at") or fields.get("created_at")),
+        duration_sec=seconds,
+        amd=amd,
+        cause=cause,
+        fault=fault,
+        to_number=e164_or_none(telephony.get("to_number") or scalars(context).get("recipient_phone_number")),
+        from_number=e164_or_none(telephony.get("from_number")),
+        token=_token(execution),
+        inbound=is_inbound(telephony.get("call_type")),
+        evidence=_evidence(fields, telephony, amd),
+    )
+
+
+def _detected(answered_by_voice_mail: object) -> Amd | None:
+    """A machine where Bolna says so. ``false`` and null stand there from the start, so they tell of nobody."""
+    return Amd.MACHINE if answered_by_voice_mail is True or answered_by_voice_mail == "true" else None
+
+
+def _conversation_sec(fields: Mapping[str, str], telephony: Mapping[str, str]) -> int | None:
+    """How long the two spoke. The telephony's duration is a string on one page and a number on another."""
+    stated = (fields.get("conversation_duration"), fields.get("conversation_time"), telephony.get("duration"))
+    return next((seconds for text in stated if (seconds := whole_seconds(text)) is not None), None)
+
+
+def _ending(status: str | None, amd: Amd | None, seconds: int | None, reason: str) -> tuple[Outcome | None, str | None]:
+    """The outcome of an execution that has ended, and its cause: was a person reached, and if not, why."""
+    stated, told = ENDINGS.get(status or ""), HANGUP_REASONS.get(reason.lower())
+    cause = f"bolna:{reason}" if stated is not None and reason else None
+    if stated is Outcome.COMPLETED and amd is Amd.MACHINE:
+        return Outcome.VOICEMAIL, cause
+    if stated is Outcome.COMPLETED and not seconds:
+        if told not in (None, Outcome.COMPLETED):
+            return told, cause
+        # Nothing said of the time at all is taken for a conversation: better one call too few than one too many
+        return (stated, cause) if seconds is None else (Outcome.NO_ANSWER, cause or "bolna:no-conversation")
+    if stated in UNREACHED and told not in (None, Outcome.COMPLETED):
+        return told, cause
+    return stated, cause
+
+
+def _token(execution: Mapping[str, object]) -> str | None:
+    """Our token from wherever Bolna puts the variables of a call: its pages and its samples differ."""
+    context = mapping(execution.get("context_details"))
+    holders = (execution, context)
+    data = [mapping(each.get(name)) for each in holders for name in ("user_data", "recipient_data")]
+    return find_token([*data, context])
+
+
+def _evidence(fields: Mapping[str, str], telephony: Mapping[str, str], amd: Amd | None) -> dict[str, str]:
+    voicemail = {"answered_by_voice_mail": "true"} if amd else {}
+    return excerpt(fields, EVIDENCE) | voicemail | excerpt(telephony, TELEPHONY_EVIDENCE)

@@ -1,0 +1,172 @@
+"""The REST calls that Twilio began and SignalWire's cXML shares: place, look up and hang up a Call resource."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from chalicelib.domain.events import CallEvent
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers.base import (
+    DialRequest,
+    DialResult,
+    MachineDetection,
+    Placed,
+    PlacementUnknown,
+    Provider,
+    PutOff,
+    Refused,
+)
+from chalicelib.providers.cxml import Vocabulary, read_event
+from chalicelib.providers.forms import excerpt, json_object, scalars
+from chalicelib.providers.http import Answer
+from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, retry_after_sec
+from chalicelib.providers.signing import basic_login
+
+#: StatusCallbackEvent; the default is ``completed`` alone (twilio.com/docs/voice/api/call-resource)
+CALLBACK_EVENTS = ("initiated", "ringing", "answered", "completed")
+
+#: HTTP statuses that mean the account is at fault where the body holds no code that we know
+ACCOUNT_FAULT_STATUSES = (401, 403)
+
+#: The fields of a Call resource -> those of a callback
+RESOURCE_FIELDS = {
+    "sid": "CallSid",
+    "status": "CallStatus",
+    "duration": "CallDuration",  # in seconds here
+    "answered_by": "AnsweredBy",
+    "start_time": "Timestamp",
+    "end_time": "Timestamp",  # last, so that it wins where there is one
+}
+
+_CODE = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """A vendor's error codes, by what they mean for a new call.
+
+    ``number`` are about the number called, ``account`` about the account, ``pace`` ask for patience, and after
+    one of ``ambiguous`` the call may ring all the same, whatever the HTTP status says.
+    """
+
+    number: Mapping[str, Outcome]
+    account: Collection[str]
+    pace: Collection[str]
+    ambiguous: Collection[str] = field(default_factory=frozenset)
+
+
+class CxmlProvider(Provider):
+    """A vendor whose Call resource is Twilio's."""
+
+    words: ClassVar[Vocabulary]
+    refusals: ClassVar[Refusals]
+    #: what may stand in a URL's path as a call
+    call_sid: ClassVar[re.Pattern[str]]
+    resource_fields: ClassVar[Mapping[str, str]] = RESOURCE_FIELDS
+
+    @property
+    @abstractmethod
+    def calls_url(self) -> str:
+        """The account's list of calls, without ``.json``."""
+
+    @property
+    @abstractmethod
+    def login(self) -> tuple[str, str]:
+        """The user name and password of the API."""
+
+    def dial(self, request: DialRequest) -> DialResult:
+        if not request.answer_url:
+            return PutOff(cause="no-answer-url", fault=True)
+        return place(lambda: self._send("POST", f"{self.calls_url}.json", form=call_form(request)), self._read_answer)
+
+    def lookup(self, provider_call_id: str) -> CallEvent | None:
+        answer = self._ask("GET", provider_call_id)
+        if answer is None or answer.status != 200:
+            return None
+        return self._call_event(json_object(answer.body) or {}, provider_call_id)
+
+    def hang_up(self, provider_call_id: str) -> bool:
+        answer = self._ask("POST", provider_call_id, form=[("Status", "completed")])
+        return answer is not None and 200 <= answer.status <= 299
+
+    def _ask(self, method: str, call_sid: str, form: list[tuple[str, str]] | None = None) -> Answer | None:
+        """One request about one call; None where the id is none of the vendor's or no answer came."""
+        if not self.call_sid.fullmatch(call_sid):
+            return None
+        return ask(lambda: self._send(method, f"{self.calls_url}/{call_sid}.json", form=form))
+
+    def _send(self, method: str, url: str, form: list[tuple[str, str]] | None) -> Answer:
+        headers = {"Authorization": basic_login(*self.login), "Accept": "application/json"}
+        return self.http.request(method, url, headers=headers, form=form)
+
+    def _read_answer(self, answer: Answer) -> DialResult:
+        """What an answer to a new call means, from the surest sign to the weakest."""
+        body = json_object(answer.body) or {}
+        code = _error_code(body)
+        cause = f"{self.words.vendor}:{code}" if code else f"http:{answer.status}"
+        evidence = _evidence(answer, body)
+        if 200 <= answer.status <= 299:
+            sid = body.get("sid")
+            if isinstance(sid, str) and self.call_sid.fullmatch(sid):
+                return Placed(sid, evidence)
+            return PlacementUnknown(cause, evidence)
+        if answer.status in NOT_DONE_HERE:
+            return PutOff(cause, fault=True, evidence=evidence)
+        if answer.status in AMBIGUOUS or not 400 <= answer.status <= 499 or code in self.refusals.ambiguous:
+            # After a 500 the call may ring all the same (twilio.com/docs/api/errors/20500)
+            return PlacementUnknown(cause, evidence)
+        if answer.status == 429 or code in self.refusals.pace:
+            wait_sec = retry_after_sec(answer, self.now)
+            return PutOff(cause, fault=False, retry_after_sec=wait_sec, evidence=evidence)
+        if code and code in self.refusals.number:
+            return Refused(self.refusals.number[code], cause, evidence)
+        if code in self.refusals.account or answer.status in ACCOUNT_FAULT_STATUSES:
+            return PutOff(cause, fault=True, evidence=evidence)
+        return Refused(Outcome.ERROR, cause, evidence)
+
+    def _call_event(self, resource: Mapping[str, object], call_sid: str) -> CallEvent | None:
+        """A Call resource as an event; None where it is not the one asked for or has no status."""
+        names = self.resource_fields
+        raw = {name: text for name, text in scalars(resource).items() if name in names}
+        if raw.get("sid") != call_sid or not raw.get("status"):
+            return None
+        event = read_event({names[name]: raw[name] for name in names if raw.get(name)}, self.words)
+        found = f"{event.status}:{raw.get('answered_by', '')[:64]}"
+        return replace(event, event_id=f"{call_sid}:lookup:{found}", evidence=excerpt(raw, names))
+
+
+def call_form(request: DialRequest) -> list[tuple[str, str]]:
+    """The form that creates a call (twilio.com/docs/voice/api/call-resource#create-a-call-resource)."""
+    form = [
+        ("To", request.to_number),
+        ("From", request.from_number),
+        ("Url", request.answer_url or ""),
+        ("Method", "POST"),
+        ("StatusCallback", request.callback_url),
+        ("StatusCallbackMethod", "POST"),
+        *(("StatusCallbackEvent", event) for event in CALLBACK_EVENTS),
+        ("Timeout", str(request.ring_timeout_sec)),
+        ("TimeLimit", str(request.max_call_sec)),
+    ]
+    if request.machine_detection is not MachineDetection.OFF:
+        form.append(("MachineDetection", "Enable"))
+    if request.machine_detection is MachineDetection.ASYNC:
+        form += [
+            ("AsyncAmd", "true"),
+            ("AsyncAmdStatusCallback", request.callback_url),
+            ("AsyncAmdStatusCallbackMethod", "POST"),
+        ]
+    return form
+
+
+def _error_code(body: Mapping[str, object]) -> str | None:
+    code = scalars(body).get("code", "")
+    return code if _CODE.fullmatch(code) else None
+
+
+def _evidence(answer: Answer, body: Mapping[str, object]) -> dict[str, str]:
+    """What the answer said, in brief; ``message`` is the reason in the vendor's words."""
+    said = excerpt(scalars(body), ("sid", "status", "code", "message"))
+    return {"http_status": str(answer.status), **said}

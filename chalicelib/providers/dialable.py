@@ -1,0 +1,24 @@
+"""What a call must have before a provider that takes bare digits and an answer URL is asked to place it."""
+
+from chalicelib.domain.numbers import is_e164
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers.base import DialRequest, PutOff, Refused
+
+
+def unfit(request: DialRequest) -> Refused | PutOff | None:
+    """Why the call cannot be asked for at all; None where it can be.
+
+    The check of the numbers is also a guard: Plivo takes a list of numbers, separated by ``<``, for one.
+    """
+    if not request.answer_url:
+        return PutOff(cause="no-answer-url", fault=True)
+    if not is_e164(request.to_number):
+        return Refused(Outcome.INVALID_NUMBER, cause="to-number", evidence={"to_number": request.to_number[:40]})
+    if not is_e164(request.from_number):
+        return PutOff(cause="from-number", fault=True, evidence={"from_number": request.from_number[:40]})
+    return None
+
+
+def digits(number: str) -> str:
+    """An E.164 number without its ``+``."""
+    return number.removeprefix("+")

@@ -1,0 +1,302 @@
+"""DialNexa voice agents: calls made by an agent, and webhooks of the workspace, signed with HMAC-SHA256."""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.numbers import e164_or_none
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.errors import RedialError
+from chalicelib.providers.base import (
+    CallbackRequest,
+    DialRequest,
+    DialResult,
+    MalformedCallback,
+    Now,
+    Provider,
+    Refused,
+    SignatureError,
+)
+from chalicelib.providers.correlation import TOKEN_KEY, find_token, token_of
+from chalicelib.providers.forms import excerpt, instant, json_object, scalars
+from chalicelib.providers.http import Answer, Http
+from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
+from chalicelib.providers.signing import matches_any, secrets_of
+from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spelled, whole_seconds
+
+API_URL = "https://api.dialnexa.com"
+
+#: The page on webhooks has the first, bare; the OpenAPI's createWebhook has the second, with a ``sha256=`` before the
+#: digest, and the page on authentication the second too (dialnexa.com/docs/api-reference/webhooks)
+SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
+
+#: event_type, its dots and underscores as hyphens -> how far the call has come. The webhook page has
+#: ``call_initiated``; other versions of it write ``call.initiated``
+EVENT_PROGRESS = {
+    "call-initiated": Progress.INITIATED,
+    "call-ringing": Progress.RINGING,
+    "call-started": Progress.INITIATED,
+    "call-answered": Progress.IN_PROGRESS,
+    "transfer-completed": Progress.IN_PROGRESS,  # the agent has handed over to a person; the call goes on
+}
+
+#: event_type -> the status that it stands for where the call's own says nothing. ``call_ended`` leaves it open
+EVENT_STATUS = {
+    "call-completed": "completed",
+    "call-failed": "failed",
+    "call-no-answer": "no-answer",
+    "call-busy": "busy",
+}
+
+#: event_type of an event that ends a call, in any version of the pages
+ENDED = ("call-ended", *EVENT_STATUS)
+
+#: The call's status -> how far it has come, where the event says nothing
+PROGRESS = {
+    "scheduled": Progress.QUEUED,
+    "queued": Progress.QUEUED,
+    "initiated": Progress.INITIATED,
+    "ringing": Progress.RINGING,
+    "in-progress": Progress.IN_PROGRESS,
+    "ongoing": Progress.IN_PROGRESS,
+}
+
+#: The call's status -> how it ended. Webhooks say ``completed`` or ``hangup``, the history of retries the others,
+#: spelled ``no_answer`` in one sample and ``no-answer`` in the next (GET /v1/call-logs/{id}/retries)
+ENDINGS = {
+    "completed": Outcome.COMPLETED,
+    "hangup": Outcome.FAILED,  # it never connected: the reason says why
+    "no-answer": Outcome.NO_ANSWER,
+    "busy": Outcome.BUSY,
+    "failed": Outcome.FAILED,
+    "voicemail": Outcome.VOICEMAIL,
+    "canceled": Outcome.CANCELED,
+    "cancelled": Outcome.CANCELED,
+}
+
+#: hangup_reason, or disconnection_reason, its older name -> how the attempt ended (webhook page, call_ended)
+HANGUP_REASONS = {
+    "user-did-not-pick-up": Outcome.NO_ANSWER,
+    "user-busy": Outcome.BUSY,
+    "voicemail-detected": Outcome.VOICEMAIL,
+    "user-unreachable": Outcome.NO_ANSWER,  # switched off or out of reach, as SIP 480 is
+    "unallocated-phone-number": Outcome.INVALID_NUMBER,
+    "invalid-phone-number": Outcome.INVALID_NUMBER,  # what older versions call the same
+    "network-failure": Outcome.FAILED,
+    "sip-trunk-unreachable": Outcome.FAILED,
+    "unknown": Outcome.FAILED,
+}
+
+#: Reasons for which the account is to blame: its trunk refuses its own login, whoever is called
+ACCOUNT_FAULTS = frozenset({"sip-auth-failed"})
+
+#: The statuses of a call in which nobody was reached, so that the reason may tell more. After ``completed`` it
+#: tells who hung up first
+UNREACHED = ("hangup", "failed", "no-answer", "busy")
+
+#: Statuses that say less than the events ``call.no_answer`` and ``call.busy`` do
+VAGUE = ("hangup", "failed")
+
+#: 402 is an empty wallet, 403 a workspace without KYC; but a destination that is not enabled must not halt the calls
+#: to all others, nor must 404, the agent that this one call names
+MEANINGS = Meanings(
+    said=(
+        (re.compile(r"phone_number must be a valid"), Outcome.INVALID_NUMBER),
+        (re.compile(r"destination country or network prefix", re.IGNORECASE), Outcome.ERROR),
+    ),
+    said_at=(400, 403),
+    account=(401, 402, 403),
+    pace=(409, 429),
+)
+
+#: Where the call stands in a webhook, and where its bare object would, in the versions that have been published
+CALL_PATHS = (("payload", "call"), ("data", "call"), ("call",), ("payload",), ("data",), ())
+
+EVIDENCE = (
+    "status",
+    "hangup_reason",
+    "disconnection_reason",
+    "end_reason",
+    "duration",
+    "direction",
+    "category",
+    "initiated_at",
+    "ended_at",
+)
+
+#: what may stand in a URL's path as a call
+_CALL_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+class DialNexa(Provider):
+    """One DialNexa workspace. Credentials: ``api_key`` (``key_id:secret``), ``webhook_secret`` and, optionally,
+    ``api_url``.
+
+    ``webhook_secret`` may be two secrets separated by a comma. A call is made by the agent that ``agent_version_id``
+    names, from the number that is set on that agent: the API takes none. Webhooks belong to the workspace and not to
+    a call, so our token travels in ``metadata`` under TOKEN_KEY; where it does not come back, the call's id must do.
+    """
+
+    name = "dialnexa"
+    required: ClassVar[tuple[str, ...]] = ("api_key", "webhook_secret")
+    calls_per_second = 1.0  # no rate is published; a 429 says when to ask again
+    needs_answer_url = False
+    needs_agent = True
+    callback_per_call = False
+
+    def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
+        super().__init__(credentials, now=now, http=http)
+        key_id, _, secret = credentials["api_key"].partition(":")
+        if not key_id or not secret:
+            raise RedialError("DIALNEXA_API_KEY is not of the form key_id:secret")
+        self._secrets = secrets_of(credentials["webhook_secret"])
+        if not self._secrets:
+            raise RedialError("DIALNEXA_WEBHOOK_SECRET holds no secret; expected one, or two separated by a comma")
+        self._account = key_id
+        self._calls_url = (credentials.get("api_url") or API_URL).rstrip("/") + "/v1/calls"
+
+    @property
+    def account(self) -> str:
+        return self._account
+
+    def verify(self, request: CallbackRequest) -> None:
+        """Raise SignatureError unless one of the headers holds hex(HMAC-SHA256(secret, body)) for one secret.
+
+        The signature covers no time, so a repeated delivery verifies; its ``event_id`` gives it away.
+        """
+        given = next((value for name in SIGNATURE_HEADERS if (value := request.header(name))), None)
+        if given is None:
+            raise SignatureError(f"{SIGNATURE_HEADERS[0]} is missing")
+        digest = given.removeprefix("sha256=")
+        expected = [hmac.new(secret.encode(), request.body, hashlib.sha256).hexdigest() for secret in self._secrets]
+        if not matches_any(digest, expected):
+            raise SignatureError("the signature does not match; is the webhook secret the one the sender has?")
+
+    def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        """The event of a webhook; none for the one that verifies the address, which only wants its 200."""
+        webhook = json_object(request.body)
+        if webhook is None:
+            raise MalformedCallback("the body is no JSON object; expected a webhook")
+        event = _event_type(webhook)
+        return [] if event == "verification" else [read_event(_call_of(webhook), event, webhook)]
+
+    def dial(self, request: DialRequest) -> DialResult:
+        if not request.agent_version_id:
+            return Refused(Outcome.ERROR, "no-agent")
+        body = json.dumps(call_body(request)).encode()
+        return place(lambda: self._send("POST", self._calls_url, body), self._read_answer)
+
+    def lookup(self, provider_call_id: str) -> CallEvent | None:
+        if not _CALL_ID.fullmatch(provider_call_id):
+            return None
+        answer = ask(lambda: self._send("GET", f"{self._calls_url}/{provider_call_id}"))
+        if answer is None or answer.status != 200:
+            return None
+        call = json_object(answer.body) or {}
+        if scalars(call).get("id") != provider_call_id or not scalars(call).get("status"):
+            return None
+        event = read_event(call, None, {})
+        return replace(event, event_id=f"{provider_call_id}:lookup:{event.status}:{event.cause or ''}")
+
+    def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        headers = {"Authorization": f"Bearer {self.credentials['api_key']}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return self.http.request(method, url, headers=headers, body=body)
+
+    def _read_answer(self, answer: Answer) -> DialResult:
+        body = json_object(answer.body) or {}
+        fields = scalars(body)
+        call_id = fields.get("id", "")
+        message = body.get("message")
+        said = (
+            "; ".join(each for each in message if isinstance(each, str))
+            if isinstance(message, list)
+            else fields.get("message", "")
+        )
+        return outcome_of_answer(
+            answer,
+            call_id=call_id if _CALL_ID.fullmatch(call_id) else None,
+            said=said,
+            meanings=MEANINGS,
+            evidence=excerpt({**fields, "message": said}, ("id", "message", "error")),
+            now=self.now,
+        )
+
+
+def call_body(request: DialRequest) -> dict[str, object]:
+    """The request for a call (POST /v1/calls in DialNexa's OpenAPI), in which ``metadata`` is required."""
+    return {
+        "agent_id": request.agent_version_id,
+        "phone_number": request.to_number,
+        "metadata": {**request.variables, TOKEN_KEY: token_of(request)},
+    }
+
+
+def _event_type(webhook: Mapping[str, object]) -> str | None:
+    fields = scalars(webhook)
+    event = fields.get("event_type") or fields.get("event") or fields.get("type")
+    return spelled((event or "").replace(".", "-"))
+
+
+def _call_of(webhook: Mapping[str, object]) -> Mapping[str, object]:
+    """The call that a webhook is about: the first object on one of the paths that has an id."""
+    for path in CALL_PATHS:
+        found = webhook
+        for name in path:
+            found = mapping(found.get(name))
+        if scalars(found).get("id"):
+            return found
+    return {}
+
+
+def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[str, object]) -> CallEvent:
+    """The event that a call, and the webhook around it, tell of. Raises MalformedCallback where it names none."""
+    fields = scalars(call)
+    call_id = call_id_or_none(fields.get("id"))
+    if call_id is None:
+        raise MalformedCallback("the webhook has no payload.call with an id of 1 to 128 visible characters")
+    status = spelled(fields.get("status")) or EVENT_STATUS.get(event or "")
+    reason = spelled(next((fields[name] for name in EVIDENCE[1:4] if fields.get(name)), None))
+    outcome, fault = (None, None) if event in EVENT_PROGRESS else _ending(event, status, reason)
+    over = outcome is not None or fault is not None
+    amd = Amd.MACHINE if reason == "voicemail-detected" or status == "voicemail" else None
+    return CallEvent(
+        event_id=f"{call_id}:{event or ''}:{status or ''}",
+        provider_call_id=call_id,
+        status=status or event,
+        progress=None if over else EVENT_PROGRESS.get(event or "") or PROGRESS.get(status or ""),
+        outcome=outcome,
+        occurred_at=instant(fields.get("ended_at") if over else fields.get("initiated_at")),
+        duration_sec=whole_seconds(fields.get("duration")),
+        amd=amd,
+        cause=f"dialnexa:{reason}" if over and reason else None,
+        fault=fault,
+        to_number=e164_or_none(fields.get("to_number")),
+        from_number=e164_or_none(fields.get("from_number")),
+        inbound=is_inbound(fields.get("direction")),
+        token=find_token(mapping(each.get("metadata")) for each in (call, mapping(webhook.get("payload")), webhook)),
+        evidence=excerpt({"event_type": event or "", **fields}, ("event_type", *EVIDENCE)),
+    )
+
+
+def _ending(event: str | None, status: str | None, reason: str | None) -> tuple[Outcome | None, str | None]:
+    """The outcome of a call that has ended, or the account's fault in its place; neither while it lives."""
+    of_event = EVENT_STATUS.get(event or "")
+    known = status if status in ENDINGS and not (status in VAGUE and of_event in UNREACHED) else of_event
+    told = HANGUP_REASONS.get(reason or "")
+    if known is None:
+        # It is over, in a word that nobody has heard of: the reason alone may tell how
+        return (told, None) if event in ENDED else (None, None)
+    if known in UNREACHED:
+        if reason in ACCOUNT_FAULTS:
+            return None, f"dialnexa:{reason}"
+        return told or ENDINGS[known], None
+    if told is Outcome.VOICEMAIL:
+        return Outcome.VOICEMAIL, None
+    return ENDINGS[known], None

@@ -1,0 +1,89 @@
+"""JSON Web Tokens (RFC 7519): reads those signed by HS256 with a shared secret, makes those signed by RS256."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from chalicelib.providers.base import SignatureError
+from chalicelib.providers.forms import json_object
+from chalicelib.providers.signing import matches_any
+
+if TYPE_CHECKING:
+    import rsa
+
+#: three times base64url without padding; no token of a vendor's comes near to this length
+_TOKEN = re.compile(r"([\w-]{1,1000})\.([\w-]{1,6000})\.([\w-]{1,1000})", re.ASCII)
+#: shorter keys are broken, and no vendor gives them out
+LEAST_KEY_BITS = 2048
+
+
+def read_hs256(token: str, secrets: Iterable[str]) -> Mapping[str, object]:
+    """The claims of a token that one of the secrets signed by HS256.
+
+    The algorithm is ours to say and not the token's: ``none``, or RS256 with a public key for its secret, is
+    refused (RFC 8725, 3.1). Raises SignatureError.
+    """
+    parts = _TOKEN.fullmatch(token)
+    if parts is None:
+        raise SignatureError("the token is no JWT")
+    signed = f"{parts[1]}.{parts[2]}".encode()
+    expected = [_encoded(hmac.new(secret.encode(), signed, hashlib.sha256).digest()) for secret in secrets]
+    holds = matches_any(parts[3], expected)
+    header, claims = _decoded(parts[1]), _decoded(parts[2])
+    if header is None or header.get("alg") != "HS256" or claims is None or not holds:
+        raise SignatureError("the JWT is not signed by HS256 with our secret; is it the sender's?")
+    return claims
+
+
+def sign_rs256(claims: Mapping[str, object], private_key: str) -> str:
+    r"""A token with these claims, signed by RS256.
+
+    ``private_key`` is PEM, PKCS#8 or PKCS#1; its line breaks may be written ``\n``, as environment variables
+    hold them. Raises ValueError where it is no RSA key of at least LEAST_KEY_BITS; the message tells nothing of it.
+    """
+    import rsa  # here, for callbacks must not wait for it
+
+    key = _rsa_key(private_key)
+    signed = f"{_encoded(_json({'typ': 'JWT', 'alg': 'RS256'}))}.{_encoded(_json(claims))}"
+    return f"{signed}.{_encoded(rsa.sign(signed.encode(), key, 'SHA-256'))}"
+
+
+def _rsa_key(text: str) -> "rsa.PrivateKey":
+    import rsa
+    from pyasn1.codec.der import decoder  # type: ignore[import-untyped]
+    from pyasn1.error import PyAsn1Error  # type: ignore[import-untyped]
+
+    pem = text.replace("\\n", "\n").strip().encode()
+    try:
+        if b"BEGIN RSA PRIVATE KEY" in pem:
+            der = rsa.pem.load_pem(pem, "RSA PRIVATE KEY")
+        else:
+            info, _ = decoder.decode(rsa.pem.load_pem(pem, "PRIVATE KEY"))
+            der = bytes(info[2])  # PrivateKeyInfo: version, algorithm, the PKCS#1 key (RFC 5208)
+        key = rsa.PrivateKey.load_pkcs1(der, format="DER")
+    except (ValueError, TypeError, IndexError, AttributeError, OverflowError, PyAsn1Error):
+        raise ValueError("the private key is no RSA key in PEM (PKCS#8 or PKCS#1, not encrypted)") from None
+    if key.n.bit_length() < LEAST_KEY_BITS:
+        raise ValueError(f"the private key has {key.n.bit_length()} bits; at least {LEAST_KEY_BITS} are asked for")
+    return key
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decoded(text: str) -> dict[str, object] | None:
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        return None
+    return json_object(raw)

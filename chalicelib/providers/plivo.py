@@ -1,0 +1,228 @@
+"""Plivo Voice: V3-signed form callbacks in, calls out through the v1 REST API."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import quote, urlparse
+
+from chalicelib.domain.events import CallEvent
+from chalicelib.domain.outcome import Outcome
+from chalicelib.errors import RedialError
+from chalicelib.providers.base import (
+    CallbackRequest,
+    DialRequest,
+    DialResult,
+    MachineDetection,
+    Now,
+    Provider,
+    PutOff,
+    SignatureError,
+)
+from chalicelib.providers.dialable import digits, unfit
+from chalicelib.providers.forms import MAX_TEXT, decode_form, excerpt, is_json, json_object, read_fields, scalars
+from chalicelib.providers.http import Answer, Http
+from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
+from chalicelib.providers.plivo_events import ended_event, live_event, read_event
+from chalicelib.providers.signing import basic_login, matches_any, secrets_of
+
+API_URL = "https://api.plivo.com"
+
+#: Signed with the token of the account or subaccount that made the call, and with the main account's
+#: (github.com/plivo/plivo-python, plivo/utils/signature_v3.py). Each may hold several, separated by commas.
+SIGNATURE_HEADERS = ("X-Plivo-Signature-V3", "X-Plivo-Signature-Ma-V3")
+NONCE_HEADER = "X-Plivo-Signature-V3-Nonce"
+#: more signatures in one request than any account has tokens
+MAX_SIGNATURES = 16
+
+#: How a text names a parameter of ours, and not the English words that they are
+_TO = r"""(?:^to\b|["']to["']|\bto[ _](?:number|param|field|address)|\bdst\b|\bdestination\b)"""
+_FROM = r"""(?:^from\b|["']from["']|\bfrom[ _](?:number|param|field|address)|\bsrc\b|\bcaller[ _]?id\b)"""
+
+#: What a refusal says -> outcome. Plivo documents statuses only (plivo.com/docs/voice/api/response) and gives the
+#: reason in words, so the table goes by the parameter named and not by the wording.
+REFUSALS = Meanings(
+    said=(
+        (re.compile(r"\bgeo\b|geo-?permission|\bcountry\b(?! code)", re.I), Outcome.DND),  # as hangup cause 2030
+        (re.compile(r"\boverlap", re.I), Outcome.INVALID_NUMBER),  # of src and destination: our own number called
+        (re.compile(rf"{_TO}.*valid|invalid.*{_TO}", re.I), Outcome.INVALID_NUMBER),
+    ),
+    account=(
+        401,
+        402,
+        403,  # ForbiddenError of the SDK, where it names no country
+        404,  # the URL of a new call names the account and nothing else
+        405,  # the method is right, so the API's address is wrong
+    ),
+)
+
+#: What a 400 says that is about the caller's number or the account, and so about every other call as well
+ACCOUNT_WORDS = re.compile(rf"(?!.*\boverlap)(?:.*{_FROM}|.*\bcredits?\b|.*\bbalance\b)", re.I)
+
+#: What may stand in a URL's path as a call; Plivo's own are UUIDs
+_CALL_UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+class Plivo(Provider):
+    """One Plivo account or subaccount. Credentials: ``auth_id``, ``auth_token`` and, optionally, ``api_url``.
+
+    ``auth_token`` may be two tokens separated by a comma: callbacks signed with either are taken, and calls
+    are placed with the first. To a subaccount's, the main account's may be added in the same way.
+
+    Plivo reports ringing and the end of a call to us. The answer goes to the answer URL alone.
+    """
+
+    name = "plivo"
+    required: ClassVar[tuple[str, ...]] = ("auth_id", "auth_token")
+    calls_per_second = 2.0  # docs.plivo.com/docs/voice/concepts/account-limits: queued beyond
+
+    def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
+        super().__init__(credentials, now=now, http=http)
+        self._tokens = secrets_of(credentials["auth_token"])
+        if not self._tokens:
+            raise RedialError("PLIVO_AUTH_TOKEN holds no token; expected one, or two separated by a comma")
+        api_url = (credentials.get("api_url") or API_URL).rstrip("/")
+        self._account_url = f"{api_url}/v1/Account/{quote(self.account, safe='')}"
+
+    @property
+    def account(self) -> str:
+        return self.credentials["auth_id"]
+
+    def verify(self, request: CallbackRequest) -> None:
+        """Raise SignatureError unless one V3 signature holds for one token.
+
+        V2 is no substitute: it covers the URL and not the fields. V3 covers no time either, so a repeated request
+        cannot be told from a repeated delivery, and changes nothing.
+        """
+        nonce = request.header(NONCE_HEADER)
+        headers = ",".join(request.header(name) or "" for name in SIGNATURE_HEADERS)
+        given = secrets_of(headers)
+        if not nonce or not given:
+            raise SignatureError(f"{SIGNATURE_HEADERS[0]} or {NONCE_HEADER} is missing")
+        if len(given) > MAX_SIGNATURES:
+            raise SignatureError(f"{len(given)} signatures; at most {MAX_SIGNATURES} are tried")
+        if request.method.upper() != "GET" and is_json(request):
+            raise SignatureError("the body is JSON; Plivo signs the fields of a form")
+        try:
+            text = f"{signed_text(request)}.{nonce}".encode()
+        except ValueError:
+            raise SignatureError("the request is no UTF-8 form of a callback's size, so it cannot be signed") from None
+        expected = [_signature(token, text) for token in self._tokens]
+        if not any([matches_any(each, expected) for each in given]):  # noqa: C419 (a generator would end early)
+            raise SignatureError(
+                f"{SIGNATURE_HEADERS[0]} does not match; are token and public URL those the sender has?"
+            )
+
+    def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        return [read_event(read_fields(request))]
+
+    def dial(self, request: DialRequest) -> DialResult:
+        reason = unfit(request)
+        if reason is not None:
+            return reason
+        body = json.dumps(call_request(request)).encode()
+        return place(lambda: self._send("POST", "/Call/", body), self._read_answer)
+
+    def lookup(self, provider_call_id: str) -> CallEvent | None:
+        """What Plivo says of a call now. It has three places for calls: those that ended, live ones, queued ones.
+
+        (docs.plivo.com/docs/voice/api/call: retrieve a call, a live call, a queued call; each answers 404 for others.)
+        """
+        for query in ("", "?status=live", "?status=queued"):
+            answer = self._ask("GET", "/Call/", provider_call_id, query)
+            if answer is None or answer.status not in (200, 404):
+                return None
+            found = json_object(answer.body) or {}
+            if answer.status == 200 and scalars(found).get("call_uuid") == provider_call_id:
+                event = live_event(found) if query else ended_event(found)
+                if event is not None:
+                    return event
+        return None
+
+    def hang_up(self, provider_call_id: str) -> bool:
+        """End a live call or, where there is none of that id, cancel the request that has not been dialled yet."""
+        answer = self._ask("DELETE", "/Call/", provider_call_id)
+        if answer is not None and answer.status == 404:
+            answer = self._ask("DELETE", "/Request/", provider_call_id)
+        return answer is not None and 200 <= answer.status <= 299
+
+    def _ask(self, method: str, path: str, call_uuid: str, query: str = "") -> Answer | None:
+        if not _CALL_UUID.fullmatch(call_uuid):
+            return None
+        return ask(lambda: self._send(method, f"{path}{call_uuid}/{query}"))
+
+    def _send(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        headers = {"Authorization": basic_login(self.account, self._tokens[0]), "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return self.http.request(method, self._account_url + path, headers=headers, body=body)
+
+    def _read_answer(self, answer: Answer) -> DialResult:
+        body = json_object(answer.body) or {}
+        said = _error_text(body.get("error"))
+        # A list of ids would be that of a call to several numbers, which is never asked for.
+        call_uuid = body.get("request_uuid")
+        known = isinstance(call_uuid, str) and _CALL_UUID.fullmatch(call_uuid)
+        evidence = excerpt({**scalars(body), "error": said}, ("message", "request_uuid", "api_id", "error"))
+        if answer.status == 400 and ACCOUNT_WORDS.match(said):
+            return PutOff("http:400", fault=True, evidence={"http_status": "400", **evidence})
+        return outcome_of_answer(
+            answer,
+            call_id=str(call_uuid) if known else None,
+            said=said,
+            meanings=REFUSALS,
+            evidence=evidence,
+            now=self.now,
+        )
+
+
+def signed_text(request: CallbackRequest) -> str:
+    """What Plivo signs of a request, without the nonce (plivo-python, plivo/utils/signature_v3.py).
+
+    The URL up to its path, ``?`` and the sorted query, its values decoded; of a POST with fields also ``.`` (left
+    out where there is no query, unlike the ``?``) and the fields, sorted, names and values run together.
+    Raises ValueError where the URL is none, or query or body no form.
+    """
+    url = urlparse(request.url)
+    query = "&".join(f"{name}={value}" for name, value in sorted(decode_form(url.query)))
+    fields = [] if request.method.upper() == "GET" else sorted(decode_form(request.body))
+    text = f"{url.scheme}://{url.netloc}{url.path}"
+    if query or fields:
+        text += f"?{query}"
+    if query and fields:
+        text += "."
+    return text + "".join(f"{name}{value}" for name, value in fields)
+
+
+def _signature(token: str, text: bytes) -> str:
+    return base64.b64encode(hmac.new(token.encode(), text, hashlib.sha256).digest()).decode()
+
+
+def call_request(request: DialRequest) -> dict[str, object]:
+    """The body that creates a call (docs.plivo.com/docs/voice/api/call/make-a-call)."""
+    asked: dict[str, object] = {
+        "from": digits(request.from_number),
+        "to": digits(request.to_number),
+        "answer_url": request.answer_url,
+        "answer_method": "POST",
+        "ring_url": request.callback_url,
+        "ring_method": "POST",
+        "hangup_url": request.callback_url,
+        "hangup_method": "POST",
+        "ring_timeout": request.ring_timeout_sec,
+        "time_limit": request.max_call_sec,
+    }
+    if request.machine_detection is not MachineDetection.OFF:
+        asked["machine_detection"] = "true"
+    if request.machine_detection is MachineDetection.ASYNC:
+        asked |= {"machine_detection_url": request.callback_url, "machine_detection_method": "POST"}
+    return asked
+
+
+def _error_text(error: object) -> str:
+    """The reason of a refusal: mostly a text, sometimes an object keyed by the parameter."""
+    text = error if isinstance(error, str) else json.dumps(error) if error else ""
+    return text.encode("utf-8", "replace").decode()[:MAX_TEXT]

@@ -1,0 +1,145 @@
+"""SignalWire's cXML calls: Twilio's API in a space of one's own, with a signing key and SIP fields of its own."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import quote
+
+from chalicelib.domain.events import CallEvent
+from chalicelib.domain.outcome import Outcome
+from chalicelib.errors import RedialError
+from chalicelib.providers.base import CallbackRequest, MalformedCallback, Now, SignatureError
+from chalicelib.providers.cxml import EVIDENCE, Params, Vocabulary, read_event, verify
+from chalicelib.providers.cxml_calls import RESOURCE_FIELDS, CxmlProvider, Refusals
+from chalicelib.providers.forms import read_fields
+from chalicelib.providers.http import Http
+from chalicelib.providers.signing import matches_any, secrets_of, with_and_without_standard_port
+
+SIGNATURE_HEADER = "X-SignalWire-Signature"
+#: the same signature under the name that programs written for Twilio look for
+ALIAS_HEADER = "X-Twilio-Signature"
+
+#: Error codes that are about the number called -> how the attempt ended. This table and the three below are after
+#: developer.signalwire.com/rest/compatibility-api/overview/error-codes; not every code means what Twilio's does.
+NUMBER_ERRORS = {
+    "21211": Outcome.INVALID_NUMBER,
+    "21217": Outcome.INVALID_NUMBER,  # "does not represent a valid phone number"
+    "21219": Outcome.ERROR,  # a trial space calls verified numbers only; those it still may call
+}
+
+#: Error codes for which the space, its project or its caller id is to blame, whatever number is called
+ACCOUNT_FAULTS = frozenset(
+    {
+        "4001",  # the balance does not cover the call
+        "10001",  # the space is not enabled for the feature
+        "10002",  # trial accounts lack the feature
+        "10003",  # the API token's permissions are wrong
+        "10004",  # no such subproject; at Twilio this is the limit of concurrent calls
+        "20003",  # wrong project id or token
+        "20010",  # the account is disabled
+        "21210",  # From is not verified
+        "21212",  # From is not in E.164
+        "21213",  # From is missing
+    }
+)
+
+#: Error codes of pace: asking again later will do
+PACE_LIMITS = frozenset(
+    {
+        "15002",  # the call waited in the queue until its time was up, and was never dialled
+        "20429",  # too many requests
+        "21611",  # the queue of calls is full; it holds 10,000, from which one a second is taken by default
+    }
+)
+
+#: Errors of SignalWire's own, after which the call may ring
+INTERNAL_ERRORS = frozenset({"20001", "20504"})
+
+WORDS = Vocabulary(
+    vendor="signalwire",
+    sip_field="SipResultCode",  # Twilio's is SipResponseCode
+    number_errors=NUMBER_ERRORS,
+    account_errors=ACCOUNT_FAULTS | PACE_LIMITS,
+    evidence=(*EVIDENCE, "SipInviteResultPhrase"),
+)
+
+
+class SignalWire(CxmlProvider):
+    """One SignalWire project. Credentials: ``space_url``, ``project_id``, ``api_token``, ``signing_key`` and,
+    optionally, ``api_url``.
+
+    ``space_url`` may be ``example.signalwire.com``, the same with ``https://``, or ``example``. Callbacks are signed
+    with ``signing_key``, which is not the API token; it may be two separated by a comma while one replaces the other.
+    """
+
+    name = "signalwire"
+    required: ClassVar[tuple[str, ...]] = ("space_url", "project_id", "api_token", "signing_key")
+    calls_per_second = 1.0  # developer.signalwire.com: one a second by default, queued beyond
+    words = WORDS
+    refusals = Refusals(number=NUMBER_ERRORS, account=ACCOUNT_FAULTS, pace=PACE_LIMITS, ambiguous=INTERNAL_ERRORS)
+    call_sid = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")  # SignalWire's own are UUIDs
+    resource_fields: ClassVar[Mapping[str, str]] = {**RESOURCE_FIELDS, "sip_result_code": "SipResultCode"}
+
+    def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
+        super().__init__(credentials, now=now, http=http)
+        self._keys = secrets_of(credentials["signing_key"])
+        if not self._keys:
+            raise RedialError("SIGNALWIRE_SIGNING_KEY holds no key; expected one, or two separated by a comma")
+        api_url = (credentials.get("api_url") or space_address(credentials["space_url"])).rstrip("/")
+        self._calls_url = f"{api_url}/api/laml/2010-04-01/Accounts/{quote(self.account, safe='')}/Calls"
+
+    @property
+    def account(self) -> str:
+        return self.credentials["project_id"]
+
+    @property
+    def calls_url(self) -> str:
+        return self._calls_url
+
+    @property
+    def login(self) -> tuple[str, str]:
+        return self.account, self.credentials["api_token"]
+
+    def verify(self, request: CallbackRequest) -> None:
+        """Raise SignatureError unless SignalWire signed the request in one of its ways.
+
+        A body of JSON is signed as hex(HMAC-SHA1(key, URL + body)), a form as Twilio's but for repeated names, and a
+        body whose SHA-256 is in the URL by the URL. Their validator also takes the signature of the URL alone for
+        any body; that one is refused here, as it would let a body be exchanged
+        (github.com/signalwire/signalwire-python, core/security/webhook_validator.py).
+        """
+        header = SIGNATURE_HEADER if request.header(SIGNATURE_HEADER) else ALIAS_HEADER
+        given = request.header(header)
+        if not given:
+            raise SignatureError(f"{SIGNATURE_HEADER} is missing")
+        text = request.url.encode("utf-8", "surrogatepass") + request.body
+        if not matches_any(given, [hmac.new(key.encode(), text, hashlib.sha1).hexdigest() for key in self._keys]):
+            verify(
+                request,
+                header=header,
+                keys=self._keys,
+                flatten=params_in_order,
+                spellings=with_and_without_standard_port,
+            )
+
+    def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        fields = read_fields(request)
+        project = fields.get("AccountSid")
+        if project and project.lower() != self.account.lower():
+            raise MalformedCallback(f"AccountSid is {project[:40]!r}; expected {self.account!r}")
+        return [read_event(fields, WORDS)]
+
+
+def params_in_order(params: Params) -> str:
+    """Parameters as SignalWire signs them: by name, a repeated name's values all and in the order sent."""
+    return "".join(f"{name}{value}" for name, value in sorted(params, key=lambda pair: pair[0]))
+
+
+def space_address(space: str) -> str:
+    """A space's API address, from its URL, its host or its name."""
+    host = space.strip().rstrip("/").removeprefix("https://")
+    if "://" in host:
+        return host
+    return f"https://{host if '.' in host else f'{host}.signalwire.com'}"

@@ -1,0 +1,370 @@
+"""Telnyx: Ed25519-signed Call Control events and TeXML callbacks in, calls out through the v2 REST API."""
+
+import base64
+import binascii
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import quote, urlencode
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Outcome
+from chalicelib.errors import RedialError
+from chalicelib.providers.base import (
+    CallbackRequest,
+    DialRequest,
+    DialResult,
+    MachineDetection,
+    MalformedCallback,
+    Now,
+    Placed,
+    PlacementUnknown,
+    Provider,
+    PutOff,
+    Refused,
+    SignatureError,
+)
+from chalicelib.providers.forms import (
+    excerpt,
+    instant,
+    is_json,
+    json_object,
+    read_fields,
+    scalars,
+    whole_number,
+)
+from chalicelib.providers.http import Answer, Http
+from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, retry_after_sec
+from chalicelib.providers.signing import secrets_of
+from chalicelib.providers.telnyx_events import DETECTIONS, ID, hung_up_event, read_event, read_texml, refusal_in
+
+API_URL = "https://api.telnyx.com"
+SIGNATURE_HEADER = "telnyx-signature-ed25519"
+TIMESTAMP_HEADER = "telnyx-timestamp"
+#: how old, or how far ahead, a signature may be (github.com/team-telnyx/telnyx-python, lib/webhook_verification.py)
+TOLERANCE_SEC = 300
+
+#: time_limit_secs is 60 to 14,000 by error 90029, and 14,400 by the reference; the narrower of the two
+TIME_LIMIT_SEC = (60, 14_000)
+
+#: The events that Redial lives on. Where another application drives the call, these alone come to Redial.
+OUR_EVENTS = ("call.initiated", "call.hangup", *DETECTIONS)
+
+#: API error codes that are about the number called, unless their pointer names another field -> how the attempt
+#: ended. This table and the two below: developers.telnyx.com/development/api-fundamentals/api-errors
+NUMBER_ERRORS = {
+    "10002": Outcome.INVALID_NUMBER,
+    "10016": Outcome.INVALID_NUMBER,  # "must be in +E.164 format"
+}
+
+#: API error codes for which the account, its key or its connection is to blame, whatever number is called
+ACCOUNT_FAULTS = frozenset(
+    {
+        "10001",  # the phone number is inactive: From, for it is the one of ours
+        "10009",  # authentication failed
+        "10010",  # authorization failed; with D13 at the end of its text it is the number's country instead
+        "10017",  # the associated resource does not exist: the connection
+        "10035",  # locked, "contact Telnyx support"
+        "10038",  # feature not permitted at this account level
+        "10039",  # feature limited at this account level
+        "20001",  # wrong API key, to 20009
+        "20002",
+        "20003",
+        "20005",
+        "20006",
+        "20008",
+        "20009",
+        "20012",  # account inactive, maybe out of funds
+        "20013",  # account blocked
+        "20014",  # account unverified, to 20017
+        "20015",
+        "20016",
+        "20017",
+        "20100",  # insufficient funds
+    }
+)
+
+#: API error codes of pace: asking again later will do
+PACE_LIMITS = frozenset(
+    {
+        "10011",  # too many requests
+        "90041",  # the account's channels are all in use
+        "90042",  # the outbound voice profile's
+        "90043",  # the connection's
+        "90103",  # dials per second: docs/voice/programmable-voice/dials-per-second-limit
+    }
+)
+
+#: the fields of our request that are the same for every number called: an error that points there is the account's
+ACCOUNT_FIELDS = ("from", "connection_id", "webhook_url", "webhook_urls", "webhook_url_method")
+
+#: HTTP statuses that mean the account is at fault where the body holds no code that we know
+ACCOUNT_FAULT_STATUSES = (401, 402, 403)
+
+#: pages of active calls that hang_up looks through, of 250 calls each
+_PAGES = 8
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_CONTROL_ID = re.compile(r"v[0-9]+:[\w=-]{1,124}", re.ASCII)
+_LEG_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+class Telnyx(Provider):
+    """One Call Control application. Credentials: ``api_key``, ``connection_id`` (the application's id), ``public_key``
+    and, optionally, ``api_url``.
+
+    ``public_key`` (base64, from the portal) may be two separated by a comma while one replaces the other.
+
+    Telnyx fetches no instructions, so a call needs no answer URL: the AI assistant, stream or program behind the
+    connection drives it. An answer URL, where one is given, is the webhook of the program that drives the call:
+    ``call.answered`` and all other events go there, and only those of OUR_EVENTS come to Redial. Without one all
+    events come to Redial, which drives nothing.
+
+    Calls are named by their ``call_leg_id``, which every event carries; detection may leave ``call_control_id`` out.
+    """
+
+    name = "telnyx"
+    required: ClassVar[tuple[str, ...]] = ("api_key", "connection_id", "public_key")
+    calls_per_second = 30.0  # docs/voice/programmable-voice/dials-per-second-limit
+    needs_answer_url = False
+
+    def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
+        super().__init__(credentials, now=now, http=http)
+        self._keys = [_public_key(text) for text in secrets_of(credentials["public_key"])]
+        if not self._keys:
+            raise RedialError("TELNYX_PUBLIC_KEY holds no key; expected one, or two separated by a comma")
+        self._url = f"{(credentials.get('api_url') or API_URL).rstrip('/')}/v2"
+
+    @property
+    def account(self) -> str:
+        return self.credentials["connection_id"]
+
+    def verify(self, request: CallbackRequest) -> None:
+        """Raise SignatureError unless Telnyx signed the request in the last TOLERANCE_SEC: time first, then key."""
+        timestamp = request.header(TIMESTAMP_HEADER) or ""
+        given = request.header(SIGNATURE_HEADER)
+        if not given or not timestamp:
+            raise SignatureError(f"{SIGNATURE_HEADER} or {TIMESTAMP_HEADER} is missing")
+        if not _TIMESTAMP.fullmatch(timestamp):
+            raise SignatureError(f"{TIMESTAMP_HEADER} is no number of seconds")
+        if abs(self.now().timestamp() - int(timestamp)) > TOLERANCE_SEC:
+            raise SignatureError(f"{TIMESTAMP_HEADER} is more than {TOLERANCE_SEC} s away; is the request a repeat?")
+        signed = f"{timestamp}|".encode() + request.body
+        if not _signed_by_any(self._keys, signed, given):
+            raise SignatureError(f"{SIGNATURE_HEADER} does not match; is the public key that of the sender's account?")
+
+    def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        body = json_object(request.body) if request.method.upper() != "GET" and is_json(request) else None
+        if body is None or "CallSid" in body:
+            return [read_texml(read_fields(request), NUMBER_ERRORS, ACCOUNT_FAULTS | PACE_LIMITS)]
+        event = body.get("data", body)
+        if not isinstance(event, dict):
+            raise MalformedCallback("data is no object; expected the event")
+        return [read_event(event)]
+
+    def dial(self, request: DialRequest) -> DialResult:
+        asked = call_request(request, self.account)
+        return place(lambda: self._send("POST", "/calls", asked), self._read_answer)
+
+    def lookup(self, provider_call_id: str) -> CallEvent | None:
+        """What Telnyx says of a call now: how it ended, by the log of its events, or that it lives.
+
+        A call's own status would not tell how it ended, and is kept for ten minutes only.
+        """
+        leg = self._leg_of(provider_call_id)
+        if leg is None:
+            return None
+        hangup = self._hangup_of(leg)
+        if hangup is not None:
+            return hung_up_event(_looked_up(provider_call_id, "hangup", hangup.get("event_timestamp")), hangup)
+        return _looked_up(provider_call_id, "alive") if self._active(leg) else None
+
+    def hang_up(self, provider_call_id: str) -> bool:
+        control = provider_call_id
+        if not _CONTROL_ID.fullmatch(control):
+            control = scalars(self._active(control) or {}).get("call_control_id", "")
+        if not _CONTROL_ID.fullmatch(control):
+            return False
+        answer = ask(lambda: self._send("POST", f"/calls/{quote(control, safe='')}/actions/hangup", {}))
+        return answer is not None and 200 <= answer.status <= 299
+
+    def _leg_of(self, call_id: str) -> str | None:
+        """The leg that a call's id names; a TeXML callback names calls by their call_control_id."""
+        if _CONTROL_ID.fullmatch(call_id):
+            found = self._data(f"/calls/{quote(call_id, safe='')}", {}).get("data")
+            call_id = scalars(found).get("call_leg_id", "") if isinstance(found, dict) else ""
+        return call_id if _LEG_ID.fullmatch(call_id) else None
+
+    def _hangup_of(self, leg: str) -> Mapping[str, object] | None:
+        """What the log of events has on the call's hangup; None where it has nothing."""
+        logged = self._data("/call_events", {"filter[leg_id]": leg, "filter[name]": "call.hangup"}).get("data")
+        for each in logged if isinstance(logged, list) else []:
+            if isinstance(each, dict) and each.get("name") == "call.hangup" and each.get("call_leg_id") == leg:
+                payload = _payload_in(each.get("metadata"))
+                return {**payload, "event_timestamp": each.get("event_timestamp")} if payload else None
+        return None
+
+    def _active(self, leg: str) -> Mapping[str, object] | None:
+        """The live call of that leg, from the list of the connection's."""
+        if not _LEG_ID.fullmatch(leg):
+            return None
+        query = {"page[limit]": "250"}
+        for _ in range(_PAGES):
+            page = self._data(f"/connections/{quote(self.account, safe='')}/active_calls", query)
+            calls = page.get("data")
+            for each in calls if isinstance(calls, list) else []:
+                if isinstance(each, dict) and each.get("call_leg_id") == leg:
+                    return each
+            after = _cursor(page)
+            if not after:
+                return None
+            query["page[after]"] = after
+        return None
+
+    def _data(self, path: str, query: Mapping[str, str]) -> Mapping[str, object]:
+        """The JSON at a path; empty where it cannot be had."""
+        answer = ask(lambda: self._send("GET", path + (f"?{urlencode(query)}" if query else "")))
+        return (json_object(answer.body) or {}) if answer is not None and answer.status == 200 else {}
+
+    def _send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        headers = {"Authorization": f"Bearer {self.credentials['api_key']}", "Accept": "application/json"}
+        if body is None:
+            return self.http.request(method, self._url + path, headers=headers)
+        headers["Content-Type"] = "application/json"
+        return self.http.request(method, self._url + path, headers=headers, body=json.dumps(body).encode())
+
+    def _read_answer(self, answer: Answer) -> DialResult:
+        """What an answer to a new call means, from the surest sign to the weakest."""
+        body = json_object(answer.body) or {}
+        data, error = body.get("data"), _first_error(body)
+        refusal = refusal_in(error.get("detail"), error.get("title"))
+        code = refusal.reason if refusal else error.get("code")
+        cause = f"telnyx:{code}" if code else f"http:{answer.status}"
+        evidence = {"http_status": str(answer.status), **excerpt(error, ("code", "title", "detail", "pointer"))}
+        if 200 <= answer.status <= 299:
+            ids = scalars(data) if isinstance(data, dict) else {}
+            if _LEG_ID.fullmatch(ids.get("call_leg_id", "")):
+                named = excerpt(ids, ("call_control_id", "call_session_id"))
+                return Placed(ids["call_leg_id"], {**evidence, **named})
+            return PlacementUnknown(cause, evidence)
+        if answer.status in NOT_DONE_HERE:
+            return PutOff(cause, fault=True, evidence=evidence)
+        if not 400 <= answer.status <= 499 or answer.status in AMBIGUOUS:
+            return PlacementUnknown(cause, evidence)
+        if answer.status == 429 or code in PACE_LIMITS or (refusal and refusal.is_pace):
+            return PutOff(cause, fault=False, retry_after_sec=self._wait_sec(answer), evidence=evidence)
+        if refusal:
+            outcome = refusal.outcome
+            return Refused(outcome, cause, evidence) if outcome else PutOff(cause, fault=True, evidence=evidence)
+        if _points_at_account(error) or code in ACCOUNT_FAULTS or answer.status in ACCOUNT_FAULT_STATUSES:
+            return PutOff(cause, fault=True, evidence=evidence)
+        return Refused(NUMBER_ERRORS.get(code or "", Outcome.ERROR), cause, evidence)
+
+    def _wait_sec(self, answer: Answer) -> int | None:
+        """Seconds until the limit is lifted: Retry-After, or x-ratelimit-reset (api-fundamentals/rate-limiting)."""
+        asked = retry_after_sec(answer, self.now)
+        return whole_number(answer.headers.get("x-ratelimit-reset")) if asked is None else asked
+
+
+def call_request(request: DialRequest, connection_id: str) -> dict[str, object]:
+    """The body that creates a call (developers.telnyx.com/api-reference/call-commands/dial)."""
+    least, most = TIME_LIMIT_SEC
+    asked: dict[str, object] = {
+        "connection_id": connection_id,
+        "to": request.to_number,
+        "from": request.from_number,
+        "timeout_secs": request.ring_timeout_sec,
+        "time_limit_secs": min(max(request.max_call_sec, least), most),
+        "command_id": command_id(request.call_id, request.attempt),
+        "client_state": _client_state(request),
+        "webhook_url": request.answer_url or request.callback_url,
+        "webhook_url_method": "POST",
+    }
+    if request.answer_url:
+        asked |= {"webhook_urls": dict.fromkeys(OUR_EVENTS, request.callback_url), "webhook_urls_method": "POST"}
+    if request.machine_detection is not MachineDetection.OFF:
+        # Telnyx never holds the call for it: sync and async are the same.
+        asked["answering_machine_detection"] = "detect"
+    return asked
+
+
+def command_id(call_id: str, attempt: int) -> str:
+    """The same for the same attempt: Telnyx ignores a second dial of a command_id, which it wants to be a UUID."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"redial:{call_id}:{attempt}"))
+
+
+def _client_state(request: DialRequest) -> str:
+    """What every event of the call carries, so that the program which drives it knows whose call it is."""
+    state = {"call_id": request.call_id, "attempt": request.attempt, "agent_version_id": request.agent_version_id}
+    return base64.b64encode(json.dumps(state).encode()).decode()
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise RedialError(f"TELNYX_PUBLIC_KEY is {text[:12]!r}..; expected the portal's key, 32 bytes in base64")
+    return key
+
+
+def _signed_by_any(keys: list[bytes], signed: bytes, given: str) -> bool:
+    from nacl.exceptions import CryptoError
+    from nacl.signing import VerifyKey
+
+    try:
+        signature = base64.b64decode(given.encode("ascii"), validate=True)
+    except ValueError:
+        return False
+    found = False
+    for key in keys:
+        try:
+            VerifyKey(key).verify(signed, signature)
+            found = True
+        except (CryptoError, ValueError):
+            continue
+    return found
+
+
+def _first_error(body: Mapping[str, object]) -> dict[str, str]:
+    """The first of an answer's errors; ``pointer`` is the field of ours that it blames."""
+    errors = body.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    if not isinstance(first, dict):
+        return {}
+    source = first.get("source")
+    pointers = scalars(source) if isinstance(source, dict) else {}
+    return {**scalars(first), "pointer": pointers.get("pointer") or pointers.get("parameter") or ""}
+
+
+def _points_at_account(error: Mapping[str, str]) -> bool:
+    return error.get("pointer", "").strip("/").split("/")[-1] in ACCOUNT_FIELDS
+
+
+def _cursor(page: Mapping[str, object]) -> str:
+    """Where the next page of a list begins."""
+    meta = page.get("meta")
+    cursors = meta.get("cursors") if isinstance(meta, dict) else None
+    after = scalars(cursors).get("after", "") if isinstance(cursors, dict) else ""
+    return after if ID.fullmatch(after) else ""
+
+
+def _payload_in(metadata: object, depth: int = 4) -> Mapping[str, object] | None:
+    """The object with a hangup_cause, wherever the log keeps the raw event: its shape is not documented."""
+    if not isinstance(metadata, dict) or depth == 0:
+        return None
+    if "hangup_cause" in metadata:
+        return metadata
+    return next((found for each in metadata.values() if (found := _payload_in(each, depth - 1))), None)
+
+
+def _looked_up(call_id: str, found: str, at: object = None) -> CallEvent:
+    return CallEvent(
+        event_id=f"{call_id}:lookup:{found}",
+        provider_call_id=call_id,
+        status=found,
+        progress=Progress.INITIATED if found == "alive" else None,
+        occurred_at=instant(at) if isinstance(at, str) else None,
+    )

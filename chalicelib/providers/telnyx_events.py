@@ -1,0 +1,247 @@
+"""Telnyx's words: what its Call Control events and TeXML callbacks say of a call, and whose fault a refusal was."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.numbers import e164_or_none
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers.base import MalformedCallback
+from chalicelib.providers.cxml import EVIDENCE as CXML_EVIDENCE
+from chalicelib.providers.cxml import UNREACHED, Vocabulary
+from chalicelib.providers.cxml import read_event as read_cxml_event
+from chalicelib.providers.forms import excerpt, instant, scalars
+from chalicelib.providers.sip import outcome_of_sip
+from chalicelib.providers.words import is_inbound
+
+#: event_type -> how far the call has come (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks)
+PROGRESS = {
+    "call.initiated": Progress.INITIATED,
+    "call.answered": Progress.IN_PROGRESS,
+    "call.bridged": Progress.IN_PROGRESS,
+}
+
+#: call.hangup's hangup_cause -> how the call ended (developers.telnyx.com/api-reference/callbacks/call-hangup).
+#: ``unspecified`` and words not here leave it to the SIP code.
+HANGUP_CAUSES = {
+    "normal_clearing": Outcome.COMPLETED,
+    "time_limit": Outcome.COMPLETED,  # our own time_limit_secs, counted from the answer
+    "call_rejected": Outcome.REJECTED,
+    "originator_cancel": Outcome.CANCELED,
+    "timeout": Outcome.NO_ANSWER,  # our own timeout_secs
+    "no_answer": Outcome.NO_ANSWER,  # the same, where retry_on_timeout is false
+    "user_busy": Outcome.BUSY,
+    "not_found": Outcome.INVALID_NUMBER,
+}
+
+#: the hangup causes that no refusal of Telnyx's can be behind
+NOT_REFUSED = ("normal_clearing", "time_limit", "originator_cancel")
+
+#: event_type -> result -> what detection heard. The two greeting events come only after a machine was heard, so
+#: whatever they say of its greeting confirms it (team-telnyx/knowledge-base, answering-machine-detection).
+DETECTIONS = {
+    "call.machine.detection.ended": {
+        "human": Amd.HUMAN,
+        "machine": Amd.MACHINE,
+        "not_sure": Amd.UNKNOWN,  # "treat as human"
+    },
+    "call.machine.greeting.ended": {
+        "beep_detected": Amd.MACHINE,
+        "ended": Amd.MACHINE,
+        "not_sure": Amd.MACHINE,  # of when its greeting ended
+    },
+    "call.machine.premium.detection.ended": {
+        "human_residence": Amd.HUMAN,
+        "human_business": Amd.HUMAN,
+        "machine": Amd.MACHINE,
+        "fax_detected": Amd.FAX,
+        "silence": Amd.UNKNOWN,
+        "not_sure": Amd.UNKNOWN,
+    },
+    "call.machine.premium.greeting.ended": {
+        "beep_detected": Amd.MACHINE,
+        "no_beep_detected": Amd.MACHINE,
+    },
+}
+
+#: Telnyx's own reasons for a refusal that are about the number called -> how the attempt ended. They end the text of
+#: an error or SIP reason, as in "403 Dialed number is not included in whitelisted countries D13"
+#: (developers.telnyx.com/docs/voice/sip-trunking/troubleshooting/response-codes).
+NUMBER_REASONS = {
+    "D13": Outcome.ERROR,  # its country is not enabled; that must not halt the calls to all others
+    "D24": Outcome.ERROR,  # a call there costs more a minute than the profile allows
+    "D40": Outcome.FAILED,  # 404, but the number exists: there is no route to it now
+    "D41": Outcome.ERROR,  # its prefix is forbidden, against fraud
+    "D59": Outcome.INVALID_NUMBER,  # a special or short number of another region
+    "PE1": Outcome.FAILED,  # no routes, to PE6
+    "PE2": Outcome.FAILED,
+    "PE3": Outcome.FAILED,
+    "PE4": Outcome.FAILED,
+    "PE5": Outcome.FAILED,
+    "PE6": Outcome.FAILED,
+    "TM1": Outcome.ERROR,  # Telnyx has no rates for the prefix
+    "TV1": Outcome.FAILED,  # the carrier downstream
+}
+
+#: Reasons of pace: the same call may be placed later, with nothing mended. In a callback they are told as the
+#: account's fault, for that is how a call which was placed in vain uses up no attempt.
+PACE_REASONS = frozenset({"D1", "D2", "D3", "D9", "D22", "P05"})
+
+#: Every other reason is the account's fault, though some look like the callee's: D5 and D56 come as 486 (channel
+#: billing), D18 and D19 as 404 (connection inactive, account blocked), D21 and RG1 as 480 (nothing registered).
+_REASON = re.compile(r"\b(D[0-9]{1,2}|P[0-9]{2}|PE[1-6]|R[0-9]{2}|RG1|TM1|TV1|B3)\b")
+_SIP = re.compile(r"\s*([1-6][0-9]{2})\b")
+
+#: where a reason may stand; other texts of an event are the callee's and prove nothing
+_REASON_FIELDS = ("sip_hangup_cause", "sip_hangup_phrase", "hangup_cause", "hangup_reason")
+_TEXML_REASON_FIELDS = ("ErrorCode", "ErrorMessage", "HangupCause", "SipHangupCause")
+
+#: what is kept of an event as evidence
+EVIDENCE = (
+    "event_type",
+    "occurred_at",
+    "call_control_id",
+    "call_session_id",
+    "hangup_cause",
+    "hangup_source",
+    "sip_hangup_cause",
+    "sip_hangup_phrase",
+    "result",
+    "state",
+    "start_time",
+)
+
+#: the names that an event has for its call, the surest first: the detection events may leave call_control_id out
+CALL_IDS = ("call_leg_id", "call_control_id", "call_session_id")
+
+#: visible ASCII, as of all ids that Telnyx has shown
+ID = re.compile(r"[!-~]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One of Telnyx's own reasons not to make a call: about the number if it has an ``outcome``, else the account."""
+
+    reason: str
+    outcome: Outcome | None
+    is_pace: bool
+
+
+def refusal_in(*texts: str | None) -> Refusal | None:
+    """Telnyx's own reason in the first of the texts that ends with or holds one, such as D13."""
+    for text in texts:
+        found = _REASON.findall(text or "")
+        if found:
+            return Refusal(found[-1], NUMBER_REASONS.get(found[-1]), found[-1] in PACE_REASONS)
+    return None
+
+
+def read_event(event: Mapping[str, object]) -> CallEvent:
+    """A Call Control event, which is what stands under ``data`` in a webhook. Raises MalformedCallback."""
+    payload = event.get("payload")
+    if not isinstance(payload, dict):
+        raise MalformedCallback("the event has no payload; expected an object with the ids of its call")
+    texts = scalars(payload)
+    call_id = next((texts[name] for name in CALL_IDS if ID.fullmatch(texts.get(name, ""))), None)
+    if call_id is None:
+        raise MalformedCallback(f"the event names no call; expected one of {', '.join(CALL_IDS)}")
+    about = scalars(event)
+    kind = about.get("event_type", "").strip().lower()[:64]
+    read = CallEvent(
+        event_id=_event_id(about, call_id, kind),
+        provider_call_id=call_id,
+        status=_spelled(kind.removeprefix("call.")),
+        progress=PROGRESS.get(kind),
+        occurred_at=instant(about.get("occurred_at")),
+        amd=DETECTIONS.get(kind, {}).get(texts.get("result", "").strip().lower()),
+        to_number=e164_or_none(texts.get("to")),
+        from_number=e164_or_none(texts.get("from")),
+        inbound=is_inbound(texts.get("direction")),
+        evidence=excerpt({**texts, **about}, EVIDENCE),
+    )
+    return _hung_up(read, texts) if kind == "call.hangup" else read
+
+
+def hung_up_event(event: CallEvent, payload: Mapping[str, object]) -> CallEvent:
+    """The event with the ending that a hangup's payload tells of."""
+    texts = scalars(payload)
+    return replace(_hung_up(event, texts), evidence={**event.evidence, **excerpt(texts, EVIDENCE)})
+
+
+def _hung_up(event: CallEvent, payload: Mapping[str, str]) -> CallEvent:
+    cause = payload.get("hangup_cause", "").strip().lower()[:64]
+    sip = _sip_code(payload.get("sip_hangup_cause"))
+    refusal = None if cause in NOT_REFUSED else refusal_in(*(payload.get(name) for name in _REASON_FIELDS))
+    outcome = _outcome(cause, sip)
+    ended = replace(event, status=_spelled(cause) or "hangup", outcome=outcome, cause=_cause(cause, sip))
+    return _refused(ended, refusal) if refusal else ended
+
+
+def _outcome(cause: str, sip: int | None) -> Outcome:
+    """A hangup is an ending whatever it is called: by its cause, else by SIP, else nobody was reached."""
+    if cause in HANGUP_CAUSES:
+        return HANGUP_CAUSES[cause]
+    if sip is not None and 200 <= sip <= 299:
+        return Outcome.COMPLETED  # it was answered; better one call too few than to ring someone twice
+    return outcome_of_sip(sip) or Outcome.FAILED
+
+
+def _cause(cause: str, sip: int | None) -> str | None:
+    if cause not in HANGUP_CAUSES and outcome_of_sip(sip) is not None:
+        return f"sip:{sip}"
+    return f"telnyx:{cause}" if cause else None
+
+
+def _refused(event: CallEvent, refusal: Refusal) -> CallEvent:
+    code = f"telnyx:{refusal.reason}"
+    fault = None if refusal.outcome else code
+    return replace(event, outcome=refusal.outcome, cause=code, fault=fault)
+
+
+def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account: frozenset[str]) -> CallEvent:
+    """A TeXML status or detection callback; ``number`` and ``account`` are the API's error codes.
+
+    Raises MalformedCallback.
+    """
+    words = Vocabulary(
+        vendor="telnyx",
+        sip_field="SipHangupCause",
+        number_errors=number,
+        account_errors=account,
+        evidence=(*CXML_EVIDENCE, "HangupCause", "HangupSource"),
+    )
+    event = _with_premium_words(read_cxml_event(fields, words), fields)
+    if event.outcome not in UNREACHED:
+        return event
+    refusal = refusal_in(*(fields.get(name) for name in _TEXML_REASON_FIELDS))
+    if refusal:
+        return _refused(event, refusal)
+    cause = fields.get("HangupCause", "").strip().lower()
+    if event.outcome is Outcome.FAILED and cause in HANGUP_CAUSES and cause not in NOT_REFUSED:
+        return replace(event, outcome=HANGUP_CAUSES[cause], cause=f"telnyx:{cause}")
+    return event
+
+
+def _with_premium_words(event: CallEvent, fields: Mapping[str, str]) -> CallEvent:
+    """With DetectionMode=Premium, AnsweredBy may say what Call Control's premium detection says."""
+    said = fields.get("AnsweredBy", "").strip().lower()
+    amd = event.amd or DETECTIONS["call.machine.premium.detection.ended"].get(said)
+    is_voicemail = event.outcome is Outcome.COMPLETED and amd is not None and amd.is_machine
+    return replace(event, amd=amd, outcome=Outcome.VOICEMAIL if is_voicemail else event.outcome)
+
+
+def _event_id(about: Mapping[str, str], call_id: str, kind: str) -> str:
+    """Telnyx's id of the event, the same for each delivery (data.id); made from what else is stable without one."""
+    given = about.get("id", "")
+    return given if ID.fullmatch(given) else f"{call_id}:{kind}:{about.get('occurred_at', '')[:40]}"
+
+
+def _sip_code(text: str | None) -> int | None:
+    """The code that ``486`` or ``486 Busy Here`` begins with; None for ``unspecified``."""
+    match = _SIP.match(text or "")
+    return int(match[1]) if match else None
+
+
+def _spelled(word: str) -> str | None:
+    return re.sub(r"[._\s]+", "-", word).strip("-") or None

@@ -1,0 +1,238 @@
+"""Vonage Voice: JWT-signed JSON events in, calls out through the v1 REST API."""
+
+import codecs
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from chalicelib.domain.events import CallEvent
+from chalicelib.domain.outcome import Outcome
+from chalicelib.errors import RedialError
+from chalicelib.providers.base import (
+    CallbackRequest,
+    DialRequest,
+    DialResult,
+    MachineDetection,
+    Now,
+    Provider,
+    PutOff,
+    SignatureError,
+)
+from chalicelib.providers.dialable import digits, unfit
+from chalicelib.providers.forms import MAX_TEXT, excerpt, json_object, query_of, scalars
+from chalicelib.providers.http import Answer, Http
+from chalicelib.providers.jwt import read_hs256, sign_rs256
+from chalicelib.providers.placing import AMBIGUOUS, Meanings, ask, outcome_of_answer, place
+from chalicelib.providers.signing import matches_any, secrets_of
+from chalicelib.providers.vonage_events import looked_up_event, read_event, read_fields_of
+from chalicelib.providers.words import mapping
+
+API_URL = "https://api.nexmo.com"
+
+#: How old a signed webhook may be, and how far ahead its clock. Vonage names no number and its SDK checks no time
+#: (github.com/Vonage/vonage-python-sdk, jwt/src/vonage_jwt/verify_jwt.py); this is what its peers allow.
+TOLERANCE_SEC = 300
+
+#: How long a token of ours is good for; a token is made for each request (developer.vonage.com/getting-started/
+#: concepts/authentication: at most 24 hours, 15 minutes where it does not say)
+TOKEN_SEC = 300
+
+#: seconds: 7200 is the most by github.com/Nexmo/api-specification, definitions/voice.yml, and 86400 by the newer
+#: reference; the narrower of the two is surely taken
+LENGTH_TIMER_SEC = (1, 7200)
+RINGING_TIMER_SEC = (1, 120)
+
+#: What a refusal says -> outcome. Errors are RFC 7807 problems (developer.vonage.com/api-errors) whose
+#: ``invalid_parameters`` name the field; older ones are worded, so the table goes by the field and not by the wording.
+REFUSALS = Meanings(
+    said=((re.compile(r"(?:^|[\s$.])to(?![A-Za-z_])"), Outcome.INVALID_NUMBER),),
+    account=(
+        401,
+        402,
+        403,  # out of credit, suspended, not provisioned
+        404,  # the URL of a new call names nothing but the API
+        405,
+    ),
+)
+#: The fields of our request that are the same for every number called: an error that names one is the account's
+ACCOUNT_FIELDS = re.compile(r"(?:^|[\s$.])(?:from|event_url|event_method|answer_method)(?![A-Za-z_])")
+#: The types of problems for which the account is to blame, whatever the status; same page, generic errors
+ACCOUNT_PROBLEMS = re.compile(
+    r"#?(?:low-balance|out-of-credit|unauthorized|forbidden|unprovisioned|account-suspended|jwt-expired|jwt-revoked"
+    r"|invalid-api-key|invalid-signature)\b"
+)
+
+#: What may stand in a URL's path as a call; Vonage's own are UUIDs, and older ones 32 hex digits
+_CALL_UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_BEARER = re.compile(r"\s*bearer\s+(\S+)\s*", re.I)
+
+
+class Vonage(Provider):
+    """One Vonage application. Credentials: ``application_id``, ``private_key``, ``signature_secret`` and, optionally,
+    ``api_url`` (a regional endpoint, say).
+
+    ``private_key`` is the application's, PEM; its line breaks may be written ``\\n``. ``signature_secret`` is the
+    account's, and may be two separated by a comma: webhooks signed with either are taken.
+    """
+
+    name = "vonage"
+    required: ClassVar[tuple[str, ...]] = ("application_id", "private_key", "signature_secret")
+    calls_per_second = 3.0  # developer.vonage.com/voice/voice-api/guides/troubleshooting#capacity
+
+    def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
+        super().__init__(credentials, now=now, http=http)
+        self._secrets = secrets_of(credentials["signature_secret"])
+        if not self._secrets:
+            raise RedialError("VONAGE_SIGNATURE_SECRET holds no secret; expected one, or two separated by a comma")
+        self._calls_url = f"{(credentials.get('api_url') or API_URL).rstrip('/')}/v1/calls"
+
+    @property
+    def account(self) -> str:
+        return self.credentials["application_id"]
+
+    def verify(self, request: CallbackRequest) -> None:
+        """Raise SignatureError unless Vonage signed the request in the last TOLERANCE_SEC, body included.
+
+        (developer.vonage.com/getting-started/concepts/webhooks#decoding-signed-webhooks). A token without
+        ``payload_hash`` says nothing of the body, so it is good for a request without one only, although Vonage's
+        own SDK takes it with any. Of a GET's query no token says anything.
+        """
+        token = _BEARER.fullmatch(request.header("Authorization") or "")
+        if token is None:
+            raise SignatureError("Authorization holds no Bearer token; are signed webhooks on for the application?")
+        claims = read_hs256(token[1], self._secrets)
+        now = self.now().timestamp()
+        issued_at, expires_at = _seconds(claims.get("iat")), _seconds(claims.get("exp"))
+        if issued_at is None or not abs(now - issued_at) <= TOLERANCE_SEC:
+            raise SignatureError(f"iat is not within {TOLERANCE_SEC} s; is the request a repeat?")
+        if "exp" in claims and (expires_at is None or not now < expires_at):
+            raise SignatureError("the token has expired")
+        given, actual = claims.get("payload_hash"), hashlib.sha256(request.body).hexdigest()
+        if (request.body or given is not None) and not matches_any(str(given).lower(), [actual]):
+            raise SignatureError("payload_hash is not that of the body")
+        if request.method.upper() == "GET" and query_of(request.url):
+            raise SignatureError("the query of a GET is not signed; event_method must be POST")
+
+    def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        # .NET's fixtures begin with a byte order mark, which is not JSON and hides that the body is
+        body = request.body.removeprefix(codecs.BOM_UTF8)
+        return [read_event(read_fields_of(replace(request, body=body)))]
+
+    def dial(self, request: DialRequest) -> DialResult:
+        reason = unfit(request)
+        if reason is not None:
+            return reason
+        try:
+            headers = self._headers()
+        except ValueError as error:
+            return PutOff(cause="private-key", fault=True, evidence={"error": str(error)})
+        body = json.dumps(call_request(request)).encode()
+        return place(lambda: self.http.request("POST", self._calls_url, headers=headers, body=body), self._read_answer)
+
+    def lookup(self, provider_call_id: str) -> CallEvent | None:
+        answer = self._ask("GET", provider_call_id)
+        if answer is None or answer.status != 200:
+            return None
+        return looked_up_event(json_object(answer.body) or {}, provider_call_id)
+
+    def hang_up(self, provider_call_id: str) -> bool:
+        answer = self._ask("PUT", provider_call_id, json.dumps({"action": "hangup"}).encode())
+        return answer is not None and 200 <= answer.status <= 299
+
+    def _ask(self, method: str, call_uuid: str, body: bytes | None = None) -> Answer | None:
+        """One request about one call; None where the id is none of Vonage's, our key is none, or no answer came."""
+        if not _CALL_UUID.fullmatch(call_uuid):
+            return None
+        try:
+            headers = self._headers()
+        except ValueError:
+            return None
+        url = f"{self._calls_url}/{call_uuid}"
+        return ask(lambda: self.http.request(method, url, headers=headers, body=body))
+
+    def _headers(self) -> dict[str, str]:
+        """Raises ValueError where the private key cannot sign."""
+        issued_at = int(self.now().timestamp())
+        claims = {
+            "application_id": self.account,
+            "iat": issued_at,
+            "exp": issued_at + TOKEN_SEC,
+            "jti": str(uuid.uuid4()),
+        }
+        token = sign_rs256(claims, self.credentials["private_key"])
+        return {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        }
+
+    def _read_answer(self, answer: Answer) -> DialResult:
+        body = json_object(answer.body) or {}
+        call_uuid = body.get("uuid")
+        known = isinstance(call_uuid, str) and _CALL_UUID.fullmatch(call_uuid)
+        named = _invalid_fields(body)
+        evidence = excerpt(
+            {**scalars(body), "invalid_parameters": named},
+            ("uuid", "status", "conversation_uuid", "type", "title", "error_title", "detail", "invalid_parameters"),
+        )
+        refused = 400 <= answer.status <= 499 and answer.status not in (*AMBIGUOUS, 429)
+        if refused and (ACCOUNT_PROBLEMS.search(str(body.get("type"))) or ACCOUNT_FIELDS.search(named)):
+            known_too = {"http_status": str(answer.status), **evidence}
+            return PutOff(f"http:{answer.status}", fault=True, evidence=known_too)
+        return outcome_of_answer(
+            answer,
+            call_id=str(call_uuid) if known else None,
+            said=named,
+            meanings=REFUSALS,
+            evidence=evidence,
+            now=self.now,
+        )
+
+
+def call_request(request: DialRequest) -> dict[str, object]:
+    """The body that creates a call (developer.vonage.com/api/voice#createCall).
+
+    Detection is told of by events, ``human`` or ``machine``, while the call goes on; there is none that it waits for.
+    """
+    asked: dict[str, object] = {
+        "to": [{"type": "phone", "number": digits(request.to_number)}],
+        "from": {"type": "phone", "number": digits(request.from_number)},
+        "answer_url": [request.answer_url],
+        "answer_method": "GET",
+        "event_url": [request.callback_url],
+        "event_method": "POST",
+        "ringing_timer": _within(request.ring_timeout_sec, RINGING_TIMER_SEC),
+        "length_timer": _within(request.max_call_sec, LENGTH_TIMER_SEC),
+    }
+    if request.machine_detection is not MachineDetection.OFF:
+        asked["machine_detection"] = "continue"
+    return asked
+
+
+def _within(seconds: int, bounds: tuple[int, int]) -> int:
+    least, most = bounds
+    return min(max(seconds, least), most)
+
+
+def _seconds(value: object) -> float | None:
+    """A NumericDate (RFC 7519, 2); None where it is no number, or one beyond all clocks."""
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
+
+
+def _invalid_fields(body: Mapping[str, object]) -> str:
+    """The names of the fields that a refusal says are wrong, as text: a list of objects now, an object formerly."""
+    listed = body.get("invalid_parameters")
+    if isinstance(listed, dict):
+        names = [str(name) for name in listed]
+    elif isinstance(listed, list):
+        names = [scalars(mapping(each)).get("name", "") for each in listed]
+    else:
+        names = []
+    return ", ".join(filter(None, names)).encode("utf-8", "replace").decode()[:MAX_TEXT]

@@ -1,0 +1,146 @@
+"""What Vonage's events and call records say: the status, then its detail, the SIP code last."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.numbers import e164_or_none
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers.base import CallbackRequest, MalformedCallback
+from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars, whole_number
+from chalicelib.providers.sip import outcome_of_sip
+from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spelled
+
+#: status -> how far the call has come. This table and the next two:
+#: developer.vonage.com/voice/voice-api/webhook-reference#event-webhook
+PROGRESS = {
+    "started": Progress.INITIATED,
+    "ringing": Progress.RINGING,
+    "answered": Progress.IN_PROGRESS,
+}
+
+#: status -> how the call ended. ``disconnected`` is a websocket's, not a phone's, so it says nothing of a call.
+ENDINGS = {
+    "completed": Outcome.COMPLETED,  # unless an event before it told of a machine
+    "busy": Outcome.BUSY,
+    "unanswered": Outcome.NO_ANSWER,  # "either unreachable or the recipient declined"
+    "timeout": Outcome.NO_ANSWER,  # our own ringing_timer
+    "rejected": Outcome.REJECTED,  # some carriers say so of a busy line (concepts/call-statuses, disclaimer)
+    "failed": Outcome.FAILED,  # the vaguest word of all: the SIP code may say more
+    "cancelled": Outcome.CANCELED,
+    "canceled": Outcome.CANCELED,
+}
+
+#: (status, detail) -> how the call ended, where the detail says more than the status
+DETAILS = {
+    ("unanswered", "unavailable"): Outcome.NO_ANSWER,
+    ("unanswered", "timeout"): Outcome.NO_ANSWER,
+    ("rejected", "invalid-number"): Outcome.INVALID_NUMBER,
+    ("rejected", "restricted"): Outcome.DND,  # by the carrier
+    ("rejected", "declined"): Outcome.REJECTED,  # by the person
+    ("failed", "cannot-route"): Outcome.DND,  # not supported, or blocked for the account; others may be called
+    ("failed", "number-out-of-service"): Outcome.INVALID_NUMBER,
+    ("failed", "internal-error"): Outcome.FAILED,
+}
+
+#: status -> what detection heard, told while the call goes on
+DETECTIONS = {
+    "human": Amd.HUMAN,
+    "machine": Amd.MACHINE,
+}
+
+#: The word for what has no status: the report of an error in the application
+ERROR = "error"
+
+#: What is kept of an event as evidence
+EVIDENCE = (
+    "status",
+    "detail",
+    "sub_state",
+    "sip_code",
+    "reason",
+    "disconnected_by",
+    "duration",
+    "start_time",
+    "end_time",
+    "timestamp",
+    "conversation_uuid",
+    "network",
+)
+
+
+def read_fields_of(request: CallbackRequest) -> dict[str, str]:
+    """The fields of an event as text, numbers out of the objects that call records hold them in.
+
+    Raises MalformedCallback where there is nothing to read fields from.
+    """
+    if request.method.upper() != "GET" and is_json(request):
+        found = json_object(request.body)
+        if found is not None:
+            return flat(found)
+    return read_fields(request)
+
+
+def flat(found: Mapping[str, object]) -> dict[str, str]:
+    """The texts and numbers of an event or call record, a party's ``{"type", "number"}`` as its number."""
+    parties = {name: scalars(mapping(found.get(name))).get("number", "") for name in ("to", "from")}
+    return {**parties, **scalars(found)}
+
+
+def read_event(fields: Mapping[str, str]) -> CallEvent:
+    """The event that a webhook carries. Raises MalformedCallback where it names neither call nor conversation.
+
+    Detection names its call as ``call_uuid`` where all else says ``uuid``. What names a conversation alone (an
+    error in the application's instructions, a recording) is kept under that, and decides nothing.
+    """
+    call_id = call_id_or_none(fields.get("uuid") or fields.get("call_uuid"))
+    known = call_id or call_id_or_none(fields.get("conversation_uuid"))
+    if known is None:
+        raise MalformedCallback("uuid, call_uuid and conversation_uuid name no call; expected 1 to 128 characters")
+    status = spelled(fields.get("status")) or (ERROR if fields.get("reason") else None)
+    detail, sub_state = spelled(fields.get("detail")), spelled(fields.get("sub_state"))
+    outcome, cause = _ending(status, detail, whole_number(fields.get("sip_code"))) if call_id else (None, None)
+    told_at = fields.get("timestamp")
+    return CallEvent(
+        event_id=f"{known}:{status or (told_at or '')[:40]}:{sub_state or ''}",
+        provider_call_id=known,
+        status=status,
+        progress=PROGRESS.get(status or "") if call_id else None,
+        outcome=outcome,
+        occurred_at=instant(told_at) or instant(fields.get("end_time")) or instant(fields.get("start_time")),
+        duration_sec=whole_number(fields.get("duration")),
+        amd=DETECTIONS.get(status or "") if call_id else None,
+        cause=cause,
+        to_number=e164_or_none(fields.get("to")),
+        from_number=e164_or_none(fields.get("from")),
+        inbound=is_inbound(fields.get("direction")),
+        evidence=excerpt(fields, EVIDENCE),
+    )
+
+
+def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Outcome | None, str | None]:
+    """The outcome and cause of a terminal event; neither while the call lives."""
+    stated = ENDINGS.get(status or "")
+    if stated is None:
+        return None, None
+    told = DETAILS.get((status or "", detail or ""))
+    if told is None and stated is Outcome.FAILED:
+        told = outcome_of_sip(sip)
+    if detail is not None:
+        return told or stated, f"vonage:{detail}"
+    return told or stated, f"sip:{sip}" if outcome_of_sip(sip) is not None else None
+
+
+def looked_up_event(record: Mapping[str, object], call_id: str) -> CallEvent | None:
+    """A call record as an event; None where it is not the one asked for or has no status.
+
+    The last status may be what detection heard, also of a call that has ended: the record then has an ``end_time``.
+    """
+    fields = flat(record)
+    if fields.get("uuid") != call_id or not fields.get("status"):
+        return None
+    event = read_event(fields)
+    outcome = event.outcome
+    if event.amd is not None and fields.get("end_time"):
+        outcome = Outcome.VOICEMAIL if event.amd.is_machine else Outcome.COMPLETED
+    return replace(event, event_id=f"{call_id}:lookup:{event.status}", outcome=outcome)

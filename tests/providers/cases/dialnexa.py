@@ -1,0 +1,57 @@
+"""DialNexa's row of the conformance suite: HMAC-SHA256 over the raw body, two event vocabularies."""
+
+import hashlib
+import hmac
+from dataclasses import replace
+
+from chalicelib.domain.events import Progress
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import CallbackRequest
+from tests.providers.cases import ProviderCase
+
+SECRETS = ("whsec-new", "whsec-old")
+
+
+def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
+    """The request with the header of the webhook page, or, with the old secret, as the other pages have it."""
+    digest = hmac.new(SECRETS[secret].encode(), request.body, hashlib.sha256).hexdigest()
+    header = {"x-nexa-signature": f"sha256={digest}"} if secret else {"X-DialNexa-Signature": digest}
+    return replace(request, headers={**request.headers, **header})
+
+
+CASE = ProviderCase(
+    name="dialnexa",
+    credentials={"api_key": "key_1:secret", "webhook_secret": ",".join(SECRETS)},
+    sign=sign,
+    content_type="application/json",
+    call_id="call_mfgsn90vwcozgb",
+    progress={
+        "call-initiated.json": Progress.INITIATED,
+        "dotted-initiated.json": Progress.INITIATED,
+        "transfer-completed.json": Progress.IN_PROGRESS,
+    },
+    terminal={
+        "completed.json": Outcome.COMPLETED,
+        "completed-voicemail.json": Outcome.VOICEMAIL,
+        "hangup-user-did-not-pick-up.json": Outcome.NO_ANSWER,
+        "hangup-user-busy.json": Outcome.BUSY,
+        "hangup-voicemail-detected.json": Outcome.VOICEMAIL,
+        "hangup-user-unreachable.json": Outcome.NO_ANSWER,
+        "hangup-unallocated-phone-number.json": Outcome.INVALID_NUMBER,
+        "hangup-invalid-phone-number.json": Outcome.INVALID_NUMBER,
+        "hangup-network-failure.json": Outcome.FAILED,
+        "hangup-sip-trunk-unreachable.json": Outcome.FAILED,
+        "hangup-unknown.json": Outcome.FAILED,
+        "dotted-completed.json": Outcome.COMPLETED,
+        "dotted-failed.json": Outcome.FAILED,
+        "dotted-no-answer.json": Outcome.NO_ANSWER,
+        "dotted-ended-busy.json": Outcome.BUSY,
+        "dotted-ended-canceled.json": Outcome.CANCELED,
+        "dotted-ended-voicemail.json": Outcome.VOICEMAIL,
+    },
+    machine=None,
+    human=None,
+    unknown="unknown.json",
+    fault="hangup-sip-auth-failed.json",
+    answered_story=("call-initiated.json", "transfer-completed.json", "completed.json"),
+)

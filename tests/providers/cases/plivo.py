@@ -1,0 +1,60 @@
+"""Plivo, as the conformance suite sees it."""
+
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from chalicelib.domain.events import Progress
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import CallbackRequest
+from ops.local.carrier_plivo import signature
+from tests.providers.cases import ProviderCase
+
+TOKENS = ("Y2Q2ZDgxZmY5YWRiOTI5YmQ1Njg0MTAxZWIy", "NGRhMDMyYjQ4ZjQ3YTQ4NDI3OGI5ZTU5ZjQw")
+NONCE = "05429567804466091622"
+
+
+def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
+    fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+    signed = signature(TOKENS[secret], request.url, NONCE, fields)
+    return replace(
+        request,
+        headers={**request.headers, "X-Plivo-Signature-V3": signed, "X-Plivo-Signature-V3-Nonce": NONCE},
+    )
+
+
+CASE = ProviderCase(
+    name="plivo",
+    credentials={"auth_id": "MAYWJIZTLKODK5NTM3ND", "auth_token": ",".join(TOKENS)},
+    sign=sign,
+    content_type="application/x-www-form-urlencoded",
+    call_id="c7f3a9de-6b54-4f0e-9a51-2f6f0d1c8e11",
+    progress={"ringing.form": Progress.RINGING, "in-progress.form": Progress.IN_PROGRESS},
+    terminal={
+        "completed.form": Outcome.COMPLETED,
+        "completed-end-of-xml.form": Outcome.COMPLETED,
+        "completed-time-limit.form": Outcome.COMPLETED,
+        "completed-by-machine.form": Outcome.VOICEMAIL,
+        "machine-detected.form": Outcome.VOICEMAIL,
+        "completed-no-answer.form": Outcome.NO_ANSWER,
+        "completed-ring-timeout.form": Outcome.NO_ANSWER,
+        "completed-busy.form": Outcome.BUSY,
+        "busy.form": Outcome.BUSY,
+        "no-answer.form": Outcome.NO_ANSWER,
+        "no-answer-without-cause.form": Outcome.NO_ANSWER,
+        "timeout.form": Outcome.NO_ANSWER,
+        "rejected.form": Outcome.REJECTED,
+        "cancel.form": Outcome.CANCELED,
+        "failed.form": Outcome.FAILED,
+        "failed-unknown.form": Outcome.FAILED,
+        "failed-answer-url.form": Outcome.FAILED,
+        "failed-invalid-destination.form": Outcome.INVALID_NUMBER,
+        "failed-unallocated.form": Outcome.INVALID_NUMBER,
+        "failed-spam-block.form": Outcome.DND,
+        "failed-barred.form": Outcome.DND,
+    },
+    machine="machine.form",
+    human=None,  # detection tells of machines only
+    unknown="unknown.form",
+    fault="account-fault.form",
+    answered_story=("ringing.form", "in-progress.form", "completed.form"),
+)

@@ -1,0 +1,52 @@
+"""Twilio's rows of the conformance matrix, signed with Twilio's own library."""
+
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from twilio.request_validator import RequestValidator
+
+from chalicelib.domain.events import Progress
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import CallbackRequest
+from tests.providers.cases import ProviderCase
+
+TOKENS = ("primary-auth-token", "secondary-auth-token")
+
+
+def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
+    params = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
+    signature = RequestValidator(TOKENS[secret]).compute_signature(request.url, params)
+    return replace(request, headers={**request.headers, "X-Twilio-Signature": signature})
+
+
+CASE = ProviderCase(
+    name="twilio",
+    credentials={"account_sid": "AC0123456789abcdef0123456789abcdef", "auth_token": ",".join(TOKENS)},
+    sign=sign,
+    content_type="application/x-www-form-urlencoded; charset=UTF-8",
+    call_id="CA0123456789abcdef0123456789abcdef",
+    progress={
+        "queued.txt": Progress.QUEUED,
+        "initiated.txt": Progress.INITIATED,
+        "ringing.txt": Progress.RINGING,
+        "in-progress.txt": Progress.IN_PROGRESS,
+    },
+    terminal={
+        "completed.txt": Outcome.COMPLETED,
+        "completed-by-machine.txt": Outcome.VOICEMAIL,
+        "completed-by-fax.txt": Outcome.VOICEMAIL,
+        "busy.txt": Outcome.BUSY,
+        "no-answer.txt": Outcome.NO_ANSWER,
+        "canceled.txt": Outcome.CANCELED,
+        "failed.txt": Outcome.FAILED,
+        "failed-unallocated.txt": Outcome.INVALID_NUMBER,
+        "failed-declined.txt": Outcome.REJECTED,
+        "failed-unavailable.txt": Outcome.NO_ANSWER,
+        "failed-blocked.txt": Outcome.DND,
+    },
+    machine="machine.txt",
+    human="human.txt",
+    unknown="unknown.txt",
+    fault="failed-concurrency.txt",
+    answered_story=("initiated.txt", "ringing.txt", "in-progress.txt", "human.txt", "completed.txt"),
+)

@@ -1,0 +1,68 @@
+"""Vonage, as the conformance suite sees it."""
+
+import hashlib
+from dataclasses import replace
+
+from chalicelib.domain.events import Progress
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import CallbackRequest
+from ops.local.carrier_vonage import token
+from tests.providers.cases import NOW, ProviderCase
+
+SECRETS = ("6d1f0c5e8b7a49d2a3c4", "0e9d8c7b6a5f4e3d2c1b")
+APPLICATION = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
+
+
+def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
+    claims = {
+        "iat": int(NOW.timestamp()),
+        "jti": "c5ba8f24-1a14-4c10-bfdf-3fbe8ce511b5",
+        "iss": "Vonage",
+        "payload_hash": hashlib.sha256(request.body).hexdigest(),
+        "api_key": "a1b2c3d4",
+        "application_id": APPLICATION,
+    }
+    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token(claims, SECRETS[secret])}"})
+
+
+CASE = ProviderCase(
+    name="vonage",
+    credentials={
+        "application_id": APPLICATION,
+        "private_key": "for dialling only",
+        "signature_secret": ",".join(SECRETS),
+    },
+    sign=sign,
+    content_type="application/json",
+    call_id="3f0c5a52-8d1e-4b7a-b5a4-9a6f2c7d1e05",
+    progress={
+        "started.json": Progress.INITIATED,
+        "ringing.json": Progress.RINGING,
+        "answered.json": Progress.IN_PROGRESS,
+    },
+    terminal={
+        "completed.json": Outcome.COMPLETED,
+        "completed-byte-order-mark.json": Outcome.COMPLETED,
+        "busy.json": Outcome.BUSY,
+        "unanswered.json": Outcome.NO_ANSWER,
+        "unanswered-unavailable.json": Outcome.NO_ANSWER,
+        "unanswered-timeout.json": Outcome.NO_ANSWER,
+        "timeout.json": Outcome.NO_ANSWER,
+        "rejected.json": Outcome.REJECTED,
+        "rejected-declined.json": Outcome.REJECTED,
+        "rejected-invalid-number.json": Outcome.INVALID_NUMBER,
+        "rejected-restricted.json": Outcome.DND,
+        "failed.json": Outcome.FAILED,
+        "failed-sip.json": Outcome.BUSY,
+        "failed-cannot-route.json": Outcome.DND,
+        "failed-out-of-service.json": Outcome.INVALID_NUMBER,
+        "failed-internal-error.json": Outcome.FAILED,
+        "cancelled.json": Outcome.CANCELED,
+    },
+    machine="machine.json",
+    human="human.json",
+    unknown="unknown.json",
+    fault=None,  # a fault of the account is told by the answer to the request alone
+    replay_sec=300,
+    answered_story=("started.json", "ringing.json", "answered.json", "human.json", "completed.json"),
+)

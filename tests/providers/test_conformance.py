@@ -1,0 +1,291 @@
+"""The conformance matrix: what every provider must do alike, row by row, fed by its payload files.
+
+A provider stands here because it is in the registry, so one that is added without a case fails the whole suite.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from chalicelib import providers
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import Attempt, Call, CallRecord
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
+from chalicelib.providers import CallbackRequest, MalformedCallback, Provider, SignatureError
+from tests.providers.cases import NOW, PAYLOADS, URL, ProviderCase, case
+from tests.support.world import PUBLIC_URL, World, new_client
+
+NAMES = sorted(providers.REGISTRY)
+CALL_ID = "call_01"
+TOKEN = URL.rsplit("/", 1)[1]
+MEGABYTE = 1024 * 1024
+RETRY_ALL = {outcome: OutcomeRule(retry=True) for outcome in Outcome}
+
+
+@pytest.fixture(params=NAMES)
+def one(request: pytest.FixtureRequest) -> ProviderCase:
+    return case(request.param)
+
+
+@pytest.fixture
+def provider(one: ProviderCase) -> Provider:
+    return providers.load(one.name, one.credentials, now=lambda: NOW)
+
+
+def rows(kind: str) -> list[tuple[str, str]]:
+    return [(name, payload) for name in NAMES for payload in getattr(case(name), kind)]
+
+
+def refused(provider: Provider, request: CallbackRequest) -> None:
+    with pytest.raises(SignatureError):
+        provider.verify(request)
+
+
+class TestSignature:
+    """Good, rotated, wrong, missing, tampered with, and replayed."""
+
+    def test_a_good_one_is_taken_with_either_secret(self, one: ProviderCase, provider: Provider) -> None:
+        for secret in (0, 1) if one.signed else (0,):
+            provider.verify(one.request(next(iter(one.terminal)), secret))
+
+    def test_a_missing_one_is_refused(self, one: ProviderCase, provider: Provider) -> None:
+        signed = one.request(next(iter(one.terminal)))
+        unsigned = replace(signed, headers={"Content-Type": one.content_type}, source_ip="198.51.100.1")
+        refused(provider, unsigned)
+
+    @pytest.mark.parametrize("garbage", ["", " ", "x", "Bearer", "Bearer a.b.c", "=" * 100, "é", "0" * 5_000, "a,b,c"])
+    def test_a_wrong_one_is_refused(self, one: ProviderCase, provider: Provider, garbage: str) -> None:
+        signed = one.request(next(iter(one.terminal)))
+        wrong = {n: v if n == "Content-Type" else garbage for n, v in signed.headers.items()}
+        refused(provider, replace(signed, headers=wrong, source_ip="not an address"))
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if case(name).signed])
+    def test_a_body_that_was_tampered_with_is_refused(self, name: str) -> None:
+        one = case(name)
+        provider = providers.load(name, one.credentials, now=lambda: NOW)
+        for payload in one.terminal:
+            signed = one.request(payload)
+            digit = next(i for i in range(len(signed.body) - 1, -1, -1) if chr(signed.body[i]).isdigit())
+            other = str((int(chr(signed.body[digit])) + 1) % 10).encode()
+            refused(provider, replace(signed, body=signed.body[:digit] + other + signed.body[digit + 1 :]))
+
+    def test_one_for_another_address_is_refused_where_the_address_is_signed(
+        self, one: ProviderCase, provider: Provider
+    ) -> None:
+        signed = one.request(next(iter(one.terminal)))
+        elsewhere = replace(signed, url=signed.url.replace("call_01", "call_02"))
+        again = one.sign(replace(elsewhere, headers={"Content-Type": one.content_type}), 0)
+        if again.headers != signed.headers:
+            refused(provider, elsewhere)
+
+    def test_one_that_is_replayed_later_is_refused_where_its_time_is_signed(self, one: ProviderCase) -> None:
+        request = one.request(next(iter(one.terminal)))
+        if one.replay_sec is None:
+            return  # such a callback is told apart by its event's id: see TestStory
+        for late in (one.replay_sec + 1, -one.replay_sec - 1):
+            clock = NOW + timedelta(seconds=late)
+            refused(providers.load(one.name, one.credentials, now=lambda clock=clock: clock), request)
+
+
+class TestReading:
+    """Each word of the vocabulary, and what is no word at all."""
+
+    @pytest.mark.parametrize(("name", "payload"), rows("terminal"))
+    def test_every_terminal_word_has_its_outcome(self, name: str, payload: str) -> None:
+        found = case(name)
+        (event,) = _parse(found, payload)
+        assert (event.outcome, event.provider_call_id) == (found.terminal[payload], found.call_id)
+        assert event.event_id
+        assert event.evidence
+        assert event.fault is None
+
+    @pytest.mark.parametrize(("name", "payload"), rows("progress"))
+    def test_every_word_on_the_way_is_progress(self, name: str, payload: str) -> None:
+        found = case(name)
+        (event,) = _parse(found, payload)
+        assert (event.progress, event.outcome) == (found.progress[payload], None)
+        assert event.provider_call_id == found.call_id
+
+    def test_detection_is_heard(self, one: ProviderCase) -> None:
+        for payload, amd in ((one.machine, Amd.MACHINE), (one.human, Amd.HUMAN)):
+            if payload is not None:
+                (event,) = _parse(one, payload)
+                assert (event.amd, event.outcome) == (amd, None)
+
+    def test_an_unknown_word_is_kept_and_ends_nothing(self, one: ProviderCase) -> None:
+        (event,) = _parse(one, one.unknown)
+        assert (event.outcome, event.progress, event.fault) == (None, None, None)
+        assert event.status
+
+    def test_a_fault_of_the_account_is_no_outcome(self, one: ProviderCase) -> None:
+        if one.fault is not None:
+            (event,) = _parse(one, one.fault)
+            assert event.outcome is None
+            assert event.fault
+
+    def test_the_same_callback_has_the_same_identity_and_others_have_not(self, one: ProviderCase) -> None:
+        told = [*one.progress, *one.terminal]
+        first = [_parse(one, payload)[0].event_id for payload in told]
+        assert first == [_parse(one, payload)[0].event_id for payload in told]
+        story = [_parse(one, payload)[0].event_id for payload in one.answered_story]
+        assert len(set(story)) == len(story)
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"\x00\xff\xfe", b"{", b"[]", b"null", b"{}", b"a=b", b"%", b"{" * 50_000, b'{"data":{"payload":[]}}'],
+    )
+    def test_what_cannot_be_read_is_malformed(self, one: ProviderCase, provider: Provider, body: bytes) -> None:
+        for content_type in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data", "x/y", ""):
+            headers = {"Content-Type": content_type} if content_type else {}
+            try:
+                events = provider.parse(CallbackRequest("POST", URL.format(provider=one.name), headers, body))
+            except MalformedCallback:
+                continue
+            assert all(event.outcome is None for event in events)
+
+    def test_a_huge_body_is_answered_and_not_worked_on(self, one: ProviderCase, provider: Provider) -> None:
+        huge = one.sign(replace(one.request(next(iter(one.terminal))), body=b"a=%41&" * (MEGABYTE // 6)), 0)
+        try:
+            provider.verify(huge)
+            events = provider.parse(huge)
+        except (SignatureError, MalformedCallback):
+            return
+        assert all(event.outcome is None for event in events)
+
+    def test_every_payload_file_is_used(self, one: ProviderCase) -> None:
+        named = {*one.progress, *one.terminal, *one.answered_story, one.machine, one.human, one.unknown, one.fault}
+        assert {path.name for path in (PAYLOADS / one.name).iterdir()} <= named | {None}
+
+
+class TestStory:
+    """Through the whole app: repeated, reordered, and with the machine heard before or after the end."""
+
+    def test_repeated_callbacks_decide_once(self, one: ProviderCase, world: World) -> None:
+        with _hosting(one, world) as app:
+            busy = _ending(one, Outcome.BUSY)
+            for _ in range(5):
+                app.post(busy)
+            assert app.history() == ["busy"]
+            assert app.record().call.due_at is not None
+
+    def test_the_order_of_callbacks_makes_no_difference(self, one: ProviderCase, world: World) -> None:
+        for order in permutations(one.answered_story):
+            with _hosting(one, world) as app:
+                for payload in order:
+                    app.post(payload)
+                assert (app.history(), app.record().call.summary_status) == (["completed"], "completed")
+
+    def test_a_machine_is_a_voicemail_whether_it_is_heard_before_the_end_or_after(
+        self, one: ProviderCase, world: World
+    ) -> None:
+        if one.machine is None:
+            return
+        completed = _ending(one, Outcome.COMPLETED)
+        for order in ((one.machine, completed), (completed, one.machine)):
+            with _hosting(one, world) as app:
+                for payload in order:
+                    app.post(payload)
+                assert app.history() == ["voicemail"]
+                assert app.record().call.state == "scheduled"
+
+    def test_a_fault_of_the_account_uses_up_no_attempt(self, one: ProviderCase, world: World) -> None:
+        if one.fault is None:
+            return
+        with _hosting(one, world) as app:
+            app.post(one.fault)
+            record = app.record()
+            assert (record.call.state, record.attempts[0].counts) == ("scheduled", False)
+
+    def test_an_unknown_word_is_recorded_and_answered_200(self, one: ProviderCase, world: World) -> None:
+        with _hosting(one, world) as app:
+            app.post(one.unknown)
+            assert app.record().call.state == "dialing"
+
+
+def _parse(one: ProviderCase, payload: str):  # type: ignore[no-untyped-def]
+    return providers.load(one.name, one.credentials, now=lambda: NOW).parse(one.request(payload))
+
+
+def _ending(one: ProviderCase, outcome: Outcome) -> str:
+    return next(payload for payload, ends in one.terminal.items() if ends is outcome)
+
+
+class _Hosted:
+    """The app with one claimed attempt of a provider, whose callbacks are posted to it."""
+
+    def __init__(self, one: ProviderCase, world: World) -> None:
+        self.one = one
+        self.world = world
+
+    def __enter__(self) -> "_Hosted":
+        world, one = self.world, self.one
+        world.clock.turn(to=NOW)
+        prefix = one.name.upper()
+        settings = {f"{prefix}_{k.upper()}": v for k, v in one.credentials.items() if k != "allowed_ips"}
+        self.patch = pytest.MonkeyPatch()
+        for name, value in settings.items():
+            self.patch.setenv(name, value)
+        self.client = new_client()
+        world.client = self.client.__enter__()
+        for item in world.dynamodb.scan(TableName="redial-dev")["Items"]:
+            if not item["pk"]["S"].startswith("KEY#"):
+                world.dynamodb.delete_item(TableName="redial-dev", Key={k: item[k] for k in ("pk", "sk")})
+        self._claim()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.__exit__(None, None, None)
+        self.patch.undo()
+
+    def _claim(self) -> None:
+        policy = Policy(max_retries=3, strategy=Fixed(30), on=RETRY_ALL)
+        call = Call(
+            id=CALL_ID,
+            workspace="acme",
+            to_number="+16505550199",
+            from_number="+14155550100",
+            provider=self.one.name,
+            account=f"{self.one.name}:1",
+            policy=policy,
+            created_at=NOW - timedelta(minutes=5),
+            expires_at=NOW + timedelta(days=3),
+            public_url=PUBLIC_URL,
+        )
+        claimed = lifecycle.claim(
+            CallRecord(call), token=TOKEN, now=NOW - timedelta(minutes=5), deadline_at=NOW + timedelta(hours=1)
+        )
+        self.ports.calls.create(claimed)
+
+    @property
+    def ports(self):  # type: ignore[no-untyped-def]
+        from chalicelib.api import current
+
+        return current.services().ports
+
+    def post(self, payload: str) -> None:
+        request = self.one.request(payload)
+        path = request.url.removeprefix(PUBLIC_URL)
+        answer = self.world.client.http.post(path, headers=dict(request.headers), body=request.body)
+        assert answer.status_code == 200, answer.body
+
+    def record(self) -> CallRecord:
+        found: CallRecord = self.ports.calls.load(CALL_ID)
+        return found
+
+    def history(self) -> list[str]:
+        attempts: tuple[Attempt, ...] = self.record().attempts
+        return [str(attempt.outcome) for attempt in attempts]
+
+
+def _hosting(one: ProviderCase, world: World) -> _Hosted:
+    return _Hosted(one, world)
+
+
+def test_every_provider_of_the_registry_has_its_files() -> None:
+    cases = {path.stem for path in (Path(__file__).parent / "cases").glob("*.py")} - {"__init__"}
+    assert cases == set(NAMES)
+    assert {path.name for path in PAYLOADS.iterdir()} == set(NAMES)

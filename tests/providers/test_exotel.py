@@ -1,0 +1,364 @@
+"""What Exotel's callbacks say in each of their shapes, and what is asked of its API."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed
+from chalicelib.providers.exotel import ENDINGS, PROGRESS, Exotel
+from chalicelib.providers.multipart import decode_multipart
+from chalicelib.providers.signing import basic_login
+from tests.providers.cases import NOW
+from tests.support.fake_http import FakeHttp, answer
+
+SID = "80bfbec2d78bbbf10fb851f4fa165211"
+TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
+CREDENTIALS = {"account_sid": "acme1", "api_key": "key", "api_token": "token"}
+CALLS_URL = "https://api.exotel.com/v1/Accounts/acme1/Calls"
+HEADERS = {"Authorization": basic_login("key", "token"), "Accept": "application/json"}
+DIAL = DialRequest(
+    call_id="call_01",
+    attempt=1,
+    from_number="+918047104890",
+    to_number="+919876543210",
+    answer_url=None,
+    callback_url=f"https://redial.example.com/callbacks/exotel/{TOKEN}",
+    agent_version_id="926",
+    ring_timeout_sec=30,
+    max_call_sec=600,
+)
+
+
+def exotel(http: FakeHttp | None = None, **credentials: str) -> Exotel:
+    return Exotel({**CREDENTIALS, **credentials}, now=lambda: NOW, http=http)
+
+
+def request(body: bytes, content_type: str = "application/json") -> CallbackRequest:
+    headers = {"Content-Type": content_type} if content_type else {}
+    return CallbackRequest("POST", "https://a.example/callbacks/exotel/t", headers, body)
+
+
+def parsed(**fields: object) -> CallEvent:
+    (event,) = exotel().parse(request(json.dumps({"CallSid": SID, **fields}).encode()))
+    return event
+
+
+TWO_NUMBERS = {
+    "CallSid": SID,
+    "EventType": "terminal",
+    "DateCreated": "2024-01-15 14:25:10",
+    "DateUpdated": "2024-01-15 14:30:45",
+    "To": "09123456789",
+    "From": "09876543210",
+    "PhoneNumberSid": "08047104890",
+    "StartTime": "2024-01-15 14:25:12",
+    "EndTime": "2024-01-15 14:30:45",
+    "Status": "completed",
+    "ConversationDuration": 320,
+    "Direction": "outbound-api",
+    "CustomField": "order_12345",
+    "RecordingUrl": "https://s3.example.com/abc123.mp3",
+    "Legs": [
+        {"OnCallDuration": 335, "Status": "completed", "AnsweredBy": "NA"},
+        {"OnCallDuration": 320, "Status": "completed", "AnsweredBy": "HUMAN"},
+    ],
+}
+
+
+def test_a_call_that_joined_two_numbers_is_read_for_the_customer_whom_it_rang_second():
+    assert exotel().parse(request(json.dumps(TWO_NUMBERS).encode())) == [
+        CallEvent(
+            event_id=f"{SID}:terminal:completed",
+            provider_call_id=SID,
+            status="completed",
+            outcome=Outcome.COMPLETED,
+            occurred_at=datetime(2024, 1, 15, 9, 0, 45, tzinfo=UTC),
+            duration_sec=320,
+            amd=Amd.HUMAN,
+            to_number="+919123456789",
+            from_number="+918047104890",
+            evidence={
+                "Status": "completed",
+                "EventType": "terminal",
+                "ConversationDuration": "320",
+                "Direction": "outbound-api",
+                "DateUpdated": "2024-01-15 14:30:45",
+                "EndTime": "2024-01-15 14:30:45",
+                "Leg1.Status": "completed",
+                "Leg1.AnsweredBy": "NA",
+                "Leg1.OnCallDuration": "335",
+                "Leg2.Status": "completed",
+                "Leg2.AnsweredBy": "HUMAN",
+                "Leg2.OnCallDuration": "320",
+            },
+        )
+    ]
+
+
+def test_the_short_callback_and_the_campaigns_are_read_too():
+    short = parsed(DateUpdated="2024-01-15 14:30:45", Status="no-answer", RecordingUrl=None)
+    assert (short.outcome, short.to_number, short.token) == (Outcome.NO_ANSWER, None, None)
+    campaign = {
+        "campaign_sid": "camp_1",
+        "call_sid": "call_def456",
+        "date_updated": "2024-01-15T09:05:47+05:30",
+        "number": "+919876543210",
+        "status": "busy",
+    }
+    (event,) = exotel().parse(request(json.dumps(campaign).encode()))
+    assert (event.provider_call_id, event.outcome, event.to_number) == ("call_def456", Outcome.BUSY, "+919876543210")
+    assert event.occurred_at == datetime(2024, 1, 15, 3, 35, 47, tzinfo=UTC)
+
+
+FLOW = {"From": "09876543210", "To": "08047104890", "PhoneNumberSid": "08047104890", "CustomField": TOKEN}
+
+
+@pytest.mark.parametrize("to", ["08047104890", "+918047104890", None])
+def test_in_a_call_to_a_flow_the_customer_is_the_one_it_is_from(to: str | None):
+    event = parsed(**{**FLOW, "To": to}, Status="busy")
+    assert (event.to_number, event.from_number, event.token) == ("+919876543210", "+918047104890", TOKEN)
+
+
+@pytest.mark.parametrize(("word", "outcome"), ENDINGS.items())
+def test_each_status_has_its_outcome_in_either_spelling(word: str, outcome: Outcome):
+    assert parsed(Status=word).outcome is outcome
+    assert parsed(Status=word.replace("-", "_").upper()).outcome is outcome
+
+
+@pytest.mark.parametrize(("word", "progress"), PROGRESS.items())
+def test_each_status_on_the_way_is_progress(word: str, progress: Progress):
+    event = parsed(Status=word)
+    assert (event.progress, event.outcome) == (progress, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "leg", "answered_by", "outcome", "cause"),
+    [
+        ("completed", "completed", "Human", Outcome.COMPLETED, None),
+        ("completed", "completed", "NotSure", Outcome.COMPLETED, None),
+        ("completed", "completed", "NA", Outcome.COMPLETED, None),
+        ("completed", "completed", "MACHINE", Outcome.VOICEMAIL, None),
+        ("completed", None, "Machine", Outcome.VOICEMAIL, None),
+        ("completed", "no-answer", "NotSure", Outcome.NO_ANSWER, "exotel:leg-no-answer"),
+        ("completed", "failed", "NA", Outcome.FAILED, "exotel:leg-failed"),
+        ("failed", "busy", "NA", Outcome.BUSY, "exotel:leg-busy"),
+        ("failed", "canceled", "NA", Outcome.CANCELED, "exotel:leg-canceled"),
+        ("failed", "completed", "Machine", Outcome.FAILED, None),
+        ("busy", "no-answer", "NA", Outcome.BUSY, None),
+        ("no-answer", "completed", "Machine", Outcome.NO_ANSWER, None),
+        ("completed", "a-new-word", "A new word", Outcome.COMPLETED, None),
+    ],
+)
+def test_the_customers_leg_corrects_a_vague_status(status, leg, answered_by, outcome, cause):
+    event = parsed(**FLOW, Status=status, Legs=[{"Status": leg, "AnsweredBy": answered_by}])
+    assert (event.outcome, event.cause) == (outcome, cause)
+
+
+def test_the_leg_of_whom_the_flow_connects_to_says_nothing_of_the_customer():
+    legs = [
+        {"Status": "completed", "AnsweredBy": "NA", "OnCallDuration": 41},
+        {"Status": "busy", "AnsweredBy": "Machine", "OnCallDuration": 0},
+    ]
+    event = parsed(**FLOW, Status="completed", ConversationDuration=0, Legs=legs)
+    assert (event.outcome, event.amd, event.duration_sec) == (Outcome.COMPLETED, None, 41)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2024-01-15 14:30:45", datetime(2024, 1, 15, 9, 0, 45, tzinfo=UTC)),
+        ("2024-01-15T14:30:45", datetime(2024, 1, 15, 9, 0, 45, tzinfo=UTC)),
+        ("2024-01-15T14:30:45+05:30", datetime(2024, 1, 15, 9, 0, 45, tzinfo=UTC)),
+        ("2024-01-15T14:30:45Z", datetime(2024, 1, 15, 14, 30, 45, tzinfo=UTC)),
+        ("0001-01-01 00:00:00", None),
+        ("2024-13-45 14:30:45", None),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_time_without_a_zone_is_indian(text: str, at: datetime | None):
+    assert parsed(Status="busy", EndTime=text).occurred_at == at
+
+
+LEG = {"Status": "completed", "AnsweredBy": "Machine", "OnCallDuration": 7}
+FIELDS = {"CallSid": SID, "Status": "completed", "EventType": "terminal", "Note": "a=b&c;ü\nx"}
+FLAT_LEGS = {f"Legs[0][{name}]": str(value) for name, value in LEG.items()}
+
+
+def multipart(fields: dict[str, str], line: str = "\r\n", boundary: str = "XbX") -> bytes:
+    parts = [
+        f'--{boundary}{line}Content-Disposition: form-data; name="{name}"{line}{line}{value}{line}'
+        for name, value in fields.items()
+    ]
+    return "".join([*parts, f"--{boundary}--{line}"]).encode()
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "multipart/form-data; boundary=XbX", "application/x-www-form-urlencoded", "text/plain", ""],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({**FIELDS, "Legs": [LEG]}).encode(),
+        multipart({**FIELDS, **FLAT_LEGS}),
+        multipart({**FIELDS, "Legs": json.dumps([LEG])}),
+        multipart({**FIELDS, **FLAT_LEGS}, line="\n"),
+        urlencode({**FIELDS, **FLAT_LEGS}).encode(),
+        urlencode({**FIELDS, "Legs": json.dumps([LEG])}).encode(),
+    ],
+)
+def test_json_multipart_and_forms_say_the_same_whatever_they_are_called(body: bytes, content_type: str):
+    (event,) = exotel().parse(request(body, content_type))
+    assert (event.outcome, event.amd, event.duration_sec) == (Outcome.VOICEMAIL, Amd.MACHINE, 7)
+    assert event.event_id == f"{SID}:terminal:completed"
+
+
+def test_multipart_keeps_values_that_look_like_more_of_it():
+    fields = {"a": "", "b": "--Xb\r\nc", "c": "1\r\n2"}
+    assert decode_multipart(multipart(fields)) == [("a", ""), ("b", "--Xb\nc"), ("c", "1\n2")]
+    assert decode_multipart(
+        b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x\r\n\r\nno name\r\n--x--"
+    ) == [("a", "1")]
+
+
+def test_an_answer_is_progress_and_an_unknown_word_is_kept():
+    answered = parsed(EventType="answered", Status="in-progress")
+    assert (answered.progress, answered.outcome) == (Progress.IN_PROGRESS, None)
+    parked = parsed(Status="On Hold", Legs="nonsense")
+    assert (parked.status, parked.progress, parked.outcome) == ("on hold", None, None)
+
+
+@pytest.mark.parametrize("field", ["order_12345", "call_x", f"{TOKEN}\n", "call_01.1." + "é" * 32, ""])
+def test_a_custom_field_of_the_users_own_is_no_token(field: str):
+    assert parsed(Status="busy", CustomField=field).token is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Status": "busy"}',
+        b'{"CallSid": "a b"}',
+        b"[1]",
+        b"{",
+        b"Status=busy",
+        b"CallSid=%ff",
+        multipart({"Status": "busy"}),
+        b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\xff\r\n--x--",
+        b"--x\r\n" * 2000,
+        b"--x\r\n" + b"a" * 200_000,
+    ],
+)
+def test_what_names_no_call_is_malformed(body: bytes):
+    with pytest.raises(MalformedCallback):
+        exotel().parse(request(body))
+
+
+def test_a_call_to_a_flow_is_asked_for_once_with_the_whole_form():
+    http = FakeHttp(answer(200, {"Call": {"Sid": SID, "Status": "in-progress"}}))
+    assert exotel(http).dial(DIAL) == Placed(SID, {"http_status": "200", "Sid": SID, "Status": "in-progress"})
+    form = [
+        ("From", "+919876543210"),
+        ("CallerId", "08047104890"),
+        ("Url", "http://my.exotel.com/acme1/exoml/start_voice/926"),
+        ("CallType", "trans"),
+        ("TimeLimit", "600"),
+        ("TimeOut", "30"),
+        ("StatusCallback", DIAL.callback_url),
+        ("StatusCallbackEvents[0]", "terminal"),
+        ("StatusCallbackContentType", "application/json"),
+        ("CustomField", TOKEN),
+    ]
+    assert http.sent == [("POST", f"{CALLS_URL}/connect.json", HEADERS, form)]
+
+
+@pytest.mark.parametrize(
+    ("answer_url", "sent"),
+    [
+        ("http://my.exotel.com/acme1/exoml/start_voice/7?call_id=x", "http://my.exotel.com/acme1/exoml/start_voice/7"),
+        ("https://example.com/flow?call_id=x", "https://example.com/flow?call_id=x"),
+    ],
+)
+def test_an_answer_url_goes_before_the_flow_and_a_flows_address_has_no_query(answer_url: str, sent: str):
+    http = FakeHttp(answer(200, {"Call": {"Sid": SID}}))
+    dial = replace(DIAL, answer_url=answer_url, from_number="+14155550100", max_call_sec=99_999)
+    exotel(http, api_url="https://api.in.exotel.com/", account_sid="a/../b").dial(dial)
+    ((_, url, _, form),) = http.sent
+    assert url == "https://api.in.exotel.com/v1/Accounts/a%2F..%2Fb/Calls/connect.json"
+    assert isinstance(form, list)
+    assert {("Url", sent), ("CallerId", "+14155550100"), ("TimeLimit", "14400")} <= set(form)
+
+
+def test_a_call_is_looked_up_with_its_legs():
+    resource = {
+        "Sid": SID,
+        "DateUpdated": "2017-03-03 10:53:33",
+        "To": "08047104890",
+        "From": "09876543210",
+        "PhoneNumberSid": "08047104890",
+        "Status": "completed",
+        "EndTime": "2017-03-03 10:49:50",
+        "Duration": "77",
+        "AnsweredBy": None,
+        "Details": {
+            "ConversationDuration": 8,
+            "Leg1Status": "completed",
+            "Leg2Status": "busy",
+            "Legs": [{"Leg": {"Id": 1, "OnCallDuration": 21}}, {"Leg": {"Id": 2, "OnCallDuration": 8}}],
+        },
+    }
+    http = FakeHttp(answer(200, {"Call": resource}))
+    event = exotel(http).lookup(SID)
+    assert event is not None
+    assert (event.outcome, event.duration_sec, event.to_number) == (Outcome.COMPLETED, 21, "+919876543210")
+    assert event.occurred_at == datetime(2017, 3, 3, 5, 19, 50, tzinfo=UTC)
+    assert event.event_id == f"{SID}:lookup:completed:"
+    assert http.sent == [("GET", f"{CALLS_URL}/{SID}.json?details=true", HEADERS, None)]
+    bare = exotel(FakeHttp(answer(200, {"Call": {"Sid": SID, "Status": "no-answer"}}))).lookup(SID)
+    assert bare is not None
+    assert bare.outcome is Outcome.NO_ANSWER
+    machine = {**resource, "AnsweredBy": "machine"}
+    heard = exotel(FakeHttp(answer(200, {"Call": machine}))).lookup(SID)
+    assert heard is not None
+    assert heard.outcome is Outcome.VOICEMAIL
+
+
+def test_there_is_no_hanging_up():
+    http = FakeHttp(answer(200, {}))
+    assert exotel(http).hang_up(SID) is False
+    assert http.sent == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from(
+    ["CallSid", "Status", "EventType", "Legs", "From", "To", "EndTime", "CustomField", "AnsweredBy"]
+)
+objects = st.dictionaries(names, json_values).map(lambda value: {"CallSid": "1", **value})
+bodies = (
+    st.binary(max_size=200)
+    | objects.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(names, st.text(max_size=20)).map(lambda form: urlencode(form, errors="replace").encode())
+    | st.binary(max_size=100).map(lambda tail: b"--x\r\nContent-Disposition: form-data; name=CallSid\r\n" + tail)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(bodies, st.sampled_from(["application/json", "multipart/form-data", ""]), st.sampled_from(["POST", "GET"]))
+def test_garbage_is_refused_or_read_but_never_breaks_anything(body: bytes, content_type: str, method: str):
+    exotel().verify(request(body, content_type))
+    try:
+        events = exotel().parse(replace(request(body, content_type), method=method))
+    except MalformedCallback:
+        return
+    assert all(str(event).encode() and event.provider_call_id for event in events)

@@ -1,0 +1,289 @@
+"""What Plivo's callbacks say: how far a call has come, how it ended and why, and what was detected."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib import providers
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers import CallbackRequest, MalformedCallback
+from chalicelib.providers.plivo_events import ACCOUNT_FAULTS, ENDINGS, EVIDENCE, HANGUP_CAUSES
+
+CALL = "64d3290a-87a6-46b4-a6e2-20f5f4e07a02"
+FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON_TYPE = {"Content-Type": "application/json"}
+
+HANGUP = {
+    "ALegRequestUUID": CALL,
+    "ALegUUID": CALL,
+    "AnswerTime": "2024-09-26 14:05:18",
+    "BillDuration": "120",
+    "BillRate": "0.005",
+    "CallStatus": "completed",
+    "CallUUID": CALL,
+    "Direction": "outbound",
+    "Duration": "66",
+    "EndTime": "2024-09-26 14:06:23",
+    "Event": "Hangup",
+    "From": "917658035735",
+    "HangupCause": "NORMAL_CLEARING",
+    "HangupCauseCode": "4000",
+    "HangupCauseName": "Normal Hangup",
+    "HangupSource": "Callee",
+    "ParentAuthID": "MAZJNLNJIYNWMZYZHIMM",
+    "RequestUUID": CALL,
+    "STIRAttestation": "Not Applicable",
+    "STIRVerification": "Not Applicable",
+    "SessionStart": "2024-09-26 08:35:10.910772",
+    "StartTime": "2024-09-26 14:05:08",
+    "To": "917734555397",
+    "TotalCost": "0.01000",
+}
+
+
+def plivo() -> providers.Provider:
+    return providers.load(
+        "plivo", {"auth_id": "MA1", "auth_token": "12345"}, now=lambda: datetime(2026, 1, 1, tzinfo=UTC)
+    )
+
+
+def request(
+    body: bytes = b"",
+    url: str = "https://retry.example.com/callbacks/plivo/token",
+    method: str = "POST",
+    headers: Mapping[str, str] = FORM_TYPE,
+) -> CallbackRequest:
+    return CallbackRequest(method=method, url=url, headers=headers, body=body)
+
+
+def parsed(**fields: str) -> CallEvent:
+    (event,) = plivo().parse(request(urlencode({"RequestUUID": CALL, "CallUUID": CALL, **fields}).encode()))
+    return event
+
+
+def hung_up(**fields: str) -> CallEvent:
+    return parsed(**{"Event": "Hangup", "CallStatus": "completed", "AnswerTime": "", **fields})
+
+
+# Outcomes
+
+
+def test_a_real_hangup_is_read_whole_with_its_local_times_told_from_utc():
+    (event,) = plivo().parse(request(urlencode(HANGUP).encode()))
+    assert event == CallEvent(
+        event_id=f"{CALL}:hangup:completed",
+        provider_call_id=CALL,
+        status="completed",
+        outcome=Outcome.COMPLETED,
+        occurred_at=datetime(2024, 9, 26, 8, 36, 25, 910772, tzinfo=UTC),
+        duration_sec=66,
+        cause="plivo:4000",
+        to_number="+917734555397",
+        from_number="+917658035735",
+        evidence={name: HANGUP[name] for name in EVIDENCE if name in HANGUP},
+    )
+
+
+@pytest.mark.parametrize("status", [*ENDINGS, "a-new-word"])
+@pytest.mark.parametrize(("code", "outcome"), HANGUP_CAUSES.items())
+def test_the_cause_of_the_hangup_goes_before_the_status(code: str, outcome: Outcome, status: str):
+    event = hung_up(CallStatus=status, HangupCauseCode=code)
+    assert (event.outcome, event.cause, event.fault) == (outcome, f"plivo:{code}", None)
+    assert (event.status, event.progress) == (status, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        ("3000", Outcome.NO_ANSWER),
+        ("3010", Outcome.BUSY),
+        ("3020", Outcome.REJECTED),
+        ("3050", Outcome.INVALID_NUMBER),
+        ("6010", Outcome.NO_ANSWER),
+        ("7014", Outcome.FAILED),
+        ("7034", Outcome.FAILED),
+        ("8011", Outcome.FAILED),
+        ("9100", Outcome.VOICEMAIL),
+    ],
+)
+def test_some_causes_are_these(code: str, outcome: Outcome):
+    assert hung_up(HangupCauseCode=code).outcome is outcome
+
+
+@pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS))
+def test_an_accounts_fault_is_no_outcome(code: str):
+    event = hung_up(CallStatus="cancel", HangupCauseCode=code)
+    assert (event.status, event.outcome, event.progress) == ("cancel", None, None)
+    assert (event.cause, event.fault) == (f"plivo:{code}", f"plivo:{code}")
+
+
+@pytest.mark.parametrize("code", ["", "x", "3999", "-1", "9" * 30])
+@pytest.mark.parametrize(("status", "outcome"), ENDINGS.items())
+def test_without_a_cause_that_we_know_the_status_tells(status: str, outcome: Outcome, code: str):
+    event = hung_up(CallStatus=status, HangupCauseCode=code, AnswerTime="2024-09-26 14:05:18")
+    assert (event.outcome, event.cause) == (outcome, "plivo:3999" if code == "3999" else None)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "answered", "outcome"),
+    [
+        ("0", "completed", "2024-09-26 14:05:18", Outcome.COMPLETED),
+        ("0", "completed", "", Outcome.FAILED),
+        ("0", "busy", "", Outcome.BUSY),
+        ("0", "a-new-word", "", Outcome.FAILED),
+        ("6020", "completed", "2024-09-26 14:05:18", Outcome.COMPLETED),
+        ("6020", "completed", "", Outcome.FAILED),
+        ("", "completed", "", Outcome.FAILED),
+    ],
+)
+def test_completed_counts_only_for_a_call_that_was_answered(code: str, status: str, answered: str, outcome: Outcome):
+    assert hung_up(CallStatus=status, HangupCauseCode=code, AnswerTime=answered).outcome is outcome
+
+
+def test_a_bare_end_without_event_or_times_is_believed():
+    assert parsed(CallStatus="completed").outcome is Outcome.COMPLETED
+    assert parsed(CallStatus="busy").outcome is Outcome.BUSY
+
+
+# Events
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "progress"),
+    [
+        ("Ring", "ringing", Progress.RINGING),
+        ("StartApp", "in-progress", Progress.IN_PROGRESS),
+        ("", "ringing", Progress.RINGING),
+        ("Redirect", "completed", None),
+    ],
+)
+def test_a_call_under_way_has_progress_and_no_outcome(event: str, status: str, progress: Progress | None):
+    told = parsed(Event=event, CallStatus=status, SessionStart="2020-04-08 11:34:33.238707")
+    assert told == CallEvent(
+        event_id=f"{CALL}:{event.lower()}:{status}",
+        provider_call_id=CALL,
+        status=status,
+        progress=progress,
+        occurred_at=datetime(2020, 4, 8, 11, 34, 33, 238707, tzinfo=UTC),
+        evidence={name: value for name, value in told.evidence.items() if value},
+    )
+
+
+@pytest.mark.parametrize(("word", "amd"), [("true", Amd.MACHINE), ("True", Amd.MACHINE), ("false", Amd.HUMAN)])
+def test_detection_is_an_event_of_its_own_while_the_call_goes_on(word: str, amd: Amd):
+    assert parsed(Event="MachineDetection", CallStatus="in-progress", Machine=word, IfMachine="continue") == CallEvent(
+        event_id=f"{CALL}:machinedetection:in-progress",
+        provider_call_id=CALL,
+        status="in-progress",
+        amd=amd,
+        evidence={"Event": "MachineDetection", "CallStatus": "in-progress", "Machine": word},
+    )
+
+
+def test_a_machine_told_of_at_the_end_makes_a_voicemail_of_an_answer_and_of_nothing_else():
+    answered = hung_up(HangupCauseCode="4000", Machine="true")
+    assert (answered.outcome, answered.amd) == (Outcome.VOICEMAIL, Amd.MACHINE)
+    assert hung_up(HangupCauseCode="3010", Machine="true").outcome is Outcome.BUSY
+    assert hung_up(HangupCauseCode="4000", Machine="perhaps").outcome is Outcome.COMPLETED
+
+
+def test_an_unknown_word_is_kept_and_decides_nothing():
+    for event in ("Hold", "Hangup", ""):
+        told = parsed(Event=event, CallStatus="On_Hold")
+        assert (told.status, told.progress, told.outcome, told.fault) == ("on-hold", None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "call_id"),
+    [
+        ({"RequestUUID": "r", "CallUUID": "c"}, "r"),
+        ({"RequestUUID": "", "CallUUID": "c"}, "c"),
+        ({"RequestUUID": "", "CallUUID": "b-leg", "ALegRequestUUID": "r"}, "b-leg"),
+    ],
+)
+def test_a_call_is_named_as_the_answer_to_our_request_named_it(fields: dict[str, str], call_id: str):
+    assert parsed(**fields).provider_call_id == call_id
+
+
+@pytest.mark.parametrize(
+    ("session", "start", "end", "at"),
+    [
+        ("2026-01-26 10:00:00", "2026-01-26 15:30:00", "2026-01-26 15:30:30", "2026-01-26T10:00:30Z"),
+        ("2026-01-26 10:00:00", "2026-01-26 02:00:00", "2026-01-26 02:00:30", "2026-01-26T10:00:30Z"),
+        ("2026-01-26 10:00:00", "", "2026-01-26 15:30:30", "2026-01-26T10:00:00Z"),
+        ("2026-01-26 10:00:00", "2026-01-26 15:30:00", "2026-01-26 15:29:00", "2026-01-26T10:00:00Z"),
+        ("2026-01-26 10:00:00", "2026-01-01 15:30:00", "2026-01-26 15:30:00", "2026-01-26T10:00:00Z"),
+        ("9999-12-31 23:59:59", "2026-01-26 15:30:00", "2026-01-26 15:30:30", "9999-12-31T23:59:59Z"),
+        ("", "2026-01-26 15:30:00", "2026-01-26 15:30:30", None),
+    ],
+)
+def test_a_time_in_the_consoles_zone_is_never_taken_for_utc(session: str, start: str, end: str, at: str | None):
+    told = hung_up(SessionStart=session, StartTime=start, EndTime=end)
+    assert told.occurred_at == (datetime.fromisoformat(at) if at else None)
+
+
+def test_a_number_that_is_none_is_left_out():
+    event = parsed(From="91765803573590012", To="sip:someone@example.com", Duration="-1")
+    assert (event.from_number, event.to_number, event.duration_sec) == (None, None, None)
+
+
+def test_a_get_query_and_a_json_body_are_read_as_a_form_is():
+    fields = {"RequestUUID": CALL, "Event": "Hangup", "CallStatus": "completed", "HangupCauseCode": "3010"}
+    as_form = plivo().parse(request(urlencode(fields).encode()))
+    assert as_form == plivo().parse(request(urlencode(fields).encode(), headers={}))
+    assert as_form == plivo().parse(request(url=f"https://a.example/x?{urlencode(fields)}", method="GET"))
+    typed = {**fields, "HangupCauseCode": 3010, "Tags": ["a"], "Machine": None}
+    assert as_form == plivo().parse(request(json.dumps(typed).encode(), headers=JSON_TYPE))
+
+
+def test_evidence_is_bounded_whatever_is_sent():
+    event = parsed(HangupCauseName="x" * 9999, **{f"Field{n}": "y" for n in range(500)})
+    assert event.evidence == {"HangupCauseName": "x" * 200}
+
+
+@pytest.mark.parametrize(
+    ("callback", "reason"),
+    [
+        (request(b"CallStatus=busy"), "name no call"),
+        (request(b"CallUUID=+&CallStatus=busy"), "name no call"),
+        (request(b"RequestUUID=" + b"1" * 129), "name no call"),
+        (request(b"CallUUID=%ff"), "the body is no form"),
+        (request(b"[]", headers=JSON_TYPE), "the body is no JSON object"),
+        (request(b'{"CallUUID": ["1"]}', headers=JSON_TYPE), "name no call"),
+    ],
+)
+def test_a_callback_that_names_no_call_says_why_it_is_refused(callback: CallbackRequest, reason: str):
+    with pytest.raises(MalformedCallback, match=reason):
+        plivo().parse(callback)
+
+
+fuzz_fields = st.dictionaries(
+    st.sampled_from(["CallStatus", "Duration", "SessionStart", "StartTime", "EndTime", "HangupCauseCode", "Event"]),
+    st.text(max_size=40),
+)
+bodies = (
+    st.binary(max_size=200)
+    | fuzz_fields.map(lambda fields: json.dumps({"CallUUID": "1", **fields}).encode())
+    | fuzz_fields.map(lambda fields: urlencode({"CallUUID": "1", **fields}, errors="replace").encode())
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    bodies,
+    st.sampled_from([FORM_TYPE, JSON_TYPE, {}]),
+    st.sampled_from(["POST", "GET"]),
+    st.text(max_size=40),
+)
+def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, method, tail):
+    try:
+        events = plivo().parse(request(body, f"https://a.example/x?{tail}", method, headers))
+    except MalformedCallback:
+        return
+    assert all(str(event).encode() and event.provider_call_id for event in events)

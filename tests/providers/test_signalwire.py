@@ -1,0 +1,351 @@
+"""SignalWire: which callbacks are believed, what they say, and the calls that are placed."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.errors import RedialError
+from chalicelib.providers import (
+    CallbackRequest,
+    DialRequest,
+    MachineDetection,
+    MalformedCallback,
+    Placed,
+    PlacementUnknown,
+    PutOff,
+    Refused,
+    SignatureError,
+    load,
+)
+from chalicelib.providers.http import Answer, AnswerLost, NotSent
+from chalicelib.providers.signalwire import ACCOUNT_FAULTS, INTERNAL_ERRORS, NUMBER_ERRORS, PACE_LIMITS, SignalWire
+from tests.providers.cases import case
+from tests.support.fake_http import FakeHttp, answer
+
+PROJECT = "8a7f2c1e-0b4d-4f7e-a1c3-6d5e4f3a2b1c"
+CALL = "2f6c8a54-7d1e-4b7b-9d0c-5a3f1e8b6c01"
+NOW = datetime(2026, 1, 26, 10, tzinfo=UTC)
+CALLS_URL = f"https://example.signalwire.com/api/laml/2010-04-01/Accounts/{PROJECT}/Calls"
+HEADERS = {
+    "Authorization": "Basic " + base64.b64encode(f"{PROJECT}:PTtoken".encode()).decode(),
+    "Accept": "application/json",
+}
+CALLBACK = "https://redial.example.com/callbacks/signalwire/t0k3n"
+DIAL = DialRequest("call_1", 1, "+14155550100", "+16505550199", "https://example.com/answer.xml", CALLBACK)
+FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON_TYPE = {"Content-Type": "application/json"}
+
+# The vendor's own vectors: signalwire-python, tests/unit/security/test_webhook_validator.py
+A_KEY = "PSKtest1234567890abcdef"
+A_URL = "https://example.ngrok.io/webhook"
+A_BODY = b'{"event":"call.state","params":{"call_id":"abc-123","state":"answered"}}'
+A_SIGNATURE = "c3c08c1fefaf9ee198a100d5906765a6f394bf0f"
+B_KEY = "12345"
+B_URL = "https://mycompany.com/myapp.php?foo=1&bar=2"
+B_BODY = b"CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212"
+B_SIGNATURE = "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+
+
+def signalwire(http: FakeHttp | None = None, **credentials: str) -> SignalWire:
+    given = {
+        "space_url": "example.signalwire.com",
+        "project_id": PROJECT,
+        "api_token": "PTtoken",
+        "signing_key": f"{A_KEY},{B_KEY}",
+    }
+    return SignalWire(given | credentials, now=lambda: NOW, http=http)
+
+
+def request(
+    body: bytes = b"",
+    signature: str | None = None,
+    url: str = A_URL,
+    headers: Mapping[str, str] = FORM_TYPE,
+    name: str = "x-signalwire-signature",
+) -> CallbackRequest:
+    signed = {} if signature is None else {name: signature}
+    return CallbackRequest("POST", url, {**headers, **signed}, body)
+
+
+def accepts(callback: CallbackRequest) -> bool:
+    try:
+        signalwire().verify(callback)
+    except SignatureError:
+        return False
+    return True
+
+
+def base64_hmac(text: str, key: str = B_KEY) -> str:
+    return base64.b64encode(hmac.new(key.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+# Signatures
+
+
+@pytest.mark.parametrize("headers", [JSON_TYPE, FORM_TYPE, {}])
+def test_the_vendors_own_vectors_are_accepted_whatever_the_content_type(headers: Mapping[str, str]):
+    assert accepts(request(A_BODY, A_SIGNATURE, headers=headers))
+    assert accepts(request(B_BODY, B_SIGNATURE, B_URL, headers))
+
+
+def test_the_alias_header_counts_where_signalwires_own_is_missing():
+    assert accepts(request(B_BODY, B_SIGNATURE, B_URL, name="X-Twilio-Signature"))
+    both = request(B_BODY, B_SIGNATURE, B_URL, {**FORM_TYPE, "X-SignalWire-Signature": "wrong"}, "X-Twilio-Signature")
+    assert not accepts(both)
+
+
+def test_a_repeated_name_is_signed_once_for_each_time_and_in_the_order_sent():
+    body = b"Sid=CA1&Digits=5678&Digits=1234&Digits=1234"
+    in_order = base64_hmac(f"{B_URL}Digits5678Digits1234Digits1234SidCA1")
+    as_twilio_does = base64_hmac(f"{B_URL}Digits1234Digits5678SidCA1")
+    assert accepts(request(body, in_order, B_URL))
+    assert not accepts(request(body, as_twilio_does, B_URL))
+
+
+def test_a_body_that_the_url_names_by_its_hash_is_accepted_if_it_is_that_body():
+    url = f"{A_URL}?bodySHA256={hashlib.sha256(A_BODY).hexdigest()}"
+    assert accepts(request(A_BODY, base64_hmac(url), url, JSON_TYPE))
+    assert not accepts(request(A_BODY + b" ", base64_hmac(url), url, JSON_TYPE))
+
+
+def test_a_signature_of_the_url_alone_vouches_for_no_body():
+    assert not accepts(request(A_BODY, base64_hmac(A_URL), headers=JSON_TYPE))
+    assert not accepts(request(A_BODY, base64_hmac(A_URL), headers={}))
+    assert not accepts(request(B_BODY, base64_hmac(A_URL)))
+
+
+@pytest.mark.parametrize(
+    ("signed", "seen", "holds"),
+    [
+        ("https://a.example/x", "https://a.example:443/x", True),
+        ("https://a.example:443/x", "https://a.example/x", True),
+        ("http://a.example/x", "http://a.example:80/x", True),
+        ("https://a.example:8443/x", "https://a.example:8443/x", True),
+        ("https://a.example/x", "https://a.example:8443/x", False),
+        ("https://a.example/x", "http://a.example/x", False),
+    ],
+)
+def test_only_the_standard_port_may_be_signed_or_not(signed: str, seen: str, holds: bool):
+    assert accepts(request(b"a=1", base64_hmac(f"{signed}a1"), seen)) is holds
+
+
+@pytest.mark.parametrize(
+    "tampered",
+    [
+        request(A_BODY.replace(b"answered", b"ended"), A_SIGNATURE),
+        request(A_BODY, A_SIGNATURE, A_URL + "?"),
+        request(A_BODY, A_SIGNATURE.upper()),
+        request(A_BODY, A_SIGNATURE[:-1]),
+        request(B_BODY.replace(b"1234", b"1235"), B_SIGNATURE, B_URL),
+        request(B_BODY, "é\udcff", B_URL),
+        request(B_BODY, "", B_URL),
+        request(B_BODY, None, B_URL),
+        request(b"\xff", B_SIGNATURE, "\ud800"),
+        request(b"a=1&" * 2000, B_SIGNATURE, B_URL),
+    ],
+)
+def test_what_was_not_signed_as_it_came_is_refused(tampered: CallbackRequest):
+    assert not accepts(tampered)
+
+
+def test_a_key_that_is_none_is_refused_at_once():
+    with pytest.raises(RedialError, match="SIGNALWIRE_SIGNING_KEY holds no key"):
+        signalwire(signing_key=" , ")
+
+
+# Callbacks
+
+
+def test_a_callback_in_json_says_what_the_same_one_in_a_form_says():
+    provider, told = load("signalwire", case("signalwire").credentials, now=lambda: NOW), case("signalwire")
+    in_json = replace(told.request("completed.json"), headers={})
+    (event,) = provider.parse(in_json)
+    assert event == CallEvent(
+        event_id=f"{CALL}:3:completed",
+        provider_call_id=CALL,
+        status="completed",
+        outcome=Outcome.COMPLETED,
+        occurred_at=datetime(2026, 1, 26, 10, 0, 4, tzinfo=UTC),
+        duration_sec=42,
+        sequence=3,
+        to_number="+16505550199",
+        from_number="+14155550100",
+        evidence={
+            "CallStatus": "completed",
+            "CallDuration": "42",
+            "SequenceNumber": "3",
+            "Timestamp": "Mon, 26 Jan 2026 10:00:04 +0000",
+            "CallbackSource": "call-progress-events",
+            "SipInviteResultPhrase": "OK",
+            "SipResultCode": "200",
+        },
+    )
+    assert provider.parse(told.request("completed.form")) == [event]
+    assert provider.parse(replace(told.request("completed.form"), headers=JSON_TYPE)) == [event]
+
+
+def parsed(**fields: str) -> CallEvent:
+    (event,) = signalwire().parse(request(urlencode({"CallSid": CALL, **fields}).encode()))
+    return event
+
+
+@pytest.mark.parametrize(
+    ("sip", "outcome"),
+    [
+        ("404", Outcome.INVALID_NUMBER),
+        ("480", Outcome.NO_ANSWER),
+        ("486", Outcome.BUSY),
+        ("603", Outcome.REJECTED),
+        ("500", Outcome.FAILED),
+        ("", Outcome.FAILED),
+    ],
+)
+def test_failed_is_told_more_closely_by_signalwires_name_for_the_sip_code(sip: str, outcome: Outcome):
+    assert parsed(CallStatus="failed", SipResultCode=sip, SipResponseCode="603").outcome is outcome
+
+
+@pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS | PACE_LIMITS))
+def test_an_accounts_fault_is_no_outcome(code: str):
+    event = parsed(CallStatus="failed", ErrorCode=code)
+    assert (event.outcome, event.fault, event.cause) == (None, f"signalwire:{code}", f"signalwire:{code}")
+
+
+@pytest.mark.parametrize(("word", "amd"), [("human", Amd.HUMAN), ("machine", Amd.MACHINE)])
+def test_detection_has_two_words(word: str, amd: Amd):
+    assert parsed(AnsweredBy=word).amd is amd
+
+
+def test_the_project_may_be_spelled_in_capitals_but_must_be_ours():
+    assert parsed(CallStatus="busy", AccountSid=PROJECT.upper()).outcome is Outcome.BUSY
+    with pytest.raises(MalformedCallback, match="AccountSid is 'other'"):
+        parsed(CallStatus="busy", AccountSid="other")
+
+
+def test_a_relay_event_names_no_cxml_call():
+    with pytest.raises(MalformedCallback, match="CallSid"):
+        signalwire().parse(request(A_BODY, headers=JSON_TYPE))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.dictionaries(st.text(), inner)).map(
+        lambda value: json.dumps({"CallSid": "a", "CallStatus": value}).encode()
+    ),
+    st.sampled_from([FORM_TYPE, JSON_TYPE, {}]),
+    st.text(max_size=40),
+)
+def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, text):
+    assert not accepts(request(body, text, f"https://a.example/x?{text}", headers))
+    try:
+        signalwire().parse(request(body, headers=headers))
+    except MalformedCallback:
+        return
+
+
+# Calls
+
+
+def dialled(given: Answer | Exception) -> object:
+    http = FakeHttp(given)
+    result = signalwire(http).dial(DIAL)
+    assert len(http.sent) == 1
+    return replace(result, evidence={})
+
+
+def test_a_call_is_asked_for_once_with_the_whole_form():
+    http = FakeHttp(answer(200, {"sid": CALL, "status": "queued"}))
+    result = signalwire(http).dial(replace(DIAL, machine_detection=MachineDetection.SYNC))
+    assert result == Placed(CALL, {"http_status": "200", "sid": CALL, "status": "queued"})
+    form = [
+        ("To", "+16505550199"),
+        ("From", "+14155550100"),
+        ("Url", "https://example.com/answer.xml"),
+        ("Method", "POST"),
+        ("StatusCallback", CALLBACK),
+        ("StatusCallbackMethod", "POST"),
+        ("StatusCallbackEvent", "initiated"),
+        ("StatusCallbackEvent", "ringing"),
+        ("StatusCallbackEvent", "answered"),
+        ("StatusCallbackEvent", "completed"),
+        ("Timeout", "45"),
+        ("TimeLimit", "3600"),
+        ("MachineDetection", "Enable"),
+    ]
+    assert http.sent == [("POST", f"{CALLS_URL}.json", HEADERS, form)]
+
+
+@pytest.mark.parametrize(
+    ("space", "api_url", "origin"),
+    [
+        ("example.signalwire.com", "", "https://example.signalwire.com"),
+        ("https://example.signalwire.com/", "", "https://example.signalwire.com"),
+        ("example", "", "https://example.signalwire.com"),
+        ("http://127.0.0.1:9000", "", "http://127.0.0.1:9000"),
+        ("example", "http://127.0.0.1:9000/signalwire/", "http://127.0.0.1:9000/signalwire"),
+    ],
+)
+def test_a_space_may_be_named_in_any_of_its_ways(space: str, api_url: str, origin: str):
+    http = FakeHttp(answer(200, {"sid": CALL}))
+    signalwire(http, space_url=space, api_url=api_url).dial(DIAL)
+    assert http.sent[0][1] == f"{origin}/api/laml/2010-04-01/Accounts/{PROJECT}/Calls.json"
+
+
+@pytest.mark.parametrize(
+    ("given", "result"),
+    [
+        (NotSent("refused"), PutOff("network", fault=False)),
+        (AnswerLost("late"), PlacementUnknown("answer-lost")),
+        (answer(500, b"<html>"), PlacementUnknown("http:500")),
+        (answer(200, {"sid": "../x"}), PlacementUnknown("http:200")),
+        (answer(200, b"<html>"), PlacementUnknown("http:200")),
+        (answer(401), PutOff("http:401", fault=True)),
+        (answer(308), PutOff("http:308", fault=True)),
+        (answer(429, retry_after="7"), PutOff("http:429", fault=False, retry_after_sec=7)),
+        (answer(422, {"code": "21205"}), Refused(Outcome.ERROR, "signalwire:21205")),
+        *((answer(422, {"code": c}), Refused(o, f"signalwire:{c}")) for c, o in NUMBER_ERRORS.items()),
+        *((answer(400, {"code": c}), PutOff(f"signalwire:{c}", fault=True)) for c in sorted(ACCOUNT_FAULTS)),
+        *((answer(400, {"code": c}), PutOff(f"signalwire:{c}", fault=False)) for c in sorted(PACE_LIMITS)),
+        *((answer(400, {"code": c}), PlacementUnknown(f"signalwire:{c}")) for c in sorted(INTERNAL_ERRORS)),
+    ],
+)
+def test_each_answer_to_a_new_call_has_its_meaning(given: Answer | Exception, result: object):
+    assert dialled(given) == result
+
+
+def test_a_call_is_looked_up_and_hung_up_at_its_resource():
+    resource = {"sid": CALL, "status": "failed", "duration": 0, "sip_result_code": "486", "end_time": None}
+    http = FakeHttp(answer(200, resource))
+    event = signalwire(http).lookup(CALL)
+    assert event is not None
+    assert (event.outcome, event.cause, event.progress) == (Outcome.BUSY, "sip:486", None)
+    assert signalwire(http).hang_up(CALL)
+    assert http.sent == [
+        ("GET", f"{CALLS_URL}/{CALL}.json", HEADERS, None),
+        ("POST", f"{CALLS_URL}/{CALL}.json", HEADERS, [("Status", "completed")]),
+    ]
+
+
+def test_a_live_call_has_progress():
+    event = signalwire(FakeHttp(answer(200, {"sid": CALL, "status": "ringing"}))).lookup(CALL)
+    assert event is not None
+    assert (event.progress, event.outcome) == (Progress.RINGING, None)
+
+
+@pytest.mark.parametrize("call_sid", ["", "-a", "a/../b", "a?b", "a\n", "é"])
+def test_what_is_no_call_id_never_gets_into_a_url(call_sid: str):
+    http = FakeHttp(answer(200, {}))
+    assert signalwire(http).lookup(call_sid) is None
+    assert not signalwire(http).hang_up(call_sid)
+    assert http.sent == []

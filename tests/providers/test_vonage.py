@@ -1,0 +1,217 @@
+"""What Vonage's events say: how far a call has come, how it ended and why, and what was detected."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib import providers
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers import CallbackRequest, MalformedCallback
+from chalicelib.providers.vonage_events import DETAILS, DETECTIONS, ENDINGS, PROGRESS
+
+CALL = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
+JSON_TYPE = {"Content-Type": "application/json"}
+FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
+BOM = b"\xef\xbb\xbf"
+
+
+def vonage() -> providers.Provider:
+    credentials = {"application_id": "app", "private_key": "none", "signature_secret": "12345"}
+    return providers.load("vonage", credentials, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def request(
+    body: bytes = b"",
+    headers: Mapping[str, str] = JSON_TYPE,
+    url: str = "https://retry.example.com/callbacks/vonage/token",
+    method: str = "POST",
+) -> CallbackRequest:
+    return CallbackRequest(method=method, url=url, headers=headers, body=body)
+
+
+def parsed(**fields: object) -> CallEvent:
+    (event,) = vonage().parse(request(json.dumps({"uuid": CALL, **fields}).encode()))
+    return event
+
+
+COMPLETED = {
+    "headers": {},
+    "end_time": "2020-07-01T20:45:42.000Z",
+    "uuid": "0A0000000123ABCD1",
+    "network": "US-VIRTUAL-LEVEL3",
+    "duration": "7",
+    "start_time": "2020-07-01T20:45:35.000Z",
+    "rate": "0.00450000",
+    "price": "0.00052500",
+    "from": "14845552121",
+    "to": "16105553939",
+    "conversation_uuid": "CON-2541d01c-253e-48be-a8e0-da4bbe4c3722",
+    "status": "completed",
+    "direction": "outbound",
+    "timestamp": "2020-07-01T20:45:41.712Z",
+}
+
+
+@pytest.mark.parametrize("mark", [b"", BOM])
+@pytest.mark.parametrize("headers", [JSON_TYPE, {}, {"Content-Type": "text/plain"}, FORM_TYPE])
+def test_a_real_event_is_read_whole_with_or_without_a_byte_order_mark(mark: bytes, headers: Mapping[str, str]):
+    names = ("status", "duration", "start_time", "end_time", "timestamp", "conversation_uuid", "network")
+    assert vonage().parse(request(mark + json.dumps(COMPLETED).encode(), headers)) == [
+        CallEvent(
+            event_id="0A0000000123ABCD1:completed:",
+            provider_call_id="0A0000000123ABCD1",
+            status="completed",
+            outcome=Outcome.COMPLETED,
+            occurred_at=datetime(2020, 7, 1, 20, 45, 41, 712000, tzinfo=UTC),
+            duration_sec=7,
+            to_number="+16105553939",
+            from_number="+14845552121",
+            evidence={name: COMPLETED[name] for name in names},
+        )
+    ]
+
+
+@pytest.mark.parametrize(("status", "progress"), PROGRESS.items())
+def test_a_call_under_way_has_progress_and_no_outcome(status: str, progress: Progress):
+    assert parsed(status=status, sip_code=404) == CallEvent(
+        event_id=f"{CALL}:{status}:",
+        provider_call_id=CALL,
+        status=status,
+        progress=progress,
+        evidence={"status": status, "sip_code": "404"},
+    )
+
+
+@pytest.mark.parametrize(("status", "outcome"), ENDINGS.items())
+@pytest.mark.parametrize("detail", [None, "as-yet-unknown-detail"])
+def test_the_status_tells_how_a_call_ended(status: str, outcome: Outcome, detail: str | None):
+    event = parsed(status=status, detail=detail)
+    assert (event.outcome, event.progress, event.amd, event.fault) == (outcome, None, None, None)
+    assert event.cause == (f"vonage:{detail}" if detail else None)
+
+
+@pytest.mark.parametrize("sip", [None, 486, 503])
+@pytest.mark.parametrize(("key", "outcome"), DETAILS.items())
+def test_the_detail_tells_more_whatever_the_sip_code(key: tuple[str, str], outcome: Outcome, sip: int | None):
+    status, detail = key
+    for spelling in (detail, detail.replace("-", "_")):
+        event = parsed(status=status, detail=spelling, sip_code=sip)
+        assert (event.outcome, event.cause) == (outcome, f"vonage:{detail}")
+
+
+def test_some_details_are_these():
+    assert parsed(status="rejected", detail="declined").outcome is Outcome.REJECTED
+    assert parsed(status="rejected", detail="invalid_number").outcome is Outcome.INVALID_NUMBER
+    assert parsed(status="rejected", detail="restricted").outcome is Outcome.DND
+    assert parsed(status="failed", detail="number_out_of_service").outcome is Outcome.INVALID_NUMBER
+
+
+@pytest.mark.parametrize(
+    ("status", "sip", "outcome"),
+    [
+        ("failed", 486, Outcome.BUSY),
+        ("failed", "404", Outcome.INVALID_NUMBER),
+        ("failed", 503, Outcome.FAILED),
+        ("failed", 200, Outcome.FAILED),
+        ("rejected", 404, Outcome.REJECTED),
+        ("completed", 404, Outcome.COMPLETED),
+        ("unanswered", 486, Outcome.NO_ANSWER),
+    ],
+)
+def test_the_sip_code_is_asked_only_where_the_word_is_the_vaguest(status: str, sip: object, outcome: Outcome):
+    assert parsed(status=status, sip_code=sip).outcome is outcome
+
+
+@pytest.mark.parametrize(("status", "amd"), DETECTIONS.items())
+@pytest.mark.parametrize("key", ["uuid", "call_uuid"])
+def test_detection_is_an_event_of_its_own_under_either_key(status: str, amd: Amd, key: str):
+    body = json.dumps({key: CALL, "status": status, "sub_state": "beep_start"}).encode()
+    assert vonage().parse(request(body)) == [
+        CallEvent(
+            event_id=f"{CALL}:{status}:beep-start",
+            provider_call_id=CALL,
+            status=status,
+            amd=amd,
+            evidence={"status": status, "sub_state": "beep_start"},
+        )
+    ]
+
+
+@pytest.mark.parametrize("status", ["disconnected", "transfer", "Some_New_Word", None])
+def test_an_unknown_word_is_kept_and_decides_nothing(status: str | None):
+    event = parsed(status=status)
+    spelled = status.lower().replace("_", "-") if status else None
+    assert (event.status, event.progress, event.outcome, event.amd) == (spelled, None, None, None)
+
+
+def test_an_error_of_the_application_is_kept_under_its_conversation_and_decides_nothing():
+    said = {"reason": "Syntax error in NCCO.", "conversation_uuid": "CON-1", "timestamp": "2020-01-01T12:00:00.000Z"}
+    assert vonage().parse(request(json.dumps(said).encode())) == [
+        CallEvent(
+            event_id="CON-1:error:",
+            provider_call_id="CON-1",
+            status="error",
+            occurred_at=datetime(2020, 1, 1, 12, tzinfo=UTC),
+            evidence=said,
+        )
+    ]
+    completed = json.dumps({"conversation_uuid": "CON-1", "status": "completed"}).encode()
+    assert vonage().parse(request(completed))[0].outcome is None
+
+
+def test_a_party_may_be_an_object():
+    event = parsed(to={"type": "phone", "number": "16105553939"}, **{"from": {"type": "sip", "uri": "sip:a@b"}})
+    assert (event.to_number, event.from_number) == ("+16105553939", None)
+
+
+def test_a_form_and_a_query_are_read_as_json_is():
+    fields = {"uuid": CALL, "status": "busy", "sip_code": "486"}
+    expected = [parsed(status="busy", sip_code=486)]
+    assert vonage().parse(request(urlencode(fields).encode(), FORM_TYPE)) == expected
+    assert vonage().parse(request(url=f"https://a.example/x?{urlencode(fields)}", method="GET")) == expected
+
+
+def test_evidence_is_bounded_and_storable_whatever_is_sent():
+    event = parsed(reason="x" * 9999, detail="\ud800", **{f"field{n}": "y" for n in range(500)})
+    assert event.evidence == {"reason": "x" * 200, "detail": "?"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b"null", BOM, b"\xff", b"[" * 100_000, b'{"uuid": ["1"]}', b'{"uuid": "a b"}', b'{"uuid": ""}'],
+)
+def test_what_names_no_call_is_refused(body: bytes):
+    with pytest.raises(MalformedCallback):
+        vonage().parse(request(body))
+
+
+fuzz_fields = st.dictionaries(
+    st.sampled_from(["status", "detail", "sip_code", "duration", "timestamp", "to", "sub_state", "reason"]),
+    st.text(max_size=40) | st.integers() | st.floats() | st.none() | st.lists(st.text(max_size=3), max_size=2),
+)
+bodies = (
+    st.binary(max_size=200)
+    | st.binary(max_size=50).map(lambda tail: BOM + tail)
+    | fuzz_fields.map(lambda fields: json.dumps({"uuid": "1", **fields}).encode())
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    bodies,
+    st.sampled_from([FORM_TYPE, JSON_TYPE, {}]),
+    st.sampled_from(["POST", "GET"]),
+    st.text(max_size=40),
+)
+def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, method, tail):
+    try:
+        events = vonage().parse(request(body, headers, f"https://a.example/x?{tail}", method))
+    except MalformedCallback:
+        return
+    assert all(str(event).encode() and event.provider_call_id for event in events)

@@ -1,0 +1,376 @@
+"""Calls placed through Vonage's REST API: what is sent, once, how it is signed, and what each answer means."""
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.providers import (
+    DialRequest,
+    DialResult,
+    MachineDetection,
+    Placed,
+    PlacementUnknown,
+    PutOff,
+    Refused,
+)
+from chalicelib.providers.http import Answer, AnswerLost, NotSent
+from chalicelib.providers.vonage import Vonage
+from tests.support.fake_http import FakeHttp, answer
+
+APPLICATION = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
+CALL = "106a581a-34d0-432a-a625-220221fd434f"
+NOW = datetime(2026, 1, 26, 10, 30, tzinfo=UTC)
+URL = "https://api.nexmo.com/v1/calls"
+CALLBACK = "https://redial.example.com/callbacks/vonage/t0k3n"
+DIAL = DialRequest(
+    call_id="call_1",
+    attempt=1,
+    from_number="+14155550100",
+    to_number="+16505550199",
+    answer_url="https://example.com/answer?call_id=call_1",
+    callback_url=CALLBACK,
+    machine_detection=MachineDetection.OFF,
+    ring_timeout_sec=30,
+    max_call_sec=600,
+)
+STARTED = {"uuid": CALL, "status": "started", "direction": "outbound", "conversation_uuid": "CON-2be039b2"}
+
+
+@cache
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(form: PrivateFormat = PrivateFormat.PKCS8) -> str:
+    return key().private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+
+
+def vonage(http: FakeHttp, **credentials: str) -> Vonage:
+    usual = {"application_id": APPLICATION, "private_key": pem(), "signature_secret": "s"}
+    return Vonage({**usual, **credentials}, now=lambda: NOW, http=http)
+
+
+def claims_in(headers: Mapping[str, str]) -> dict[str, object]:
+    """The claims of the token that a request was sent with, its signature checked by another library than ours."""
+    scheme, _, token = headers["Authorization"].partition(" ")
+    head, body, signature = token.split(".")
+    key().public_key().verify(decoded(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256())
+    assert (scheme, json.loads(decoded(head))) == ("Bearer", {"typ": "JWT", "alg": "RS256"})
+    return dict(json.loads(decoded(body)))
+
+
+def decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def dialled(given: Answer | Exception) -> DialResult:
+    http = FakeHttp(given)
+    result = vonage(http).dial(DIAL)
+    assert len(http.sent) == 1
+    return result
+
+
+def bare(result: DialResult) -> tuple[object, ...]:
+    """A result without its evidence."""
+    if isinstance(result, PutOff):
+        return (PutOff, result.cause, result.fault, result.retry_after_sec)
+    if isinstance(result, Refused):
+        return (Refused, result.outcome, result.cause)
+    assert isinstance(result, PlacementUnknown)
+    return (PlacementUnknown, result.cause)
+
+
+@pytest.mark.parametrize(
+    ("detection", "extra"),
+    [
+        (MachineDetection.OFF, {}),
+        (MachineDetection.SYNC, {"machine_detection": "continue"}),
+        (MachineDetection.ASYNC, {"machine_detection": "continue"}),
+    ],
+)
+def test_a_call_is_asked_for_once_with_the_whole_body(detection: MachineDetection, extra: dict[str, str]):
+    http = FakeHttp(answer(201, STARTED))
+    result = vonage(http).dial(replace(DIAL, machine_detection=detection))
+    evidence = {"http_status": "201", "uuid": CALL, "status": "started", "conversation_uuid": "CON-2be039b2"}
+    assert result == Placed(CALL, evidence)
+    ((method, url, headers, body),) = http.sent
+    assert (method, url) == ("POST", URL)
+    assert body == {
+        "to": [{"type": "phone", "number": "16505550199"}],
+        "from": {"type": "phone", "number": "14155550100"},
+        "answer_url": ["https://example.com/answer?call_id=call_1"],
+        "answer_method": "GET",
+        "event_url": [CALLBACK],
+        "event_method": "POST",
+        "ringing_timer": 30,
+        "length_timer": 600,
+        **extra,
+    }
+    json_type = "application/json"
+    assert headers == {"Authorization": headers["Authorization"], "Accept": json_type, "Content-Type": json_type}
+    claims = claims_in(headers)
+    at = int(NOW.timestamp())
+    assert claims == {"application_id": APPLICATION, "iat": at, "exp": at + 300, "jti": claims["jti"]}
+
+
+def test_every_token_is_another():
+    http = FakeHttp(answer(201, STARTED))
+    for _ in range(2):
+        vonage(http).dial(DIAL)
+    assert len({claims_in(headers)["jti"] for _, _, headers, _ in http.sent}) == 2
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_a_key_may_be_of_either_kind_and_its_line_breaks_escaped(form: PrivateFormat):
+    for text in (pem(form), pem(form).replace("\n", "\\n"), f"\n {pem(form)} "):
+        http = FakeHttp(answer(201, STARTED))
+        assert isinstance(vonage(http, private_key=text).dial(DIAL), Placed)
+        assert claims_in(http.sent[0][2])["application_id"] == APPLICATION
+
+
+def bad_keys() -> list[str]:
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 (that is the point)
+    elliptic = ec.generate_private_key(ec.SECP256R1())
+    lines = pem().splitlines()
+    return [
+        "none",
+        "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----",
+        "\n".join([lines[0], *lines[3:]]),
+        elliptic.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        small.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    ]
+
+
+def test_a_key_that_cannot_sign_is_the_accounts_fault_and_nothing_is_sent():
+    for text in bad_keys():
+        http = FakeHttp(answer(201, STARTED))
+        provider = vonage(http, private_key=text)
+        result = provider.dial(DIAL)
+        assert bare(result) == (PutOff, "private-key", True, None)
+        assert "AAAA" not in str(result)
+        assert provider.lookup(CALL) is None
+        assert provider.hang_up(CALL) is False
+        assert http.sent == []
+
+
+def test_the_signing_library_waits_for_the_first_call():
+    code = "import sys, chalicelib.providers.vonage; print({'rsa', 'pyasn1', 'cryptography'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_the_api_may_live_elsewhere():
+    http = FakeHttp(answer(201, STARTED))
+    provider = vonage(http, api_url="https://api-eu-3.vonage.com/")
+    assert isinstance(provider.dial(DIAL), Placed)
+    assert [url for _, url, _, _ in http.sent] == ["https://api-eu-3.vonage.com/v1/calls"]
+    assert (provider.name, provider.account, provider.calls_per_second) == ("vonage", APPLICATION, 3.0)
+
+
+def test_timers_keep_within_what_both_references_allow():
+    http = FakeHttp(answer(201, STARTED))
+    vonage(http).dial(replace(DIAL, ring_timeout_sec=600, max_call_sec=14_400))
+    body = http.sent[0][3]
+    assert isinstance(body, dict)
+    assert (body["ringing_timer"], body["length_timer"]) == (120, 7200)
+
+
+@pytest.mark.parametrize(
+    ("changed", "result"),
+    [
+        ({"answer_url": None}, (PutOff, "no-answer-url", True, None)),
+        ({"to_number": "sip:a@b.example"}, (Refused, Outcome.INVALID_NUMBER, "to-number")),
+        ({"from_number": "Redial"}, (PutOff, "from-number", True, None)),
+    ],
+)
+def test_what_cannot_be_asked_for_is_not(changed: dict[str, str | None], result: tuple[object, ...]):
+    http = FakeHttp(answer(201, STARTED))
+    assert bare(vonage(http).dial(replace(DIAL, **changed))) == result
+    assert http.sent == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (201, b""),
+        (201, b"<html>"),
+        (201, b"[" * 100_000),
+        (200, []),
+        (201, {"uuid": None}),
+        (201, {"uuid": "../calls"}),
+        (408, b""),
+        (500, b""),
+        (503, STARTED),
+        (500, {"type": "https://x#low-balance"}),
+        (302, b""),
+        (101, b""),
+    ],
+)
+def test_an_answer_that_leaves_it_open_is_never_taken_for_a_no(status: int, body: object):
+    assert bare(dialled(answer(status, body))) == (PlacementUnknown, f"http:{status}")
+
+
+def test_what_was_not_sent_is_put_off_and_what_was_not_answered_is_unknown():
+    assert dialled(NotSent("refused")) == PutOff("network", fault=False, evidence={"error": "refused"})
+    assert dialled(AnswerLost("x" * 999)) == PlacementUnknown("answer-lost", {"error": "x" * 200})
+
+
+@pytest.mark.parametrize(("header", "seconds"), [({}, None), ({"retry_after": "7"}, 7)])
+def test_too_fast_is_put_off_for_as_long_as_vonage_says(header: dict[str, str], seconds: int | None):
+    body = {"type": "https://developer.vonage.com/api-errors#rate-limit", "title": "Rate limit"}
+    assert bare(dialled(answer(429, body, **header))) == (PutOff, "http:429", False, seconds)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 307, 308])
+def test_a_refused_login_or_a_wrong_address_is_a_fault_of_the_account(status: int):
+    assert bare(dialled(answer(status, b"nope"))) == (PutOff, f"http:{status}", True, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "https://developer.nexmo.com/api-errors#low-balance", "title": "Low balance"},
+        {"type": "https://example.com/Error#out-of-credit"},
+        {"type": "https://developer.vonage.com/api-errors#account-suspended"},
+        {"type": "UNAUTHORIZED".lower()},
+        {"invalid_parameters": [{"name": "from.number", "reason": "is invalid"}]},
+        {"invalid_parameters": [{"name": "event_url", "reason": "is invalid"}]},
+        {"invalid_parameters": {"from": "is invalid"}},
+        {"invalid_parameters": [{"name": "to"}, {"name": "$.from"}]},
+    ],
+)
+def test_a_refusal_that_would_meet_every_call_uses_up_no_attempt(body: object):
+    assert bare(dialled(answer(400, body))) == (PutOff, "http:400", True, None)
+
+
+@pytest.mark.parametrize(
+    ("invalid", "outcome"),
+    [
+        ([{"name": "to", "reason": "is invalid"}], Outcome.INVALID_NUMBER),
+        ([{"name": "to[0].number"}], Outcome.INVALID_NUMBER),
+        ([{"name": "to.0.number"}], Outcome.INVALID_NUMBER),
+        ([{"name": "$.to[0].number"}], Outcome.INVALID_NUMBER),
+        ({"to": "invalid"}, Outcome.INVALID_NUMBER),
+        ([{"name": "token"}], Outcome.ERROR),
+        ([{"name": "answer_url"}], Outcome.ERROR),
+        ([{"name": "to_be"}], Outcome.ERROR),
+        ([{"reason": "to"}, 7, None], Outcome.ERROR),
+        ("to", Outcome.ERROR),
+        (None, Outcome.ERROR),
+    ],
+)
+def test_a_refusal_is_read_by_the_field_that_it_names(invalid: object, outcome: Outcome):
+    refused = {"type": "https://developer.vonage.com/api-errors#invalid-params", "invalid_parameters": invalid}
+    assert bare(dialled(answer(400, refused))) == (Refused, outcome, "http:400")
+
+
+def test_a_refusal_keeps_what_vonage_said_in_brief():
+    said = {"type": "TYPE", "error_title": "Bad Request", "detail": "x" * 999, "invalid_parameters": {"to": "y"}}
+    evidence = {"http_status": "400", "type": "TYPE", "error_title": "Bad Request", "detail": "x" * 200}
+    assert dialled(answer(400, said)) == Refused(
+        Outcome.INVALID_NUMBER, "http:400", {**evidence, "invalid_parameters": "to"}
+    )
+
+
+RECORD = {
+    "_links": {"self": {"href": f"/calls/{CALL}"}},
+    "uuid": CALL,
+    "conversation_uuid": "CON-f972836a",
+    "to": {"type": "phone", "number": "16505550199"},
+    "from": {"type": "phone", "number": "14155550100"},
+    "status": "completed",
+    "direction": "outbound",
+    "duration": "60",
+    "start_time": "2020-01-01 12:00:00",
+    "end_time": "2020-01-01 12:01:00",
+    "network": "65512",
+}
+
+
+def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
+    http = FakeHttp(answer(200, RECORD))
+    names = ("status", "duration", "start_time", "end_time", "conversation_uuid", "network")
+    assert vonage(http).lookup(CALL) == CallEvent(
+        event_id=f"{CALL}:lookup:completed",
+        provider_call_id=CALL,
+        status="completed",
+        outcome=Outcome.COMPLETED,
+        occurred_at=datetime(2020, 1, 1, 12, 1, tzinfo=UTC),
+        duration_sec=60,
+        to_number="+16505550199",
+        from_number="+14155550100",
+        evidence={name: RECORD[name] for name in names},
+    )
+    ((method, url, headers, body),) = http.sent
+    assert (method, url, body) == ("GET", f"{URL}/{CALL}", None)
+    assert claims_in(headers)["application_id"] == APPLICATION
+
+
+@pytest.mark.parametrize(
+    ("status", "end_time", "told"),
+    [
+        ("answered", None, (Progress.IN_PROGRESS, None, None)),
+        ("machine", None, (None, None, Amd.MACHINE)),
+        ("machine", "2020-01-01 12:01:00", (None, Outcome.VOICEMAIL, Amd.MACHINE)),
+        ("human", "2020-01-01 12:01:00", (None, Outcome.COMPLETED, Amd.HUMAN)),
+        ("busy", None, (None, Outcome.BUSY, None)),
+    ],
+)
+def test_a_record_may_end_with_what_detection_heard(status: str, end_time: str | None, told: tuple[object, ...]):
+    event = vonage(FakeHttp(answer(200, {**RECORD, "status": status, "end_time": end_time}))).lookup(CALL)
+    assert event is not None
+    assert (event.progress, event.outcome, event.amd) == told
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        NotSent("x"),
+        AnswerLost("x"),
+        answer(404),
+        answer(401),
+        answer(500),
+        answer(200, b"<html>"),
+        answer(200, []),
+        answer(200, {"uuid": CALL}),
+        answer(200, {**RECORD, "uuid": "other"}),
+    ],
+)
+def test_a_call_that_cannot_be_asked_after_is_none(given: Answer | Exception):
+    http = FakeHttp(given)
+    assert vonage(http).lookup(CALL) is None
+    assert len(http.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said_yes"),
+    [(answer(204, b""), True), (answer(404), False), (answer(500), False), (NotSent("x"), False)],
+)
+def test_hanging_up_is_asked_for_once(given: Answer | Exception, said_yes: bool):
+    http = FakeHttp(given)
+    assert vonage(http).hang_up(CALL) is said_yes
+    assert [(method, url, body) for method, url, _, body in http.sent] == [
+        ("PUT", f"{URL}/{CALL}", {"action": "hangup"})
+    ]
+
+
+@pytest.mark.parametrize("call_id", ["", "../calls", "1?x=1", "1\n", "é", "1" * 65])
+def test_what_is_no_call_id_never_gets_into_a_url(call_id: str):
+    http = FakeHttp(answer(200, {**RECORD, "uuid": call_id}))
+    assert vonage(http).lookup(call_id) is None
+    assert vonage(http).hang_up(call_id) is False
+    assert http.sent == []

@@ -1,0 +1,36 @@
+"""A provider's API that gives the answers it was told to, and remembers what it was asked."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from chalicelib.providers import Http
+from chalicelib.providers.http import Answer
+
+
+class FakeHttp(Http):
+    """Gives its answers in turn, the last of them again and again; ``sent`` is each whole request."""
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self.answers = list(answers)
+        self.sent: list[tuple[str, str, Mapping[str, str], object]] = []
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        form: Sequence[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        self.sent.append((method, url, headers, form if body is None else json.loads(body)))
+        given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+def answer(status: int, body: object = None, **headers: str) -> Answer:
+    """An answer with a body of JSON, or of those bytes; ``retry_after`` names the header Retry-After."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
