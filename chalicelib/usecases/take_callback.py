@@ -17,6 +17,9 @@ from chalicelib.usecases.adopt_call import Adoption, adopt_call
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
+#: No more unknown words than this are told of by one process, should somebody send nothing but those.
+MOST_SAID = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -88,6 +91,8 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
         noted = ports.calls.note(call_id, number, token, event, ports.clock.now())
         if noted is Noted.NO_SUCH_ATTEMPT:
             raise NotFound("no attempt has this callback address")
+        if noted is Noted.KEPT:
+            _say_once(event)
         if noted is not Noted.AFTER_THE_END:
             log("callback", call=call_id, attempt=number, status=event.status, effect=noted)
             return Taken(noted, call_id, number)
@@ -101,6 +106,16 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
     if event.fault is not None:
         warn("account-fault", call=call_id, attempt=number, fault=event.fault, cause=event.cause)
     return _taken(change(ports, call_id, absorb), number, event)
+
+
+_said: set[str | None] = set()
+
+
+def _say_once(event: CallEvent) -> None:
+    """An unknown word is worth one line: somebody should add it to a table, and every call would repeat it."""
+    if event.status not in _said and len(_said) < MOST_SAID:
+        _said.add(event.status)
+        warn("unknown-status", status=event.status, evidence=dict(event.evidence))
 
 
 def _taken(transition: Transition, number: int, event: CallEvent) -> Taken:

@@ -1,0 +1,100 @@
+"""A create-call whose answer is lost, broken or garbage is never sent a second time, whatever provider it is for."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from chalicelib import providers
+from chalicelib.api import current
+from chalicelib.providers.http import Answer, AnswerLost, Http, NotSent
+from tests.providers.cases import case
+from tests.support.world import START, World, new_client
+
+NAMES = sorted(providers.REGISTRY)
+LOST = {
+    "timed out": AnswerLost("timed out"),
+    "reset": AnswerLost("connection reset"),
+    "500": Answer(500, {}, b"{}"),
+    "502 with a page": Answer(502, {"content-type": "text/html"}, b"<html>Bad Gateway</html>"),
+    "408": Answer(408, {}, b""),
+    "200 with garbage": Answer(200, {}, b"\x00\xff garbage"),
+    "200 with nothing": Answer(200, {}, b""),
+    "201 without an id": Answer(201, {}, b'{"data": {}, "Call": {}, "message": "ok"}'),
+}
+
+
+class OneAnswer(Http):
+    """Gives every request the same answer, and counts those that would place a call."""
+
+    def __init__(self, answer: Answer | Exception) -> None:
+        self.answer = answer
+        self.posts: list[str] = []
+
+    def request(self, method: str, url: str, **_: object) -> Answer:
+        if method == "POST":
+            self.posts.append(url)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def vonage_key() -> str:
+    """A key that Vonage's calls can really be signed with; its callbacks need none."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem.decode()
+
+
+@pytest.fixture
+def hosted(world: World, monkeypatch: pytest.MonkeyPatch, vonage_key: str) -> Iterator[World]:
+    """A deployment with every provider set up."""
+    for name in NAMES:
+        for key, value in case(name).credentials.items():
+            monkeypatch.setenv(f"{name.upper()}_{key.upper()}", value)
+        monkeypatch.setenv(f"{name.upper()}_ANSWER_URL", "https://example.com/answer")
+    monkeypatch.setenv("VONAGE_PRIVATE_KEY", vonage_key)
+    with new_client() as world.client:
+        yield world
+
+
+def place(world: World, name: str, http: OneAnswer) -> str:
+    current.restart(world.clock, http)
+    body = {"provider": name, "retry": {"max_retries": 3, "wait_minutes": 1}}
+    call_id: str = world.place(**body)["id"]
+    return call_id
+
+
+@pytest.mark.parametrize("lost", LOST, ids=LOST.keys())
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_that_was_lost_is_never_asked_for_again(hosted: World, name: str, lost: str) -> None:
+    http = OneAnswer(LOST[lost])
+    call_id = place(hosted, name, http)
+    assert hosted.history(call_id) == [(1, "placement-unknown")]
+    for minutes in range(0, 180, 30):
+        hosted.clock.turn(to=START + timedelta(minutes=minutes))
+        hosted.redial(hosted.clock.now())
+        hosted.sweep()
+    assert len(http.posts) == 1
+    (attempt,) = hosted.call(call_id)["attempts"]
+    assert (attempt["outcome"], attempt["cause"]) == ("failed", "no-callback")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_provider_that_could_not_be_reached_is_asked_again_later(hosted: World, name: str) -> None:
+    http = OneAnswer(NotSent("no route to host"))
+    call_id = place(hosted, name, http)
+    assert (len(http.posts), hosted.call(call_id)["attempts"]) == (1, [])
+    hosted.pump(START + timedelta(minutes=2))
+    assert len(http.posts) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_being_told_to_wait_uses_up_no_attempt(hosted: World, name: str) -> None:
+    call_id = place(hosted, name, OneAnswer(Answer(429, {"retry-after": "90"}, b"{}")))
+    after = hosted.call(call_id)
+    assert (after["state"], after["attempts"]) == ("scheduled", [])
+    assert after["next_attempt_at"] == "2026-01-26T10:02:00Z"
