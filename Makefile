@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install lint format test run demo e2e clean
+.PHONY: help install lint format test run demo e2e bench clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: $(INSTALLED) ## Watch calls being retried on the local stack; ends by itse
 
 e2e: $(INSTALLED) ## Run the end-to-end tests on the local stack
 	$(BIN)/pytest -m e2e -n 2 --dist loadfile tests/e2e
+
+bench: $(INSTALLED) ## Run the benchmarks
+	@$(BIN)/python -m ops.bench
 
 clean: ## Remove what can be made again (.venv too)
 	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .chalice/deployments

@@ -1,0 +1,77 @@
+"""`make bench`: what the hot paths cost, as ratios and counts; absolute times are this machine's, on this day."""
+
+import sys
+import timeit
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+from rich.table import Table
+
+from chalicelib.dialects.dialnexa import RetryIn
+from chalicelib.domain.decide import Situation, decide
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.tried import Tried
+
+START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+RETRY = {
+    "max_retries": 3,
+    "strategy": {"type": "fixed", "wait_minutes": 30},
+    "on": {"busy": True, "no-answer": {"wait_minutes": 20}, "failed": {"max_retries": 1}, "voicemail": False},
+    "window": {"open": {day: [["09:00", "21:00"]] for day in WEEK}, "pause": {"monday": [["12:00", "14:00"]]}},
+    "expires_after_hours": 72,
+}
+CAPPED = {**RETRY, "caps": [{"max_attempts": 4, "per_hours": 24}]}
+REPEATS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One line of the table: microseconds for one run, the best of several."""
+
+    what: str
+    micros: float
+
+
+def best_micros(work: Callable[[], object]) -> float:
+    """Microseconds for one run: the best of several rounds of as many runs as make a tenth of a second."""
+    timer = timeit.Timer(work)
+    runs, seconds = timer.autorange()
+    runs = max(1, round(runs * 0.1 / max(seconds, 1e-6)))
+    return min(timer.repeat(REPEATS, runs)) / runs * 1e6
+
+
+def cases() -> dict[str, Callable[[], object]]:
+    """What is measured, by name; the first is what the others are held against."""
+    plain, capped = RetryIn.model_validate(RETRY).policy(), RetryIn.model_validate(CAPPED).policy()
+    zone = ("Asia/Kolkata",)
+    inside = Tried(1, Outcome.BUSY, START, START)
+    outside = Tried(1, Outcome.BUSY, START + timedelta(hours=5, minutes=20), START + timedelta(hours=5, minutes=20))
+    expires_at = START + timedelta(hours=72)
+    many = ("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles")
+    return {
+        "parse the policy with pydantic": lambda: RetryIn.model_validate(RETRY).policy(),
+        "decide: fixed, window, inside it": lambda: decide(plain, Situation(expires_at, zone, (inside,))),
+        "decide: fixed, window, moved to the next day": lambda: decide(plain, Situation(expires_at, zone, (outside,))),
+        "decide: the same with a cap": lambda: decide(capped, Situation(expires_at, zone, (inside,), (START,))),
+        "decide: fixed, window, four zones": lambda: decide(plain, Situation(expires_at, many, (inside,))),
+    }
+
+
+def main() -> int:
+    console = Console()
+    measured = []
+    for what, work in cases().items():
+        with console.status(f"measuring: {what}"):
+            measured.append(Measured(what, best_micros(work)))
+    table = Table("what", "µs", "of parsing", title="decide()")
+    for row in measured:
+        table.add_row(row.what, f"{row.micros:.1f}", f"{row.micros / measured[0].micros:.2f}")
+    console.print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
