@@ -1,0 +1,72 @@
+"""`python -m ops outcomes`: which of a provider's words means which outcome, made from the providers' own tables."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import (
+    bolna,
+    cxml,
+    dialnexa,
+    exotel,
+    plivo_events,
+    signalwire,
+    sip,
+    telnyx_events,
+    twilio,
+    vonage_events,
+)
+
+#: what a SIP code means where a provider's own word is as vague as ``failed``
+SIP: Mapping[str, Outcome] = {f"SIP {code}": outcome for code, outcome in sip.SIP_OUTCOMES.items()}
+#: provider -> its tables from words to outcomes, the most telling first
+TABLES: Mapping[str, Sequence[Mapping[Any, Any]]] = {
+    "twilio": (cxml.ENDINGS, twilio.NUMBER_ERRORS, SIP),
+    "signalwire": (cxml.ENDINGS, signalwire.NUMBER_ERRORS, SIP),
+    "plivo": (plivo_events.ENDINGS, plivo_events.HANGUP_CAUSES),
+    "vonage": (vonage_events.ENDINGS, vonage_events.DETAILS),
+    "telnyx": (telnyx_events.HANGUP_CAUSES, telnyx_events.NUMBER_REASONS),
+    "exotel": (exotel.ENDINGS,),
+    "bolna": (bolna.ENDINGS, bolna.HANGUP_REASONS),
+    "dialnexa": (dialnexa.ENDINGS, dialnexa.HANGUP_REASONS),
+}
+#: As many words as fit into a cell; how many there are beyond them is said.
+MOST_WORDS = 2
+
+
+def words(provider: str, outcome: Outcome) -> list[str]:
+    """A provider's words for an outcome, each once; a detail stands behind the word that it belongs to."""
+    found = [
+        word if isinstance(word, str) else " ".join(filter(None, word))
+        for table in TABLES[provider]
+        for word, means in table.items()
+        if means is outcome
+    ]
+    return list(dict.fromkeys(found))
+
+
+def markdown() -> str:
+    """The table of outcomes and providers, as it stands in the README."""
+    rows = [["outcome", *TABLES], ["---"] * (len(TABLES) + 1)]
+    rows += [[f"`{outcome}`", *(_cell(provider, outcome) for provider in TABLES)] for outcome in Outcome]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(provider: str, outcome: Outcome) -> str:
+    if outcome is Outcome.VOICEMAIL:
+        return "detection"
+    found = words(provider, outcome)
+    more = f" +{len(found) - MOST_WORDS}" if len(found) > MOST_WORDS else ""
+    return ", ".join(found[:MOST_WORDS]) + more
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register ``outcomes``."""
+    parser = subparsers.add_parser("outcomes", help="print which provider's words mean which outcome")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    print(markdown())
+    return 0
