@@ -9,13 +9,16 @@ import copy
 from typing import Any
 
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
 _written: set[str] = set()
+_backups: dict[int, Table] = {}
 _transact = DynamoDBBackend.transact_write_items
 
 
 def _transact_quickly(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+    _backups.clear()
     _written.clear()
     for item in transact_items:
         ((_, write),) = item.items()
@@ -24,12 +27,19 @@ def _transact_quickly(self: DynamoDBBackend, transact_items: list[dict[str, Any]
 
 
 def _backup(self: Table, memo: dict[int, Any]) -> Table:
-    backup = copy.copy(self)
-    backup.items = copy.copy(self.items)
-    for pk, rows in self.items.items():
-        if pk.value in _written:
-            backup.items[pk] = copy.deepcopy(rows, memo)
-    return backup
+    """moto asks for a backup before it writes anything, once for each write; they are all the same."""
+    if id(self) not in _backups:
+        backup = copy.copy(self)
+        backup.items = copy.copy(self.items)
+        for pk in map(_as_key, _written):
+            if pk in self.items:
+                backup.items[pk] = copy.deepcopy(self.items[pk], memo)
+        _backups[id(self)] = backup
+    return _backups[id(self)]
+
+
+def _as_key(pk: str) -> DynamoType:
+    return DynamoType({"S": pk})
 
 
 def install() -> None:

@@ -89,12 +89,17 @@ EVENTS = {
 }
 
 
+@pytest.mark.parametrize("first", EVENTS)
 @pytest.mark.parametrize("on_voicemail", [True, False])
-def test_every_order_of_the_callbacks_makes_one_history_and_one_decision(world: World, on_voicemail: bool) -> None:
+def test_every_order_of_the_callbacks_makes_one_history_and_one_decision(
+    world: World, on_voicemail: bool, first: str
+) -> None:
+    """All 120 orders of the five, told by which comes first: the emulator slows down with what it holds."""
     endings = set()
-    calls = []
-    for order in permutations(EVENTS):
-        call = world.place(retry={**BODY["retry"], "retry_on_voicemail": on_voicemail})
+    orders = [order for order in permutations(EVENTS) if order[0] == first]
+    for nth, order in enumerate(orders):
+        retry = {**BODY["retry"], "retry_on_voicemail": on_voicemail}
+        call = world.place(to_number=f"+1650555{nth:04d}", retry=retry)
         for name in order:
             status, fields = EVENTS[name]
             assert world.callback(world.twilio.placed[-1], status, **fields).status_code == 200
@@ -102,13 +107,12 @@ def test_every_order_of_the_callbacks_makes_one_history_and_one_decision(world: 
         attempt = after["attempts"][0]
         endings.add((after["state"], after["summary_status"], after["next_attempt_at"], len(after["attempts"])))
         endings.add((attempt["status"], attempt["amd"], attempt["duration_sec"]))
-        calls.append(call["id"])
     ended = ("scheduled", None, "2026-01-26T10:30:00Z", 1) if on_voicemail else ("final", "voicemail_final", None, 1)
     assert endings == {ended, ("voicemail", "machine", 9)}
-    assert len(calls) == 120
 
     world.pump(START + timedelta(hours=1))
-    assert len(world.twilio.placed) == (240 if on_voicemail else 120)
+    assert len(orders) == 24
+    assert len(world.twilio.placed) == (48 if on_voicemail else 24)
 
 
 def test_a_callback_that_beats_the_answer_to_the_create_call_finds_its_attempt(world: World) -> None:
