@@ -52,6 +52,15 @@ class TestSignature:
         for secret in (0, 1) if one.signed else (0,):
             provider.verify(one.request(next(iter(one.terminal)), secret))
 
+    @pytest.mark.parametrize("name", [name for name in NAMES if case(name).signed])
+    def test_one_by_a_secret_that_is_not_valid_any_more_is_refused(self, name: str) -> None:
+        one = case(name)
+        rotated = {key: value.split(",")[0] for key, value in one.credentials.items()}
+        provider = providers.load(name, rotated, now=lambda: NOW)
+        for payload in one.terminal:
+            provider.verify(one.request(payload, 0))
+            refused(provider, one.request(payload, 1))
+
     def test_a_missing_one_is_refused(self, one: ProviderCase, provider: Provider) -> None:
         signed = one.request(next(iter(one.terminal)))
         unsigned = replace(signed, headers={"Content-Type": one.content_type}, source_ip="198.51.100.1")
