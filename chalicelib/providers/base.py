@@ -113,6 +113,8 @@ class Provider(ABC):
     required: ClassVar[tuple[str, ...]]
     #: new calls a second that the provider takes from an account by default
     calls_per_second: ClassVar[float] = 1.0
+    #: how long a line rings where the deployment does not say, in seconds; 45 is some eight rings
+    ring_timeout_sec: ClassVar[int] = 45
     #: True where the provider fetches its instructions from an answer URL
     needs_answer_url: ClassVar[bool] = True
     #: True where a call must name the agent that is to speak (``agent_version_id``)

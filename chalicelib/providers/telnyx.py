@@ -128,6 +128,7 @@ class Telnyx(Provider):
     required: ClassVar[tuple[str, ...]] = ("api_key", "connection_id", "public_key")
     calls_per_second = 30.0  # docs/voice/programmable-voice/dials-per-second-limit
     needs_answer_url = False
+    ring_timeout_sec = 30  # its own default for timeout_secs
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
         super().__init__(credentials, now=now, http=http)

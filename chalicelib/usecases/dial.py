@@ -86,7 +86,7 @@ def _request(ports: Ports, call: Call, attempt: Attempt) -> DialRequest:
         agent_version_id=call.agent_version_id,
         variables=call.variables,
         machine_detection=MachineDetection(settings.machine_detection),
-        ring_timeout_sec=settings.ring_timeout_seconds,
+        ring_timeout_sec=settings.ring_timeout_seconds or ports.provider(attempt.provider).ring_timeout_sec,
         max_call_sec=settings.max_call_seconds,
     )
 

@@ -14,6 +14,8 @@ from chalicelib.wheel import Alarms
 
 #: How long after the longest possible call its last callback may still come.
 CALLBACK_MARGIN = timedelta(minutes=2)
+#: No provider's own ring timeout is longer.
+LONGEST_DEFAULT_RING_SEC = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Ports:
     @property
     def attempt_limit(self) -> timedelta:
         """How long an attempt may take from its dial to its last callback."""
-        longest = self.settings.ring_timeout_seconds + self.settings.max_call_seconds
+        ringing = self.settings.ring_timeout_seconds or LONGEST_DEFAULT_RING_SEC
+        longest = ringing + self.settings.max_call_seconds
         return timedelta(seconds=longest) + CALLBACK_MARGIN
 
     def minute_capacity(self, provider: str) -> int:

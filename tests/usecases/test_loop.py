@@ -5,8 +5,10 @@ from itertools import permutations
 
 import pytest
 
+from chalicelib import providers
 from chalicelib.providers.http import AnswerLost, NotSent
-from tests.support.world import BODY, START, Placed, World, answer_json
+from chalicelib.usecases.ports import LONGEST_DEFAULT_RING_SEC
+from tests.support.world import BODY, START, Placed, World, answer_json, new_client
 
 
 def test_a_busy_line_is_redialled_after_the_wait_until_somebody_answers(world: World) -> None:
@@ -219,3 +221,18 @@ class TestWhatTheProviderAnswers:
         after = world.call(call["id"])
         assert world.history(call["id"]) == [(1, "error"), (2, "busy"), (3, "busy")]
         assert after["summary_status"] == "all_retries_exhausted"
+
+
+def test_a_line_rings_as_long_as_its_provider_lets_it_unless_the_deployment_says_otherwise(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.place()
+    monkeypatch.setenv("RING_TIMEOUT_SECONDS", "20")
+    with new_client() as world.client:
+        world.place()
+    assert [placed.form["Timeout"] for placed in world.twilio.placed] == ["45", "20"]
+
+
+def test_no_provider_rings_longer_than_the_deadline_of_an_attempt_allows_for() -> None:
+    for name in providers.REGISTRY:
+        assert providers.provider_class(name).ring_timeout_sec <= LONGEST_DEFAULT_RING_SEC

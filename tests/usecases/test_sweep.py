@@ -5,7 +5,7 @@ from datetime import timedelta
 from chalicelib.wheel import plan
 from tests.support.world import BODY, START, World
 
-LIMIT = timedelta(seconds=45 + 3600 + 120)
+LIMIT = timedelta(seconds=60 + 3600 + 120)
 
 
 def test_a_redial_whose_rule_was_lost_is_made_by_the_sweep(world: World) -> None:
