@@ -33,13 +33,13 @@ class NoneIn(Tolerant):
 
 class FixedDelayIn(Tolerant):
     type: Literal["fixed_delay"]
-    delayMinutes: WaitMinutes  # noqa: N815 - the vendor's spelling
-    maxRetries: MaxRetries = DEFAULT_MAX_RETRIES  # noqa: N815
+    delayMinutes: WaitMinutes
+    maxRetries: MaxRetries = DEFAULT_MAX_RETRIES
 
 
 class ScheduledIn(Tolerant):
     type: Literal["scheduled"]
-    retryDates: Annotated[list[AwareDatetime], Field(min_length=1, max_length=MOST_TIMES)]  # noqa: N815
+    retryDates: Annotated[list[AwareDatetime], Field(min_length=1, max_length=MOST_TIMES)]
 
 
 RetryStrategyIn = Annotated[NoneIn | FixedDelayIn | ScheduledIn, Field(discriminator="type")]
@@ -59,8 +59,8 @@ class ClockIn(Strict):
 class PauseIn(Strict):
     """One pause; it may cross midnight."""
 
-    startAt: ClockIn  # noqa: N815
-    endAt: ClockIn  # noqa: N815
+    startAt: ClockIn
+    endAt: ClockIn
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -92,8 +92,8 @@ class PauseWindowsIn(Strict):
 class GomobilePolicyIn(Tolerant):
     """The two together, as ``POST /policies/preview`` takes them under ``gomobile``."""
 
-    retryStrategy: RetryStrategyIn  # noqa: N815
-    pauseWindows: PauseWindowsIn | None = None  # noqa: N815
+    retryStrategy: RetryStrategyIn
+    pauseWindows: PauseWindowsIn | None = None
 
     def policy(self) -> Policy:
         """The policy that this asks for."""

@@ -55,8 +55,8 @@ def sign_rs256(claims: Mapping[str, object], private_key: str) -> str:
 
 def _rsa_key(text: str) -> "rsa.PrivateKey":
     import rsa
-    from pyasn1.codec.der import decoder  # type: ignore[import-untyped]
-    from pyasn1.error import PyAsn1Error  # type: ignore[import-untyped]
+    from pyasn1.codec.der import decoder  # type: ignore[import-untyped]  # pyasn1 has no types
+    from pyasn1.error import PyAsn1Error  # type: ignore[import-untyped]  # pyasn1 has no types
 
     pem = text.replace("\\n", "\n").strip().encode()
     try:
