@@ -200,7 +200,7 @@ class Exotel(Provider):
             if other or not (wanted.is_to(said.get("From"), COUNTRY_CODE) and wanted.is_from(exophone, COUNTRY_CODE)):
                 continue
             if is_in_span(said.get("DateCreated", ""), wanted):
-                yield wanted.between(call_event({**row, "PhoneNumberSid": exophone}, said.get("Sid", "")))
+                yield wanted.between(self.lookup(said.get("Sid", "")))  # the list lacks the legs, which tell more
 
     def _page(self, query: str) -> tuple[Sequence[Row], str | None]:
         body = answered(ask(lambda: self._send("GET", f"{self._calls_url}.json?{query}")))

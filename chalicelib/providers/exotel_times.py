@@ -13,6 +13,8 @@ INDIAN_OFFSET = timedelta(hours=5, minutes=30)
 #: the clocks of its other accounts, should a list go by those: UTC, and Singapore's
 OTHER_TIMES = ("+00:00", "+08:00")
 
+#: A page of the bulk list, at most
+PAGE_SIZE = 100
 ONE_DAY = timedelta(days=1)
 
 _NO_ZONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -27,12 +29,12 @@ def indian_instant(text: str | None) -> datetime | None:
 def bulk_query(wanted: Wanted) -> str:
     """The query for the calls to a number, which in a call to a flow is From, of the span's day and those beside it.
 
-    developer.exotel.com/docs/voice-v1/api-reference/call-details#bulk-call-details: at most a month, and 100 a page
+    developer.exotel.com/docs/voice-v1/api-reference/call-details#bulk-call-details: at most a month
     """
     ends = (wanted.since - ONE_DAY, wanted.until + ONE_DAY)
     first, last = (f"{at + INDIAN_OFFSET:%Y-%m-%d %H:%M:%S}" for at in ends)
     created = f"gte:{first};lte:{last}"
-    asked = {"From": wanted.to_number, "DateCreated": created, "SortBy": "DateCreated:asc", "PageSize": "100"}
+    asked = {"From": wanted.to_number, "DateCreated": created, "SortBy": "DateCreated:asc", "PageSize": PAGE_SIZE}
     return urlencode(asked)
 
 

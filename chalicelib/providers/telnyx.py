@@ -55,6 +55,7 @@ TIME_LIMIT_SEC = (60, 14_000)
 
 #: how far back events can be searched where their leg is not known (api-reference/debugging/list-call-events)
 LOG_SEARCHED = timedelta(hours=24)
+PAGE_SIZE = 50
 
 #: The events that Redial lives on. Where another application drives the call, these alone come to Redial.
 OUR_EVENTS = ("call.initiated", "call.hangup", *DETECTIONS)
@@ -218,7 +219,7 @@ class Telnyx(Provider):
 
     def _log_page(self, asked: Mapping[str, str], number: int) -> tuple[Sequence[Row], int | None]:
         """A page of logged events and the number of the next one (api-reference/debugging/list-call-events)."""
-        query = urlencode({**asked, "page[number]": number, "page[size]": 50})
+        query = urlencode({**asked, "page[number]": number, "page[size]": PAGE_SIZE})
         body = answered(ask(lambda: self._send("GET", f"/call_events?{query}")))
         meta = body.get("meta")
         pages = meta.get("total_pages") if isinstance(meta, dict) else None
