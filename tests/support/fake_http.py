@@ -1,7 +1,7 @@
 """A provider's API that gives the answers it was told to, and remembers what it was asked."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.providers import Http
 from chalicelib.providers.http import Answer
@@ -27,6 +27,31 @@ class FakeHttp(Http):
         given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(given, Exception):
             raise given
+        return given
+
+
+class FakeApi(Http):
+    """Answers each request by its URL, once it has written that down in ``asked``; an exception is raised."""
+
+    def __init__(self, reply: Callable[[str], object], asked: list[str]) -> None:
+        self.reply = reply
+        self.asked = asked
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        form: Sequence[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        assert (method, form, body) == ("GET", None, None), "a look-up changes nothing"
+        self.asked.append(url)
+        given = self.reply(url)
+        if isinstance(given, Exception):
+            raise given
+        assert isinstance(given, Answer)
         return given
 
 
