@@ -50,6 +50,16 @@ class Answered:
     left: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A call has waited for a dial that was due, and is dialled (``dialing``), moved (``scheduled``) or ended."""
+
+    call_id: str
+    due_at: datetime
+    at: datetime
+    became: str
+
+
 @dataclass(slots=True)
 class Evidence:
     """Everything that the invariants are held against; times are true ones but where they are the table's."""
@@ -57,12 +67,14 @@ class Evidence:
     plan: Plan
     env: Mapping[str, str]
     asked: dict[int, Asked] = field(default_factory=dict)
+    acts: list[Act] = field(default_factory=list)
     #: index -> the calls that were made of it
     call_ids: dict[int, list[str]] = field(default_factory=dict)
     #: answers to POST /calls and to acts that no fault explains: (index, words)
     refused: list[tuple[int, str]] = field(default_factory=list)
     legs: Sequence[Leg] = ()
     claims: list[Claimed] = field(default_factory=list)
+    waited: list[Waited] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)
     #: the table in the end, as plain values
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)

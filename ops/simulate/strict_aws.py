@@ -52,6 +52,7 @@ class StrictAws:
         self.rules: dict[str, dict[str, Any]] = {}
         self.policy_bytes: Counter[str] = Counter()
         self.most_rules = 0
+        self.refused: list[str] = []
         self._checks: dict[str, Callable[[dict[str, Any]], None]] = {
             "PutRule": self._put_rule,
             "PutTargets": self._put_targets,
@@ -72,8 +73,14 @@ class StrictAws:
     def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         self.calls.append(model.name)
         check = self._checks.get(model.name)
-        if check is not None:
+        if check is None:
+            return
+        try:
             check(params)
+        except AwsWouldRefuse as refusal:
+            # Whoever asked may swallow the error; the list does not forget it.
+            self.refused.append(str(refusal))
+            raise
 
     def _put_rule(self, params: dict[str, Any]) -> None:
         parse_cron(params["ScheduleExpression"])

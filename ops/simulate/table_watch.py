@@ -9,7 +9,7 @@ from chalicelib.storage.codec import from_item
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from ops.simulate.aws import Written
 from ops.simulate.engine import Engine
-from ops.simulate.evidence import Claimed
+from ops.simulate.evidence import Claimed, Waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class TableWatch:
         self._find = find
         self.due: dict[Written, datetime] = {}
         self.claims: list[Claimed] = []
+        self.waited: list[Waited] = []
         self.waiting: dict[str, Waiting] = {}
         self.call_ids: dict[int, list[str]] = {}
         #: the partition of a call -> its index, as text
@@ -65,11 +66,14 @@ class TableWatch:
             self.names[f"CALL#{call_id}"] = str(index)
             self._engine.say(index, f"{call_id} is made for {data['to_number']}")
         due_at = datetime.fromisoformat(data["due_at"]) if data.get("due_at") else None
+        before = self.waiting.get(call_id)
+        if before is not None and (data["state"] != "scheduled" or before.due_at != due_at):
+            self.waited.append(Waited(call_id, before.due_at, self._engine.at, data["state"]))
         if data["state"] != "scheduled" or due_at is None:
             self.waiting.pop(call_id, None)
             if data["state"] == "final":
                 self._say(index, f"{call_id} is final: {data['summary_status']} ({data['reason']})")
-        elif call_id not in self.waiting or self.waiting[call_id].due_at != due_at:
+        elif before is None or before.due_at != due_at:
             self.waiting[call_id] = Waiting(data["to_number"], self._engine.tick, due_at)
             self._say(index, f"{call_id} waits until {due_at:%d %H:%M}")
 

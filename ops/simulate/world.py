@@ -100,7 +100,8 @@ class World:
         with self._standing():
             for call in kept:
                 self.engine.at_time(call.at, lambda call=call: self._place(call))  # type: ignore[misc]
-            for act in traffic.acts(self.chance, kept):
+            self.evidence.acts = traffic.acts(self.chance, kept)
+            for act in self.evidence.acts:
                 self.engine.at_time(act.at, lambda act=act: self._act(act))  # type: ignore[misc]
             self._step_clocks()
             self.engine.also = self._also
@@ -329,6 +330,8 @@ class World:
         evidence = self.evidence
         evidence.call_ids = self.watch.call_ids
         evidence.claims = self.watch.claims
+        evidence.waited = self.watch.waited
+        evidence.aws_refused = self._strict.refused
         evidence.legs = self.carrier.legs
         evidence.injected = self.faults.injected
         evidence.aws_calls = self.aws.made
