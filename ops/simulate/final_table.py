@@ -6,11 +6,10 @@ from chalicelib.storage.codec import from_item
 from ops.simulate.evidence import Evidence
 
 
-def read_table(dynamodb: Any, table: str, evidence: Evidence) -> None:
-    """Fill in the calls, attempts, decisions and numbers of the evidence."""
-    for page in dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
-        for item in page["Items"]:
-            _sort_in(item["pk"]["S"], item["sk"]["S"], from_item(item), evidence)
+def read_table(table: Any, evidence: Evidence) -> None:
+    """Fill in the calls, attempts, decisions and numbers of the evidence; ``table`` is moto's."""
+    for item in table.all_items():
+        _sort_in(item.hash_key.value, item.range_key.value, from_item(item.to_json()["Attributes"]), evidence)
     for rows in (*evidence.attempts.values(), *evidence.decisions.values()):
         rows.sort(key=lambda row: row["sk"])
 

@@ -56,13 +56,22 @@ def outcomes(evidence: Evidence, tally: Tally) -> None:
             continue
         name, said = f"{leg.call_id}-{leg.attempt}", row.get("outcome")
         told = {t.moment for t in leg.told if t.status == 200}
-        if "ended" in told:
+        if "ended" in told and not leg.looked_up:
             truth = leg.outcome("amd" in told)
             tally.expect(said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and was {truth}, as was told")
             tally.expect(_lasted(leg, row), leg.index, f"{name} says that it lasted {row.get('duration_sec')} s")
+        elif "ended" in told:
+            possible = _possible(leg)
+            tally.expect(said in possible, leg.index, f"{name} says {said} ({row.get('cause')}) and was {possible}")
         else:
-            possible = {leg.outcome(True), leg.outcome(False)} | _unknown(row)
+            possible = _possible(leg) | _unknown(row)
             tally.expect(said in possible, leg.index, f"{name} says {said} ({row.get('cause')}), which nobody told")
+
+
+def _possible(leg: Leg) -> set[str | None]:
+    """What is true of an attempt; who looks it up is not told the SIP code, by which a rejection is known."""
+    known = {leg.outcome(True), leg.outcome(False)}
+    return known | {"failed"} if leg.looked_up and "rejected" in known else known
 
 
 def _lasted(leg: Leg, row: dict[str, Any]) -> bool:

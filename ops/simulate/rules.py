@@ -10,10 +10,9 @@ from moto.events.models import Rule, events_backends
 from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine, Event
 from ops.simulate.faults import Faults
-from ops.simulate.settings import REGION
+from ops.simulate.settings import ACCOUNT, REGION
 from ops.simulate.strict_aws import parse_cron
 
-ACCOUNT = "123456789012"
 #: A rule that is still there after this is one for the sweep.
 STALE = timedelta(minutes=10, seconds=20)
 

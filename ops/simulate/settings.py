@@ -7,6 +7,7 @@ from ops.simulate.chance import Chance
 PUBLIC_URL = "https://redial.example.com/api"
 TABLE = "redial-dev"
 REGION = "us-east-1"
+ACCOUNT = "123456789012"
 WORKSPACE = "acme"
 #: What no two runs have in common with a real account
 ENV = {
@@ -16,7 +17,7 @@ ENV = {
     "TABLE_NAME": TABLE,
     "PUBLIC_URL": PUBLIC_URL,
     "REDIAL_STAGE": "dev",
-    "REDIAL_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:redial-dev-redial",
+    "REDIAL_ARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:redial-dev-redial",
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN": "simulated-twilio",
     "TWILIO_ANSWER_URL": "https://example.com/answer.xml",

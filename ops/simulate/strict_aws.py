@@ -71,8 +71,12 @@ class StrictAws:
         return Counter(self.calls)
 
     def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self.calls.append(model.name)
-        check = self._checks.get(model.name)
+        self.check(model.name, params)
+
+    def check(self, operation: str, params: dict[str, Any]) -> None:
+        """Count one request. Raises AwsWouldRefuse."""
+        self.calls.append(operation)
+        check = self._checks.get(operation)
         if check is None:
             return
         try:

@@ -31,12 +31,11 @@ from ops.simulate.evidence import Answered, Evidence, Plan
 from ops.simulate.faults import Crash, Faults
 from ops.simulate.final_table import read_table
 from ops.simulate.rules import Rules
-from ops.simulate.settings import PUBLIC_URL, REGION, TABLE, TIMEOUT_SEC, WORKSPACE
+from ops.simulate.settings import ACCOUNT, PUBLIC_URL, REGION, TABLE, TIMEOUT_SEC, WORKSPACE
 from ops.simulate.strict_aws import StrictAws
 from ops.simulate.table_watch import TableWatch
 from ops.simulate.traffic import Act, Asked
 
-ACCOUNT = "123456789012"
 #: An act of a user -> the route that it takes; one line for whatever operators can do
 ROUTES = {
     "cancel": ("POST", "/calls/{call}/cancel"),
@@ -49,7 +48,7 @@ ASKED_AGAIN, ASKED_AGAIN_SEC = 6, 4.0
 #: Lambda tries an event that failed twice more, after one minute and after two.
 EVENT_TRIES = 3
 #: The clock of the app is never further off than this.
-FURTHEST_OFF = timedelta(seconds=15)
+FURTHEST_OFF_SEC = 8.0
 #: The sweep runs once a minute, so many seconds after its beginning.
 SWEEP_AT_SEC = 40
 #: Even where nothing is due the sweep runs this often.
@@ -82,15 +81,15 @@ class World:
         self.engine = Engine(self.start)
         until = self.start + settings.SPAN + settings.FAULTS_AFTER
         self.faults = Faults(self.chance, plan.level, until, plan.muted)
-        self.watch = TableWatch(self.engine, lambda: dynamodb_backends[ACCOUNT][REGION].tables[TABLE])
-        self.aws = AwsBoundary(self.engine, self.faults, self.watch.touched)
+        self.watch = TableWatch(self.engine, self._table)
+        self._strict = StrictAws()
+        self.aws = AwsBoundary(self.engine, self.faults, self._strict, self.watch.touched)
         self.aws.names = self.watch.names
         self.carrier = ModelCarrier(self.engine, self.chance, self.faults, self.env, self._post)
         self.rules = Rules(self.engine, self.faults, self.chance, self._wake)
         self.evidence = Evidence(plan, self.env, faults_until=until)
         self._progress = progress
         self._swept_at = self.start
-        self._strict = StrictAws()
 
     def run(self) -> Evidence:
         """Run it to its end and hand over what is to be judged."""
@@ -108,6 +107,9 @@ class World:
             self._let_time_pass()
             self._collect()
         return self.evidence
+
+    def _table(self) -> Any:
+        return dynamodb_backends[ACCOUNT][REGION].tables[TABLE]
 
     def _let_time_pass(self) -> None:
         limit = self.start + settings.SPAN + settings.LONGEST_LIFE + timedelta(hours=6)
@@ -140,8 +142,6 @@ class World:
             stack.enter_context(patch.object(logger, "disabled", True))
             parts.client.cache_clear()
             stack.enter_context(moto.mock_aws())
-            for service in ("dynamodb", "events", "scheduler"):
-                self._strict.attach(parts.client(service))
             self._set_up()
             stack.enter_context(self.aws.crossed())
             self.client = stack.enter_context(Client(app, stage_name="dev"))
@@ -198,8 +198,9 @@ class World:
     def _step_clock(self, at: datetime) -> None:
         name = f"{at:%d %H:%M}"
         if self.faults.hits("clock-step", at, name):
-            step = timedelta(seconds=round(self.chance.between(-6, 6, "step", name), 3))
-            self._set_skew(max(-FURTHEST_OFF, min(FURTHEST_OFF, self.engine.skew + step)))
+            off_sec = round(self.chance.between(-FURTHEST_OFF_SEC, FURTHEST_OFF_SEC, "step", name), 3)
+            self._set_skew(timedelta(seconds=off_sec))
+            self.engine.after(600, lambda: self._set_skew(timedelta()))
 
     def _set_skew(self, skew: timedelta) -> None:
         self.engine.skew = skew
@@ -339,7 +340,7 @@ class World:
         evidence.digest = self.engine.digest()
         evidence.ended_at = self.engine.at
         evidence.rules_left = [rule.name for rule in events_backends[ACCOUNT][REGION].event_buses["default"].rules.values()]
-        read_table(parts.client("dynamodb"), TABLE, evidence)
+        read_table(self._table(), evidence)
 
 
 def simulate(plan: Plan, progress: Watcher = lambda done, of: None) -> Evidence:
