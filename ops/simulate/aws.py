@@ -21,8 +21,8 @@ URL = "https://dynamodb.us-east-1.amazonaws.com"
 FAILURES: tuple[Callable[[str], Exception], ...] = (
     lambda operation: _error("ThrottlingException", 400, operation),
     lambda operation: _error("InternalServerError", 500, operation),
-    lambda operation: ConnectionClosedError(endpoint_url=URL),
-    lambda operation: ReadTimeoutError(endpoint_url=URL),
+    lambda operation: ConnectionClosedError(endpoint_url=URL),  # type: ignore[no-untyped-call]
+    lambda operation: ReadTimeoutError(endpoint_url=URL),  # type: ignore[no-untyped-call]
 )
 #: Botocore sends these with a token by which DynamoDB knows a repetition.
 REPEATED_SAFELY = ("TransactWriteItems",)
@@ -32,7 +32,7 @@ SLOWEST_SEC = 8.0
 
 def _error(code: str, status: int, operation: str) -> ClientError:
     metadata: Any = {"HTTPStatusCode": status, "RequestId": "simulated", "HostId": "", "HTTPHeaders": {}}
-    return ClientError(
+    return ClientError(  # type: ignore[no-untyped-call]
         {"Error": {"Code": code, "Message": "simulated"}, "ResponseMetadata": {**metadata, "RetryAttempts": 3}},
         operation,
     )
@@ -66,9 +66,7 @@ class AwsBoundary:
     Faults happen only while a handler runs: who sets the world up, or looks at it, is left alone.
     """
 
-    def __init__(
-        self, engine: Engine, faults: Faults, strict: StrictAws, watch: Callable[[Written], None]
-    ) -> None:
+    def __init__(self, engine: Engine, faults: Faults, strict: StrictAws, watch: Callable[[Written], None]) -> None:
         self._engine = engine
         self._faults = faults
         self._strict = strict

@@ -1,4 +1,4 @@
-"""The model carrier: stands in for the providers' HTTP, decides what becomes of each call, and keeps the truth of it."""
+"""The model carrier: speaks the providers' HTTP, decides what becomes of each call, keeps the truth of it."""
 
 import json
 from collections import Counter

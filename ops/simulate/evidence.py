@@ -1,4 +1,4 @@
-"""What a run leaves behind to be judged: what was asked, what the carrier saw, what was answered, what the table says."""
+"""What a run leaves behind to be judged: what was asked and answered, what the carrier saw, what the table says."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -36,9 +36,7 @@ def _covers(week: Mapping[str, Sequence[Sequence[str]]], local: datetime) -> boo
         if begins <= minute < (ends if ends > begins else 24 * 60):
             return True
     # What began yesterday and goes on past midnight
-    return any(
-        _minutes(end) <= _minutes(start) and minute < _minutes(end) for start, end in week.get(yesterday, ())
-    )
+    return any(_minutes(end) <= _minutes(start) and minute < _minutes(end) for start, end in week.get(yesterday, ()))
 
 
 def _minutes(wall: str) -> int:
@@ -54,9 +52,7 @@ def surely_counted(cap: Mapping[str, Any], zone: str, at: datetime, made: Sequen
         if len(days) > 1:
             return 0
         return sum(
-            1
-            for was in made
-            if was < at and {(was + off).astimezone(place).date() for off in (-slack, slack)} == days
+            1 for was in made if was < at and {(was + off).astimezone(place).date() for off in (-slack, slack)} == days
         )
     span = timedelta(hours=cap.get("per_hours") or 24)
     return sum(1 for was in made if at - span + slack < was < at)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from ops.simulate.carrier import Leg, Replied
 from ops.simulate.evidence import Claimed, Evidence
@@ -36,7 +37,7 @@ def one_at_a_time(evidence: Evidence, tally: Tally) -> None:
         legs = evidence.legs_of(call_id)
         for earlier, later in ((a, b) for number, b in enumerate(legs) for a in legs[:number]):
             over = earlier.ended_at is None or earlier.ended_at <= later.at
-            text = f"{call_id}-{later.attempt} is asked for at {later.at:%d %H:%M:%S} while attempt {earlier.attempt} lives"
+            text = f"{call_id}-{later.attempt} is asked for at {later.at:%d %H:%M:%S}, while {earlier.attempt} lives"
             tally.expect(over, later.index, text)
 
 
@@ -49,7 +50,9 @@ def window(evidence: Evidence, tally: Tally) -> None:
         tally.expect(inside, evidence.index_of(claim.call_id), text)
     for leg in evidence.legs:
         soon = leg.token in claimed and leg.app_at - claimed[leg.token].app_at <= DIAL_TAKES
-        text = f"{leg.call_id}-{leg.attempt} is asked for at {leg.app_at:%d %H:%M:%S}, long after its claim or without one"
+        text = (
+            f"{leg.call_id}-{leg.attempt} is asked for at {leg.app_at:%d %H:%M:%S}, long after its claim or without one"
+        )
         tally.expect(soon, leg.index, text)
 
 
@@ -136,7 +139,7 @@ def waits(evidence: Evidence, tally: Tally) -> None:
     for call_id, attempts in evidence.attempts.items():
         index = evidence.index_of(call_id)
         asked = evidence.asked.get(index)
-        for before, after in zip(attempts, attempts[1:], strict=False):
+        for before, after in pairwise(attempts):
             wait = own_wait_minutes(asked.retry, before["outcome"]) if asked else None
             if wait is None or not before.get("ended_at"):
                 continue

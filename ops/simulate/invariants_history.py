@@ -37,7 +37,9 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
         found = legs.get(token)
         if found is None:
             explained = given is None and bool(row.get("cause")) and row.get("outcome") in UNKNOWN_ENDS
-            tally.expect(explained, index, f"{name} was never asked for, and says {row.get('outcome')} ({row.get('cause')})")
+            tally.expect(
+                explained, index, f"{name} was never asked for, and says {row.get('outcome')} ({row.get('cause')})"
+            )
             continue
         heard = any(told.status == 200 for told in found.told)
         right = given == found.sid if given is not None else not heard
@@ -58,7 +60,9 @@ def outcomes(evidence: Evidence, tally: Tally) -> None:
         told = {t.moment for t in leg.told if t.status == 200}
         if "ended" in told and not leg.looked_up:
             truth = leg.outcome("amd" in told)
-            tally.expect(said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and was {truth}, as was told")
+            tally.expect(
+                said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and was {truth}, as was told"
+            )
             tally.expect(_lasted(leg, row), leg.index, f"{name} says that it lasted {row.get('duration_sec')} s")
         elif "ended" in told:
             possible = _possible(leg)

@@ -66,7 +66,7 @@ def _partition(
 ) -> list[Item]:
     """What a query can find at all: the items of its partition, or those that its index has under that key."""
     if index is None:
-        return list(table.items.get(hash_key, {}).values())  # type: ignore[call-overload, no-any-return]
+        return list(table.items.get(hash_key, {}).values())
     wanted = [(name, value.value) for name, value in conditions]
     rows = (item for partition in table.items.values() for item in partition.values())
     return [

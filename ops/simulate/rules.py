@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from moto.events.models import Rule, events_backends
+
 from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine, Event
 from ops.simulate.faults import Faults

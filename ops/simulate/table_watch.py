@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.storage.codec import from_item
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
+
+from chalicelib.storage.codec import from_item
 from ops.simulate.aws import Written
 from ops.simulate.engine import Engine
 from ops.simulate.evidence import Claimed, Waited
@@ -83,9 +84,7 @@ class TableWatch:
         self._tokens.add(data["token"])
         index = int(self.names.get(f"CALL#{call_id}", -1))
         tick = self._engine.say(index, f"attempt {data['number']} of {call_id} is claimed")
-        self.claims.append(
-            Claimed(call_id, data["number"], data["token"], tick, self._engine.at, self._engine.now())
-        )
+        self.claims.append(Claimed(call_id, data["number"], data["token"], tick, self._engine.at, self._engine.now()))
 
     def _say(self, index: int, text: str) -> None:
         last = next((said.text for said in reversed(self._engine.trace) if said.call == index), "")

@@ -52,7 +52,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that a user does later on: ``cancel`` of a call, or ``opt-out``, ``opt-in``, ``contacted`` of a number."""
+    """What a user does later on: ``cancel`` of a call; ``opt-out``, ``opt-in`` or ``contacted`` of a number."""
 
     at: datetime
     kind: str

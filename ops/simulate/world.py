@@ -119,7 +119,9 @@ class World:
             steps += 1
             if steps % 50 == 0:
                 waiting = len(self.watch.waiting) + sum(1 for key in self.watch.due if key.sk == "CALL")
-                self._progress(len(self.watch.call_ids) - min(waiting, len(self.watch.call_ids)), len(self.evidence.asked))
+                self._progress(
+                    len(self.watch.call_ids) - min(waiting, len(self.watch.call_ids)), len(self.evidence.asked)
+                )
 
     def _is_quiet(self) -> bool:
         return self.engine.idle and not self.watch.due and self.rules.none_left
@@ -311,7 +313,9 @@ class World:
         elif hits("callback-late"):
             delay_sec += self.chance.between(5, 300, "late", *name)
         if hits("callback-twice"):
-            self.engine.after(delay_sec + self.chance.between(0, 20, "again", *name), lambda: self._deliver(leg, moment, callback, 10))
+            self.engine.after(
+                delay_sec + self.chance.between(0, 20, "again", *name), lambda: self._deliver(leg, moment, callback, 10)
+            )
         if not hits("callback-dropped"):
             self.engine.after(delay_sec, lambda: self._deliver(leg, moment, callback, 1))
 
@@ -339,7 +343,9 @@ class World:
         evidence.trace = self.engine.trace
         evidence.digest = self.engine.digest()
         evidence.ended_at = self.engine.at
-        evidence.rules_left = [rule.name for rule in events_backends[ACCOUNT][REGION].event_buses["default"].rules.values()]
+        evidence.rules_left = [
+            rule.name for rule in events_backends[ACCOUNT][REGION].event_buses["default"].rules.values()
+        ]
         read_table(self._table(), evidence)
 
 
