@@ -121,6 +121,10 @@ class Engine:
             self.advance(until)
         self.at = max(self.at, until)
 
+    def sleep(self, seconds: float) -> None:
+        """The app's own waiting."""
+        self.linger(seconds)
+
     def digest(self) -> str:
         """A hash of the whole trace: two runs are the same run where theirs are equal."""
         digest = hashlib.sha256()

@@ -12,10 +12,11 @@ UNKNOWN_ENDS = ("failed", "error", "canceled")
 
 
 def numbers(evidence: Evidence, tally: Tally) -> None:
-    """The attempts in a number's item are those in the history of the calls to it, no more and no fewer."""
+    """The attempts in a number's item are those that were made of the history of the calls to it."""
     held: dict[str, set[str]] = {}
     for call_id, call in evidence.calls.items():
-        ids = {f"{call_id}-{row['number']}" for row in evidence.attempts.get(call_id, ())}
+        made = (row for row in evidence.attempts.get(call_id, ()) if row.get("cause") != "never-placed")
+        ids = {f"{call_id}-{row['number']}" for row in made}
         held.setdefault(call["to_number"], set()).update(ids)
     for number in held.keys() | evidence.numbers.keys():
         counted = set(evidence.numbers.get(number, {}).get("made", {}))
