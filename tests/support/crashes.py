@@ -9,7 +9,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ConnectionClosedError
 
 from chalicelib.providers.http import AnswerLost
-from tests.support.world import FakeTwilio, World
+from tests.support.world import FakeTwilio
 
 
 class Crash(BaseException):
@@ -18,17 +18,17 @@ class Crash(BaseException):
 
 @dataclass
 class Fault:
-    """What happens at the request of this number, counted from 0; ``seen`` are all that were made."""
+    """What happens at the request of this number, counted from 0, or at the first of this name; ``seen`` are all."""
 
-    at: int | None
+    at: int | str | None
     after: bool
     dies: bool
     seen: list[str] = field(default_factory=list)
 
     def around(self, what: str, send: Any, lost: Exception) -> Any:
-        number = len(self.seen)
+        chosen = self.at in (len(self.seen), what) and not (isinstance(self.at, str) and what in self.seen)
         self.seen.append(what)
-        if number != self.at:
+        if not chosen:
             return send()
         if self.after:
             send()
@@ -36,8 +36,8 @@ class Fault:
 
 
 @contextmanager
-def fault_at(world: World, at: int | None, *, after: bool, dies: bool) -> Iterator[Fault]:
-    """Have the request of that number to AWS or to the provider fail, or the process die around it."""
+def fault_at(at: int | str | None, *, after: bool, dies: bool) -> Iterator[Fault]:
+    """Have one request to AWS or to the provider fail, or the process die around it."""
     fault = Fault(at, after, dies)
     call, request = BaseClient._make_api_call, FakeTwilio.request
 

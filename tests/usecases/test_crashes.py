@@ -50,7 +50,7 @@ def test_every_request_of_these_is_among_the_cases(world: World, act: str) -> No
     before, do, requests = ACTS[act]
     for step in before:
         step(world)
-    with fault_at(world, None, after=False, dies=False) as fault:
+    with fault_at(None, after=False, dies=False) as fault:
         do(world)
     assert len(fault.seen) == requests, fault.seen
 
@@ -64,7 +64,7 @@ def test_after_a_fault_every_call_ends_and_no_attempt_is_dialled_twice(
         step(world)
     # The redial Lambda may fail as a whole: EventBridge invokes it again, and the sweep does its work.
     expected = (Crash, BotoCoreError) if act == "redial" else (Crash,)
-    with fault_at(world, at, after=after, dies=dies), contextlib.suppress(*expected):
+    with fault_at(at, after=after, dies=dies), contextlib.suppress(*expected):
         do(world)
     if dies:
         world.restart()
