@@ -4,13 +4,17 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent
 
+from chalicelib import log, metrics
 from chalicelib.api import callbacks, calls, numbers, policies, vendors
 from chalicelib.api.current import running_as, services
+from chalicelib.api.watch import watched
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
 from chalicelib.wheel import plan
 
-app = Chalice(app_name="redial")
+# Before Chalice, which else puts its own prefix before every line and drops those below ERROR.
+log.set_up()
+app = Chalice(app_name="redial", configure_logs=False)
 app.register_blueprint(callbacks.blueprint)
 app.register_blueprint(calls.blueprint)
 app.register_blueprint(numbers.blueprint)
@@ -19,10 +23,13 @@ app.register_blueprint(vendors.blueprint)
 
 
 @app.middleware("all")
-def know_yourself(event: Any, get_response: Any) -> Any:
-    """Every Lambda learns its own ARN from its first invocation; Chalice hides it elsewhere for each kind of event."""
-    running_as(getattr(event, "lambda_context", None) or event.context)
-    return get_response(event)
+def accounting(event: Any, get_response: Any) -> Any:
+    """What every invocation of every Lambda begins and ends with: who is running, and what came of it in numbers."""
+    context = getattr(event, "lambda_context", None) or event.context
+    running_as(context)
+    log.invoked(context)
+    with metrics.told():
+        return watched(event, get_response)
 
 
 @app.route("/health")

@@ -19,6 +19,7 @@ from chalicelib.providers import (
     PutOff,
     Refused,
 )
+from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -43,6 +44,7 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
             ports.calls.record_placement(attempt, AttemptPhase.PLACEMENT_UNKNOWN, None, cause)
         case Refused() | PutOff():
             change(ports, call.id, _Unplaced(ports, attempt.number, result))
+    measure.dialed(attempt.provider, result)
     return result
 
 

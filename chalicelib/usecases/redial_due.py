@@ -8,9 +8,10 @@ from itertools import islice
 
 from chalicelib.domain.call import CallState
 from chalicelib.errors import RedialError
-from chalicelib.log import broken, log, warn
+from chalicelib.log import broken, inheriting, log, warn
 from chalicelib.storage.calls import StaleWrite
 from chalicelib.storage.items import RETRY
+from chalicelib.usecases import measure
 from chalicelib.usecases.claim import claim
 from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.ports import Ports
@@ -111,6 +112,7 @@ def _redial(ports: Ports, call_id: str) -> str:
             continue
         if not claimed.may_dial:
             return "moved" if settled.call.due_at else "ended"
+        measure.claimed(record.call, now)
         dial_claimed(ports, settled.after)
         return "dialed"
     return "skipped"
@@ -129,4 +131,4 @@ def pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterato
     remaining = iter(ids)
     with ThreadPoolExecutor(size) as pool:
         while batch := list(islice(remaining, size * 4)):
-            yield from pool.map(work, batch)
+            yield from pool.map(inheriting(work), batch)

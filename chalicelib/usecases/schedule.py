@@ -8,6 +8,7 @@ from chalicelib.domain.call import Call, CallRecord, CallState
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
 from chalicelib.storage.calls import StaleWrite, Write
+from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import plan
 
@@ -37,6 +38,7 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
         also = [*also, ports.numbers.taking_back(transition.call, transition.attempt.id)]
     if not _schedules(transition):
         ports.calls.commit(transition, also)
+        measure.committed(transition)
         return transition
     planned = transition.booked(book_minute(ports, transition.call))
     try:
@@ -45,6 +47,7 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
         if planned.call.due_at is not None:
             ports.wakes.release(planned.call.account, planned.call.due_at)
         raise
+    measure.committed(planned)
     return planned
 
 

@@ -11,6 +11,7 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
 from chalicelib.log import log, warn
 from chalicelib.storage.items import DEADLINE
+from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.redial_due import TimeLeft, dial_due
 from chalicelib.usecases.schedule import change
@@ -34,11 +35,15 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
                 counts["silent-left"] += 1
                 continue
             counts[f"silent-{_look_into(ports, call_id, now)}"] += 1
+    rules_live = 0
     for wake in ports.alarms.armed():
         if wake < now - ALARM_STALE and time_left.for_a_dial():
             ports.alarms.disarm(wake)
             counts["stale-alarms"] += 1
+        else:
+            rules_live += 1
     mended = {kind: n for kind, n in counts.items() if n}
+    measure.swept(mended, rules_live, {})
     if mended:
         log("swept", **mended)
     return mended

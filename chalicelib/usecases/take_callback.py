@@ -13,6 +13,7 @@ from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
 from chalicelib.storage.calls import Noted
+from chalicelib.usecases import measure
 from chalicelib.usecases.adopt_call import Adoption, adopt_call
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
@@ -94,6 +95,7 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
         if noted is Noted.KEPT:
             _say_once(event)
         if noted is not Noted.AFTER_THE_END:
+            measure.heard(event, ports.clock.now())
             log("callback", call=call_id, attempt=number, status=event.status, effect=noted)
             return Taken(noted, call_id, number)
 
@@ -105,7 +107,9 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
 
     if event.fault is not None:
         warn("account-fault", call=call_id, attempt=number, fault=event.fault, cause=event.cause)
-    return _taken(change(ports, call_id, absorb), number, event)
+    transition = change(ports, call_id, absorb)
+    measure.heard(event, ports.clock.now())
+    return _taken(transition, number, event)
 
 
 _said: set[str | None] = set()
