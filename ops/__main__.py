@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import keys, opt_outs, outcomes, provision, template
+from ops import alarms, keys, opt_outs, outcomes, provision, template
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
+    alarms,
     keys,
     opt_outs,
     outcomes,
