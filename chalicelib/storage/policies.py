@@ -4,14 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from chalicelib.domain.policy import Policy
 from chalicelib.storage import items
+from chalicelib.storage.adapters import adapter
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.query import query_items
-
-_POLICY = TypeAdapter(Policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class PolicyStore:
     def put(self, workspace: str, named: NamedPolicy) -> None:
         """Write a policy over whatever had its name."""
         data = {
-            "policy": _POLICY.dump_python(named.policy, mode="json"),
+            "policy": adapter(Policy).dump_python(named.policy, mode="json"),
             "updated_at": named.updated_at.isoformat(),
             "target_url": named.target_url,
             "agent_version_id": named.agent_version_id,
@@ -73,7 +70,7 @@ def _key(workspace: str, name: str) -> items.Item:
 
 def _read(name: str, item: items.Item) -> NamedPolicy:
     data = from_attribute(item["data"])
-    policy = _POLICY.validate_python(data["policy"])
+    policy = adapter(Policy).validate_python(data["policy"])
     return NamedPolicy(
         name, policy, datetime.fromisoformat(data["updated_at"]), data.get("target_url"), data.get("agent_version_id")
     )
