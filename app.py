@@ -5,7 +5,7 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent
 
 from chalicelib import log, metrics
-from chalicelib.api import callbacks, calls, numbers, policies, vendors
+from chalicelib.api import callbacks, calls, numbers, pauses, policies, vendors
 from chalicelib.api.current import running_as, services
 from chalicelib.api.watch import watched
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
@@ -18,6 +18,7 @@ app = Chalice(app_name="redial", configure_logs=False)
 app.register_blueprint(callbacks.blueprint)
 app.register_blueprint(calls.blueprint)
 app.register_blueprint(numbers.blueprint)
+app.register_blueprint(pauses.blueprint)
 app.register_blueprint(policies.blueprint)
 app.register_blueprint(vendors.blueprint)
 

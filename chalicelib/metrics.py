@@ -41,24 +41,21 @@ class Metric:
     """A metric of ours: what it is called, its unit, and what it is told apart by beside the stage.
 
     It is there by all of its dimensions and by the stage alone, which is what the alarms look at. A ``tally`` adds up
-    within an invocation; of the others each value is kept, for percentiles.
+    within an invocation; of the others each value is kept, for percentiles and the like.
     """
 
     name: str
     unit: Unit
     by: tuple[str, ...] = ()
     meaning: str = ""
-
-    @property
-    def is_tally(self) -> bool:
-        return self.unit is Unit.COUNT
+    is_tally: bool = True
 
 
 ATTEMPTS = Metric("Attempts", Unit.COUNT, ("Outcome", "Provider"), "attempts that ended, by how they first ended")
 DIALED = Metric("Dialed", Unit.COUNT, ("Provider",), "calls that a provider took")
-REDIAL_LATENESS = Metric("RedialLateness", Unit.SECONDS, (), "from the time a dial was due to its claim")
-CALLBACK_DELAY = Metric("CallbackDelay", Unit.MILLISECONDS, (), "from the provider's event to its being taken")
-CALLBACK_HANDLING = Metric("CallbackHandling", Unit.MILLISECONDS, (), "from a callback's arrival to its answer")
+REDIAL_LATENESS = Metric("RedialLateness", Unit.SECONDS, (), "from the time a dial was due to its claim", False)
+CALLBACK_DELAY = Metric("CallbackDelay", Unit.MILLISECONDS, (), "from the provider's event to its being taken", False)
+CALLBACK_HANDLING = Metric("CallbackHandling", Unit.MILLISECONDS, (), "from a callback's arrival to its answer", False)
 PUT_OFFS = Metric("PutOffs", Unit.COUNT, ("Reason",), "dials put off, by why")
 PLACEMENT_UNKNOWN = Metric("PlacementUnknown", Unit.COUNT, ("Provider",), "dials whose answer was lost")
 ACCOUNT_FAULTS = Metric("AccountFaults", Unit.COUNT, ("Provider",), "the provider refused the account, not the call")
@@ -66,8 +63,8 @@ BREAKER_OPENED = Metric("BreakerOpened", Unit.COUNT, ("Provider",), "dialling th
 BREAKER_CLOSED = Metric("BreakerClosed", Unit.COUNT, ("Provider",), "and taken up again")
 SWEEPS = Metric("Sweeps", Unit.COUNT, (), "sweeps that came to their end")
 SWEEP_MENDED = Metric("SweepMended", Unit.COUNT, ("Kind",), "what a sweep had to mend, by kind")
-RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "alarms that are set, at the time of a sweep")
-SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "concurrent calls, at the time of a sweep")
+RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "alarms that are set, at the time of a sweep", False)
+SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "slots that a claim found taken", False)
 SIGNATURE_FAILURES = Metric("SignatureFailures", Unit.COUNT, ("Provider",), "callbacks whose signature was wrong")
 SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("Door",), "answers of 500 and above, to callbacks or to the API")
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import alarms, keys, opt_outs, outcomes, provision, template
+from ops import alarms, keys, opt_outs, outcomes, pause, provision, template
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
@@ -13,6 +13,7 @@ COMMANDS = (
     keys,
     opt_outs,
     outcomes,
+    pause,
     provision,
     template,
 )
