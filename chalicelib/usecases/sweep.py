@@ -118,7 +118,8 @@ def _of_unknown_placement(ports: Ports, record: CallRecord, attempt: Attempt, no
 
 def _find(ports: Ports, call: Call, attempt: Attempt) -> list[CallEvent] | None:
     since, until = attempt.claimed_at - CLOCKS_APART, attempt.claimed_at + SURELY_NOT_PLACED
-    return ports.provider(attempt.provider).find(call.to_number, call.from_number, since, until)
+    provider = ports.provider(attempt.provider)
+    return provider.find(call.to_number, call.from_number, since, until, call.agent_version_id)
 
 
 def _is_nobody_elses(ports: Ports, call: Call, attempt: Attempt) -> bool:
