@@ -7,8 +7,8 @@ from typing import Any
 from chalicelib.domain.policy import Policy
 from chalicelib.storage import items
 from chalicelib.storage.adapters import adapter
-from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.query import query_items
+from chalicelib.storage.versions import Kind, data_of, stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class PolicyStore:
             "target_url": named.target_url,
             "agent_version_id": named.agent_version_id,
         }
-        item = _key(workspace, named.name) | {"data": to_attribute(data)}
+        item = _key(workspace, named.name) | stored(Kind.POLICY, data)
         self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def load(self, workspace: str, name: str) -> NamedPolicy | None:
@@ -69,7 +69,7 @@ def _key(workspace: str, name: str) -> items.Item:
 
 
 def _read(name: str, item: items.Item) -> NamedPolicy:
-    data = from_attribute(item["data"])
+    data = data_of(Kind.POLICY, item)
     policy = adapter(Policy).validate_python(data["policy"])
     return NamedPolicy(
         name, policy, datetime.fromisoformat(data["updated_at"]), data.get("target_url"), data.get("agent_version_id")
