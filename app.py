@@ -32,8 +32,7 @@ def accounting(event: Any, get_response: Any) -> Any:
     """What every invocation of every Lambda begins and ends with: who is running, and what came of it in numbers."""
     context = getattr(event, "lambda_context", None) or event.context
     running_as(context)
-    log.invoked(context)
-    with metrics.told():
+    with log.invocation(context), metrics.told():
         return watched(event, get_response)
 
 

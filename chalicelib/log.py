@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -36,17 +37,21 @@ def broken(event: str, error: BaseException, **fields: Any) -> None:
     _write(logging.ERROR, event, {"error": repr(error), "trace": trace, **fields})
 
 
-def invoked(context: Any) -> None:
-    """A Lambda's invocation begins: from here on every line names it. ``context`` is what Lambda hands in."""
+@contextmanager
+def invocation(context: Any) -> Iterator[None]:
+    """A Lambda's invocation: every line of this block names it. ``context`` is what Lambda hands in."""
     global _cold
-    _invocation.set(
-        {
-            "function": getattr(context, "function_name", None),
-            "request_id": getattr(context, "aws_request_id", None),
-            "cold_start": _cold,
-        }
-    )
+    said = {
+        "function": getattr(context, "function_name", None),
+        "request_id": getattr(context, "aws_request_id", None),
+        "cold_start": _cold,
+    }
     _cold = False
+    before = _invocation.set(said)
+    try:
+        yield
+    finally:
+        _invocation.reset(before)
 
 
 def inheriting(work: Callable[[Item], Result]) -> Callable[[Item], Result]:

@@ -129,7 +129,7 @@ def measure(metric: Metric, value: float, /, **by: str) -> None:
     """Take down one value, in the metric's unit. Outside of an invocation nobody reads it, so it is let go."""
     gathered = _gathered.get()
     if gathered is not None:
-        gathered.add(metric, value, by)
+        gathered.add(metric, round(value, 3), by)
 
 
 @contextmanager

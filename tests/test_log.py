@@ -68,13 +68,22 @@ def test_in_lambda_every_line_is_written_once_as_json_with_its_invocation() -> N
 
 
 def test_the_lines_of_a_pool_s_threads_name_their_invocation(capsys: pytest.CaptureFixture[str]) -> None:
-    log.invoked(SimpleNamespace(function_name="f", aws_request_id="r-2"))
-    with ThreadPoolExecutor(4) as pool:
+    context = SimpleNamespace(function_name="f", aws_request_id="r-2")
+    with log.invocation(context), ThreadPoolExecutor(4) as pool:
         list(pool.map(log.inheriting(lambda n: log.log("pooled", n=n)), range(40)))
     told = logged(capsys.readouterr().out)
     assert sorted((line["n"], line["request_id"], line["function"]) for line in told) == [
         (n, "r-2", "f") for n in range(40)
     ]
+
+
+def test_a_line_after_an_invocation_names_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with log.invocation(SimpleNamespace(function_name="f", aws_request_id="r-3")):
+        log.log("during")
+    log.log("after")
+    during, after = logged(capsys.readouterr().out)
+    assert during["request_id"] == "r-3"
+    assert after.keys() == {"time", "level", "event"}
 
 
 def test_an_error_is_one_line_with_its_trace(capsys: pytest.CaptureFixture[str]) -> None:

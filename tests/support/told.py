@@ -65,6 +65,11 @@ EMF = {
 }
 
 
+def spoken(out: str) -> list[str]:
+    """What a command said to people: the lines that are neither log nor figures."""
+    return [line for line in out.splitlines() if not line.startswith("{")]
+
+
 def lines(out: str) -> list[dict[str, Any]]:
     """Every line of stdout; each must be JSON."""
     return [json.loads(line) for line in out.splitlines()]
