@@ -5,11 +5,13 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import keys, opt_outs, outcomes, pause, provision, template
+from ops import alarms, keys, migrate, opt_outs, outcomes, pause, provision, template
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
+    alarms,
     keys,
+    migrate,
     opt_outs,
     outcomes,
     pause,

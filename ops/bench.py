@@ -13,6 +13,7 @@ from chalicelib.dialects.dialnexa import RetryIn
 from chalicelib.domain.decide import Situation, decide
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.tried import Tried
+from ops import cold_start
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -69,6 +70,13 @@ def main() -> int:
     table = Table("what", "µs", "of parsing", title="decide()")
     for row in measured:
         table.add_row(row.what, f"{row.micros:.1f}", f"{row.micros / measured[0].micros:.2f}")
+    console.print(table)
+    with console.status(f"measuring: cold starts, {cold_start.RUNS} of each"):
+        starts_ms = cold_start.medians_ms(cold_start.cases())
+    floor_ms = next(iter(starts_ms.values()))
+    table = Table("what", "ms", "of the floor", title="cold start, in a fresh process")
+    for what, ms in starts_ms.items():
+        table.add_row(what, f"{ms:.0f}", f"{ms / floor_ms:.2f}")
     console.print(table)
     return 0
 

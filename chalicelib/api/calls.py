@@ -9,7 +9,6 @@ from chalicelib.api import views
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, public_url, signed_in
 from chalicelib.api.policies import policy_named
-from chalicelib.api.schemas import NO_RETRIES, CallIn, start_within_reach
 from chalicelib.domain.call import CallRecord
 from chalicelib.errors import FieldError, Invalid, NotFound, NotYours
 from chalicelib.storage.history import MOST_ENTRIES
@@ -26,17 +25,19 @@ MOST_KEY = 255
 @answering
 def place() -> Response:
     """Place a call; 201 with the call as it then stands."""
+    from chalicelib.api import schemas
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
     body, request_hash = json_body(request)
-    wanted = checked(CallIn, body)
+    wanted = checked(schemas.CallIn, body)
     named = policy_named(parts, owner.workspace, wanted.policy_name)
     new = NewCall(
         workspace=owner.workspace,
         to_number=wanted.to_number,
         from_number=wanted.from_number,
-        policy=wanted.policy or (named.policy if named else NO_RETRIES),
+        policy=wanted.policy or (named.policy if named else schemas.NO_RETRIES),
         provider=wanted.provider or parts.ports.settings.default_provider,
         public_url=public_url(parts, request),
         agent_version_id=wanted.agent_version_id or (named.agent_version_id if named else None),
@@ -44,7 +45,7 @@ def place() -> Response:
         variables=wanted.texts,
         metadata=wanted.metadata,
         timezone=wanted.timezone,
-        start_at=start_within_reach(wanted.start_at, parts.ports.clock.now()),
+        start_at=schemas.start_within_reach(wanted.start_at, parts.ports.clock.now()),
         webhook_url=wanted.webhook_url,
     )
     record = place_call(parts.ports, new, idempotency_key(request.headers), request_hash)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from chalice.app import Request, Response
 from pydantic import BaseModel, ValidationError
 
-from chalicelib import errors
+from chalicelib import errors, metrics
 from chalicelib.log import broken, warn
 from chalicelib.providers import MalformedCallback, SignatureError
 from chalicelib.services import Services
@@ -66,6 +66,9 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
             return view(**path)
         except errors.RedialError as error:
             status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
+            if isinstance(error, SignatureError):
+                warn("signature-wrong", provider=path["provider"], error=str(error))
+                metrics.count(metrics.SIGNATURE_FAILURES, Provider=path["provider"])
             if status is None:
                 warn("not-set-up", error=str(error))
                 return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))

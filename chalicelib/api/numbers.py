@@ -7,7 +7,6 @@ from chalice.app import Blueprint, Request, Response
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
 from chalicelib.api.paths import number_in
-from chalicelib.api.schemas import ContactedIn, OptOutIn
 from chalicelib.api.views import rfc3339
 from chalicelib.errors import NotFound
 from chalicelib.storage.keys import Role
@@ -22,10 +21,12 @@ blueprint = Blueprint(__name__)
 @answering
 def put_opt_out(number: str) -> dict[str, Any]:
     """Opt a number out. Once this is answered no dial to it can begin, and its pending calls have ended."""
+    from chalicelib.api import schemas
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
-    wanted = checked(OptOutIn, _body(request))
+    wanted = checked(schemas.OptOutIn, _body(request))
     known, ended = opt_out(parts.ports, owner.workspace, number_in(number), wanted.reason)
     return _view(known) | {"calls_ended": ended}
 
@@ -56,10 +57,12 @@ def delete_opt_out(number: str) -> Response:
 @answering
 def post_contacted(number: str) -> dict[str, Any]:
     """The customer called back: pending redials end, or wait as the body says."""
+    from chalicelib.api import schemas
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
-    until = checked(ContactedIn, _body(request)).until(parts.ports.clock.now())
+    until = checked(schemas.ContactedIn, _body(request)).until(parts.ports.clock.now())
     changed = contacted(parts.ports, owner.workspace, number_in(number), until)
     return {"number": number_in(number), "calls_changed": changed, "put_off_until": rfc3339(until)}
 

@@ -6,7 +6,6 @@ from chalice.app import Blueprint
 
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
-from chalicelib.api.schemas import PauseIn
 from chalicelib.api.views import rfc3339
 from chalicelib.storage.gates import Gate, workspace_scope
 from chalicelib.storage.keys import Role
@@ -19,10 +18,12 @@ blueprint = Blueprint(__name__)
 @answering
 def pause_all() -> dict[str, Any]:
     """Pause the workspace. Once this is answered no dial of it can begin; calls that are out go on."""
+    from chalicelib.api import schemas
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.ADMIN)
-    wanted = checked(PauseIn, json_body(request)[0] if request.raw_body else {})
+    wanted = checked(schemas.PauseIn, json_body(request)[0] if request.raw_body else {})
     until = wanted.until_at(parts.ports.clock.now())
     return _view(pause(parts.ports, workspace_scope(owner.workspace), wanted.reason, until))
 

@@ -8,7 +8,6 @@ from chalicelib.api import views
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
 from chalicelib.api.paths import policy_name_in
-from chalicelib.api.schemas import NO_RETRIES, NamedPolicyIn, PreviewIn, start_within_reach
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.preview import preview
 from chalicelib.domain.zones import contact_zones
@@ -24,14 +23,16 @@ blueprint = Blueprint(__name__)
 @answering
 def show() -> dict[str, Any]:
     """The attempts that a policy would make for assumed outcomes; dials nothing and writes nothing."""
+    from chalicelib.api import schemas
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.READ)
-    wanted = checked(PreviewIn, json_body(request)[0])
+    wanted = checked(schemas.PreviewIn, json_body(request)[0])
     named = policy_named(parts, owner.workspace, wanted.policy_name)
-    policy = wanted.policy or (named.policy if named else NO_RETRIES)
+    policy = wanted.policy or (named.policy if named else schemas.NO_RETRIES)
     now = parts.ports.clock.now()
-    start_at = start_within_reach(wanted.start_at, now) or now
+    start_at = schemas.start_within_reach(wanted.start_at, now) or now
     zones = contact_zones(wanted.timezone, wanted.to_number or "")
     outcomes = [Outcome(word) for word in wanted.outcomes]
     return views.preview_view(preview(policy, zones, start_at, outcomes), zones)
@@ -50,13 +51,15 @@ def names() -> dict[str, Any]:
 @answering
 def put(name: str) -> dict[str, Any]:
     """Keep a policy under a name; calls placed with it before keep the one they were placed with."""
+    from chalicelib.api import schemas
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
-    wanted = checked(NamedPolicyIn, json_body(request)[0])
+    wanted = checked(schemas.NamedPolicyIn, json_body(request)[0])
     named = NamedPolicy(
         name=policy_name_in(name),
-        policy=wanted.policy or NO_RETRIES,
+        policy=wanted.policy or schemas.NO_RETRIES,
         updated_at=parts.ports.clock.now(),
         target_url=wanted.target.url if wanted.target else None,
         agent_version_id=wanted.agent_version_id,

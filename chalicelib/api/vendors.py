@@ -8,8 +8,6 @@ from chalicelib import ids
 from chalicelib.api.calls import idempotency_key
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, public_url, signed_in
-from chalicelib.api.schemas import as_text, start_within_reach
-from chalicelib.dialects import bolna, exotel
 from chalicelib.domain.numbers import is_e164, national_to_e164
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.services import Services
@@ -23,6 +21,9 @@ blueprint = Blueprint(__name__)
 @answering
 def bolna_call() -> dict[str, Any]:
     """Bolna's request; answered as Bolna does, with our call's id as the execution's."""
+    from chalicelib.api import schemas
+    from chalicelib.dialects import bolna
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
@@ -37,9 +38,11 @@ def bolna_call() -> dict[str, Any]:
         provider=parts.ports.settings.default_provider,
         public_url=public_url(parts, request),
         agent_version_id=wanted.agent_id,
-        variables={k: as_text(v) for k, v in wanted.user_data.items() if isinstance(v, str | int | float | bool)},
+        variables={
+            k: schemas.as_text(v) for k, v in wanted.user_data.items() if isinstance(v, str | int | float | bool)
+        },
         metadata=wanted.user_data,
-        start_at=start_within_reach(wanted.scheduled_at, now, "/scheduled_at"),
+        start_at=schemas.start_within_reach(wanted.scheduled_at, now, "/scheduled_at"),
     )
     return bolna.accepted(place_call(parts.ports, new, idempotency_key(request.headers), request_hash))
 
@@ -48,6 +51,9 @@ def bolna_call() -> dict[str, Any]:
 @answering
 def exotel_campaign(sid: str) -> Response:
     """Exotel's request; each of its numbers becomes a call of its own under one campaign id."""
+    from chalicelib.api import schemas
+    from chalicelib.dialects import exotel
+
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
@@ -67,7 +73,9 @@ def exotel_campaign(sid: str) -> Response:
         public_url=public_url(parts, request),
         agent_version_id=wanted.call_flow_id,
         metadata={"campaign": wanted.name},
-        start_at=start_within_reach(wanted.schedule.send_at if wanted.schedule else None, now, "/schedule/send_at"),
+        start_at=schemas.start_within_reach(
+            wanted.schedule.send_at if wanted.schedule else None, now, "/schedule/send_at"
+        ),
         campaign_id=ids.sortable_id("camp", now),
         dial_now=False,
     )

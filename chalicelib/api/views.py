@@ -4,15 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from chalicelib.domain.call import Attempt, Call, CallRecord
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.preview import Preview
 from chalicelib.domain.zones import zone
+from chalicelib.storage.adapters import adapter
 from chalicelib.storage.policies import NamedPolicy
-
-_POLICY = TypeAdapter(Policy)
 
 
 def rfc3339(at: datetime | None) -> str | None:
@@ -65,7 +62,7 @@ def call_view(record: CallRecord) -> dict[str, Any]:
         "webhook_url": call.webhook_url,
         "created_at": rfc3339(call.created_at),
         "expires_at": rfc3339(call.expires_at),
-        "policy": _POLICY.dump_python(call.policy, mode="json"),
+        "policy": adapter(Policy).dump_python(call.policy, mode="json"),
         "attempts": [attempt_view(call, attempt) for attempt in record.attempts],
     }
 
@@ -155,7 +152,7 @@ def preview_view(shown: Preview, zones: Sequence[str]) -> dict[str, Any]:
 
 def named_policy_view(named: NamedPolicy) -> dict[str, Any]:
     """A named policy."""
-    policy = _POLICY.dump_python(named.policy, mode="json")
+    policy = adapter(Policy).dump_python(named.policy, mode="json")
     target = {"url": named.target_url} if named.target_url else None
     return {
         "name": named.name,

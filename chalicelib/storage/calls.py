@@ -13,6 +13,7 @@ from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items, query_pages
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
+from chalicelib.storage.versions import Kind, data_of
 
 
 class IdempotencyKeyUsed(Exception):
@@ -218,7 +219,7 @@ class CallStore:
             KeyConditionExpression="pk = :pk AND begins_with(sk, :decision)",
             ExpressionAttributeValues={":pk": {"S": f"CALL#{call_id}"}, ":decision": {"S": "DECISION#"}},
         )
-        return [from_attribute(item["data"]) for item in found]
+        return [data_of(Kind.DECISION, item) for item in found]
 
     def _put(self, item: Item, condition: str | None = None, values: Item | None = None) -> dict[str, Any]:
         put: dict[str, Any] = {"TableName": self._table, "Item": item}

@@ -18,7 +18,8 @@
     PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
     HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute
 
-Domain values live in the map ``data``; what stands beside it is for DynamoDB (keys, indexes, expiry).
+Domain values live in the map ``data``, whose shape has the version ``v``; what else stands beside it is for DynamoDB
+(keys, indexes, expiry).
 """
 
 import json
@@ -26,12 +27,12 @@ import zlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from chalicelib.domain.call import Attempt, Call, CallState
 from chalicelib.domain.decide import Decision
 from chalicelib.domain.events import CallEvent
-from chalicelib.storage.codec import Attribute, from_attribute, to_attribute, to_item
+from chalicelib.storage.adapters import adapter
+from chalicelib.storage.codec import Attribute, to_item
+from chalicelib.storage.versions import Kind, data_of, stored
 
 DUE_INDEX = "due"
 HISTORY_INDEX = "history"
@@ -44,12 +45,6 @@ DEADLINE = "deadline"
 
 #: Provider events are kept this long as evidence.
 EVENT_KEPT = timedelta(days=90)
-
-_CALL = TypeAdapter(Call)
-_ATTEMPT = TypeAdapter(Attempt)
-_DECISION = TypeAdapter(Decision)
-_EVENT = TypeAdapter(CallEvent)
-_TIME = TypeAdapter(datetime)
 
 Item = dict[str, Attribute]
 
@@ -78,16 +73,16 @@ def epoch(at: datetime) -> int:
 
 def as_text(at: datetime) -> str:
     """A time as it stands in ``data``."""
-    text: str = _TIME.dump_python(at, mode="json")
+    text: str = adapter(datetime).dump_python(at, mode="json")
     return text
 
 
 def call_item(call: Call) -> Item:
     """A call, in the due index while it waits for a dial or for the end of one."""
-    data = _CALL.dump_python(call, mode="json")
+    data = adapter(Call).dump_python(call, mode="json")
     # As text, for DynamoDB's numbers and nulls are not JSON's: the user gets back what was sent.
     data["metadata"] = json.dumps(data["metadata"])
-    item = call_key(call.id) | {"data": to_attribute(data)}
+    item = call_key(call.id) | stored(Kind.CALL, data)
     if call.state is CallState.SCHEDULED and call.due_at:
         kind = RETRY if call.attempt else FRESH
         item |= to_item({"due_shard": f"{kind}#{shard(call.id)}", "due_at": epoch(call.due_at)})
@@ -102,7 +97,7 @@ def call_item(call: Call) -> Item:
 def attempt_item(call: Call, attempt: Attempt) -> Item:
     """An attempt, in its workspace's history by the time at which it was made."""
     item = attempt_key(call.id, attempt.number)
-    item |= {"data": to_attribute(_ATTEMPT.dump_python(attempt, mode="json"))}
+    item |= stored(Kind.ATTEMPT, adapter(Attempt).dump_python(attempt, mode="json"))
     return item | _history(call, attempt.claimed_at, f"{call.id}#{attempt.number:04d}")
 
 
@@ -113,28 +108,29 @@ def _history(call: Call, at: datetime, tail: str) -> Item:
 def event_item(call_id: str, number: int, event: CallEvent, at: datetime) -> Item:
     """A provider's event, kept as evidence."""
     item = key(f"CALL#{call_id}", f"EVENT#{number:04d}#{event.event_id}")
-    item |= {"data": to_attribute({**_EVENT.dump_python(event, mode="json"), "received_at": at.isoformat()})}
+    data = adapter(CallEvent).dump_python(event, mode="json") | {"received_at": at.isoformat()}
+    item |= stored(Kind.EVENT, data)
     return item | to_item({"expires_at": epoch(at + EVENT_KEPT)})
 
 
 def decision_item(call: Call, number: int, decision: Decision, at: datetime) -> Item:
     """A decision, after the attempt of that number; ``due_at`` is where the wheel had room for it."""
-    data: dict[str, Any] = _DECISION.dump_python(decision, mode="json")
+    data: dict[str, Any] = adapter(Decision).dump_python(decision, mode="json")
     data |= {
         "attempt": number,
         "at": at.isoformat(),
         "due_at": call.due_at.isoformat() if call.due_at else None,
     }
-    return key(f"CALL#{call.id}", f"DECISION#{call.version:06d}") | {"data": to_attribute(data)}
+    return key(f"CALL#{call.id}", f"DECISION#{call.version:06d}") | stored(Kind.DECISION, data)
 
 
 def read_call(item: Item) -> Call:
     """Reads what call_item wrote."""
-    data = from_attribute(item["data"])
+    data = data_of(Kind.CALL, item)
     data["metadata"] = json.loads(data["metadata"])
-    return _CALL.validate_python(data)
+    return adapter(Call).validate_python(data)
 
 
 def read_attempt(item: Item) -> Attempt:
     """Reads what attempt_item wrote."""
-    return _ATTEMPT.validate_python(from_attribute(item["data"]))
+    return adapter(Attempt).validate_python(data_of(Kind.ATTEMPT, item))

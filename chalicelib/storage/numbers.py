@@ -14,9 +14,10 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.call import Call
 from chalicelib.storage import items
-from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.codec import to_attribute
 from chalicelib.storage.query import query_items
 from chalicelib.storage.transact import StaleWrite
+from chalicelib.storage.versions import Kind, data_of, stored
 
 #: As far back as any cap reaches (France counts 30 days), with a day to spare.
 MADE_KEPT = timedelta(days=31)
@@ -56,7 +57,7 @@ class NumberStore:
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, number), ConsistentRead=True)
         if "Item" not in found:
             return Number(workspace, number)
-        data = from_attribute(found["Item"]["data"])
+        data = data_of(Kind.NUMBER, found["Item"])
         return Number(
             workspace,
             number,
@@ -136,7 +137,7 @@ class NumberStore:
         unchanged = "#data.version = :version" if number.version else "attribute_not_exists(pk)"
         put: dict[str, Any] = {
             "TableName": self._table,
-            "Item": _key(number.workspace, number.number) | {"data": to_attribute(data)},
+            "Item": _key(number.workspace, number.number) | stored(Kind.NUMBER, data),
             "ConditionExpression": unchanged,
         }
         if number.version:

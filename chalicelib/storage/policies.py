@@ -4,14 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from chalicelib.domain.policy import Policy
 from chalicelib.storage import items
-from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.adapters import adapter
 from chalicelib.storage.query import query_items
-
-_POLICY = TypeAdapter(Policy)
+from chalicelib.storage.versions import Kind, data_of, stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +36,12 @@ class PolicyStore:
     def put(self, workspace: str, named: NamedPolicy) -> None:
         """Write a policy over whatever had its name."""
         data = {
-            "policy": _POLICY.dump_python(named.policy, mode="json"),
+            "policy": adapter(Policy).dump_python(named.policy, mode="json"),
             "updated_at": named.updated_at.isoformat(),
             "target_url": named.target_url,
             "agent_version_id": named.agent_version_id,
         }
-        item = _key(workspace, named.name) | {"data": to_attribute(data)}
+        item = _key(workspace, named.name) | stored(Kind.POLICY, data)
         self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def load(self, workspace: str, name: str) -> NamedPolicy | None:
@@ -72,8 +69,8 @@ def _key(workspace: str, name: str) -> items.Item:
 
 
 def _read(name: str, item: items.Item) -> NamedPolicy:
-    data = from_attribute(item["data"])
-    policy = _POLICY.validate_python(data["policy"])
+    data = data_of(Kind.POLICY, item)
+    policy = adapter(Policy).validate_python(data["policy"])
     return NamedPolicy(
         name, policy, datetime.fromisoformat(data["updated_at"]), data.get("target_url"), data.get("agent_version_id")
     )

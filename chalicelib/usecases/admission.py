@@ -12,6 +12,7 @@ from chalicelib.domain.lifecycle import postponed
 from chalicelib.storage.gates import Closed, Gate, account_scope, scopes_of, workspace_scope
 from chalicelib.storage.slots import Limit, Slots
 from chalicelib.storage.transact import Write
+from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 
 #: A call behind a gate that somebody closed asks again after this.
@@ -45,7 +46,9 @@ def admit(ports: Ports, call: Call, now: datetime) -> Admission | Decision:
             return _shut_out(call, gate, now)
     slots: list[str] = []
     for limit in limits(ports, call):
-        slot = _slot(ports, call, ports.slots.load(limit, now), now)
+        slots_of_limit = ports.slots.load(limit, now)
+        measure.slots_in_use(limit.scope, len(slots_of_limit.taken))
+        slot = _slot(ports, call, slots_of_limit, now)
         if slot is None:
             step = f"all {limit.most} slots of {limit.scope} are taken"
             return postponed(call, Reason.NO_SLOT, step, now + NO_SLOT_FOR)

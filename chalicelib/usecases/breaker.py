@@ -14,6 +14,7 @@ from chalicelib.log import log, warn
 from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff, Refused
 from chalicelib.storage.gates import Closed, Gate, account_scope
 from chalicelib.storage.health import Answered, Health
+from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 
 #: The failure rate is taken over this long.
@@ -54,11 +55,13 @@ def report(ports: Ports, account: str, attempt_id: str, said: Answered | None, c
             _probed(ports, gate, said, cause, now)
     elif said is not Answered.WELL and (why := _trips(ports.health.load(account, now - WINDOW), said, cause)):
         _pause(ports, Gate(scope=scope, closed=Closed.BY_BREAKER, reason=why, closed_at=now), now)
+        measure.breaker_opened(scope)
 
 
 def _probed(ports: Ports, gate: Gate, said: Answered, cause: str, now: datetime) -> None:
     if said is Answered.WELL:
         ports.gates.open(gate.scope)
+        measure.breaker_closed(gate.scope)
         log("provider-resumed", scope=gate.scope, trips=gate.trips)
     else:
         _pause(ports, replace(gate, trips=gate.trips + 1, reason=f"{gate.reason}; again {cause}"[:MOST_TEXT]), now)

@@ -19,6 +19,7 @@ from chalicelib.providers import (
     PutOff,
     Refused,
 )
+from chalicelib.usecases import measure
 from chalicelib.usecases.breaker import answered, report
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
@@ -36,6 +37,7 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
     result = ports.provider(attempt.provider).dial(_request(ports, call, attempt))
     log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=attempt.provider)
     _record(ports, call, attempt, result)
+    measure.dialed(attempt.provider, result)
     report(ports, call.account, attempt.id, answered(result), getattr(result, "cause", ""))
     return result
 

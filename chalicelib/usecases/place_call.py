@@ -19,6 +19,7 @@ from chalicelib.log import broken, log
 from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed
 from chalicelib.storage.numbers import Number
 from chalicelib.storage.transact import StaleWrite
+from chalicelib.usecases import measure
 from chalicelib.usecases.claim import Claim, claim_with, opted_out
 from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.pace import keep_pace
@@ -90,6 +91,7 @@ def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_n
             # It may have been written all the same: if so by us, for nobody else has this id.
             if ports.calls.load(call.id) is None:
                 raise
+        measure.committed(claimed.transition)
         if claimed.may_dial:
             _dial(ports, claimed.transition.after)
         return

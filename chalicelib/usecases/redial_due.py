@@ -10,9 +10,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.call import CallState
 from chalicelib.errors import RedialError
-from chalicelib.log import broken, log, warn
+from chalicelib.log import broken, inheriting, log, warn
 from chalicelib.storage.items import FRESH, RETRY
 from chalicelib.storage.transact import StaleWrite
+from chalicelib.usecases import measure
 from chalicelib.usecases.claim import claim, commit
 from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.pace import keep_pace
@@ -125,6 +126,7 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
             continue
         if not claimed.may_dial:
             return "moved" if settled.call.due_at else "ended"
+        measure.claimed(settled)
         dial_claimed(ports, settled.after)
         return "dialed"
     return "skipped"
@@ -153,4 +155,4 @@ def pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterato
     remaining = iter(ids)
     with ThreadPoolExecutor(size) as pool:
         while batch := list(islice(remaining, size * 4)):
-            yield from pool.map(work, batch)
+            yield from pool.map(inheriting(work), batch)

@@ -9,6 +9,7 @@ from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
 from chalicelib.log import warn
 from chalicelib.storage.transact import StaleWrite, Write
+from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import AlarmNotSet, plan
 
@@ -43,6 +44,7 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
         also = [*also, ports.numbers.taking_back(transition.call, ended.id)]
     if not _schedules(transition):
         ports.calls.commit(transition, also, released)
+        measure.committed(transition)
         return transition
     planned = transition.booked(book_minute(ports, transition.call))
     try:
@@ -51,6 +53,7 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
         if planned.call.due_at is not None:
             ports.wakes.release(planned.call.account, planned.call.due_at)
         raise
+    measure.committed(planned)
     return planned
 
 

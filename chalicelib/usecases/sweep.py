@@ -14,6 +14,7 @@ from chalicelib.errors import RedialError
 from chalicelib.log import broken, log, warn
 from chalicelib.providers import Unanswered
 from chalicelib.storage.items import DEADLINE
+from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.redial_due import TimeLeft, dial_due, disarm
 from chalicelib.usecases.schedule import change
@@ -43,20 +44,23 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
                 counts["silent-left"] += 1
                 continue
             counts[f"silent-{_look_into(ports, call_id, now)}"] += 1
-    counts["stale-alarms"] += _clear_alarms(ports, now - ALARM_STALE, time_left)
+    counts["stale-alarms"], alarms_live = _clear_alarms(ports, now - ALARM_STALE, time_left)
     mended = {kind: n for kind, n in counts.items() if n}
+    measure.swept(mended, alarms_live)
     if mended:
         log("swept", **mended)
     return mended
 
 
-def _clear_alarms(ports: Ports, before: datetime, time_left: TimeLeft) -> int:
+def _clear_alarms(ports: Ports, before: datetime, time_left: TimeLeft) -> tuple[int, int | None]:
+    """How many spent alarms were removed, and how many are left; None where they cannot be listed."""
     try:
-        stale = [wake for wake in ports.alarms.armed() if wake < before]
+        armed = list(ports.alarms.armed())
     except (ClientError, BotoCoreError) as error:
         warn("alarms-not-listed", error=str(error))
-        return 0
-    return sum(disarm(ports, wake) for wake in stale if time_left.for_a_dial())
+        return 0, None
+    removed = sum(disarm(ports, wake) for wake in armed if wake < before and time_left.for_a_dial())
+    return removed, len(armed) - removed
 
 
 def _look_into(ports: Ports, call_id: str, now: datetime) -> str:

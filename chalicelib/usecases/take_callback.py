@@ -14,6 +14,7 @@ from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
 from chalicelib.storage.health import Answered
 from chalicelib.storage.notes import Noted
+from chalicelib.usecases import measure
 from chalicelib.usecases.adopt_call import Adoption, adopt_call
 from chalicelib.usecases.breaker import report
 from chalicelib.usecases.ports import Ports
@@ -96,6 +97,7 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
         if noted is Noted.KEPT:
             _say_once(event)
         if noted is not Noted.AFTER_THE_END:
+            measure.heard(event, ports.clock.now())
             log("callback", call=call_id, attempt=number, status=event.status, effect=noted)
             return Taken(noted, call_id, number)
 
@@ -106,6 +108,7 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
         return lifecycle.absorb(record, number, event, ports.clock.now())
 
     transition = change(ports, call_id, absorb)
+    measure.heard(event, ports.clock.now())
     if event.fault is not None and transition.effect is not Effect.NOTHING:
         warn("account-fault", call=call_id, attempt=number, fault=event.fault, cause=event.cause)
         account = transition.before.call.account

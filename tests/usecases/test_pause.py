@@ -9,6 +9,7 @@ import pytest
 from chalicelib.usecases import claim as claims
 from ops import __main__ as ops
 from ops.keys import create_key
+from tests.support.told import spoken
 from tests.support.world import START, TABLE, World
 
 
@@ -67,7 +68,7 @@ def test_everything_is_paused_from_the_shell(world: World, capsys: pytest.Captur
     assert world.place()["state"] == "scheduled"
     assert ops.main(["resume", "--stage", "dev", "--workspace", "acme"]) == 0
     assert ops.main(["resume", "--stage", "dev", "--everything"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert spoken(capsys.readouterr().out) == [
         "everything is paused: no dial begins until it is resumed",
         "workspace:acme was not paused",
         "but everything is paused: provider is down",

@@ -1,0 +1,115 @@
+"""`python -m ops alarms`, on moto."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from ops import dashboard
+from ops.__main__ import main
+from ops.operations import alarms, properties
+
+NAMES = sorted(alarm.name("dev") for alarm in alarms("dev"))
+
+
+@pytest.fixture(autouse=True)
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "test"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        yield boto3.client("cloudwatch")
+
+
+def there(cloudwatch: Any) -> list[str]:
+    return sorted(alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"])
+
+
+def test_the_alarms_and_the_dashboard_are_set_as_the_table_has_them(cloudwatch: Any) -> None:
+    assert main(["alarms", "--stage", "dev", "--topic", "arn:aws:sns:eu-west-1:123456789012:pager"]) == 0
+    assert there(cloudwatch) == NAMES
+    (late,) = cloudwatch.describe_alarms(AlarmNames=["redial-dev-redials-late"])["MetricAlarms"]
+    wanted = {
+        name: value
+        for alarm in alarms("dev")
+        if alarm.kind == "redials-late"
+        for name, value in properties(alarm, "dev", "arn:aws:sns:eu-west-1:123456789012:pager").items()
+    }
+    assert {name: late[name] for name in wanted} == wanted
+    body = cloudwatch.get_dashboard(DashboardName="redial-dev")["DashboardBody"]
+    assert json.loads(body) == json.loads(dashboard.body("dev", "eu-west-1"))
+
+
+def test_a_second_run_changes_nothing(cloudwatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["alarms", "--stage", "dev"])
+    before = cloudwatch.describe_alarms()["MetricAlarms"]
+    capsys.readouterr()
+    assert main(["alarms", "--stage", "dev"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "stage dev:",
+        *(f"  have  the alarm {alarm.name('dev')}" for alarm in alarms("dev")),
+        "  have  the dashboard redial-dev",
+        "nothing to do",
+    ]
+    assert cloudwatch.describe_alarms()["MetricAlarms"] == before
+
+
+def test_an_alarm_that_somebody_changed_is_set_again_and_only_that_one(
+    cloudwatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["alarms", "--stage", "dev"])
+    changed = next(properties(a, "dev") for a in alarms("dev") if a.kind == "rules-near-quota")
+    cloudwatch.put_metric_alarm(**{**changed, "Threshold": 299})
+    capsys.readouterr()
+    main(["alarms", "--stage", "dev"])
+    done = [line for line in capsys.readouterr().out.splitlines() if "have" not in line]
+    assert done == ["stage dev:", "  done  set the alarm redial-dev-rules-near-quota"]
+    (after,) = cloudwatch.describe_alarms(AlarmNames=["redial-dev-rules-near-quota"])["MetricAlarms"]
+    assert after["Threshold"] == 240
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(cloudwatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["alarms", "--stage", "dev", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "stage dev:",
+        *(f"  would set the alarm {alarm.name('dev')}" for alarm in alarms("dev")),
+        "  would set the dashboard redial-dev",
+    ]
+    assert there(cloudwatch) == []
+    assert cloudwatch.list_dashboards()["DashboardEntries"] == []
+
+
+def test_deleting_removes_these_and_no_others(cloudwatch: Any) -> None:
+    main(["alarms", "--stage", "dev"])
+    main(["alarms", "--stage", "prod"])
+    assert main(["alarms", "--stage", "dev", "--delete"]) == 0
+    assert there(cloudwatch) == sorted(alarm.name("prod") for alarm in alarms("prod"))
+    assert [each["DashboardName"] for each in cloudwatch.list_dashboards()["DashboardEntries"]] == ["redial-prod"]
+
+
+def test_what_aws_refuses_is_told_in_one_line(
+    cloudwatch: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stubbed = Stubber(cloudwatch)
+    stubbed.add_client_error("describe_alarms", "AccessDenied", "you may not")
+    stubbed.activate()
+    monkeypatch.setattr("ops.alarms.boto3.client", lambda service: cloudwatch)
+    assert main(["alarms", "--stage", "dev"]) == 1
+    assert capsys.readouterr().err == (
+        "error: setting the alarms of stage 'dev' stopped: "
+        "An error occurred (AccessDenied) when calling the DescribeAlarms operation: you may not\n"
+    )
+
+
+def test_without_a_region_it_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    assert main(["alarms", "--stage", "dev"]) == 1
+    assert "set AWS_DEFAULT_REGION" in capsys.readouterr().err

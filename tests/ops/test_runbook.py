@@ -1,0 +1,31 @@
+"""The runbook says what is so: its figures, its commands, its own links."""
+
+import re
+from pathlib import Path
+
+from chalicelib import metrics
+
+ROOT = Path(__file__).parent.parent.parent
+RUNBOOK = (ROOT / "docs/operating.md").read_text()
+
+
+def test_its_table_of_figures_is_the_code_s() -> None:
+    rows = re.findall(r"^\|( `[A-Z].*?)\|(.*?)\|(.*?)\|$", RUNBOOK, re.MULTILINE)
+    told = {name: tuple(re.findall(r"`(\w+)`", by)) for names, by, _ in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told == {metric.name: metric.by for metric in metrics.METRICS}
+
+
+def test_its_links_within_the_page_lead_somewhere() -> None:
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#(.+?)\)", RUNBOOK)) - headings == set()
+
+
+def test_every_event_that_it_asks_the_logs_for_is_one_that_the_code_writes() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "chalicelib").rglob("*.py"))
+    written = set(re.findall(r'(?:log|warn|broken)\(\s*"([a-z-]+)"', code))
+    asked = set(re.findall(r'event (?:= |in \[)"([a-z-]+)"', RUNBOOK))
+    assert len(asked) >= 6
+    assert asked - written == set()
