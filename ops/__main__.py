@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import keys, opt_outs, outcomes, provision, template
+from ops import keys, opt_outs, outcomes, provision, template, workspaces
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
@@ -14,6 +14,7 @@ COMMANDS = (
     outcomes,
     provision,
     template,
+    workspaces,
 )
 
 

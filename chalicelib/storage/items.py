@@ -12,6 +12,7 @@
     POLICIES#<ws>         <name>                 a named policy
     IDEMPOTENCY#<ws>#<k>  IDEMPOTENCY            the call that a POST with this Idempotency-Key made
     KEY#<sha256>          KEY                    an API key
+    WORKSPACE#<ws>        WORKSPACE              what is set for a workspace
 
 Domain values live in the map ``data``; what stands beside it is for DynamoDB (keys, indexes, expiry).
 """
