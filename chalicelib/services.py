@@ -10,10 +10,10 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-from chalicelib import providers
 from chalicelib.clock import Clock
 from chalicelib.errors import RedialError
-from chalicelib.providers import Http, Provider
+from chalicelib.providers import Http
+from chalicelib.ready_providers import ReadyProviders
 from chalicelib.settings import Settings, WakeBackend
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.history import HistoryStore
@@ -21,7 +21,9 @@ from chalicelib.storage.keys import KeyStore
 from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.policies import PolicyStore
 from chalicelib.storage.wakes import WakeStore
+from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.usecases.ports import Ports
+from chalicelib.vault import Vault
 from chalicelib.wheel import Alarms, RuleAlarms, SchedulerAlarms
 
 #: AWS calls are idempotent or conditional, so botocore may repeat them; a callback must be answered within 2 s.
@@ -48,12 +50,7 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
     settings = Settings.from_env(env)
     dynamodb = client("dynamodb")
     table = settings.table_name
-
-    @cache
-    def provider(name: str) -> Provider:
-        providers.provider_class(name)
-        return providers.load(name, settings.credentials(name), now=clock.now, http=http)
-
+    ready = ReadyProviders(settings, Vault(client, clock.now), clock.now, http)
     ports = Ports(
         settings=settings,
         clock=clock,
@@ -61,7 +58,9 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         numbers=NumberStore(dynamodb, table),
         wakes=WakeStore(dynamodb, table),
         alarms=_LazyAlarms(settings, own_arn),
-        provider=provider,
+        provider=ready,
+        fresh_provider=ready.fresh,
+        workspaces=WorkspaceStore(dynamodb, table, clock.now),
     )
     return Services(
         ports=ports,

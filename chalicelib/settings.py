@@ -1,10 +1,11 @@
 """What Redial reads from its environment: one frozen value, made once, with an error that names what is wrong."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.errors import RedialError
+from chalicelib.vault import Reference
 
 
 class WakeBackend(StrEnum):
@@ -18,7 +19,7 @@ class WakeBackend(StrEnum):
 class Settings:
     """The environment, read. Durations are in seconds; every one can be set as the variable of the same name."""
 
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)  # it holds secrets
     stage: str
     app_name: str
     table_name: str
@@ -39,6 +40,9 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the environment. Raises RedialError naming the variable, its value and what would be right."""
+        for name, value in env.items():
+            if name.endswith("_ANSWER_URL") and Reference.parse(value):
+                raise RedialError(f"{name} is {value!r}; only credentials may be references, so write the URL itself")
         stage = env.get("REDIAL_STAGE") or "dev"
         app_name = env.get("REDIAL_APP_NAME") or "redial"
         return cls(
@@ -62,7 +66,7 @@ class Settings:
         )
 
     def credentials(self, provider: str) -> dict[str, str]:
-        """A provider's variables, keyed without its name and in lower case (``account_sid``)."""
+        """A provider's variables, keyed without its name and in lower case (``account_sid``), references unread."""
         prefix = f"{provider.upper()}_"
         return {k[len(prefix) :].lower(): v for k, v in self.env.items() if k.startswith(prefix) and v}
 

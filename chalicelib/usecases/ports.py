@@ -10,6 +10,7 @@ from chalicelib.settings import Settings
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.wakes import WakeStore
+from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.wheel import Alarms
 
 #: How long after the longest possible call its last callback may still come.
@@ -20,7 +21,10 @@ LONGEST_DEFAULT_RING_SEC = 60
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The collaborators of every use case. ``provider`` gives a ready provider by its name."""
+    """The collaborators of every use case. ``provider`` gives a ready provider by its name.
+
+    ``fresh_provider`` gives it with its secrets read again; None where that would be no other.
+    """
 
     settings: Settings
     clock: Clock
@@ -28,7 +32,9 @@ class Ports:
     numbers: NumberStore
     wakes: WakeStore
     alarms: Alarms
+    workspaces: WorkspaceStore
     provider: Callable[[str], Provider]
+    fresh_provider: Callable[[str], Provider | None]
 
     @property
     def wake_lead(self) -> timedelta:

@@ -39,7 +39,8 @@ def take_callback(ports: Ports, provider_name: str, token: str, request: Callbac
     Raises UnknownProvider, SignatureError before anything is read, MalformedCallback, NotFound for a token that
     names no attempt.
     """
-    return [_take_by_token(ports, token, event) for event in _read(ports.provider(provider_name), request)]
+    provider = _verified(ports, provider_name, request)
+    return [_take_by_token(ports, token, event) for event in provider.parse(request)]
 
 
 def take_account_callback(
@@ -51,8 +52,8 @@ def take_account_callback(
     ``adoption`` (asked only then) says under what; one that the customer made is left alone. Raises as
     take_callback() does.
     """
-    provider = ports.provider(provider_name)
-    events = _read(provider, request)
+    provider = _verified(ports, provider_name, request)
+    events = provider.parse(request)
     for event in events:
         if event.token is None and not (provider.signs_callbacks or provider.knows_sender(request)):
             wanted = f"{provider_name.upper()}_ALLOWED_IPS"
@@ -60,9 +61,18 @@ def take_account_callback(
     return [_take_by_name(ports, provider_name, event, adoption) for event in events]
 
 
-def _read(provider: Provider, request: CallbackRequest) -> list[CallEvent]:
-    provider.verify(request)
-    return provider.parse(request)
+def _verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
+    """The provider that signed the request, with its secrets read once more where they have been rotated."""
+    provider = ports.provider(name)
+    try:
+        provider.verify(request)
+    except SignatureError:
+        fresh = ports.fresh_provider(name)
+        if fresh is None:
+            raise
+        fresh.verify(request)
+        return fresh
+    return provider
 
 
 def _take_by_token(ports: Ports, token: str, event: CallEvent) -> Taken:
