@@ -4,7 +4,7 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent
 
-from chalicelib.api import callbacks, calls, numbers, policies, vendors
+from chalicelib.api import callbacks, calls, numbers, pauses, policies, vendors
 from chalicelib.api.current import running_as, services
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
@@ -14,6 +14,7 @@ app = Chalice(app_name="redial")
 app.register_blueprint(callbacks.blueprint)
 app.register_blueprint(calls.blueprint)
 app.register_blueprint(numbers.blueprint)
+app.register_blueprint(pauses.blueprint)
 app.register_blueprint(policies.blueprint)
 app.register_blueprint(vendors.blueprint)
 

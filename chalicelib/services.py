@@ -16,10 +16,15 @@ from chalicelib.providers import Http
 from chalicelib.ready_providers import ReadyProviders
 from chalicelib.settings import Settings, WakeBackend
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.gates import GateStore
+from chalicelib.storage.health import HealthStore
 from chalicelib.storage.history import HistoryStore
 from chalicelib.storage.keys import KeyStore
+from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
+from chalicelib.storage.pace import PaceStore
 from chalicelib.storage.policies import PolicyStore
+from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.usecases.ports import Ports
@@ -55,7 +60,12 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         settings=settings,
         clock=clock,
         calls=CallStore(dynamodb, table),
+        notes=NoteStore(dynamodb, table),
         numbers=NumberStore(dynamodb, table),
+        gates=GateStore(dynamodb, table),
+        slots=SlotStore(dynamodb, table),
+        pace=PaceStore(dynamodb, table),
+        health=HealthStore(dynamodb, table),
         wakes=WakeStore(dynamodb, table),
         alarms=_LazyAlarms(settings, own_arn),
         provider=ready,

@@ -7,6 +7,9 @@ from enum import StrEnum
 from chalicelib.errors import RedialError
 from chalicelib.vault import Reference
 
+#: More slots than this would make the query that looks for a free one too long.
+MOST_SLOTS = 5_000
+
 
 class WakeBackend(StrEnum):
     """Which alarm clock fires the wakes."""
@@ -36,6 +39,8 @@ class Settings:
     machine_detection: str
     dial_pool_size: int
     log_numbers: str
+    workspace_max_concurrent_calls: int | None
+    retries_first: bool
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -63,6 +68,8 @@ class Settings:
             machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),
             dial_pool_size=_whole(env, "DIAL_POOL_SIZE", 8, 1, 64),
             log_numbers=_one_of(env, "LOG_NUMBERS", ["masked", "plain"], "masked"),
+            workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
+            retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
         )
 
     def credentials(self, provider: str) -> dict[str, str]:
@@ -74,12 +81,16 @@ class Settings:
         """Where the provider fetches what to do with a call that names no target."""
         return self.env.get(f"{provider.upper()}_ANSWER_URL") or None
 
-    def calls_per_second(self, provider: str, default: float) -> float:
-        """How many calls a second may start on the provider's account: ``<PROVIDER>_CALLS_PER_SECOND``."""
+    def max_concurrent_calls(self, provider: str) -> int | None:
+        """How many calls of the provider's account may be in flight at once: ``<PROVIDER>_MAX_CONCURRENT_CALLS``."""
+        return _whole(self.env, f"{provider.upper()}_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None
+
+    def calls_per_second(self, provider: str) -> float | None:
+        """How many calls a second may start on the provider's account: ``<PROVIDER>_CALLS_PER_SECOND``, if set."""
         name = f"{provider.upper()}_CALLS_PER_SECOND"
         value = self.env.get(name)
         if not value:
-            return default
+            return None
         try:
             rate = float(value)
         except ValueError:

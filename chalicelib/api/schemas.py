@@ -154,6 +154,19 @@ class ContactedIn(Strict):
         return self.put_off_until.astimezone(UTC) if self.put_off_until else None
 
 
+class PauseIn(Strict):
+    """``POST /pause-all``; an empty body will do. Without ``until`` the pause lasts until it is resumed."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "paused by hand"
+    until: AwareDatetime | None = None
+
+    def until_at(self, now: datetime) -> datetime | None:
+        """When the pause ends by itself, in UTC. Raises Invalid for a time that is past."""
+        if self.until is not None and self.until <= now:
+            raise Invalid([FieldError("/until", f"is past (got {self.until:%Y-%m-%dT%H:%M:%S%z})")])
+        return self.until.astimezone(UTC) if self.until else None
+
+
 def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/start_at") -> datetime | None:
     """A start in UTC. Raises Invalid for one further ahead than the wheel reaches."""
     if start_at is None:
@@ -168,6 +181,7 @@ __all__ = [
     "NO_RETRIES",
     "CallIn",
     "ContactedIn",
+    "PauseIn",
     "NamedPolicyIn",
     "OptOutIn",
     "PolicyIn",

@@ -12,6 +12,9 @@ from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.tried import Tried
 
+NEVER_HEARD_OF = "no-callback"  # the cause of an attempt that ended for want of any news
+NEVER_PLACED = "never-placed"  # the cause of an attempt that the provider says it never had
+
 
 class CallState(StrEnum):
     """The one state that a call is in."""
@@ -90,7 +93,8 @@ class Call:
 class Attempt:
     """One dial, numbered from 1. ``token`` is the unguessable part of its callback URL.
 
-    ``counts`` is False where the account was at fault: such an attempt uses up none of the policy's.
+    ``counts`` is False where the account was at fault, or the call was never placed: such an attempt uses up none of
+    the policy's. ``slots`` are those that it holds while it lives, of the calls that may be in flight at once.
     """
 
     call_id: str
@@ -111,12 +115,18 @@ class Attempt:
     amd: Amd | None = None
     cause: str | None = None
     counts: bool = True
+    slots: tuple[str, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """The attempt by a name of its own: ``<call>-<number>``."""
         return f"{self.call_id}-{self.number}"
+
+    @property
+    def was_made(self) -> bool:
+        """False where the provider says that it never had this call: caps do not count it."""
+        return self.cause != NEVER_PLACED
 
     @property
     def status(self) -> str:
@@ -150,7 +160,7 @@ class CallRecord:
     def situation(self) -> Situation:
         """What decide() has to know: the attempts that count, and all that were made to the number."""
         call = self.call
-        own = (attempt.claimed_at for attempt in self.attempts)
+        own = (attempt.claimed_at for attempt in self.attempts if attempt.was_made)
         return Situation(
             expires_at=call.expires_at,
             zones=call.zones,

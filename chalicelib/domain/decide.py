@@ -38,6 +38,11 @@ class Reason(StrEnum):
     CANCELED = "canceled"
     DO_NOT_DISTURB = "do-not-disturb"
     PUT_OFF_BY_PROVIDER = "put-off-by-provider"
+    NEVER_PLACED = "never-placed"
+    NO_SLOT = "no-slot"
+    PACED = "paced"
+    PAUSED = "paused"
+    PROVIDER_PAUSED = "provider-paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,11 @@ def decide(policy: Policy, situation: Situation) -> Decision:
     if outcome in ENDINGS:
         summary, reason = ENDINGS[outcome]
         return _final(summary, reason, f"attempt {last.number} ended {outcome}")
+    earlier = next((t for t in situation.tried if t.outcome is Outcome.COMPLETED), None)
+    if earlier is not None:
+        # Its callback came so late that a further attempt was made meanwhile.
+        step = f"attempt {earlier.number} had ended {earlier.outcome}"
+        return _final(SummaryStatus.COMPLETED, Reason.REACHED, step)
     rule = policy.rule(outcome)
     if not rule.retry:
         if outcome is Outcome.VOICEMAIL:

@@ -11,17 +11,29 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord, CallState
+from chalicelib.domain.call import (
+    NEVER_HEARD_OF,
+    NEVER_PLACED,
+    Attempt,
+    AttemptPhase,
+    Call,
+    CallRecord,
+    CallState,
+)
 from chalicelib.domain.decide import Decision, Reason, decide
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome, SummaryStatus
 
+DIALER_DIED = "dialer-died"  # the cause of an attempt whose dial was never recorded, whatever came of it
+NO_CONNECTION = "network"  # the cause of a put-off where the provider's API could not be reached at all
 #: How long a call waits where its provider turned it away for pace or for a fault of the account: the delay doubles
 #: from the first to the last.
-NEVER_HEARD_OF = "no-callback"  # the cause of an attempt that ended for want of any news
-NO_CONNECTION = "network"  # the cause of a put-off where the provider's API could not be reached at all
 PUT_OFF_FIRST = timedelta(minutes=1)
 PUT_OFF_LAST = timedelta(minutes=30)
+
+
+#: How calls end that were not reached, as far as anybody knew
+UNREACHED = (SummaryStatus.ALL_RETRIES_EXHAUSTED, SummaryStatus.NOT_RETRYABLE, SummaryStatus.VOICEMAIL_FINAL)
 
 
 class Effect(StrEnum):
@@ -49,6 +61,15 @@ class Transition:
     dropped: bool = False
 
     @property
+    def ended_attempt(self) -> Attempt | None:
+        """The attempt whose end, or undoing, this is; None for a change that ends none."""
+        if self.attempt is None:
+            return None
+        stored = self.before.attempt(self.attempt.number)
+        lived = stored is not None and stored.outcome is None
+        return self.attempt if lived and (self.dropped or self.attempt.outcome is not None) else None
+
+    @property
     def after(self) -> CallRecord:
         if self.attempt is None:
             return CallRecord(self.call, self.before.attempts)
@@ -58,6 +79,10 @@ class Transition:
         if self.before.attempt(self.attempt.number) is None:
             return CallRecord(self.call, (*self.before.attempts, self.attempt))
         return CallRecord(self.call, self.before.replacing(self.attempt))
+
+    def until(self, deadline_at: datetime) -> "Transition":
+        """The same transition with the attempt's end waited for until then."""
+        return replace(self, call=replace(self.call, deadline_at=deadline_at))
 
     def booked(self, call: Call) -> "Transition":
         """The same transition with the call in the minute that the wheel had room in."""
@@ -71,6 +96,7 @@ def claim(
     now: datetime,
     deadline_at: datetime,
     others_made: tuple[datetime, ...] = (),
+    slots: tuple[str, ...] = (),
 ) -> Transition:
     """Take the next attempt: from here on it counts as made, whatever becomes of us."""
     call = record.call
@@ -84,6 +110,7 @@ def claim(
         claimed_at=now,
         provider=call.provider,
         target_url=call.next_target_url or call.target_url,
+        slots=slots,
     )
     claimed = replace(
         call,
@@ -162,9 +189,13 @@ def _along_the_way(record: CallRecord, attempt: Attempt, event: CallEvent, now: 
 
 
 def _ended(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    return _decided(record, _with_end(attempt, event, now), event, now)
+
+
+def _with_end(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
     amd = attempt.amd or event.amd
     ended_at = _when(event, attempt, now)
-    ended = replace(
+    return replace(
         attempt,
         version=attempt.version + 1,
         phase=AttemptPhase.ENDED,
@@ -174,13 +205,13 @@ def _ended(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime
         duration_sec=event.duration_sec if event.duration_sec is not None else _talked_sec(attempt, ended_at),
         amd=amd,
         cause=event.cause,
+        counts=True,
         evidence={**attempt.evidence, **event.evidence},
     )
-    return _decided(record, ended, event, now)
 
 
 def _faulted(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
-    """The provider took the call and then could not make it through a fault of the account: it is tried again later."""
+    """No call came of the attempt, and the callee had no part in that: it counts for nothing, and another is made."""
     ended = replace(
         attempt,
         version=attempt.version + 1,
@@ -196,12 +227,16 @@ def _faulted(record: CallRecord, attempt: Attempt, event: CallEvent, now: dateti
     if call.attempt != attempt.number or not call.is_live:
         told = replace(call, version=call.version + 1, deadline_at=None)
         return Transition(record, told, ended, Effect.ENRICHED, event=event, at=now)
-    decision = _put_off_until(call, f"the account was at fault ({event.fault})", None, now)
+    decision = _put_off_until(call, f"attempt {attempt.number} came to nothing ({event.fault})", None, now)
+    if event.fault == NEVER_PLACED and not decision.is_final:
+        decision = replace(decision, reason=Reason.NEVER_PLACED)
     changed = replace(_apply(call, decision, now), put_offs=call.put_offs + 1)
     return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
 
 
 def _after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    if event.outcome is not None and attempt.cause in (NEVER_HEARD_OF, NEVER_PLACED):
+        return _heard_after_all(record, attempt, event, now)
     if event.amd is not None and attempt.amd is None:
         heard = replace(attempt, amd=event.amd, evidence={**attempt.evidence, **event.evidence})
         if event.amd.is_machine and attempt.outcome is Outcome.COMPLETED:
@@ -210,6 +245,22 @@ def _after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: 
     if event.outcome is not None and attempt.duration_sec is None and event.duration_sec is not None:
         return _enriched(record, record.call, replace(attempt, duration_sec=event.duration_sec), event, now)
     return Transition(record, record.call, None, Effect.NOTHING, at=now)
+
+
+def _heard_after_all(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    """An attempt that ended for want of news gets its true end, hours late perhaps.
+
+    A call that waits for its next attempt is decided anew, so that nobody is called after having been reached. One that
+    has ended stays so, but is told as reached if it was.
+    """
+    ended = _with_end(attempt, event, now)
+    call = record.call
+    reached = ended.outcome is Outcome.COMPLETED
+    if call.state is CallState.SCHEDULED and (reached or call.attempt == attempt.number):
+        return _decided_anew(record, ended, event, now)
+    if reached and call.summary_status in UNREACHED:
+        return _decided_anew(record, ended, event, now)
+    return _enriched(record, call, replace(ended, version=attempt.version), event, now)
 
 
 def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, now: datetime) -> Transition:
@@ -245,6 +296,11 @@ def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
         deadline_at = call.deadline_at if call.attempt != ended.number else None
         told = replace(call, version=call.version + 1, deadline_at=deadline_at)
         return Transition(record, told, ended, Effect.ENRICHED, event=event, at=now)
+    return _decided_anew(record, ended, event, now)
+
+
+def _decided_anew(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime) -> Transition:
+    call = record.call
     decision = decide(call.policy, CallRecord(call, record.replacing(ended)).situation)
     changed = _apply(call, decision, now)
     if decision.retry_at is not None and ended.outcome is not None:
@@ -343,6 +399,29 @@ def end(record: CallRecord, *, summary: SummaryStatus, reason: Reason, step: str
     # A live attempt keeps its deadline, so that a lost callback of it is still looked for.
     ended = replace(_apply(call, decision, now), deadline_at=call.deadline_at)
     return Transition(record, ended, None, Effect.DECIDED, decision=decision, at=now)
+
+
+def postponed(call: Call, reason: Reason, step: str, until: datetime) -> Decision:
+    """The decision to try a call again later that cannot be dialled just now, for no fault of its own."""
+    if until > call.expires_at:
+        late = f"that is after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        return Decision(Reason.POLICY_EXPIRED, (step, late), summary_status=SummaryStatus.EXPIRED)
+    return Decision(reason, (step, f"put off until {until:%Y-%m-%dT%H:%M:%SZ}"), retry_at=until)
+
+
+def lose_sight(record: CallRecord, until: datetime, now: datetime) -> Transition:
+    """Nobody knows whether the claimed attempt was placed: whoever was asking for it died. Wait for news of it."""
+    attempt = record.attempt(record.call.attempt)
+    if attempt is None:
+        raise ValueError(f"{record.call.id} has no attempt to lose sight of")
+    call = replace(record.call, deadline_at=until, version=record.call.version + 1)
+    unknown = replace(
+        attempt,
+        phase=AttemptPhase.PLACEMENT_UNKNOWN,
+        cause=attempt.cause or DIALER_DIED,
+        version=attempt.version + 1,
+    )
+    return Transition(record, call, unknown, Effect.ENRICHED, at=now)
 
 
 def extend_deadline(record: CallRecord, until: datetime, now: datetime) -> Transition:

@@ -1,34 +1,18 @@
 """Calls and attempts in DynamoDB: every change one conditional transaction on what it was computed from."""
 
-import random
-import time
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from chalicelib.domain.call import Attempt, AttemptPhase, CallRecord, CallState
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.call import Attempt, AttemptPhase, CallRecord
 from chalicelib.domain.lifecycle import Transition
-from chalicelib.errors import TooBusy
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items, query_pages
-
-#: Two transactions that meet on one item cancel each other; the loser tries again after a moment.
-CONFLICT_TRIES = 6
-
-
-#: One write of a transaction, as botocore takes it
-Write = dict[str, Any]
-
-
-class StaleWrite(Exception):
-    """Somebody changed the record first: load it again and compute anew."""
+from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
 
 
 class IdempotencyKeyUsed(Exception):
@@ -37,16 +21,6 @@ class IdempotencyKeyUsed(Exception):
     def __init__(self, stored: dict[str, Any]) -> None:
         super().__init__("this Idempotency-Key was used before")
         self.stored = stored
-
-
-class Noted(StrEnum):
-    """What became of a progress event."""
-
-    NOTED = "noted"
-    KEPT = "kept"
-    NO_SUCH_ATTEMPT = "no-such-attempt"
-    NOTHING_NEW = "nothing-new"
-    AFTER_THE_END = "after-the-end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,122 +75,36 @@ class CallStore:
             item["data"] = to_attribute({"call_id": call.id, "request_hash": idempotency.request_hash})
             writes.append(self._put(item, "attribute_not_exists(pk)"))
         try:
-            self._transact(writes)
-        except _Canceled as canceled:
+            transact(self._dynamodb, writes)
+        except Canceled as canceled:
             stored = canceled.items[-1] if idempotency is not None else None
             if stored is not None:
                 raise IdempotencyKeyUsed(from_attribute(stored["data"])) from canceled
             raise StaleWrite(call.id) from canceled
 
-    def commit(self, transition: Transition, also: Sequence[Write] = ()) -> None:
+    def commit(self, transition: Transition, also: Sequence[Write] = (), yielding: Sequence[Write] = ()) -> None:
         """Write a transition, and ``also`` what belongs to it, if nothing has changed since its ``before``.
 
-        Raises StaleWrite, TooBusy.
+        ``yielding`` are writes that are left out where their own condition fails. Raises StaleWrite, TooBusy.
         """
         before = transition.before.call
         same_version = {":version": to_attribute(before.version)}
         writes = [self._put(items.call_item(transition.call), "#data.version = :version", same_version)]
+        writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
         try:
-            self._transact([*writes, *self._attempt_writes(transition), *self._trail(transition), *also])
-        except _Canceled as canceled:
+            transact(self._dynamodb, [*writes, *yielding])
+        except Canceled as canceled:
+            if yielding and min(canceled.refused) >= len(writes):
+                self.commit(transition, also)
+                return
             raise StaleWrite(before.id) from canceled
 
-    def note(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
-        """Write a progress or AMD event in one request, without reading first.
-
-        Only news is written: a progress that outranks what is there, or a first AMD result, of a live attempt.
-        An event that says neither (a word we do not know) is kept as evidence and changes nothing.
-        """
-        if event.progress is None and event.amd is None:
-            return self._keep(call_id, number, token, event, at)
-        attempt = self._note_on_attempt(call_id, number, token, event, at)
-        writes = [attempt, self._put(items.event_item(call_id, number, event, at))]
-        if event.progress is Progress.IN_PROGRESS:
-            writes.append(self._note_answered(call_id, number))
-        try:
-            self._transact(writes)
-        except _Canceled as canceled:
-            if canceled.codes[0] != "ConditionalCheckFailed":
-                # The call moved on (a cancel, say) while its attempt lives: the attempt is noted by itself.
-                return self._note_alone(attempt)
-            return _why_not_noted(canceled.items[0], token, event)
-        return Noted.NOTED
-
-    def _note_alone(self, attempt: Write) -> Noted:
-        try:
-            self._transact([attempt])
-        except _Canceled:
-            return Noted.NOTHING_NEW  # it has ended meanwhile
-        return Noted.NOTED
-
-    def _keep(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
-        named = {
-            "TableName": self._table,
-            "Key": items.attempt_key(call_id, number),
-            "ConditionExpression": "#data.#token = :token",
-            "ExpressionAttributeNames": {"#data": "data", "#token": "token"},
-            "ExpressionAttributeValues": {":token": to_attribute(token)},
-        }
-        try:
-            self._transact([{"ConditionCheck": named}, self._put(items.event_item(call_id, number, event, at))])
-        except _Canceled:
-            return Noted.NO_SUCH_ATTEMPT
-        return Noted.KEPT
-
-    def _note_on_attempt(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> dict[str, Any]:
-        ours = "#data.#token = :token"
-        lives = "attribute_not_exists(#data.outcome)"
-        same_leg = "(attribute_not_exists(#data.provider_call_id) OR #data.provider_call_id = :sid)"
-        sets = [
-            "#data.provider_call_id = :sid",
-            "#data.phase = :placed",
-            "#data.version = #data.version + :one",
-        ]
-        values: dict[str, Any] = {
-            ":token": token,
-            ":sid": event.provider_call_id,
-            ":placed": AttemptPhase.PLACED,
-            ":one": 1,
-        }
-        if event.progress is not None:
-            news = "#data.progress_rank < :rank"
-            sets += ["#data.progress = :progress", "#data.progress_rank = :rank"]
-            values |= {":progress": event.progress, ":rank": event.progress.rank}
-            if event.progress is Progress.IN_PROGRESS:
-                sets.append("#data.answered_at = :at")
-                values[":at"] = (event.occurred_at or at).isoformat()
-        else:
-            news = "attribute_not_exists(#data.amd)"
-            sets.append("#data.amd = :amd")
-            values[":amd"] = event.amd or ""
-        return {
-            "Update": {
-                "TableName": self._table,
-                "Key": items.attempt_key(call_id, number),
-                "UpdateExpression": "SET " + ", ".join(sets),
-                "ConditionExpression": f"{ours} AND {lives} AND {same_leg} AND {news}",
-                "ExpressionAttributeNames": {"#data": "data", "#token": "token"},
-                "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-
-    def _note_answered(self, call_id: str, number: int) -> dict[str, Any]:
-        return {
-            "Update": {
-                "TableName": self._table,
-                "Key": items.call_key(call_id),
-                "UpdateExpression": "SET #data.#state = :answered, #data.version = #data.version + :one",
-                "ConditionExpression": "#data.attempt = :number AND #data.#state = :dialing",
-                "ExpressionAttributeNames": {"#data": "data", "#state": "state"},
-                "ExpressionAttributeValues": {
-                    ":answered": to_attribute(CallState.IN_PROGRESS),
-                    ":dialing": to_attribute(CallState.DIALING),
-                    ":number": to_attribute(number),
-                    ":one": to_attribute(1),
-                },
-            }
-        }
+    def holds(self, transition: Transition) -> bool:
+        """Whether a claim whose commit was not answered was written: its token is in the table then."""
+        claimed = transition.attempt
+        record = self.load(transition.call.id)
+        stored = record.attempt(claimed.number) if record and claimed else None
+        return stored is not None and claimed is not None and stored.token == claimed.token
 
     def record_placement(
         self,
@@ -224,29 +112,69 @@ class CallStore:
         phase: AttemptPhase,
         provider_call_id: str | None,
         cause: str | None,
+        deadline_at: datetime,
         also: Sequence[Write] = (),
     ) -> bool:
-        """Write how the provider answered our request. False where a callback or the sweep was there first."""
-        still_asking = "#data.phase = :dialing"
+        """Write how the provider answered our request, and until when the attempt's end is waited for.
+
+        False where a callback or the sweep was there first.
+        """
+        placed = self._placement(attempt, phase, provider_call_id, cause)
+        waiting = self._waiting(attempt, deadline_at)
+        try:
+            transact(self._dynamodb, [placed, waiting, *also])
+        except Canceled as canceled:
+            left = [write for place, write in enumerate([placed, waiting, *also]) if place not in canceled.refused]
+            with contextlib.suppress(Canceled):
+                if left:
+                    transact(self._dynamodb, left)
+            return 0 not in canceled.refused
+        return True
+
+    def _placement(
+        self, attempt: Attempt, phase: AttemptPhase, provider_call_id: str | None, cause: str | None
+    ) -> Write:
+        still_asking = "#data.phase IN (:dialing, :unknown)"
         sets = ["#data.phase = :phase", "#data.version = #data.version + :one"]
-        values: dict[str, Any] = {":dialing": AttemptPhase.DIALING, ":phase": phase, ":one": 1}
+        values: dict[str, Any] = {
+            ":dialing": AttemptPhase.DIALING,
+            ":unknown": AttemptPhase.PLACEMENT_UNKNOWN,
+            ":phase": phase,
+            ":one": 1,
+        }
         for name, value in (("provider_call_id", provider_call_id), ("cause", cause)):
             if value is not None:
                 sets.append(f"#data.{name} = :{name}")
                 values[f":{name}"] = value
-        update = {
-            "TableName": self._table,
-            "Key": items.attempt_key(attempt.call_id, attempt.number),
-            "UpdateExpression": "SET " + ", ".join(sets),
-            "ConditionExpression": still_asking,
-            "ExpressionAttributeNames": {"#data": "data"},
-            "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": items.attempt_key(attempt.call_id, attempt.number),
+                "UpdateExpression": "SET " + ", ".join(sets),
+                "ConditionExpression": still_asking,
+                "ExpressionAttributeNames": {"#data": "data"},
+                "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
+            }
         }
-        try:
-            self._transact([{"Update": update}, *also])
-        except _Canceled:
-            return False
-        return True
+
+    def _waiting(self, attempt: Attempt, deadline_at: datetime) -> Write:
+        """The write that gives a call's live attempt this deadline."""
+        attempt_lives = "#data.attempt = :number AND attribute_exists(#data.deadline_at)"
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": items.call_key(attempt.call_id),
+                "UpdateExpression": "SET #data.deadline_at = :at, due_at = :due, #data.version = #data.version + :one",
+                "ConditionExpression": attempt_lives,
+                "ExpressionAttributeNames": {"#data": "data"},
+                "ExpressionAttributeValues": {
+                    ":number": to_attribute(attempt.number),
+                    ":at": to_attribute(items.as_text(deadline_at)),
+                    ":due": to_attribute(items.epoch(deadline_at)),
+                    ":one": to_attribute(1),
+                },
+            }
+        }
 
     def naming(self, attempt: Attempt, provider_call_id: str, expires_at: datetime) -> Write:
         """The write by which an attempt can be found by its provider's id, where callbacks name nothing else."""
@@ -263,7 +191,7 @@ class CallStore:
         return str(from_attribute(found["data"])["token"]) if found else None
 
     def due(self, kind: str, before: datetime) -> Iterator[list[str]]:
-        """Pages of ids of the calls whose retry or deadline (``kind``) is due by ``before``, oldest first a shard.
+        """Pages of ids of the calls whose retry, first attempt or deadline is due by ``before``, oldest first a shard.
 
         The index trails the table by a moment, so what it says must be checked on the call itself.
         """
@@ -331,46 +259,6 @@ class CallStore:
             writes.append(self._put(items.decision_item(call, number, transition.decision, at)))
         return writes
 
-    def _transact(self, writes: Sequence[dict[str, Any]]) -> None:
-        for attempt in range(CONFLICT_TRIES):
-            try:
-                self._dynamodb.transact_write_items(TransactItems=list(writes))
-                return
-            except ClientError as error:
-                canceled = _Canceled.read(error)
-            if "ConditionalCheckFailed" in canceled.codes:
-                raise canceled
-            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, no secret
-        raise TooBusy("others keep changing the same call; try again in a moment")
-
-
-class _Canceled(Exception):
-    """A canceled transaction: for each write its code and, where asked for, the item that was in the way."""
-
-    def __init__(self, reasons: Sequence[dict[str, Any]]) -> None:
-        super().__init__(", ".join(r.get("Code", "None") for r in reasons))
-        self.codes = [r.get("Code", "None") for r in reasons]
-        self.items: list[Item | None] = [r.get("Item") for r in reasons]
-
-    @classmethod
-    def read(cls, error: ClientError) -> "_Canceled":
-        """From botocore's error; any other error than a cancellation is raised as it is."""
-        response: dict[str, Any] = error.response
-        if response["Error"]["Code"] != "TransactionCanceledException":
-            raise error
-        return cls(response.get("CancellationReasons") or [])
-
 
 def _placed_key(provider: str, provider_call_id: str) -> Item:
     return items.key(f"PLACED#{provider}#{provider_call_id}", "PLACED")
-
-
-def _why_not_noted(stored: Item | None, token: str, event: CallEvent) -> Noted:
-    if not stored:
-        return Noted.NO_SUCH_ATTEMPT
-    attempt = items.read_attempt(stored)
-    if attempt.token != token:
-        return Noted.NO_SUCH_ATTEMPT
-    if attempt.outcome is not None and event.amd is not None and attempt.amd is None:
-        return Noted.AFTER_THE_END
-    return Noted.NOTHING_NEW

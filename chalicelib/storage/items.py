@@ -13,6 +13,11 @@
     IDEMPOTENCY#<ws>#<k>  IDEMPOTENCY            the call that a POST with this Idempotency-Key made
     KEY#<sha256>          KEY                    an API key
     WORKSPACE#<ws>        WORKSPACE              what is set for a workspace
+    SLOTS#<scope>         <nnnnnn>               a slot of the calls that may be in flight at once, while it is taken
+    SLOTS#<scope>         WAITING                until when retries wait for a slot, and fresh calls for them
+    GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
+    PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
+    HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute
 
 Domain values live in the map ``data``; what stands beside it is for DynamoDB (keys, indexes, expiry).
 """
@@ -35,6 +40,7 @@ HISTORY_INDEX = "history"
 #: A due call is in one of these partitions of the due index: one partition takes 1,000 writes a second.
 DUE_SHARDS = 8
 RETRY = "retry"
+FRESH = "fresh"  # a first attempt
 DEADLINE = "deadline"
 
 #: Provider events are kept this long as evidence.
@@ -44,6 +50,7 @@ _CALL = TypeAdapter(Call)
 _ATTEMPT = TypeAdapter(Attempt)
 _DECISION = TypeAdapter(Decision)
 _EVENT = TypeAdapter(CallEvent)
+_TIME = TypeAdapter(datetime)
 
 Item = dict[str, Attribute]
 
@@ -70,6 +77,12 @@ def epoch(at: datetime) -> int:
     return int(at.timestamp())
 
 
+def as_text(at: datetime) -> str:
+    """A time as it stands in ``data``."""
+    text: str = _TIME.dump_python(at, mode="json")
+    return text
+
+
 def call_item(call: Call) -> Item:
     """A call, in the due index while it waits for a dial or for the end of one."""
     data = _CALL.dump_python(call, mode="json")
@@ -77,7 +90,8 @@ def call_item(call: Call) -> Item:
     data["metadata"] = json.dumps(data["metadata"])
     item = call_key(call.id) | {"data": to_attribute(data)}
     if call.state is CallState.SCHEDULED and call.due_at:
-        item |= to_item({"due_shard": f"{RETRY}#{shard(call.id)}", "due_at": epoch(call.due_at)})
+        kind = RETRY if call.attempt else FRESH
+        item |= to_item({"due_shard": f"{kind}#{shard(call.id)}", "due_at": epoch(call.due_at)})
     elif call.deadline_at:
         item |= to_item({"due_shard": f"{DEADLINE}#{shard(call.id)}", "due_at": epoch(call.deadline_at)})
     if call.attempt == 0:

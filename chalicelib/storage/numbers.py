@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.call import Call
 from chalicelib.storage import items
-from chalicelib.storage.calls import StaleWrite
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.query import query_items
+from chalicelib.storage.transact import StaleWrite
 
 #: As far back as any cap reaches (France counts 30 days), with a day to spare.
 MADE_KEPT = timedelta(days=31)

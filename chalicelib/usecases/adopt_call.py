@@ -11,7 +11,7 @@ from chalicelib.domain.policy import Policy
 from chalicelib.domain.zones import contact_zones
 from chalicelib.errors import BadRequest, TooBusy
 from chalicelib.log import log
-from chalicelib.storage.calls import StaleWrite
+from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.place_call import CREATE_TRIES, account_of
 from chalicelib.usecases.ports import Ports
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import ids
 from chalicelib.domain import lifecycle
@@ -9,17 +12,22 @@ from chalicelib.domain.call import CallRecord
 from chalicelib.domain.decide import Decision, Reason, may_dial
 from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.outcome import SummaryStatus
-from chalicelib.storage.calls import Write
 from chalicelib.storage.numbers import Number
+from chalicelib.storage.transact import StaleWrite, Write
+from chalicelib.usecases.admission import admit
 from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.schedule import settle
+
+#: A dial is answered and written down within this; an attempt that is not by then has lost its dialer.
+DIAL_LIMIT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a call that is due comes to: claimed, moved to a later time, or ended.
 
-    ``also`` holds the write that makes the claim fail if the number was opted out, or called by somebody else, since
-    it was looked at.
+    ``also`` holds the writes that make the claim fail if anything that it rests on has changed since it was looked at:
+    the number's opt-out and attempts, the gates, the slots.
     """
 
     transition: Transition
@@ -45,15 +53,33 @@ def claim_with(ports: Ports, record: CallRecord, number: Number) -> Claim:
     decision = opted_out(number) or may_dial(call.policy, situation, now)
     if decision.reason is not Reason.DUE:
         return Claim(lifecycle.decided(record, decision, now))
+    admitted = admit(ports, call, now)
+    if isinstance(admitted, Decision):
+        return Claim(lifecycle.decided(record, admitted, now))
     transition = lifecycle.claim(
         record,
         token=ids.callback_token(call.id, call.attempt + 1),
         now=now,
-        deadline_at=now + ports.attempt_limit,
+        deadline_at=now + DIAL_LIMIT,
         others_made=others_made,
+        slots=admitted.slots,
     )
     attempt_id = f"{call.id}-{transition.call.attempt}"
-    return Claim(transition, [ports.numbers.adding(number, attempt_id, now)])
+    return Claim(transition, [ports.numbers.adding(number, attempt_id, now), *admitted.also])
+
+
+def commit(ports: Ports, claimed: Claim) -> Transition:
+    """Commit what a call that is due comes to. Raises StaleWrite.
+
+    A claim whose commit was answered with an error, or not at all, may have been written all the same. Its token is
+    nobody else's, so if it stands in the table the attempt is ours to dial.
+    """
+    try:
+        return settle(ports, claimed.transition, claimed.also)
+    except (StaleWrite, ClientError, BotoCoreError):
+        if claimed.may_dial and ports.calls.holds(claimed.transition):
+            return claimed.transition
+        raise
 
 
 def opted_out(number: Number) -> Decision | None:

@@ -19,8 +19,12 @@ from chalicelib.providers import (
     PutOff,
     Refused,
 )
+from chalicelib.usecases.breaker import answered, report
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
+
+#: The provider is asked this soon for a call of which nobody knows whether it was placed.
+FIRST_ASK = timedelta(minutes=1)
 
 
 def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
@@ -29,21 +33,29 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
     attempt = record.attempt(call.attempt)
     if attempt is None or attempt.phase is not AttemptPhase.DIALING:
         raise ValueError(f"attempt {call.attempt} of {call.id} is not claimed")
-    provider = ports.provider(attempt.provider)
-    result = provider.dial(_request(ports, call, attempt))
+    result = ports.provider(attempt.provider).dial(_request(ports, call, attempt))
     log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=attempt.provider)
+    _record(ports, call, attempt, result)
+    report(ports, call.account, attempt.id, answered(result), getattr(result, "cause", ""))
+    return result
+
+
+def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> None:
+    """Write down how the provider answered, and until when to wait for the attempt's end."""
+    deadline_at = attempt.claimed_at + ports.attempt_limit
     match result:
         case Placed(provider_call_id):
             # A call whose callbacks come to the account's one address can only be found by the provider's id.
             kept_until = ports.clock.now() + ports.attempt_limit * 2
-            also = [] if provider.callback_per_call else [ports.calls.naming(attempt, provider_call_id, kept_until)]
-            ports.calls.record_placement(attempt, AttemptPhase.PLACED, provider_call_id, None, also)
+            by_call = ports.provider(attempt.provider).callback_per_call
+            also = [] if by_call else [ports.calls.naming(attempt, provider_call_id, kept_until)]
+            ports.calls.record_placement(attempt, AttemptPhase.PLACED, provider_call_id, None, deadline_at, also)
         case PlacementUnknown(cause):
             warn("placement-unknown", call=call.id, attempt=attempt.number, cause=cause)
-            ports.calls.record_placement(attempt, AttemptPhase.PLACEMENT_UNKNOWN, None, cause)
+            unknown = AttemptPhase.PLACEMENT_UNKNOWN
+            ports.calls.record_placement(attempt, unknown, None, cause, ports.clock.now() + FIRST_ASK)
         case Refused() | PutOff():
             change(ports, call.id, _Unplaced(ports, attempt.number, result))
-    return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,23 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
-from chalicelib.domain.decide import Decision, first
+from chalicelib.domain.decide import Reason, first
 from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.zones import contact_zones
 from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy
-from chalicelib.log import log
-from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed, StaleWrite
+from chalicelib.log import broken, log
+from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed
+from chalicelib.storage.numbers import Number
+from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.claim import Claim, claim_with, opted_out
 from chalicelib.usecases.dial import dial_claimed
+from chalicelib.usecases.pace import keep_pace
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import book_minute
 
@@ -24,6 +29,8 @@ from chalicelib.usecases.schedule import book_minute
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 #: Calls placed to one number at the same time lose each other's claims; each try lets one of them win.
 CREATE_TRIES = 8
+#: A request that asks for a call does not wait longer than this for the account's pace, in seconds.
+LONGEST_WAIT_SEC = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,27 +81,50 @@ def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_n
     naming = ports.numbers.naming(call)
     for _ in range(CREATE_TRIES):
         number = ports.numbers.load(call.workspace, call.to_number)
-        others_made = number.made_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
-        record = CallRecord(replace(call, others_made=others_made))
-        decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
-        if decision.retry_at == call.created_at and dial_now:
-            claimed = claim_with(ports, record, number)
-        else:
-            claimed = Claim(_waiting(ports, record, decision))
+        claimed = _begin(ports, call, number, dial_now=dial_now)
         try:
             ports.calls.create(claimed.transition, idempotency, [naming, *claimed.also])
         except StaleWrite:
-            continue  # somebody called or opted the number out in between
+            continue  # somebody called or opted the number out, or took the slot, in between
+        except (ClientError, BotoCoreError):
+            # It may have been written all the same: if so by us, for nobody else has this id.
+            if ports.calls.load(call.id) is None:
+                raise
         if claimed.may_dial:
-            dial_claimed(ports, claimed.transition.after)
+            _dial(ports, claimed.transition.after)
         return
     raise TooBusy(f"others keep calling {call.to_number}; try again in a moment")
 
 
-def _waiting(ports: Ports, record: CallRecord, decision: Decision) -> Transition:
+def _begin(ports: Ports, call: Call, number: Number, *, dial_now: bool) -> Claim:
+    """What a new call begins with: claimed where it may be dialled now, else waiting for its minute, or ended."""
+    others_made = number.made_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
+    record = CallRecord(replace(call, others_made=others_made))
+    decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
+    if decision.retry_at != call.created_at or not dial_now:
+        return Claim(_waiting(ports, lifecycle.decided(record, decision, call.created_at)))
+    if keep_pace(ports, call, lambda wait_sec: wait_sec <= LONGEST_WAIT_SEC) is None:
+        now = ports.clock.now()
+        paced = lifecycle.postponed(call, Reason.PACED, f"{call.account} starts as many calls as it may", now)
+        return Claim(_waiting(ports, lifecycle.decided(record, paced, now)))
+    claimed = claim_with(ports, record, number)
+    return claimed if claimed.may_dial else Claim(_waiting(ports, claimed.transition))
+
+
+def _waiting(ports: Ports, transition: Transition) -> Transition:
     """A new call that is not dialled now, with its minute booked, or one that may never be dialled."""
-    transition = lifecycle.decided(record, decision, record.call.created_at)
     return transition.booked(book_minute(ports, transition.call)) if transition.call.due_at else transition
+
+
+def _dial(ports: Ports, record: CallRecord) -> None:
+    """Dial a call that is written down: whatever goes wrong now, it exists, and the sweep finds out what became of it.
+
+    An error would have the user ask for the call again.
+    """
+    try:
+        dial_claimed(ports, record)
+    except Exception as error:
+        broken("dial-broken", error, call=record.call.id)
 
 
 def account_of(ports: Ports, name: str, target_url: str | None, agent: str | None, pointer: str) -> str:

@@ -8,13 +8,20 @@ from chalicelib.clock import Clock
 from chalicelib.providers import Provider, provider_class
 from chalicelib.settings import Settings
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.gates import GateStore
+from chalicelib.storage.health import HealthStore
+from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
+from chalicelib.storage.pace import Pace, PaceStore
+from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.wheel import Alarms
 
 #: How long after the longest possible call its last callback may still come.
 CALLBACK_MARGIN = timedelta(minutes=2)
+#: How much longer than an attempt can last its slots are leased: the sweep needs time to find its end.
+SLOT_MARGIN = timedelta(minutes=30)
 #: No provider's own ring timeout is longer.
 LONGEST_DEFAULT_RING_SEC = 60
 
@@ -29,7 +36,12 @@ class Ports:
     settings: Settings
     clock: Clock
     calls: CallStore
+    notes: NoteStore
     numbers: NumberStore
+    gates: GateStore
+    slots: SlotStore
+    pace: PaceStore
+    health: HealthStore
     wakes: WakeStore
     alarms: Alarms
     workspaces: WorkspaceStore
@@ -48,7 +60,17 @@ class Ports:
         longest = ringing + self.settings.max_call_seconds
         return timedelta(seconds=longest) + CALLBACK_MARGIN
 
+    @property
+    def lease(self) -> timedelta:
+        """How long an attempt may keep its slots at most: it has ended long before, unless nobody was there to see."""
+        return self.attempt_limit + SLOT_MARGIN
+
+    def pace_of(self, provider: str) -> Pace | None:
+        """How fast calls may be started on the provider's account, where the deployment says so."""
+        per_second = self.settings.calls_per_second(provider)
+        return Pace.of(per_second) if per_second else None
+
     def minute_capacity(self, provider: str) -> int:
-        """How many dials one minute of the provider's account takes."""
-        rate = self.settings.calls_per_second(provider, provider_class(provider).calls_per_second)
-        return max(1, int(rate * 60))
+        """How many dials one minute of the provider's account is planned with."""
+        pace = self.pace_of(provider) or Pace.of(provider_class(provider).calls_per_second)
+        return pace.a_minute

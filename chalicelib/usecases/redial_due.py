@@ -6,15 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib.domain.call import CallState
 from chalicelib.errors import RedialError
 from chalicelib.log import broken, log, warn
-from chalicelib.storage.calls import StaleWrite
-from chalicelib.storage.items import RETRY
-from chalicelib.usecases.claim import claim
+from chalicelib.storage.items import FRESH, RETRY
+from chalicelib.storage.transact import StaleWrite
+from chalicelib.usecases.claim import claim, commit
 from chalicelib.usecases.dial import dial_claimed
+from chalicelib.usecases.pace import keep_pace
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.schedule import settle
+from chalicelib.usecases.schedule import set_alarm
 from chalicelib.wheel import plan
 
 #: One dial may take this long (3 s to connect, 10 s to be answered, and the writes around it).
@@ -30,9 +33,9 @@ class TimeLeft:
         self._remaining = remaining
         self._reserve = min(LONGEST_DIAL_SEC, remaining() / 4)
 
-    def for_a_dial(self) -> bool:
-        """True while one more dial can end before the invocation does."""
-        return self._remaining() > self._reserve
+    def for_a_dial(self, wait_sec: float = 0.0) -> bool:
+        """True while one more dial that begins after ``wait_sec`` can end before the invocation does."""
+        return self._remaining() - wait_sec > self._reserve
 
 
 def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, int]:
@@ -45,7 +48,7 @@ def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, i
     counts = dial_due(ports, ports.clock.now(), time_left)
     if counts["left"]:
         _arm_next(ports)
-    ports.alarms.disarm(wake)
+    disarm(ports, wake)
     log("redialed", wake=plan.wake_text(wake), **counts)
     return dict(counts)
 
@@ -63,15 +66,14 @@ def arm_below(ports: Ports, wake: datetime) -> None:
             hour = plan.hour_wake(minute, lead)
             below.setdefault(minute if hour < now + lead else hour, set()).add((account, minute))
     for finer, places in sorted(below.items()):
-        if finer > now and finer != wake:
-            ports.alarms.arm(finer)
+        if finer > now and finer != wake and set_alarm(ports, finer):
             hours_of_accounts = {(account, minute.replace(minute=0)) for account, minute in places}
             for account, hour in sorted(hours_of_accounts):
                 ports.wakes.mark_armed(account, hour, {plan.stamp(finer)})
 
 
 def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str]:
-    """Claim and dial every call that is due by ``before``, a bounded number at a time.
+    """Claim and dial every call that is due by ``before``, a bounded number at a time, retries first by default.
 
     Counts ``dialed``, ``moved`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (somebody else had
     it, or it is no longer due), ``broken`` (an error, logged; the sweep comes back to it) and ``left`` (no time).
@@ -82,7 +84,7 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
         if not time_left.for_a_dial():
             return "left"
         try:
-            return _redial(ports, call_id)
+            return _redial(ports, call_id, time_left)
         except Exception as error:  # one call's trouble must not keep the others from being dialled
             if isinstance(error, RedialError):
                 warn("redial-refused", call=call_id, error=str(error))
@@ -90,13 +92,15 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
                 broken("redial-broken", error, call=call_id)
             return "broken"
 
-    due = (call_id for page in ports.calls.due(RETRY, before) for call_id in page)
+    kinds = (RETRY, FRESH) if ports.settings.retries_first else (FRESH, RETRY)
+    due = (call_id for kind in kinds for page in ports.calls.due(kind, before) for call_id in page)
     counts.update(pooled(one, due, ports.settings.dial_pool_size))
     return counts
 
 
-def _redial(ports: Ports, call_id: str) -> str:
+def _redial(ports: Ports, call_id: str, time_left: TimeLeft) -> str:
     """Claim and dial one call. The index trails the table: what counts is what the call itself says now."""
+    in_pace = False
     for _ in range(CLAIM_TRIES):
         record = ports.calls.load(call_id)
         now = ports.clock.now()
@@ -105,8 +109,15 @@ def _redial(ports: Ports, call_id: str) -> str:
         if record.call.due_at is None or record.call.due_at > now:
             return "skipped"
         claimed = claim(ports, record)
+        if claimed.may_dial and not in_pace:
+            wait_sec = keep_pace(ports, record.call, time_left.for_a_dial)
+            if wait_sec is None:
+                return "left"
+            in_pace = True
+            if wait_sec:
+                claimed = claim(ports, record)  # what was found open may have closed
         try:
-            settled = settle(ports, claimed.transition, claimed.also)
+            settled = commit(ports, claimed)
         except StaleWrite:
             continue
         if not claimed.may_dial:
@@ -118,7 +129,17 @@ def _redial(ports: Ports, call_id: str) -> str:
 
 def _arm_next(ports: Ports) -> None:
     now = ports.clock.now()
-    ports.alarms.arm(plan.first_minute(now + timedelta(seconds=1), now, ports.wake_lead))
+    set_alarm(ports, plan.first_minute(now + timedelta(seconds=1), now, ports.wake_lead))
+
+
+def disarm(ports: Ports, wake: datetime) -> bool:
+    """Remove an alarm; False, and a line in the log, where that failed: the sweep removes it later."""
+    try:
+        ports.alarms.disarm(wake)
+    except (ClientError, BotoCoreError) as error:
+        warn("alarm-not-removed", wake=plan.wake_text(wake), error=str(error))
+        return False
+    return True
 
 
 def pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterator[str]:

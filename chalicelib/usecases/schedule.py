@@ -7,9 +7,10 @@ from datetime import datetime
 from chalicelib.domain.call import Call, CallRecord, CallState
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
-from chalicelib.storage.calls import StaleWrite, Write
+from chalicelib.log import warn
+from chalicelib.storage.transact import StaleWrite, Write
 from chalicelib.usecases.ports import Ports
-from chalicelib.wheel import plan
+from chalicelib.wheel import AlarmNotSet, plan
 
 #: Each lost race means that somebody else's change was committed, so this many losses in a row is no accident.
 CHANGE_TRIES = 8
@@ -32,15 +33,20 @@ def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transitio
 
 
 def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> Transition:
-    """Commit a transition and ``also``, with the wheel armed first where it schedules a dial. Raises StaleWrite."""
-    if transition.dropped and transition.attempt is not None:
-        also = [*also, ports.numbers.taking_back(transition.call, transition.attempt.id)]
+    """Commit a transition and ``also``, with the wheel armed first where it schedules a dial. Raises StaleWrite.
+
+    The end of an attempt gives its slots back, and takes it off its number's list where it was never made.
+    """
+    ended = transition.ended_attempt
+    released = ports.slots.releasing(ended) if ended else []
+    if ended and (transition.dropped or not ended.was_made):
+        also = [*also, ports.numbers.taking_back(transition.call, ended.id)]
     if not _schedules(transition):
-        ports.calls.commit(transition, also)
+        ports.calls.commit(transition, also, released)
         return transition
     planned = transition.booked(book_minute(ports, transition.call))
     try:
-        ports.calls.commit(planned, also)
+        ports.calls.commit(planned, also, released)
     except StaleWrite:
         if planned.call.due_at is not None:
             ports.wakes.release(planned.call.account, planned.call.due_at)
@@ -51,8 +57,8 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
 def book_minute(ports: Ports, call: Call) -> Call:
     """The call moved to a minute with room for its dial, and an alarm set for that minute.
 
-    The alarm comes before the state: an alarm with nothing due does no harm, a due call without one would wait for
-    the sweep.
+    The alarm comes before the state: an alarm with nothing due does no harm, a due call without one waits for the
+    sweep. It does so where the alarm could not be set, too: the schedule in the table is what counts.
     """
     if call.due_at is None:
         raise ValueError(f"{call.id} is due at no time")
@@ -60,10 +66,19 @@ def book_minute(ports: Ports, call: Call) -> Call:
     wanted = plan.first_minute(call.due_at, now, lead)
     booked = ports.wakes.reserve(call.account, wanted, ports.minute_capacity(call.provider))
     wake = plan.wake_for(booked.minute, now, lead)
-    if plan.stamp(wake) not in booked.armed:
-        ports.alarms.arm(wake)
+    if plan.stamp(wake) not in booked.armed and set_alarm(ports, wake):
         ports.wakes.mark_armed(call.account, booked.minute, {plan.stamp(wake)})
     return replace(call, due_at=booked.minute)
+
+
+def set_alarm(ports: Ports, wake: datetime) -> bool:
+    """Set an alarm; False, and a line in the log, where that failed: the sweep dials in its place."""
+    try:
+        ports.alarms.arm(wake)
+    except AlarmNotSet as error:
+        warn("alarm-not-set", wake=plan.wake_text(wake), error=str(error))
+        return False
+    return True
 
 
 def _schedules(transition: Transition) -> bool:

@@ -1,26 +1,34 @@
-"""The safety net, every minute: dial what the wheel missed, end what was never heard of again, clear spent alarms."""
+"""The safety net, every minute: dial what the wheel missed, find out about attempts gone silent, clear spent alarms."""
 
 from collections import Counter
 from datetime import datetime, timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib.domain import lifecycle
-from chalicelib.domain.call import Attempt, CallRecord
+from chalicelib.domain.call import NEVER_HEARD_OF, NEVER_PLACED, Attempt, AttemptPhase, Call, CallRecord
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
-from chalicelib.log import log, warn
+from chalicelib.log import broken, log, warn
 from chalicelib.storage.items import DEADLINE
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.redial_due import TimeLeft, dial_due
+from chalicelib.usecases.redial_due import TimeLeft, dial_due, disarm
 from chalicelib.usecases.schedule import change
 
 #: A wake may come this late and still be on time: EventBridge fires within its minute, not at its first second.
 WAKE_GRACE = timedelta(seconds=60)
 #: A wake this long past has fired for good, or never will.
 ALARM_STALE = timedelta(minutes=10)
-#: A call that the provider says is still going on is asked about again after this.
+#: A call that the provider says is still going on, or knows nothing of yet, is asked about again after this.
 ASK_AGAIN = timedelta(minutes=10)
+#: A provider that says so long after the request that it has no such call will have none; its dialer is dead by then.
+SURELY_NOT_PLACED = timedelta(minutes=10)
+#: A provider that does not answer is asked again for this long past the attempt's deadline.
+KEEP_ASKING = timedelta(minutes=15)
+#: A call that the provider made between the same two numbers this long around the claim may be the one.
+CLOCKS_APART = timedelta(seconds=5)
 
 
 def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
@@ -34,22 +42,31 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
                 counts["silent-left"] += 1
                 continue
             counts[f"silent-{_look_into(ports, call_id, now)}"] += 1
-    for wake in ports.alarms.armed():
-        if wake < now - ALARM_STALE and time_left.for_a_dial():
-            ports.alarms.disarm(wake)
-            counts["stale-alarms"] += 1
+    counts["stale-alarms"] += _clear_alarms(ports, now - ALARM_STALE, time_left)
     mended = {kind: n for kind, n in counts.items() if n}
     if mended:
         log("swept", **mended)
     return mended
 
 
+def _clear_alarms(ports: Ports, before: datetime, time_left: TimeLeft) -> int:
+    try:
+        stale = [wake for wake in ports.alarms.armed() if wake < before]
+    except (ClientError, BotoCoreError) as error:
+        warn("alarms-not-listed", error=str(error))
+        return 0
+    return sum(disarm(ports, wake) for wake in stale if time_left.for_a_dial())
+
+
 def _look_into(ports: Ports, call_id: str, now: datetime) -> str:
-    """End an attempt whose callback never came by what the provider says of it now, or as failed."""
+    """Find out what became of an attempt that was not heard of in time."""
     try:
         transition = change(ports, call_id, lambda record: _verdict(ports, record, now))
     except RedialError as error:
-        warn("sweep-broken", call=call_id, error=str(error))
+        warn("sweep-refused", call=call_id, error=str(error))
+        return "broken"
+    except Exception as error:  # one call's trouble must not keep the others from being looked into
+        broken("sweep-broken", error, call=call_id)
         return "broken"
     if transition.effect is Effect.NOTHING:
         return "skipped"
@@ -61,16 +78,61 @@ def _verdict(ports: Ports, record: CallRecord, now: datetime) -> Transition:
     attempt = record.attempt(call.attempt)
     if call.deadline_at is None or call.deadline_at > now or attempt is None:
         return Transition(record, call, None, Effect.NOTHING, at=now)
-    said = _ask(ports, attempt)
+    if attempt.provider_call_id is None:
+        return _of_unknown_placement(ports, record, attempt, now)
+    limit = attempt.claimed_at + ports.attempt_limit
+    if now < limit:
+        # A callback told of the placement before its own dialer could, which did not live to set the deadline.
+        return lifecycle.extend_deadline(record, limit, now)
+    said = ports.provider(attempt.provider).lookup(attempt.provider_call_id)
+    if said is None and now < limit + KEEP_ASKING:
+        return lifecycle.extend_deadline(record, now + KEEP_ASKING / 3, now)
     if said is not None and not said.is_terminal:
         return lifecycle.extend_deadline(record, now + ASK_AGAIN, now)
     return lifecycle.absorb(record, attempt.number, said or _never_heard_of(attempt), now)
 
 
-def _ask(ports: Ports, attempt: Attempt) -> CallEvent | None:
-    if attempt.provider_call_id is None:
-        return None
-    return ports.provider(attempt.provider).lookup(attempt.provider_call_id)
+def _of_unknown_placement(ports: Ports, record: CallRecord, attempt: Attempt, now: datetime) -> Transition:
+    """An attempt that may have been placed, under an id that never reached us: ask for calls between its numbers."""
+    limit = attempt.claimed_at + ports.attempt_limit
+    found = _find(ports, record.call, attempt)
+    if found is not None and len(found) == 1 and _is_nobody_elses(ports, record.call, attempt):
+        if found[0].is_terminal:
+            return lifecycle.absorb(record, attempt.number, found[0], now)
+        known = lifecycle.absorb(record, attempt.number, found[0], now)
+        return known.until(max(limit, now + ASK_AGAIN))
+    if found == [] and now >= attempt.claimed_at + SURELY_NOT_PLACED:
+        return lifecycle.absorb(record, attempt.number, _never_placed(attempt), now)
+    if now >= limit:
+        return lifecycle.absorb(record, attempt.number, _never_heard_of(attempt), now)
+    until = min(limit, now + ASK_AGAIN)
+    if attempt.phase is AttemptPhase.DIALING:
+        warn("placement-unknown", call=record.call.id, attempt=attempt.number, cause=lifecycle.DIALER_DIED)
+        return lifecycle.lose_sight(record, until, now)
+    return lifecycle.extend_deadline(record, until, now)
+
+
+def _find(ports: Ports, call: Call, attempt: Attempt) -> list[CallEvent] | None:
+    since, until = attempt.claimed_at - CLOCKS_APART, attempt.claimed_at + SURELY_NOT_PLACED
+    return ports.provider(attempt.provider).find(call.to_number, call.from_number, since, until)
+
+
+def _is_nobody_elses(ports: Ports, call: Call, attempt: Attempt) -> bool:
+    """True where no other attempt to the number was made near this one, whose call the one found could be."""
+    since, until = attempt.claimed_at - SURELY_NOT_PLACED, attempt.claimed_at + SURELY_NOT_PLACED
+    made = ports.numbers.load(call.workspace, call.to_number).made
+    return not any(since <= at <= until for key, at in made.items() if key != attempt.id)
+
+
+def _never_placed(attempt: Attempt) -> CallEvent:
+    return CallEvent(
+        event_id=f"never-placed-{attempt.number}",
+        provider_call_id="",
+        status="never-placed",
+        fault=NEVER_PLACED,
+        cause=NEVER_PLACED,
+        evidence={"phase": attempt.phase, "asked_about": attempt.cause or ""},
+    )
 
 
 def _never_heard_of(attempt: Attempt) -> CallEvent:
@@ -79,6 +141,6 @@ def _never_heard_of(attempt: Attempt) -> CallEvent:
         provider_call_id=attempt.provider_call_id or "",
         status="failed",
         outcome=Outcome.FAILED,
-        cause=lifecycle.NEVER_HEARD_OF,
+        cause=NEVER_HEARD_OF,
         evidence={"phase": attempt.phase},
     )

@@ -12,8 +12,10 @@ from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
-from chalicelib.storage.calls import Noted
+from chalicelib.storage.health import Answered
+from chalicelib.storage.notes import Noted
 from chalicelib.usecases.adopt_call import Adoption, adopt_call
+from chalicelib.usecases.breaker import report
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -98,7 +100,7 @@ def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Calla
 
 def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent) -> Taken:
     if event.outcome is None and event.fault is None:
-        noted = ports.calls.note(call_id, number, token, event, ports.clock.now())
+        noted = ports.notes.note(call_id, number, token, event, ports.clock.now())
         if noted is Noted.NO_SUCH_ATTEMPT:
             raise NotFound("no attempt has this callback address")
         if noted is Noted.KEPT:
@@ -113,9 +115,12 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
             raise NotFound("no attempt has this callback address")
         return lifecycle.absorb(record, number, event, ports.clock.now())
 
-    if event.fault is not None:
+    transition = change(ports, call_id, absorb)
+    if event.fault is not None and transition.effect is not Effect.NOTHING:
         warn("account-fault", call=call_id, attempt=number, fault=event.fault, cause=event.cause)
-    return _taken(change(ports, call_id, absorb), number, event)
+        account = transition.before.call.account
+        report(ports, account, f"{call_id}-{number}", Answered.FAULT, event.cause or event.fault)
+    return _taken(transition, number, event)
 
 
 _said: set[str | None] = set()

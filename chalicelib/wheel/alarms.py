@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
 from chalicelib.wheel import plan
@@ -14,14 +14,14 @@ TARGET_ID = "redial"
 
 
 class AlarmNotSet(RedialError):
-    """EventBridge took the rule but not its target."""
+    """EventBridge did not take the alarm, or took the rule but not its target."""
 
 
 class Alarms(Protocol):
     """One alarm a wake; every method may be called again without harm."""
 
     def arm(self, wake: datetime) -> None:
-        """See to it that ``redial`` is invoked with this wake at its minute."""
+        """See to it that ``redial`` is invoked with this wake at its minute. Raises AlarmNotSet."""
 
     def disarm(self, wake: datetime) -> None:
         """Remove the alarm of a wake; nothing happens where there is none."""
@@ -44,14 +44,17 @@ class RuleAlarms:
 
     def arm(self, wake: datetime) -> None:
         name = self._prefix + plan.stamp(wake)
-        self._events.put_rule(
-            Name=name,
-            ScheduleExpression=plan.cron(wake),
-            State="ENABLED",
-            Description="Redial dials what is due in this minute, then removes this rule",
-        )
         target = {"Id": TARGET_ID, "Arn": self._redial_arn, "Input": _input(wake)}
-        answer = self._events.put_targets(Rule=name, Targets=[target])
+        try:
+            self._events.put_rule(
+                Name=name,
+                ScheduleExpression=plan.cron(wake),
+                State="ENABLED",
+                Description="Redial dials what is due in this minute, then removes this rule",
+            )
+            answer = self._events.put_targets(Rule=name, Targets=[target])
+        except (ClientError, BotoCoreError) as error:
+            raise AlarmNotSet(f"rule {name} was not made: {error}") from error
         if answer.get("FailedEntryCount"):
             raise AlarmNotSet(f"rule {name} took no target: {answer.get('FailedEntries')}")
 
@@ -99,7 +102,9 @@ class SchedulerAlarms:
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":
-                raise
+                raise AlarmNotSet(f"the schedule of {plan.wake_text(wake)} was not made: {error}") from error
+        except BotoCoreError as error:
+            raise AlarmNotSet(f"the schedule of {plan.wake_text(wake)} was not made: {error}") from error
 
     def disarm(self, wake: datetime) -> None:
         try:

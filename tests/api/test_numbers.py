@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.storage.calls import StaleWrite
+from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.claim import claim
 from ops.keys import create_key
 from tests.support.world import BODY, START, TABLE, World

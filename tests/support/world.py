@@ -34,7 +34,7 @@ ENV = {
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
     "TWILIO_ANSWER_URL": "https://example.com/answer.xml",
-    "TWILIO_CALLS_PER_SECOND": "20",
+    "TWILIO_CALLS_PER_SECOND": "50",
     "DIAL_POOL_SIZE": "1",
 }
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
@@ -60,6 +60,9 @@ class TurnedClock:
 
     def now(self) -> datetime:
         return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.turn(seconds=seconds)
 
     def turn(self, to: datetime | None = None, **by: float) -> None:
         """Go to a time, or on by ``minutes=``, ``seconds=`` and the like."""

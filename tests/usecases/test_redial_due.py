@@ -5,7 +5,7 @@ from threading import Barrier, Lock
 
 import pytest
 
-from chalicelib.storage.calls import StaleWrite
+from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.claim import claim
 from chalicelib.usecases.redial_due import TimeLeft, pooled, redial_due
 from tests.support.world import BODY, START, World

@@ -1,0 +1,177 @@
+"""Gates that dialling passes: closed, no attempt behind them can be claimed.
+
+A gate stands before everything, before a workspace, or before one provider account. It is closed while its item is
+there. Every claim checks its gates inside its own transaction, so of a claim and a closing gate the one that commits
+first wins. Transactions that check the same item get in each other's way, so each gate has copies,
+all written in one transaction, and a claim checks the copy that its call's id falls to.
+"""
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.domain.call import Call
+from chalicelib.storage import items
+from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.transact import Write, transact
+
+COPIES = 16
+#: Closing a gate meets every claim that is under way, and must get through all the same.
+CLOSE_TRIES = 40
+EVERYTHING = "everything"
+
+
+class Closed(StrEnum):
+    """Who closed a gate."""
+
+    BY_HAND = "by-hand"
+    BY_BREAKER = "by-breaker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A closed gate. One that the breaker closed lets a single attempt through, as a probe, from ``until`` on.
+
+    ``trips`` counts how often in a row the breaker had to close it. ``probe`` is the id of the attempt that may pass
+    before ``probe_until``.
+    """
+
+    scope: str
+    closed: Closed
+    reason: str
+    closed_at: datetime
+    until: datetime | None = None
+    trips: int = 1
+    probe: str | None = None
+    probe_until: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """True for a pause that was to last until a time that has come."""
+        return self.closed is Closed.BY_HAND and self.until is not None and self.until <= now
+
+
+def workspace_scope(workspace: str) -> str:
+    return f"workspace:{workspace}"
+
+
+def account_scope(account: str) -> str:
+    return f"account:{account}"
+
+
+def scopes_of(call: Call) -> list[str]:
+    """The gates that a call's attempts pass, the widest first."""
+    return [EVERYTHING, workspace_scope(call.workspace), account_scope(call.account)]
+
+
+class GateStore:
+    """The gate items of the table."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def closed(self, scopes: list[str]) -> list[Gate]:
+        """Those of the gates that are closed, in the order given, as last committed."""
+        keys = [_key(scope) for scope in scopes]
+        found: dict[str, Gate] = {}
+        asked = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        while asked:
+            answer = self._dynamodb.batch_get_item(RequestItems=asked)
+            for item in answer["Responses"].get(self._table, []):
+                gate = _read(item)
+                found[gate.scope] = gate
+            asked = answer.get("UnprocessedKeys") or {}
+        return [found[scope] for scope in scopes if scope in found]
+
+    def checks(self, call: Call, probed: Gate | None, attempt_id: str) -> list[Write]:
+        """The writes that make a claim fail unless its gates are open, or ``probed`` is open to just this attempt."""
+        probing = probed.scope if probed else None
+        copy = f"{zlib.crc32(call.id.encode()) % COPIES:02d}"
+        checks = [self._open(_key(scope, copy)) for scope in scopes_of(call) if scope != probing]
+        return [*checks, self._held_open(probing, attempt_id)] if probing else checks
+
+    def close(self, gate: Gate) -> None:
+        """Close a gate, or change one that is closed. From here on no claim behind it commits. Raises TooBusy."""
+        item = _item(gate)
+        copies = [self._put(_key(gate.scope, f"{copy:02d}")) for copy in range(COPIES)]
+        transact(self._dynamodb, [self._put(item), *copies], CLOSE_TRIES)
+
+    def open(self, scope: str) -> None:
+        """Open a gate again; nothing happens where it is open. Raises TooBusy."""
+        keys = [_key(scope), *(_key(scope, f"{copy:02d}") for copy in range(COPIES))]
+        deletes = [{"Delete": {"TableName": self._table, "Key": key}} for key in keys]
+        transact(self._dynamodb, deletes, CLOSE_TRIES)
+
+    def begin_probe(self, gate: Gate, attempt_id: str, until: datetime, now: datetime) -> bool:
+        """Take the right to be the one attempt that passes; False where another has it."""
+        nobody_else = "attribute_not_exists(probe) OR probe = :attempt OR probe_until < :now"
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(gate.scope),
+                UpdateExpression="SET probe = :attempt, probe_until = :until",
+                ConditionExpression=f"attribute_exists(pk) AND ({nobody_else})",
+                ExpressionAttributeValues={
+                    ":attempt": to_attribute(attempt_id),
+                    ":until": to_attribute(items.epoch(until)),
+                    ":now": to_attribute(items.epoch(now)),
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in (
+                "ConditionalCheckFailedException",
+                "TransactionConflictException",
+            ):
+                raise
+            return False
+        return True
+
+    def _open(self, key: items.Item) -> Write:
+        is_open = {"TableName": self._table, "Key": key, "ConditionExpression": "attribute_not_exists(pk)"}
+        return {"ConditionCheck": is_open}
+
+    def _held_open(self, scope: str, attempt_id: str) -> Write:
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": _key(scope),
+                "ConditionExpression": "probe = :attempt",
+                "ExpressionAttributeValues": {":attempt": to_attribute(attempt_id)},
+            }
+        }
+
+    def _put(self, item: items.Item) -> Write:
+        return {"Put": {"TableName": self._table, "Item": item}}
+
+
+def _key(scope: str, copy: str = "GATE") -> items.Item:
+    return items.key(f"GATE#{scope}", copy)
+
+
+def _item(gate: Gate) -> items.Item:
+    data = {
+        "closed": gate.closed,
+        "reason": gate.reason,
+        "closed_at": gate.closed_at.isoformat(),
+        "until": gate.until.isoformat() if gate.until else None,
+        "trips": gate.trips,
+    }
+    return _key(gate.scope) | {"data": to_attribute(data)}
+
+
+def _read(item: items.Item) -> Gate:
+    data = from_attribute(item["data"])
+    until = data.get("until")
+    return Gate(
+        scope=item["pk"]["S"].removeprefix("GATE#"),
+        closed=Closed(data["closed"]),
+        reason=data["reason"],
+        closed_at=datetime.fromisoformat(data["closed_at"]),
+        until=datetime.fromisoformat(until) if until else None,
+        trips=data["trips"],
+        probe=from_attribute(item["probe"]) if "probe" in item else None,
+    )

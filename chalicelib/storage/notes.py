@@ -1,0 +1,141 @@
+"""What a provider says along the way of an attempt, noted in one request without reading first."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.domain.call import AttemptPhase, CallState
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.storage import items
+from chalicelib.storage.codec import to_attribute
+from chalicelib.storage.items import Item
+from chalicelib.storage.transact import Canceled, Write, transact
+
+
+class Noted(StrEnum):
+    """What became of a progress event."""
+
+    NOTED = "noted"
+    KEPT = "kept"
+    NO_SUCH_ATTEMPT = "no-such-attempt"
+    NOTHING_NEW = "nothing-new"
+    AFTER_THE_END = "after-the-end"
+
+
+class NoteStore:
+    """The attempts of the table, as far as progress and AMD events go. ``dynamodb`` is a botocore client."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def note(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
+        """Write a progress or AMD event in one request, without reading first.
+
+        Only news is written: a progress that outranks what is there, or a first AMD result, of a live attempt.
+        An event that says neither (a word we do not know) is kept as evidence and changes nothing.
+        """
+        if event.progress is None and event.amd is None:
+            return self._keep(call_id, number, token, event, at)
+        attempt = self._note_on_attempt(call_id, number, token, event, at)
+        writes = [attempt, self._evidence(call_id, number, event, at)]
+        if event.progress is Progress.IN_PROGRESS:
+            writes.append(self._note_answered(call_id, number))
+        try:
+            transact(self._dynamodb, writes)
+        except Canceled as canceled:
+            if canceled.codes[0] != "ConditionalCheckFailed":
+                # The call moved on (a cancel, say) while its attempt lives: the attempt is noted by itself.
+                return self._note_alone(attempt)
+            return _why_not_noted(canceled.items[0], token, event)
+        return Noted.NOTED
+
+    def _note_alone(self, attempt: Write) -> Noted:
+        try:
+            transact(self._dynamodb, [attempt])
+        except Canceled:
+            return Noted.NOTHING_NEW  # it has ended meanwhile
+        return Noted.NOTED
+
+    def _keep(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
+        named = {
+            "TableName": self._table,
+            "Key": items.attempt_key(call_id, number),
+            "ConditionExpression": "#data.#token = :token",
+            "ExpressionAttributeNames": {"#data": "data", "#token": "token"},
+            "ExpressionAttributeValues": {":token": to_attribute(token)},
+        }
+        try:
+            transact(self._dynamodb, [{"ConditionCheck": named}, self._evidence(call_id, number, event, at)])
+        except Canceled:
+            return Noted.NO_SUCH_ATTEMPT
+        return Noted.KEPT
+
+    def _note_on_attempt(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Write:
+        ours = "#data.#token = :token"
+        lives = "attribute_not_exists(#data.outcome)"
+        same_leg = "(attribute_not_exists(#data.provider_call_id) OR #data.provider_call_id = :sid)"
+        sets = [
+            "#data.provider_call_id = :sid",
+            "#data.phase = :placed",
+            "#data.version = #data.version + :one",
+        ]
+        values: dict[str, Any] = {
+            ":token": token,
+            ":sid": event.provider_call_id,
+            ":placed": AttemptPhase.PLACED,
+            ":one": 1,
+        }
+        if event.progress is not None:
+            news = "#data.progress_rank < :rank"
+            sets += ["#data.progress = :progress", "#data.progress_rank = :rank"]
+            values |= {":progress": event.progress, ":rank": event.progress.rank}
+            if event.progress is Progress.IN_PROGRESS:
+                sets.append("#data.answered_at = :at")
+                values[":at"] = (event.occurred_at or at).isoformat()
+        else:
+            news = "attribute_not_exists(#data.amd)"
+            sets.append("#data.amd = :amd")
+            values[":amd"] = event.amd or ""
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": items.attempt_key(call_id, number),
+                "UpdateExpression": "SET " + ", ".join(sets),
+                "ConditionExpression": f"{ours} AND {lives} AND {same_leg} AND {news}",
+                "ExpressionAttributeNames": {"#data": "data", "#token": "token"},
+                "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _note_answered(self, call_id: str, number: int) -> Write:
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": items.call_key(call_id),
+                "UpdateExpression": "SET #data.#state = :answered, #data.version = #data.version + :one",
+                "ConditionExpression": "#data.attempt = :number AND #data.#state = :dialing",
+                "ExpressionAttributeNames": {"#data": "data", "#state": "state"},
+                "ExpressionAttributeValues": {
+                    ":answered": to_attribute(CallState.IN_PROGRESS),
+                    ":dialing": to_attribute(CallState.DIALING),
+                    ":number": to_attribute(number),
+                    ":one": to_attribute(1),
+                },
+            }
+        }
+
+    def _evidence(self, call_id: str, number: int, event: CallEvent, at: datetime) -> Write:
+        return {"Put": {"TableName": self._table, "Item": items.event_item(call_id, number, event, at)}}
+
+
+def _why_not_noted(stored: Item | None, token: str, event: CallEvent) -> Noted:
+    if not stored:
+        return Noted.NO_SUCH_ATTEMPT
+    attempt = items.read_attempt(stored)
+    if attempt.token != token:
+        return Noted.NO_SUCH_ATTEMPT
+    if attempt.outcome is not None and event.amd is not None and attempt.amd is None:
+        return Noted.AFTER_THE_END
+    return Noted.NOTHING_NEW

@@ -1,0 +1,81 @@
+"""How many calls an account may start in a stretch of time, counted in the table so that every process keeps to it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.storage import items
+from chalicelib.storage.codec import from_item, to_item
+
+#: A counter that lies further ahead than this comes from a clock that is wrong.
+MOST_AHEAD_SEC = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """At most ``most`` calls started in each stretch of ``seconds``."""
+
+    most: int
+    seconds: int
+
+    @classmethod
+    def of(cls, per_second: float) -> "Pace":
+        """The pace that comes closest to so many calls a second from below, in stretches of whole seconds."""
+        if per_second < 1:
+            return cls(1, ceil(1 / per_second))
+        seconds = 1 if per_second == int(per_second) else 2
+        return cls(int(per_second * seconds), seconds)
+
+    @property
+    def a_minute(self) -> int:
+        """How many calls a minute takes."""
+        return max(1, 60 * self.most // self.seconds)
+
+
+class PaceStore:
+    """The pace items of the table: one an account, which holds its latest stretch and the calls started in it."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def start(self, account: str, pace: Pace, now: datetime) -> float:
+        """Count one more call as started: 0.0 where it may start now, else the seconds until it may be asked again."""
+        stretch = items.epoch(now) // pace.seconds
+        found = self._add(account, "#in = :stretch AND #n < :most", "ADD #n :one", stretch, pace.most)
+        if found is None:
+            return 0.0
+        current = found.get("stretch", -1)
+        if current < stretch or current > stretch + MOST_AHEAD_SEC:
+            anew = "attribute_not_exists(#in) OR #in = :current"
+            found = self._add(account, anew, "SET #in = :stretch, #n = :one", stretch, pace.most, current)
+            if found is None:
+                return 0.0
+            current = found.get("stretch", -1)
+        ends_at: float = (max(current, stretch) + 1) * pace.seconds
+        return max(0.05, ends_at - now.timestamp())
+
+    def _add(
+        self, account: str, condition: str, update: str, stretch: int, most: int, current: int | None = None
+    ) -> dict[str, Any] | None:
+        """Count, where the condition holds, and return None; else the counter as it is."""
+        values = {":stretch": stretch, ":one": 1, ":most": most, ":current": current}
+        used = {name: value for name, value in values.items() if name in condition + update}
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=items.key(f"PACE#{account}", "PACE"),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#in": "stretch", "#n": "started"},
+                ExpressionAttributeValues=to_item(used),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return from_item(error.response.get("Item") or {})
+        return None
