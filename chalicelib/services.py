@@ -16,6 +16,7 @@ from chalicelib.providers import Http
 from chalicelib.ready_providers import ReadyProviders
 from chalicelib.settings import Settings, WakeBackend
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.erasure import ErasureStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.health import HealthStore
 from chalicelib.storage.history import HistoryStore
@@ -71,6 +72,7 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         provider=ready,
         fresh_provider=ready.fresh,
         workspaces=WorkspaceStore(dynamodb, table, clock.now),
+        erasure=ErasureStore(dynamodb, table),
     )
     return Services(
         ports=ports,

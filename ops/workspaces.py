@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from chalicelib.settings import MOST_SLOTS
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore
 from ops.table import table_name
 
 #: what an option is set to for the default to count again
 DEFAULT = "default"
 MOST_RETENTION_DAYS = 3650
-MOST_CONCURRENT_CALLS = 100_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
     )
     setting.add_argument(
         "--max-concurrent-calls",
-        type=lambda text: _checked(text, MOST_CONCURRENT_CALLS),
+        type=lambda text: _checked(text, MOST_SLOTS),
         metavar="CALLS",
         help="how many calls may be out at the providers at once; 'default' for no limit",
     )

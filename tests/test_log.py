@@ -122,7 +122,7 @@ def test_a_whole_calls_log_holds_no_number(world: World, caplog: pytest.LogCaptu
     caplog.set_level(logging.DEBUG, "redial")
     world.place()
     world.end("busy", To=BODY["to_number"], ErrorMessage=f"{BODY['to_number']} was busy")
-    world.callback(world.twilio.placed[0], "parked", ErrorMessage=f"{BODY['to_number']} was parked")
+    world.callback(world.twilio.placed[0], "held-by-log", ErrorMessage=f"{BODY['to_number']} was held")
     world.request("PUT", f"/numbers/{BODY['to_number']}/opt-out")
     said = [line["event"] for line in lines(caplog)]
     assert said == ["dialed", "call-placed", "callback", "unknown-status", "callback", "opted-out"]

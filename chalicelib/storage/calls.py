@@ -70,7 +70,7 @@ class CallStore:
         writes = [self._put(items.call_item(call), "attribute_not_exists(pk)")]
         writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
         if idempotency is not None:
-            item = items.key(f"IDEMPOTENCY#{idempotency.workspace}#{idempotency.key}", "IDEMPOTENCY")
+            item = items.idempotency_key(idempotency.workspace, idempotency.key)
             item["expires_at"] = to_attribute(items.epoch(idempotency.expires_at))
             item["data"] = to_attribute({"call_id": call.id, "request_hash": idempotency.request_hash})
             writes.append(self._put(item, "attribute_not_exists(pk)"))

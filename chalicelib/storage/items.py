@@ -9,10 +9,12 @@
     PLACED#<provider>#<i> PLACED                 the attempt that a provider knows by its own id (only where it must be)
     NUMBER#<ws>#<e164>    NUMBER                 a number's opt-out and its recent attempts
     NUMBER#<ws>#<e164>    CALL#<call>            a call to the number
+    ERASED#<ws>#<hash>    ERASED                 a number whose data was erased, and which must not be called
     POLICIES#<ws>         <name>                 a named policy
-    IDEMPOTENCY#<ws>#<k>  IDEMPOTENCY            the call that a POST with this Idempotency-Key made
+    IDEMPOTENCY#<ws>#<h>  IDEMPOTENCY            the call that a POST with the Idempotency-Key of this hash made
     KEY#<sha256>          KEY                    an API key
     WORKSPACE#<ws>        WORKSPACE              what is set for a workspace
+    WORKSPACE#<ws>        SALT                   what its erased numbers are hashed with
     SLOTS#<scope>         <nnnnnn>               a slot of the calls that may be in flight at once, while it is taken
     SLOTS#<scope>         WAITING                until when retries wait for a slot, and fresh calls for them
     GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
@@ -29,6 +31,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from chalicelib import ids
 from chalicelib.domain.call import Attempt, Call, CallState
 from chalicelib.domain.decide import Decision
 from chalicelib.domain.events import CallEvent
@@ -65,6 +68,11 @@ def call_key(call_id: str) -> Item:
 
 def attempt_key(call_id: str, number: int) -> Item:
     return key(f"CALL#{call_id}", f"ATTEMPT#{number:04d}")
+
+
+def idempotency_key(workspace: str, given: str) -> Item:
+    """Hashed, for users put phone numbers into their Idempotency-Keys."""
+    return key(f"IDEMPOTENCY#{workspace}#{ids.hashed(given)}", "IDEMPOTENCY")
 
 
 def shard(call_id: str) -> int:

@@ -8,6 +8,7 @@ from chalicelib.clock import Clock
 from chalicelib.providers import Provider, provider_class
 from chalicelib.settings import Settings
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.erasure import ErasureStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.health import HealthStore
 from chalicelib.storage.notes import NoteStore
@@ -45,6 +46,7 @@ class Ports:
     wakes: WakeStore
     alarms: Alarms
     workspaces: WorkspaceStore
+    erasure: ErasureStore
     provider: Callable[[str], Provider]
     fresh_provider: Callable[[str], Provider | None]
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
+from chalicelib.domain.erasure import erased_token, is_erased_token
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound
@@ -94,24 +95,24 @@ def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Calla
     under = adoption()
     if under is None:
         raise NotFound("no attempt of ours is known by this id; to adopt calls, name a policy in the address")
-    adopted = adopt_call(ports, provider, event, under).attempts[0]
-    return _take(ports, adopted.call_id, 1, adopted.token, event)
+    adopted = adopt_call(ports, provider, event, under)
+    if adopted is None:
+        return Taken("erased", "", 0)
+    return _take(ports, adopted.call.id, 1, adopted.attempts[0].token, event)
 
 
 def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent) -> Taken:
-    if event.outcome is None and event.fault is None:
+    if event.outcome is None and event.fault is None and not is_erased_token(token):
         noted = ports.notes.note(call_id, number, token, event, ports.clock.now())
-        if noted is Noted.NO_SUCH_ATTEMPT:
-            raise NotFound("no attempt has this callback address")
         if noted is Noted.KEPT:
             _say_once(event)
-        if noted is not Noted.AFTER_THE_END:
+        if noted not in (Noted.AFTER_THE_END, Noted.NO_SUCH_ATTEMPT):
             log("callback", call=call_id, attempt=number, status=event.status, effect=noted)
             return Taken(noted, call_id, number)
 
     def absorb(record: CallRecord) -> Transition:
         attempt = record.attempt(number)
-        if attempt is None or attempt.token != token:
+        if attempt is None or attempt.token not in (token, erased_token(token)):
             raise NotFound("no attempt has this callback address")
         return lifecycle.absorb(record, number, event, ports.clock.now())
 
