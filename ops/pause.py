@@ -1,4 +1,4 @@
-"""Pause and resume dialling from the shell: ``python -m ops pause --stage dev --workspace acme --reason "bad script"``."""
+"""Pause and resume dialling by hand: ``python -m ops pause --stage dev --workspace acme --reason "..."``."""
 
 import argparse
 import os

@@ -167,7 +167,9 @@ class Provider(ABC):
     def lookup(self, provider_call_id: str) -> CallEvent | None:
         """What the provider says of a call now; None where it does not know it or cannot be asked."""
 
-    def find(self, to_number: str, from_number: str, since: datetime, until: datetime) -> list[CallEvent] | None:
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
         """The calls that the provider made between the two numbers, created in [since, until], as lookup() tells them.
 
         None where the provider has no such question or cannot be asked now; an empty list is a definite "none".

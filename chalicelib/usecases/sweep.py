@@ -116,7 +116,8 @@ def _find(ports: Ports, call: Call, attempt: Attempt) -> list[CallEvent] | None:
     if call.erased_at is not None:
         return None  # there is no number left to ask for
     since, until = attempt.claimed_at - CLOCKS_APART, attempt.claimed_at + SURELY_NOT_PLACED
-    return ports.provider(attempt.provider).find(call.to_number, call.from_number, since, until)
+    provider = ports.provider(attempt.provider)
+    return provider.find(call.to_number, call.from_number, since, until, call.agent_version_id)
 
 
 def _is_nobody_elses(ports: Ports, call: Call, attempt: Attempt) -> bool:

@@ -1,0 +1,190 @@
+"""Slots, pace and their order: what is put off uses up no attempt, and what is taken comes back."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.call import Call
+from chalicelib.storage.slots import Limit
+from tests.support.world import BODY, ENV, START, World, answer_json, new_client
+
+ACCOUNT = Limit("account:twilio:" + ENV["TWILIO_ACCOUNT_SID"], 2)
+Configure = Callable[..., World]
+
+
+@pytest.fixture
+def configured(world: World, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """The world with further settings in its environment."""
+
+    def configure(**env: str) -> World:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        world.client = new_client().__enter__()
+        return world
+
+    return configure
+
+
+def taken(world: World, limit: Limit = ACCOUNT) -> int:
+    return len(world.services.ports.slots.load(limit, world.clock.now()).taken)
+
+
+def reasons(world: World, call: dict[str, Any]) -> list[str]:
+    """Of every decision about a call."""
+    return [d["reason"] for d in world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]]
+
+
+def due_at(world: World, call: dict[str, Any]) -> datetime:
+    at: str = world.call(call["id"])["next_attempt_at"]
+    return datetime.fromisoformat(at)
+
+
+def test_a_call_without_a_slot_waits_a_minute_and_uses_up_no_attempt(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="2")
+    calls = [world.place(to_number=f"+1650555010{n}") for n in range(3)]
+    assert [c["state"] for c in calls] == ["dialing", "dialing", "scheduled"]
+    assert (taken(world), reasons(world, calls[2])) == (2, ["no-slot"])
+    assert due_at(world, calls[2]) == START + timedelta(minutes=2)  # a wake lies two minutes ahead
+    world.end("completed")
+    assert taken(world) == 1
+    world.pump(START + timedelta(minutes=2))
+    assert len(world.twilio.placed) == 3
+    assert world.history(calls[2]["id"]) == [(1, "placed")]
+    assert taken(world) == 2
+
+
+def test_a_workspace_has_a_limit_of_its_own(configured: Configure) -> None:
+    world = configured(WORKSPACE_MAX_CONCURRENT_CALLS="1")
+    first, second = world.place(), world.place(to_number="+16505550111")
+    assert (first["state"], second["state"]) == ("dialing", "scheduled")
+    world.end("completed")
+    assert taken(world, Limit("workspace:acme", 1)) == 0
+
+
+@pytest.mark.parametrize("ending", ["busy", "canceled", "failed", "no-answer", "completed"])
+def test_every_end_of_an_attempt_gives_its_slot_back(configured: Configure, ending: str) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="2")
+    world.place()
+    assert taken(world) == 1
+    world.end(ending)
+    assert taken(world) == 0
+
+
+def test_a_refused_attempt_and_one_that_is_taken_back_give_their_slots_back(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="2")
+    world.twilio.answers = [answer_json(400, {"code": 21211}), answer_json(429, {"code": 20429})]
+    world.place(to_number="+16505550111")
+    world.place(to_number="+16505550112")
+    assert taken(world) == 0
+
+
+def test_a_canceled_call_keeps_its_slot_until_its_attempt_has_ended(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="2")
+    call = world.place()
+    world.request("POST", f"/calls/{call['id']}/cancel")
+    assert taken(world) == 1
+    world.end("canceled")
+    assert taken(world) == 0
+
+
+def test_a_slot_that_nobody_gave_back_frees_itself(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
+    world.place()
+    lease = world.services.ports.lease
+    world.clock.turn(to=START + lease)
+    assert taken(world) == 1
+    world.clock.turn(seconds=1)
+    assert taken(world) == 0
+    assert world.place(to_number="+16505550111")["state"] == "dialing"
+    # The first attempt ends after all: the slot is another's by now, and stays so.
+    assert world.callback(world.twilio.placed[0], "completed", SequenceNumber="3").status_code == 200
+    assert taken(world) == 1
+
+
+def test_a_retry_that_waits_for_a_slot_gets_it_before_a_fresh_call(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
+    retried = world.place()
+    world.end("busy")
+    world.clock.turn(to=START + timedelta(minutes=29))
+    world.place(to_number="+16505550111")
+    world.pump(START + timedelta(minutes=30))
+    assert reasons(world, retried) == ["retry", "no-slot"]
+    world.end("completed")
+    fresh = world.place(to_number="+16505550112")
+    assert (fresh["state"], reasons(world, fresh)) == ("scheduled", ["no-slot"])
+    world.pump(START + timedelta(minutes=32))
+    assert world.history(retried["id"]) == [(1, "busy"), (2, "placed")]
+
+
+def test_fresh_calls_need_not_wait_for_retries_where_the_settings_say_so(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="1", RETRIES_FIRST="false")
+    world.place()
+    world.end("busy")
+    world.clock.turn(to=START + timedelta(minutes=29))
+    world.place(to_number="+16505550111")
+    world.pump(START + timedelta(minutes=30))
+    world.end("completed")
+    assert world.place(to_number="+16505550112")["state"] == "dialing"
+
+
+@pytest.mark.parametrize(("retries_first", "order"), [("true", ["0199", "0111"]), ("false", ["0111", "0199"])])
+def test_of_what_is_due_together_the_retries_are_dialled_first(
+    configured: Configure, retries_first: str, order: list[str]
+) -> None:
+    world = configured(RETRIES_FIRST=retries_first)
+    world.place()
+    world.end("busy")
+    world.place(to_number="+16505550111", start_at="2026-01-26T10:30:00Z")
+    world.pump(START + timedelta(minutes=30))
+    assert [p.form["To"][-4:] for p in world.twilio.placed[1:]] == order
+
+
+def test_no_more_calls_start_in_a_second_than_the_account_takes(configured: Configure) -> None:
+    world = configured(TWILIO_CALLS_PER_SECOND="2")
+    for n in range(7):
+        world.place(to_number=f"+1650555010{n}", start_at="2026-01-26T10:30:00Z")
+    # Lambda's time limit is real in this world, so the last of them may be left to the next minute.
+    world.pump(START + timedelta(minutes=33))
+    seconds = Counter(p.at.replace(microsecond=0) for p in world.twilio.placed)
+    assert (seconds.total(), set(seconds.values())) in ((7, {2, 1}), (7, {2}))
+
+
+def test_a_new_call_waits_a_moment_for_its_pace_and_else_goes_to_the_next_minute(configured: Configure) -> None:
+    world = configured(TWILIO_CALLS_PER_SECOND="0.1")
+    first, second = world.place(), world.place(to_number="+16505550111")
+    assert (first["state"], second["state"]) == ("dialing", "scheduled")
+    assert reasons(world, second) == ["paced"]
+    world.clock.turn(seconds=8)
+    assert world.place(to_number="+16505550112")["state"] == "dialing"
+    assert world.clock.now() == START + timedelta(seconds=10)
+
+
+def test_a_call_put_off_past_the_end_of_its_policy_ends_as_expired(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
+    world.place()
+    late = world.place(to_number="+16505550111", retry={**BODY["retry"], "expires_after_hours": 0.01})
+    assert (late["summary_status"], reasons(world, late)) == ("expired", ["policy-expired"])
+
+
+def test_two_that_take_the_same_slot_do_not_both_get_it(configured: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
+    slots = world.services.ports.slots
+    look = slots.load
+    views = [look(Limit(ACCOUNT.scope, 1), START)]
+
+    def stale_once(limit: Limit, now: datetime) -> Any:
+        return views.pop() if views else look(limit, now)
+
+    world.place()
+    monkeypatch.setattr(slots, "load", stale_once)
+    second = world.place(to_number="+16505550111")
+    assert (second["state"], reasons(world, second), views) == ("scheduled", ["no-slot"], [])
+
+
+def test_the_limit_is_of_the_account_that_a_call_fails_over_to(world: World) -> None:
+    call = world.place()
+    stored: Call = world.services.ports.calls.load(call["id"]).call  # type: ignore[union-attr]
+    assert ACCOUNT.scope == f"account:{stored.account}"

@@ -1,0 +1,118 @@
+"""The kill switch, and races with it: of a pause and a claim the one that commits first wins."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.usecases import claim as claims
+from ops import __main__ as ops
+from ops.keys import create_key
+from tests.support.world import START, TABLE, World
+
+
+def reasons(world: World, call: dict[str, Any]) -> list[str]:
+    return [d["reason"] for d in world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]]
+
+
+def test_while_a_workspace_is_paused_none_of_its_calls_is_dialled(world: World) -> None:
+    world.place()
+    world.end("busy")
+    answer = world.request("POST", "/pause-all", {"reason": "wrong script"})
+    assert answer.json_body == {
+        "paused": True,
+        "reason": "wrong script",
+        "paused_at": "2026-01-26T10:00:00Z",
+        "until": None,
+    }
+    fresh = world.place(to_number="+16505550111")
+    assert (fresh["state"], reasons(world, fresh)) == ("scheduled", ["paused"])
+    world.pump(START + timedelta(minutes=61))
+    assert len(world.twilio.placed) == 1
+    resumed = world.request("POST", "/resume-all").json_body
+    assert (resumed["paused"], resumed["was_paused"]) == (False, True)
+    assert world.request("GET", "/pause-all").json_body["paused"] is False
+    world.pump(START + timedelta(minutes=67))
+    assert len(world.twilio.placed) == 3
+    assert world.call(fresh["id"])["attempts"][0]["attempt"] == 1
+
+
+def test_a_pause_may_end_by_itself(world: World) -> None:
+    until = "2026-01-26T10:20:00Z"
+    assert world.request("POST", "/pause-all", {"until": until}).json_body["until"] == until
+    world.place()
+    world.pump(START + timedelta(minutes=21))
+    assert [p.at for p in world.twilio.placed] == [START + timedelta(minutes=20)]
+    assert world.request("GET", "/pause-all").json_body["paused"] is False
+
+
+def test_a_pause_until_a_time_that_is_past_is_refused(world: World) -> None:
+    answer = world.request("POST", "/pause-all", {"until": "2026-01-26T10:00:00Z"})
+    assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, "/until")
+
+
+def test_only_an_admin_may_pause_and_only_its_own_workspace(world: World) -> None:
+    writer = create_key(world.dynamodb, TABLE, workspace="acme", role="write", now=START)
+    other = create_key(world.dynamodb, TABLE, workspace="globex", now=START)
+    for path in ("/pause-all", "/resume-all"):
+        assert world.request("POST", path, key=writer).status_code == 403
+    assert world.request("POST", "/pause-all", key=other).status_code == 200
+    assert world.request("GET", "/pause-all").json_body["paused"] is False
+    assert world.place()["state"] == "dialing"
+
+
+def test_everything_is_paused_from_the_shell(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ops.main(["pause", "--stage", "dev", "--everything", "--reason", "provider is down"]) == 0
+    assert world.place()["state"] == "scheduled"
+    assert ops.main(["resume", "--stage", "dev", "--workspace", "acme"]) == 0
+    assert ops.main(["resume", "--stage", "dev", "--everything"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "everything is paused: no dial begins until it is resumed",
+        "workspace:acme was not paused",
+        "but everything is paused: provider is down",
+        "everything dials again",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "reason"),
+    [
+        ("POST", "/pause-all", {}, "paused"),
+        ("PUT", "/numbers/+16505550199/opt-out", {}, "opted-out"),
+        ("POST", "/calls/{id}/cancel", None, "canceled"),
+        ("POST", "/numbers/+16505550199/contacted", {}, "contacted"),
+    ],
+)
+def test_what_is_committed_while_a_claim_is_under_way_wins_over_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any, reason: str
+) -> None:
+    """The rule fires, ``redial`` has looked and found all well, and just then the answer to this request goes out."""
+    call = world.place()
+    world.end("busy")
+    settle: Callable[..., Any] = claims.settle
+    answers = []
+
+    def interrupted(ports: Any, transition: Any, also: Any) -> Any:
+        if not answers:
+            answers.append(world.request(method, path.format(id=call["id"]), body).status_code)
+        return settle(ports, transition, also)
+
+    monkeypatch.setattr(claims, "settle", interrupted)
+    world.pump(START + timedelta(minutes=30))
+    assert answers == [200]
+    assert len(world.twilio.placed) == 1
+    assert reasons(world, call) == ["retry", reason]
+
+
+@pytest.mark.parametrize("path", ["/pause-all", "/calls/{id}/cancel"])
+def test_a_claim_that_is_committed_first_is_dialled_and_can_be_seen(world: World, path: str) -> None:
+    call = world.place()
+    world.end("busy")
+    answered: list[Any] = []
+    world.twilio.on_place = lambda _: answered.append(world.request("POST", path.format(id=call["id"])).json_body)
+    world.pump(START + timedelta(minutes=30))
+    assert len(world.twilio.placed) == 2
+    assert world.history(call["id"])[1][0] == 2
+    if "cancel" in path:
+        assert [a["status"] for a in answered[0]["attempts"]] == ["busy", "dialing"]
