@@ -25,6 +25,7 @@ from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.pace import PaceStore
 from chalicelib.storage.policies import PolicyStore
+from chalicelib.storage.retention import Retention
 from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.storage.workspaces import WorkspaceStore
@@ -56,13 +57,15 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
     settings = Settings.from_env(env)
     dynamodb = client("dynamodb")
     table = settings.table_name
+    workspaces = WorkspaceStore(dynamodb, table, clock.now)
+    retention = Retention(workspaces, settings.retention_days, clock.now)
     ready = ReadyProviders(settings, Vault(client, clock.now), clock.now, http)
     ports = Ports(
         settings=settings,
         clock=clock,
-        calls=CallStore(dynamodb, table),
-        notes=NoteStore(dynamodb, table),
-        numbers=NumberStore(dynamodb, table),
+        calls=CallStore(dynamodb, table, retention),
+        notes=NoteStore(dynamodb, table, retention),
+        numbers=NumberStore(dynamodb, table, retention),
         gates=GateStore(dynamodb, table),
         slots=SlotStore(dynamodb, table),
         pace=PaceStore(dynamodb, table),
@@ -71,13 +74,13 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         alarms=_LazyAlarms(settings, own_arn),
         provider=ready,
         fresh_provider=ready.fresh,
-        workspaces=WorkspaceStore(dynamodb, table, clock.now),
-        erasure=ErasureStore(dynamodb, table),
+        workspaces=workspaces,
+        erasure=ErasureStore(dynamodb, table, retention),
     )
     return Services(
         ports=ports,
         keys=KeyStore(dynamodb, table),
-        history=HistoryStore(dynamodb, table),
+        history=HistoryStore(dynamodb, table, retention),
         policies=PolicyStore(dynamodb, table),
     )
 

@@ -39,6 +39,7 @@ class Settings:
     machine_detection: str
     dial_pool_size: int
     log_numbers: str
+    retention_days: int
     workspace_max_concurrent_calls: int | None
     retries_first: bool
 
@@ -68,6 +69,7 @@ class Settings:
             machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),
             dial_pool_size=_whole(env, "DIAL_POOL_SIZE", 8, 1, 64),
             log_numbers=_one_of(env, "LOG_NUMBERS", ["masked", "plain"], "masked"),
+            retention_days=_whole(env, "RETENTION_DAYS", 365, 1, 3650),
             workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
         )

@@ -11,6 +11,7 @@ from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items
+from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
 
 #: A transaction takes 100 writes.
@@ -28,16 +29,17 @@ class Trail:
 class ErasureStore:
     """The table, as far as erasing goes. ``dynamodb`` is a botocore client."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._retention = retention
 
     def blank(self, record: CallRecord, number: str, at: datetime) -> None:
         """Write a call and all its attempts without the number, if none of them has changed. Raises StaleWrite."""
         call = blanked(record.call, at)
-        writes = [self._put(items.call_item(call), number, record.call.version)]
+        writes = [self._put(items.call_item(call) | self._retention.of_call(call), number, record.call.version)]
         for attempt in record.attempts:
-            item = items.attempt_item(call, blanked_attempt(attempt))
+            item = items.attempt_item(call, blanked_attempt(attempt)) | self._retention.of_trail(call)
             writes.append(self._put(item, number, attempt.version))
         # The call goes first: from then on what comes in late is taken in without what names the person.
         for some in _batches(writes):

@@ -26,7 +26,7 @@ Domain values live in the map ``data``; what stands beside it is for DynamoDB (k
 
 import json
 import zlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -45,9 +45,6 @@ DUE_SHARDS = 8
 RETRY = "retry"
 FRESH = "fresh"  # a first attempt
 DEADLINE = "deadline"
-
-#: Provider events are kept this long as evidence.
-EVENT_KEPT = timedelta(days=90)
 
 _CALL = TypeAdapter(Call)
 _ATTEMPT = TypeAdapter(Attempt)
@@ -122,8 +119,7 @@ def _history(call: Call, at: datetime, tail: str) -> Item:
 def event_item(call_id: str, number: int, event: CallEvent, at: datetime) -> Item:
     """A provider's event, kept as evidence."""
     item = key(f"CALL#{call_id}", f"EVENT#{number:04d}#{event.event_id}")
-    item |= {"data": to_attribute({**_EVENT.dump_python(event, mode="json"), "received_at": at.isoformat()})}
-    return item | to_item({"expires_at": epoch(at + EVENT_KEPT)})
+    return item | {"data": to_attribute({**_EVENT.dump_python(event, mode="json"), "received_at": at.isoformat()})}
 
 
 def decision_item(call: Call, number: int, decision: Decision, at: datetime) -> Item:

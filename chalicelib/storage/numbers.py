@@ -18,16 +18,17 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.call import Call
 from chalicelib.storage import items
-from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
+from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import StaleWrite, transact
 
 #: As far back as any cap reaches (France counts 30 days), with a day to spare.
 MADE_KEPT = timedelta(days=31)
 #: A number that is called more often than this in a month has other troubles than the oldest of them being forgotten.
 MOST_MADE = 1_000
-#: The calls to a number can be found by it until this long after they expire.
-CALLS_KEPT = timedelta(days=7)
+#: A call has ended this long after its policy has, whatever happens.
+SURELY_ENDED = timedelta(days=7)
 WRITE_TRIES = 8
 
 
@@ -55,9 +56,10 @@ class Number:
 class NumberStore:
     """The number items of the table."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._retention = retention
         self._salts: dict[str, bytes] = {}
 
     def load(self, workspace: str, number: str) -> Number:
@@ -97,7 +99,7 @@ class NumberStore:
     def naming(self, call: Call) -> list[dict[str, Any]]:
         """The writes by which a new call can be found by its number; they fail where the number is erased by now."""
         item = items.key(_partition(call.workspace, call.to_number), f"CALL#{call.id}")
-        item["expires_at"] = to_attribute(items.epoch(call.expires_at + CALLS_KEPT))
+        item |= self._retention.of_trail(call) | to_item({"ends_by": items.epoch(call.expires_at + SURELY_ENDED)})
         not_erased = {
             "TableName": self._table,
             "Key": self._erased_key(call.workspace, call.to_number),
@@ -107,7 +109,15 @@ class NumberStore:
 
     def calls(self, workspace: str, number: str) -> Iterator[str]:
         """The ids of the calls to a number that may still be alive."""
-        found = query_items(
+        now = self._retention.now()
+        return (item["sk"]["S"].removeprefix("CALL#") for item in self._calls(workspace, number) if _lives(item, now))
+
+    def every_call(self, workspace: str, number: str) -> Iterator[str]:
+        """The ids of all calls to a number that are kept."""
+        return (item["sk"]["S"].removeprefix("CALL#") for item in self._calls(workspace, number))
+
+    def _calls(self, workspace: str, number: str) -> Iterator[items.Item]:
+        return query_items(
             self._dynamodb,
             TableName=self._table,
             ConsistentRead=True,
@@ -117,8 +127,6 @@ class NumberStore:
                 ":call": {"S": "CALL#"},
             },
         )
-        for item in found:
-            yield item["sk"]["S"].removeprefix("CALL#")
 
     def set_opt_out(self, workspace: str, number: str, at: datetime | None, reason: str | None) -> Number:
         """Write an opt-out, or with ``at`` None take it back. Returns the number as it then is. Raises StaleWrite."""
@@ -218,7 +226,7 @@ class NumberStore:
         unchanged = "#data.version = :version" if number.version else "attribute_not_exists(pk)"
         put: dict[str, Any] = {
             "TableName": self._table,
-            "Item": _key(number.workspace, number.number) | {"data": to_attribute(data)},
+            "Item": _key(number.workspace, number.number) | {"data": to_attribute(data)} | _expiry(made, opted_out_at),
             "ConditionExpression": unchanged,
         }
         if number.version:
@@ -233,6 +241,17 @@ def _partition(workspace: str, number: str) -> str:
 
 def _key(workspace: str, number: str) -> items.Item:
     return items.key(_partition(workspace, number), "NUMBER")
+
+
+def _lives(entry: items.Item, now: int) -> bool:
+    return "ends_by" not in entry or int(entry["ends_by"]["N"]) > now
+
+
+def _expiry(made: Mapping[str, datetime], opted_out_at: datetime | None) -> items.Item:
+    """When a number's item is of no more use: never while it is opted out, else once no cap reaches its attempts."""
+    if opted_out_at is not None or not made:
+        return {}
+    return to_item({"expires_at": items.epoch(max(made.values()) + MADE_KEPT)})
 
 
 def _at(text: str | None) -> datetime | None:

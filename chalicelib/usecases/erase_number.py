@@ -47,7 +47,7 @@ def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MO
     erased_at = ports.numbers.mark_erased(ports.numbers.load(workspace, number), ports.clock.now())
     counts: Counter[str] = Counter()
     # One more than is erased is looked for, to know whether there is more.
-    found = list(islice(ports.numbers.calls(workspace, number), most_calls + 1))
+    found = list(islice(ports.numbers.every_call(workspace, number), most_calls + 1))
     for call_id in found[:most_calls]:
         counts.update(_erase_call(ports, call_id, number, erased_at))
         ports.numbers.forget_call(workspace, number, call_id)
