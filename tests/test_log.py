@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import ids, log
@@ -41,6 +41,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(record.getMessage()) for record in caplog.records if record.name == "redial"]
 
 
+@settings(deadline=None)
 @given(given_numbers())
 def test_no_number_survives_in_a_line_wherever_it_stands(given: tuple[str, Any]) -> None:
     number, value = given
@@ -49,6 +50,7 @@ def test_no_number_survives_in_a_line_wherever_it_stands(given: tuple[str, Any])
     assert json.loads(line)["event"] == "event"
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[1-9][0-9]{7,14}", fullmatch=True))
 def test_a_number_without_a_plus_is_masked_where_a_fields_name_says_that_it_is_one(digits: str) -> None:
     said = {

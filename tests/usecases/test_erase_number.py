@@ -9,6 +9,10 @@ import pytest
 
 from chalicelib import ids
 from chalicelib.providers.http import AnswerLost
+from chalicelib.storage.numbers import NumberStore
+from chalicelib.storage.retention import Retention
+from chalicelib.storage.transact import StaleWrite
+from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.usecases.claim import claim
 from chalicelib.usecases.erase_number import erase_number
 from ops.keys import create_key
@@ -238,7 +242,7 @@ def test_no_claim_and_no_new_call_that_began_before_the_erasure_is_committed_aft
     ports.numbers.load = load_then_erase  # type: ignore[method-assign]
     assert place(world)["summary_status"] == "blocked"
     assert raced == [NUMBER]
-    with pytest.raises(Exception, match=waiting["id"]):
+    with pytest.raises(StaleWrite):
         ports.calls.commit(claimed.transition, claimed.also)
     assert world.twilio.placed == []
     assert holding(world) == []
@@ -321,6 +325,23 @@ def test_the_mark_that_is_kept_cannot_be_told_from_the_number_alone(world: World
     world.request("DELETE", f"/numbers/{NUMBER}", key=other)
     hashes = [item["pk"]["S"].rpartition("#")[2] for item in stored(world) if item["sk"]["S"] == "ERASED"]
     assert len(set(hashes)) == 2
+
+
+def test_two_processes_that_erase_first_in_a_workspace_hash_with_the_same_salt(world: World) -> None:
+    class BeforeTheOther:
+        """The table as a process sees it that looks before the other one has written."""
+
+        def get_item(self, **_: object) -> dict[str, Any]:
+            return {}
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.dynamodb, name)
+
+    erase(world)
+    retention = Retention(WorkspaceStore(world.dynamodb, TABLE, world.clock.now), 365, world.clock.now)
+    other = NumberStore(BeforeTheOther(), TABLE, retention)
+    other.mark_erased(other.load("acme", NUMBER), world.clock.now())
+    assert len([item for item in stored(world) if item["sk"]["S"] == "ERASED"]) == 1
 
 
 def test_an_unknown_callback_address_is_still_unknown(world: World) -> None:
