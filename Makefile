@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install lint format test run demo e2e bench clean
+.PHONY: help install lint format test run demo e2e bench simulate clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,13 @@ e2e: $(INSTALLED) ## Run the end-to-end tests on the local stack
 
 bench: $(INSTALLED) ## Run the benchmarks
 	@$(BIN)/python -m ops.bench
+
+SEED ?= 1
+CALLS ?= 100
+FAULTS ?= heavy
+
+simulate: $(INSTALLED) ## Simulate everything under faults: SEED=1 CALLS=100 FAULTS=none|light|heavy
+	@$(BIN)/python -m ops.simulate --seed $(SEED) --calls $(CALLS) --faults $(FAULTS)
 
 clean: ## Remove what can be made again (.venv too)
 	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .chalice/deployments

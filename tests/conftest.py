@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib import services as parts
 from chalicelib.api import current
-from tests.support import quick_moto
-from tests.support.strict_aws import StrictAws
+from ops.simulate import quick_moto
+from ops.simulate.strict_aws import StrictAws
 from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_table, new_client
 
 # A machine's own AWS settings must not reach what is tested here.

@@ -18,6 +18,7 @@ from chalicelib.providers.base import (
     PutOff,
     Refused,
     SignatureError,
+    Unanswered,
 )
 from chalicelib.providers.http import Http
 
@@ -64,6 +65,7 @@ __all__ = [
     "PutOff",
     "Refused",
     "SignatureError",
+    "Unanswered",
     "load",
     "provider_class",
 ]

@@ -1,4 +1,4 @@
-"""What every telephony provider is to Redial: verify, parse, dial, lookup and hang_up over frozen values."""
+"""What every telephony provider is to Redial: verify, parse, dial, lookup, find and hang_up over frozen values."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -21,6 +21,10 @@ class SignatureError(RedialError):
 
 class MalformedCallback(RedialError):
     """The callback was signed but cannot be read."""
+
+
+class Unanswered(RedialError):
+    """The provider gave no answer, or none but that it cannot answer now; ask again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +169,19 @@ class Provider(ABC):
 
     @abstractmethod
     def lookup(self, provider_call_id: str) -> CallEvent | None:
-        """What the provider says of a call now; None where it does not know it or cannot be asked."""
+        """What the provider says of a call now; None where it does not know it. Raises Unanswered."""
 
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The calls that the provider made between the two numbers, created in [since, until], as lookup() tells them.
+        """The calls that the provider made between the two numbers, created in [since, until]: each as by lookup().
 
-        None where the provider has no such question or cannot be asked now; an empty list is a definite "none".
+        None where the provider has no such question or cannot be asked now; an empty list is a definite "none". The
+        span is by the provider's clock, so leave room for its being ahead or behind. ``agent_version_id`` is the call's
+        agent, for a provider that lists calls by agent. Where events carry ``token``, that tells whose call it is.
         """
         return None
 
     def hang_up(self, provider_call_id: str) -> bool:
-        """End a live call; True where the provider said that it would."""
+        """End a live call; True where the provider said that it would. Raises Unanswered."""
         return False

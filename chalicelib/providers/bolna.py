@@ -3,9 +3,12 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
+from urllib.parse import urlencode
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
@@ -21,6 +24,7 @@ from chalicelib.providers.base import (
     Refused,
 )
 from chalicelib.providers.correlation import TOKEN_KEY, find_token, token_of
+from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, rows_of, sure
 from chalicelib.providers.forms import excerpt, instant, json_object, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
@@ -103,6 +107,14 @@ TELEPHONY_EVIDENCE = (
     "hangup_code",  # what the page on hangups calls the same
 )
 
+#: A page of an agent's executions, at most (bolna.ai/docs/api-reference/executions/get_executions), which cannot be
+#: filtered by number
+PAGE_SIZE = 50
+MOST_PAGES = 10
+
+#: the providers in telephony_data that ring no phone; same page
+NO_PHONES = ("web-call", "websocket")
+
 #: what may stand in a URL's path as an execution; Bolna's own are UUIDs, though one page says integer
 _EXECUTION_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
@@ -163,11 +175,16 @@ class Bolna(Provider):
         answer = ask(lambda: self._send("GET", f"{self._api_url}/executions/{provider_call_id}"))
         if answer is None or answer.status != 200:
             return None
-        execution = json_object(answer.body) or {}
-        if scalars(execution).get("id") != provider_call_id or not scalars(execution).get("status"):
+        return _looked_up(json_object(answer.body) or {}, provider_call_id)
+
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
+        """The executions from the list of the agent's; there is no list of all agents', so None without an agent."""
+        if not _EXECUTION_ID.fullmatch(agent_version_id or ""):
             return None
-        event = read_event(execution)
-        return replace(event, event_id=f"{provider_call_id}:lookup:{event.status}:{event.amd or ''}")
+        list_url = f"{self._api_url}/v2/agent/{agent_version_id}/executions"
+        return sure(self._between(list_url, Wanted(to_number, from_number, since, until)))
 
     def hang_up(self, provider_call_id: str) -> bool:
         """Stop a call that is queued or scheduled; Bolna stops none that is under way (make-call, in its skills)."""
@@ -175,6 +192,31 @@ class Bolna(Provider):
             return False
         answer = ask(lambda: self._send("POST", f"{self._api_url}/call/{provider_call_id}/stop", b"{}"))
         return answer is not None and 200 <= answer.status <= 299
+
+    def _between(self, list_url: str, wanted: Wanted) -> Iterator[CallEvent]:
+        # Pages do not say which of an execution's times is filtered, but none is before it was made, or in the future
+        span = {"from": _iso(wanted.first_second), "to": _iso(max(self.now(), wanted.until) + timedelta(days=1))}
+        for row in every_row(partial(self._page, list_url, span), 1, MOST_PAGES):
+            telephony, context = (
+                scalars(mapping(row.get("telephony_data"))),
+                scalars(mapping(row.get("context_details"))),
+            )
+            if telephony.get("provider") in NO_PHONES or is_inbound(telephony.get("call_type")):
+                continue
+            parties = wanted.is_to(telephony.get("to_number") or context.get("recipient_phone_number"))
+            if parties and wanted.is_from(telephony.get("from_number")):
+                said = scalars(row)
+                if wanted.has(instant(said.get("created_at"))):
+                    yield wanted.between(_looked_up(row, said.get("id", "")))
+
+    def _page(self, list_url: str, span: Mapping[str, str], number: int) -> tuple[Sequence[Row], int | None]:
+        """A page of executions and the number of the next one (bolna.ai/docs/api-reference/pagination)."""
+        query = urlencode({**span, "page_number": number, "page_size": PAGE_SIZE})
+        body = answered(ask(lambda: self._send("GET", f"{list_url}?{query}")))
+        more = body.get("has_more")
+        if not isinstance(more, bool):
+            raise Unsure("has_more is missing")
+        return rows_of(body.get("data")), number + 1 if more else None
 
     def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
         headers = {"Authorization": f"Bearer {self.credentials['api_key']}", "Accept": "application/json"}
@@ -237,6 +279,19 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
         inbound=is_inbound(telephony.get("call_type")),
         evidence=_evidence(fields, telephony, amd),
     )
+
+
+def _looked_up(execution: Mapping[str, object], execution_id: str) -> CallEvent | None:
+    """An execution as an event; None where it is not the one asked for or has no status."""
+    said = scalars(execution)
+    if said.get("id") != execution_id or not said.get("status"):
+        return None
+    event = read_event(execution)
+    return replace(event, event_id=f"{execution_id}:lookup:{event.status}:{event.amd or ''}")
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _detected(answered_by_voice_mail: object) -> Amd | None:

@@ -1,10 +1,12 @@
-"""The REST calls that Twilio began and SignalWire's cXML shares: place, look up and hang up a Call resource."""
+"""The REST calls that Twilio began and SignalWire's cXML shares: place, look up, find and hang up a Call resource."""
 
 import re
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import ClassVar
+from urllib.parse import urlencode
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
@@ -19,7 +21,8 @@ from chalicelib.providers.base import (
     Refused,
 )
 from chalicelib.providers.cxml import Vocabulary, read_event
-from chalicelib.providers.forms import excerpt, json_object, scalars
+from chalicelib.providers.finding import Row, Wanted, answered, every_row, next_query, rows_of, sure
+from chalicelib.providers.forms import excerpt, instant, json_object, scalars
 from chalicelib.providers.http import Answer
 from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, retry_after_sec
 from chalicelib.providers.signing import basic_login
@@ -39,6 +42,13 @@ RESOURCE_FIELDS = {
     "start_time": "Timestamp",
     "end_time": "Timestamp",  # last, so that it wins where there is one
 }
+
+#: direction of what is no call of the API's: one that came in, or a leg that an answered call's instructions dialled
+#: (twilio.com/docs/voice/api/call-resource#call-properties)
+OTHER_DIRECTIONS = ("inbound", "outbound-dial", "trunking-originating", "trunking-terminating")
+
+#: Far more than two numbers have to say to each other, so that one page mostly has it all; 1000 is the most
+PAGE_SIZE = 200
 
 _CODE = re.compile(r"[0-9]{1,9}")
 
@@ -87,9 +97,32 @@ class CxmlProvider(Provider):
             return None
         return self._call_event(json_object(answer.body) or {}, provider_call_id)
 
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
+        return sure(self._between(Wanted(to_number, from_number, since, until)))
+
     def hang_up(self, provider_call_id: str) -> bool:
         answer = self._ask("POST", provider_call_id, form=[("Status", "completed")])
         return answer is not None and 200 <= answer.status <= 299
+
+    def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
+        """The calls from the list of those between the two numbers.
+
+        It is not filtered by StartTime, which is "empty if the call has not yet been dialed", so that such a filter
+        would hide what is still queued.
+        """
+        query = urlencode({"To": wanted.to_number, "From": wanted.from_number, "PageSize": PAGE_SIZE})
+        for row in every_row(self._page, query):
+            said = scalars(row)
+            ours = said.get("direction") not in OTHER_DIRECTIONS
+            parties = wanted.is_to(said.get("to")) and wanted.is_from(said.get("from"))
+            if ours and parties and wanted.has(instant(said.get("date_created"))):
+                yield wanted.between(self._call_event(row, said.get("sid", "")))
+
+    def _page(self, query: str) -> tuple[Sequence[Row], str | None]:
+        body = answered(ask(lambda: self._send("GET", f"{self.calls_url}.json?{query}", form=None)))
+        return rows_of(body.get("calls")), next_query(body.get("next_page_uri"))
 
     def _ask(self, method: str, call_sid: str, form: list[tuple[str, str]] | None = None) -> Answer | None:
         """One request about one call; None where the id is none of the vendor's or no answer came."""
@@ -130,7 +163,7 @@ class CxmlProvider(Provider):
         """A Call resource as an event; None where it is not the one asked for or has no status."""
         names = self.resource_fields
         raw = {name: text for name, text in scalars(resource).items() if name in names}
-        if raw.get("sid") != call_sid or not raw.get("status"):
+        if not call_sid or raw.get("sid") != call_sid or not raw.get("status"):
             return None
         event = read_event({names[name]: raw[name] for name in names if raw.get(name)}, self.words)
         found = f"{event.status}:{raw.get('answered_by', '')[:64]}"

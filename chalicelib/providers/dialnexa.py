@@ -4,9 +4,12 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
+from urllib.parse import urlencode
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
@@ -23,7 +26,9 @@ from chalicelib.providers.base import (
     SignatureError,
 )
 from chalicelib.providers.correlation import TOKEN_KEY, find_token, token_of
-from chalicelib.providers.forms import excerpt, instant, json_object, scalars
+from chalicelib.providers.dialable import digits
+from chalicelib.providers.finding import Row, Unsure, Wanted, every_row, rows_of, sure
+from chalicelib.providers.forms import excerpt, instant, json_object, json_value, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.signing import matches_any, secrets_of
@@ -129,6 +134,9 @@ EVIDENCE = (
     "ended_at",
 )
 
+#: A page of the list of calls, at most (listCalls in DialNexa's OpenAPI)
+PAGE_SIZE = 200
+
 #: what may stand in a URL's path as a call
 _CALL_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
@@ -197,11 +205,35 @@ class DialNexa(Provider):
         answer = ask(lambda: self._send("GET", f"{self._calls_url}/{provider_call_id}"))
         if answer is None or answer.status != 200:
             return None
-        call = json_object(answer.body) or {}
-        if scalars(call).get("id") != provider_call_id or not scalars(call).get("status"):
-            return None
-        event = read_event(call, None, {})
-        return replace(event, event_id=f"{provider_call_id}:lookup:{event.status}:{event.cause or ''}")
+        return _looked_up(json_object(answer.body) or {}, provider_call_id)
+
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
+        """The calls to the number, whatever they came from: that is the agent's own number, and not ours to choose."""
+        return sure(self._between(Wanted(to_number, from_number, since, until)))
+
+    def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
+        # Calls and webhooks spell the same number with a ``+`` and without, so each is asked for; and "start_date (ISO
+        # format)" may mean a whole day, in whose zone nobody says
+        since = (wanted.since.astimezone(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for number in (wanted.to_number, digits(wanted.to_number)):
+            asked = {"to": number, "start_date": since, "created_at": "asc", "limit": str(PAGE_SIZE)}
+            for row in every_row(partial(self._page, asked), 1):
+                said = scalars(row)
+                inbound = is_inbound(said.get("call_direction") or said.get("direction"))
+                if not inbound and wanted.is_to(said.get("to_number")) and wanted.has(instant(said.get("createdAt"))):
+                    found = wanted.between(_looked_up(row, said.get("id", "")))
+                    yield replace(found, from_number=e164_or_none(said.get("from_number")))
+
+    def _page(self, asked: Mapping[str, str], page: int) -> tuple[Sequence[Row], int | None]:
+        """A page of calls, a bare list that says nothing of others: the last one is the one with none."""
+        url = f"{self._calls_url}?{urlencode({**asked, 'page': page})}"
+        answer = ask(lambda: self._send("GET", url))
+        if answer is None or answer.status != 200:
+            raise Unsure("no page came")
+        rows = rows_of(json_value(answer.body))
+        return rows, page + 1 if rows else None
 
     def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
         headers = {"Authorization": f"Bearer {self.credentials['api_key']}", "Accept": "application/json"}
@@ -283,6 +315,14 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
         token=find_token(mapping(each.get("metadata")) for each in (call, mapping(webhook.get("payload")), webhook)),
         evidence=excerpt({"event_type": event or "", **fields}, ("event_type", *EVIDENCE)),
     )
+
+
+def _looked_up(call: Mapping[str, object], call_id: str) -> CallEvent | None:
+    """A call of the REST API as an event; None where it is not the one asked for or has no status."""
+    if scalars(call).get("id") != call_id or not scalars(call).get("status"):
+        return None
+    event = read_event(call, None, {})
+    return replace(event, event_id=f"{call_id}:lookup:{event.status}:{event.cause or ''}")
 
 
 def _ending(event: str | None, status: str | None, reason: str | None) -> tuple[Outcome | None, str | None]:

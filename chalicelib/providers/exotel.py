@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -22,7 +22,9 @@ from chalicelib.providers.base import (
     PutOff,
 )
 from chalicelib.providers.correlation import token_of, token_or_none
-from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars, whole_number
+from chalicelib.providers.exotel_times import bulk_query, indian_instant, is_in_span
+from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, next_query, rows_of, sure
+from chalicelib.providers.forms import excerpt, is_json, json_object, read_fields, scalars, whole_number
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.multipart import decode_multipart, is_multipart
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
@@ -31,9 +33,10 @@ from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spe
 
 API_URL = "https://api.exotel.com"  # Singapore; accounts in Mumbai have https://api.in.exotel.com
 COUNTRY_CODE = "91"
-#: v1 writes ``2024-01-15 14:30:45`` and names no zone; v3 writes the same clock with +05:30
-INDIAN_TIME = "+05:30"
 MOST_CALL_SEC = 14_400  # developer.exotel.com/docs/voice-v1/api-reference/connect-to-flow: TimeLimit
+
+#: after which no call is under way any more: the longest, after a queue and two phones that ring
+LONGEST_LIFE = timedelta(seconds=MOST_CALL_SEC, minutes=30)
 
 #: Status -> how far the call has come (developer.exotel.com/docs/references/error-codes#call-status-values)
 PROGRESS = {
@@ -86,7 +89,6 @@ _CALL_SID = re.compile(r"[0-9A-Za-z]{1,64}")
 _FLOW_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _FLOW_PATH = re.compile(r".*/exoml/start_voice/[^/]+")
 _LEG_FIELD = re.compile(r"Legs\[([0-9])\]\[(\w{1,32})\]")
-_NO_ZONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}")
 _INDIAN = re.compile(r"\+91([1-9][0-9]{9})")
 
 Leg = Mapping[str, str]
@@ -176,6 +178,37 @@ class Exotel(Provider):
         if answer is None or answer.status != 200:
             return None
         return call_event(mapping((json_object(answer.body) or {}).get("Call")), provider_call_id)
+
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
+        """The calls from the bulk list, which "will not provide ongoing calls' details".
+
+        So there is no telling that a call was not made until it would have ended, more than four hours later. One that
+        ended is found some minutes after.
+        """
+        wanted = Wanted(to_number, from_number, since, until)
+        found = sure(self._between(wanted))
+        over_at = until + LONGEST_LIFE
+        return found if found or self.now() > over_at else None
+
+    def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
+        for row in every_row(self._page, bulk_query(wanted)):
+            said = scalars(row)
+            exophone = said.get("PhoneNumberSid") or said.get("To")
+            other = said.get("Direction") not in (None, "outbound-api")
+            if other or not (wanted.is_to(said.get("From"), COUNTRY_CODE) and wanted.is_from(exophone, COUNTRY_CODE)):
+                continue
+            if is_in_span(said.get("DateCreated", ""), wanted):
+                yield wanted.between(self.lookup(said.get("Sid", "")))  # the list lacks the legs, which tell more
+
+    def _page(self, query: str) -> tuple[Sequence[Row], str | None]:
+        body = answered(ask(lambda: self._send("GET", f"{self._calls_url}.json?{query}")))
+        metadata = body.get("Metadata")
+        if not isinstance(metadata, dict):
+            raise Unsure("a page says nothing of the next one")
+        rows = rows_of(body.get("Calls"))
+        return rows, next_query(metadata.get("NextPageUri")) if rows else None
 
     def _flow_url(self, request: DialRequest) -> str | None:
         if request.answer_url:
@@ -317,8 +350,7 @@ def _ending(status: str | None, leg_status: str | None, amd: Amd | None) -> tupl
 
 def _occurred_at(fields: Mapping[str, str]) -> datetime | None:
     """When the call ended or was last changed, in UTC; a time that names no zone is Indian."""
-    text = (fields.get("EndTime") or fields.get("DateUpdated") or "").strip()
-    return instant(f"{text}{INDIAN_TIME}" if _NO_ZONE.fullmatch(text) else text)
+    return indian_instant(fields.get("EndTime") or fields.get("DateUpdated"))
 
 
 def _duration_sec(fields: Mapping[str, str], leg: Leg) -> int | None:

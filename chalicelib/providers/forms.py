@@ -50,11 +50,17 @@ def is_json(request: CallbackRequest) -> bool:
 
 def json_object(body: bytes) -> dict[str, object] | None:
     """A JSON object, or None where the body is anything else."""
+    value = json_value(body)
+    return value if isinstance(value, dict) else None
+
+
+def json_value(body: bytes) -> object:
+    """Whatever JSON the body holds, None where it is none."""
     try:
-        value = json.loads(body)
+        value: object = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value
 
 
 def scalars(value: Mapping[str, object]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers.base import DialResult, Now, Placed, PlacementUnknown, PutOff, Refused
+from chalicelib.providers.base import DialResult, Now, Placed, PlacementUnknown, PutOff, Refused, Unanswered
 from chalicelib.providers.forms import MAX_TEXT, instant, whole_number
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 
@@ -32,6 +32,10 @@ class Meanings:
     said_at: Collection[int] = range(400, 500)
 
 
+#: Our credentials are wrong, or we ask too often: nothing is said of the call.
+CANNOT_BE_ASKED = (401, 403, 408, 429)
+
+
 def place(send: Callable[[], Answer], read: Callable[[Answer], DialResult]) -> DialResult:
     """Send the one request that asks for a call, and read its answer, if there is one."""
     try:
@@ -43,12 +47,15 @@ def place(send: Callable[[], Answer], read: Callable[[Answer], DialResult]) -> D
     return read(answer)
 
 
-def ask(send: Callable[[], Answer]) -> Answer | None:
-    """Send a request that changes no call; None where no answer came."""
+def ask(send: Callable[[], Answer]) -> Answer:
+    """Send a request that places no call. Raises Unanswered."""
     try:
-        return send()
-    except (NotSent, AnswerLost):
-        return None
+        answer = send()
+    except (NotSent, AnswerLost) as error:
+        raise Unanswered(f"no answer came: {error}") from error
+    if answer.status >= 500 or answer.status in CANNOT_BE_ASKED:
+        raise Unanswered(f"the answer was {answer.status}")
+    return answer
 
 
 def outcome_of_answer(

@@ -5,9 +5,11 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar
-from urllib.parse import quote, urlparse
+from urllib.parse import quote, urlencode, urlparse
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
@@ -23,10 +25,11 @@ from chalicelib.providers.base import (
     SignatureError,
 )
 from chalicelib.providers.dialable import digits, unfit
+from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, rows_of, sure
 from chalicelib.providers.forms import MAX_TEXT, decode_form, excerpt, is_json, json_object, read_fields, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
-from chalicelib.providers.plivo_events import ended_event, live_event, read_event
+from chalicelib.providers.plivo_events import created_at, ended_event, live_event, read_event
 from chalicelib.providers.signing import basic_login, matches_any, secrets_of
 
 API_URL = "https://api.plivo.com"
@@ -61,6 +64,9 @@ REFUSALS = Meanings(
 
 #: What a 400 says that is about the caller's number or the account, and so about every other call as well
 ACCOUNT_WORDS = re.compile(rf"(?!.*\boverlap)(?:.*{_FROM}|.*\bcredits?\b|.*\bbalance\b)", re.I)
+
+#: Calls on a page of any list, at most (plivo.com/docs/voice/api/call/retrieve-all-calls)
+PAGE_SIZE = 20
 
 #: What may stand in a URL's path as a call; Plivo's own are UUIDs
 _CALL_UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -142,12 +148,52 @@ class Plivo(Provider):
                     return event
         return None
 
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
+        """The calls from all three places, each asked before the one that its calls go to, so that none slips by."""
+        return sure(self._between(Wanted(to_number, from_number, since, until)))
+
     def hang_up(self, provider_call_id: str) -> bool:
         """End a live call or, where there is none of that id, cancel the request that has not been dialled yet."""
         answer = self._ask("DELETE", "/Call/", provider_call_id)
         if answer is not None and answer.status == 404:
             answer = self._ask("DELETE", "/Request/", provider_call_id)
         return answer is not None and 200 <= answer.status <= 299
+
+    def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
+        for status in ("queued", "live"):
+            for row in self._under_way(status):
+                said = scalars(row)
+                parties = _is_between(wanted, said.get("to"), said.get("from"), said.get("direction"))
+                if parties and wanted.has(created_at(row)):
+                    yield wanted.between(live_event(row))
+        # Records have the number with a ``+`` or without; the filter matches how it begins, so each is asked for
+        for number in (wanted.to_number, digits(wanted.to_number)):
+            asked = {"to_number": number, "call_direction": "outbound", "end_time__gte": _utc_minute(wanted.since)}
+            for row in every_row(partial(self._ended, asked), 0):
+                said = scalars(row)
+                names = ("to_number", "from_number", "call_direction")
+                if _is_between(wanted, *map(said.get, names)) and wanted.has(created_at(row)):
+                    yield wanted.between(ended_event(row))
+
+    def _ended(self, asked: Mapping[str, str], offset: int) -> tuple[Sequence[Row], int | None]:
+        """A page of the calls that have ended, and where the next one begins."""
+        query = urlencode({**asked, "limit": PAGE_SIZE, "offset": offset})
+        body = answered(ask(lambda: self._send("GET", f"/Call/?{query}")))
+        meta, rows = body.get("meta"), rows_of(body.get("objects"))
+        if not isinstance(meta, dict) or "next" not in meta:
+            raise Unsure("a page says nothing of the next one")
+        return rows, offset + len(rows) if meta["next"] and rows else None
+
+    def _under_way(self, status: str) -> Iterator[Row]:
+        """The queued or the live calls. Their list has ids alone, and takes no filter, so a long one is given up."""
+        body = answered(ask(lambda: self._send("GET", f"/Call/?status={status}&limit={PAGE_SIZE}&offset=0")))
+        ids = body.get("calls")
+        if not isinstance(ids, list) or len(ids) >= PAGE_SIZE:
+            raise Unsure(f"{status} calls are not listed, or more than fit a page")
+        for call_uuid in ids:
+            yield answered(self._ask("GET", "/Call/", str(call_uuid), f"?status={status}"))
 
     def _ask(self, method: str, path: str, call_uuid: str, query: str = "") -> Answer | None:
         if not _CALL_UUID.fullmatch(call_uuid):
@@ -199,6 +245,15 @@ def signed_text(request: CallbackRequest) -> str:
 
 def _signature(token: str, text: bytes) -> str:
     return base64.b64encode(hmac.new(token.encode(), text, hashlib.sha256).digest()).decode()
+
+
+def _is_between(wanted: Wanted, to_number: str | None, from_number: str | None, direction: str | None) -> bool:
+    return direction != "inbound" and wanted.is_to(to_number) and wanted.is_from(from_number)
+
+
+def _utc_minute(at: datetime) -> str:
+    """A time as the filter takes it, in UTC; seconds are left out, so it is a little earlier."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def call_request(request: DialRequest) -> dict[str, object]:

@@ -188,6 +188,19 @@ def live_event(record: Mapping[str, object]) -> CallEvent | None:
     )
 
 
+def created_at(record: Mapping[str, object]) -> datetime | None:
+    """When a call of a list was asked for; None where that cannot be known.
+
+    ``session_start`` of a live call is in UTC. ``initiation_time`` of one that ended is in the console's time zone, and
+    only some accounts' records name that. A queued call has neither.
+    """
+    raw = scalars(record)
+    initiated = raw.get("initiation_time", "")
+    if _NAMES_ITS_ZONE.fullmatch(initiated):
+        return instant(initiated)
+    return None if initiated else instant(raw.get("session_start"))
+
+
 def _call_uuid(fields: Mapping[str, str]) -> str:
     """The id that the answer to our request named, else the call's own. For an outgoing call they are the same.
 

@@ -5,7 +5,9 @@ import binascii
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
 from urllib.parse import quote, urlencode
 
@@ -26,19 +28,21 @@ from chalicelib.providers.base import (
     Refused,
     SignatureError,
 )
-from chalicelib.providers.forms import (
-    excerpt,
-    instant,
-    is_json,
-    json_object,
-    read_fields,
-    scalars,
-    whole_number,
-)
+from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, rows_of, sure
+from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars, whole_number
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, retry_after_sec
 from chalicelib.providers.signing import secrets_of
-from chalicelib.providers.telnyx_events import DETECTIONS, ID, hung_up_event, read_event, read_texml, refusal_in
+from chalicelib.providers.telnyx_events import (
+    DETECTIONS,
+    ID,
+    hung_up_event,
+    payload_in,
+    read_event,
+    read_texml,
+    refusal_in,
+    was_begun,
+)
 
 API_URL = "https://api.telnyx.com"
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
@@ -48,6 +52,10 @@ TOLERANCE_SEC = 300
 
 #: time_limit_secs is 60 to 14,000 by error 90029, and 14,400 by the reference; the narrower of the two
 TIME_LIMIT_SEC = (60, 14_000)
+
+#: how far back events can be searched where their leg is not known (api-reference/debugging/list-call-events)
+LOG_SEARCHED = timedelta(hours=24)
+PAGE_SIZE = 50
 
 #: The events that Redial lives on. Where another application drives the call, these alone come to Redial.
 OUR_EVENTS = ("call.initiated", "call.hangup", *DETECTIONS)
@@ -181,6 +189,14 @@ class Telnyx(Provider):
             return hung_up_event(_looked_up(provider_call_id, "hangup", hangup.get("event_timestamp")), hangup)
         return _looked_up(provider_call_id, "alive") if self._active(leg) else None
 
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
+        """The calls whose beginning is in the log of events, of which only the last day can be searched."""
+        if self.now() - since > LOG_SEARCHED:
+            return None
+        return sure(self._between(Wanted(to_number, from_number, since, until)))
+
     def hang_up(self, provider_call_id: str) -> bool:
         control = provider_call_id
         if not _CONTROL_ID.fullmatch(control):
@@ -189,6 +205,27 @@ class Telnyx(Provider):
             return False
         answer = ask(lambda: self._send("POST", f"/calls/{quote(control, safe='')}/actions/hangup", {}))
         return answer is not None and 200 <= answer.status <= 299
+
+    def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
+        asked = {
+            "filter[name]": "call.initiated",
+            "filter[to]": wanted.to_number,
+            "filter[from]": wanted.from_number,
+            "filter[occurred_at][gte]": wanted.first_second.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        for row in every_row(partial(self._log_page, asked), 1):
+            if was_begun(row, wanted):
+                yield wanted.between(self.lookup(scalars(row).get("call_leg_id", "")))
+
+    def _log_page(self, asked: Mapping[str, str], number: int) -> tuple[Sequence[Row], int | None]:
+        """A page of logged events and the number of the next one (api-reference/debugging/list-call-events)."""
+        query = urlencode({**asked, "page[number]": number, "page[size]": PAGE_SIZE})
+        body = answered(ask(lambda: self._send("GET", f"/call_events?{query}")))
+        meta = body.get("meta")
+        pages = meta.get("total_pages") if isinstance(meta, dict) else None
+        if not isinstance(pages, int):
+            raise Unsure("a page says nothing of how many there are")
+        return rows_of(body.get("data")), number + 1 if number < pages else None
 
     def _leg_of(self, call_id: str) -> str | None:
         """The leg that a call's id names; a TeXML callback names calls by their call_control_id."""
@@ -202,7 +239,7 @@ class Telnyx(Provider):
         logged = self._data("/call_events", {"filter[leg_id]": leg, "filter[name]": "call.hangup"}).get("data")
         for each in logged if isinstance(logged, list) else []:
             if isinstance(each, dict) and each.get("name") == "call.hangup" and each.get("call_leg_id") == leg:
-                payload = _payload_in(each.get("metadata"))
+                payload = payload_in(each.get("metadata"), "hangup_cause")
                 return {**payload, "event_timestamp": each.get("event_timestamp")} if payload else None
         return None
 
@@ -350,15 +387,6 @@ def _cursor(page: Mapping[str, object]) -> str:
     cursors = meta.get("cursors") if isinstance(meta, dict) else None
     after = scalars(cursors).get("after", "") if isinstance(cursors, dict) else ""
     return after if ID.fullmatch(after) else ""
-
-
-def _payload_in(metadata: object, depth: int = 4) -> Mapping[str, object] | None:
-    """The object with a hangup_cause, wherever the log keeps the raw event: its shape is not documented."""
-    if not isinstance(metadata, dict) or depth == 0:
-        return None
-    if "hangup_cause" in metadata:
-        return metadata
-    return next((found for each in metadata.values() if (found := _payload_in(each, depth - 1))), None)
 
 
 def _looked_up(call_id: str, found: str, at: object = None) -> CallEvent:

@@ -11,6 +11,7 @@ from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.cxml import EVIDENCE as CXML_EVIDENCE
 from chalicelib.providers.cxml import UNREACHED, Vocabulary
 from chalicelib.providers.cxml import read_event as read_cxml_event
+from chalicelib.providers.finding import Wanted
 from chalicelib.providers.forms import excerpt, instant, scalars
 from chalicelib.providers.sip import outcome_of_sip
 from chalicelib.providers.words import is_inbound
@@ -197,6 +198,24 @@ def _refused(event: CallEvent, refusal: Refusal) -> CallEvent:
     code = f"telnyx:{refusal.reason}"
     fault = None if refusal.outcome else code
     return replace(event, outcome=refusal.outcome, cause=code, fault=fault)
+
+
+def payload_in(metadata: object, field: str, depth: int = 4) -> Mapping[str, object] | None:
+    """The object that has the field, wherever the log keeps the raw event: its shape is not documented."""
+    if not isinstance(metadata, dict) or depth == 0:
+        return None
+    if field in metadata:
+        return metadata
+    return next((found for each in metadata.values() if (found := payload_in(each, field, depth - 1))), None)
+
+
+def was_begun(logged: Mapping[str, object], wanted: Wanted) -> bool:
+    """True where a logged event is the beginning of a wanted call. Raises Unsure where it does not say."""
+    said, payload = scalars(logged), scalars(payload_in(logged.get("metadata"), "to") or {})
+    if said.get("name") != "call.initiated" or is_inbound(payload.get("direction")):
+        return False
+    parties = wanted.is_to(payload.get("to")) and wanted.is_from(payload.get("from"))
+    return parties and wanted.has(instant(said.get("event_timestamp")))
 
 
 def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account: frozenset[str]) -> CallEvent:

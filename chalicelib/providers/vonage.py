@@ -5,9 +5,12 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
+from urllib.parse import urlencode
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
@@ -23,12 +26,13 @@ from chalicelib.providers.base import (
     SignatureError,
 )
 from chalicelib.providers.dialable import digits, unfit
-from chalicelib.providers.forms import MAX_TEXT, excerpt, json_object, query_of, scalars
+from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, rows_of, sure
+from chalicelib.providers.forms import MAX_TEXT, excerpt, instant, json_object, query_of, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.jwt import read_hs256, sign_rs256
 from chalicelib.providers.placing import AMBIGUOUS, Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.signing import matches_any, secrets_of
-from chalicelib.providers.vonage_events import looked_up_event, read_event, read_fields_of
+from chalicelib.providers.vonage_events import flat, looked_up_event, read_event, read_fields_of
 from chalicelib.providers.words import mapping
 
 API_URL = "https://api.nexmo.com"
@@ -45,6 +49,13 @@ TOKEN_SEC = 300
 #: reference; the narrower of the two is surely taken
 LENGTH_TIMER_SEC = (1, 7200)
 RINGING_TIMER_SEC = (1, 120)
+
+#: A page of the list of calls, which cannot be filtered by number (developer.vonage.com/api/voice#getCalls)
+PAGE_SIZE = 100
+MOST_PAGES = 10
+
+#: A record's only time is its start_time, the answer's. A call of the span may have rung that long before it.
+LONGEST_RING = timedelta(seconds=RINGING_TIMER_SEC[1])
 
 #: What a refusal says -> outcome. Errors are RFC 7807 problems (developer.vonage.com/api-errors) whose
 #: ``invalid_parameters`` name the field; older ones are worded, so the table goes by the field and not by the wording.
@@ -139,9 +150,46 @@ class Vonage(Provider):
             return None
         return looked_up_event(json_object(answer.body) or {}, provider_call_id)
 
+    def find(
+        self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
+    ) -> list[CallEvent] | None:
+        """The calls from the list of all that occurred since then.
+
+        "start_time is only sent if status is completed", so a call between the two numbers that rings, or ended
+        unanswered, leaves the answer open. Whether ``date_start`` passes over calls without one is not documented, so
+        an empty list says nothing either.
+        """
+        return sure(self._between(Wanted(to_number, from_number, since, until))) or None
+
     def hang_up(self, provider_call_id: str) -> bool:
         answer = self._ask("PUT", provider_call_id, json.dumps({"action": "hangup"}).encode())
         return answer is not None and 200 <= answer.status <= 299
+
+    def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
+        since = wanted.first_second.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for row in every_row(partial(self._page, since), 0, MOST_PAGES):
+            record = flat(row)
+            if record.get("direction") == "inbound" or not _has_phones(row):
+                continue
+            if wanted.is_to(record["to"]) and wanted.is_from(record["from"]):
+                answered_at = instant(record.get("start_time"))
+                if answered_at is not None and wanted.until < answered_at <= wanted.until + LONGEST_RING:
+                    raise Unsure("a call was answered so soon after the span that it may have been made in it")
+                if wanted.has(answered_at):
+                    yield wanted.between(looked_up_event(row, record.get("uuid", "")))
+
+    def _page(self, since: str, index: int) -> tuple[Sequence[Row], int | None]:
+        """A page of the calls, the earliest first, and where the next one begins."""
+        query = urlencode({"date_start": since, "order": "asc", "page_size": PAGE_SIZE, "record_index": index})
+        try:
+            headers = self._headers()
+        except ValueError as error:
+            raise Unsure("the private key cannot sign") from error
+        body = answered(ask(lambda: self.http.request("GET", f"{self._calls_url}?{query}", headers=headers)))
+        count, rows = body.get("count"), rows_of(mapping(body.get("_embedded")).get("calls"))
+        if not isinstance(count, int) or (not rows and index < count):
+            raise Unsure("a page says nothing of how many calls there are, or lacks some of them")
+        return rows, index + len(rows) if index + len(rows) < count else None
 
     def _ask(self, method: str, call_uuid: str, body: bytes | None = None) -> Answer | None:
         """One request about one call; None where the id is none of Vonage's, our key is none, or no answer came."""
@@ -211,6 +259,12 @@ def call_request(request: DialRequest) -> dict[str, object]:
     if request.machine_detection is not MachineDetection.OFF:
         asked["machine_detection"] = "continue"
     return asked
+
+
+def _has_phones(record: Row) -> bool:
+    """False for a call with a party that is no phone: a websocket, a SIP address, an app's user."""
+    parties = [scalars(mapping(record.get(name))) for name in ("to", "from")]
+    return all(party.get("type", "phone") == "phone" for party in parties)
 
 
 def _within(seconds: int, bounds: tuple[int, int]) -> int:

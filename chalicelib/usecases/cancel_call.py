@@ -1,11 +1,12 @@
 """Cancel a call: no further attempt, and the live one hung up where the provider can."""
 
 from chalicelib.domain import lifecycle
-from chalicelib.domain.call import CallRecord
+from chalicelib.domain.call import Attempt, CallRecord
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import SummaryStatus
 from chalicelib.log import log
+from chalicelib.providers import Unanswered
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -21,9 +22,16 @@ def cancel_call(ports: Ports, call_id: str) -> CallRecord:
     record = transition.after
     live = record.attempt(record.call.attempt)
     if live is not None and live.outcome is None and live.provider_call_id is not None:
-        hung_up = ports.provider(live.provider).hang_up(live.provider_call_id)
-        log("hung-up" if hung_up else "not-hung-up", call=call_id, attempt=live.number)
+        log("hung-up" if _hung_up(ports, live) else "not-hung-up", call=call_id, attempt=live.number)
     return record
+
+
+def _hung_up(ports: Ports, live: Attempt) -> bool:
+    """True where the provider said that it ends the live attempt."""
+    try:
+        return ports.provider(live.provider).hang_up(live.provider_call_id or "")
+    except Unanswered:
+        return False
 
 
 def _cancel(ports: Ports, record: CallRecord) -> Transition:

@@ -12,6 +12,7 @@ from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
 from chalicelib.log import broken, log, warn
+from chalicelib.providers import Unanswered
 from chalicelib.storage.items import DEADLINE
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.redial_due import TimeLeft, dial_due, disarm
@@ -84,23 +85,25 @@ def _verdict(ports: Ports, record: CallRecord, now: datetime) -> Transition:
     if now < limit:
         # A callback told of the placement before its own dialer could, which did not live to set the deadline.
         return lifecycle.extend_deadline(record, limit, now)
-    said = ports.provider(attempt.provider).lookup(attempt.provider_call_id)
-    if said is None and now < limit + KEEP_ASKING:
-        return lifecycle.extend_deadline(record, now + KEEP_ASKING / 3, now)
+    try:
+        said = ports.provider(attempt.provider).lookup(attempt.provider_call_id)
+    except Unanswered as error:
+        warn("provider-unanswered", call=call.id, attempt=attempt.number, error=str(error))
+        if now < limit + KEEP_ASKING:
+            return lifecycle.extend_deadline(record, now + KEEP_ASKING / 3, now)
+        said = None
     if said is not None and not said.is_terminal:
         return lifecycle.extend_deadline(record, now + ASK_AGAIN, now)
     return lifecycle.absorb(record, attempt.number, said or _never_heard_of(attempt), now)
 
 
 def _of_unknown_placement(ports: Ports, record: CallRecord, attempt: Attempt, now: datetime) -> Transition:
-    """An attempt that may have been placed, under an id that never reached us: ask for calls between its numbers."""
+    """An attempt that may have been placed, under an id that never reached us: look for calls between its numbers."""
     limit = attempt.claimed_at + ports.attempt_limit
     found = _find(ports, record.call, attempt)
-    if found is not None and len(found) == 1 and _is_nobody_elses(ports, record.call, attempt):
-        if found[0].is_terminal:
-            return lifecycle.absorb(record, attempt.number, found[0], now)
-        known = lifecycle.absorb(record, attempt.number, found[0], now)
-        return known.until(max(limit, now + ASK_AGAIN))
+    if found and (ours := _ours(ports, record.call, attempt, found)):
+        known = lifecycle.absorb(record, attempt.number, ours, now)
+        return known if ours.is_terminal else known.until(max(limit, now + ASK_AGAIN))
     if found == [] and now >= attempt.claimed_at + SURELY_NOT_PLACED:
         return lifecycle.absorb(record, attempt.number, _never_placed(attempt), now)
     if now >= limit:
@@ -115,16 +118,24 @@ def _of_unknown_placement(ports: Ports, record: CallRecord, attempt: Attempt, no
 def _find(ports: Ports, call: Call, attempt: Attempt) -> list[CallEvent] | None:
     if call.erased_at is not None:
         return None  # there is no number left to ask for
-    since, until = attempt.claimed_at - CLOCKS_APART, attempt.claimed_at + SURELY_NOT_PLACED
+    since, until = attempt.claimed_at - CLOCKS_APART, ports.clock.now()
     provider = ports.provider(attempt.provider)
     return provider.find(call.to_number, call.from_number, since, until, call.agent_version_id)
 
 
+def _ours(ports: Ports, call: Call, attempt: Attempt, found: list[CallEvent]) -> CallEvent | None:
+    """The one of the calls found that is this attempt's; None where that is not sure."""
+    by_token = [event for event in found if event.token == attempt.token]
+    if by_token:
+        return by_token[0]
+    unnamed = [event for event in found if event.token is None]
+    return unnamed[0] if len(unnamed) == 1 and _is_nobody_elses(ports, call, attempt) else None
+
+
 def _is_nobody_elses(ports: Ports, call: Call, attempt: Attempt) -> bool:
-    """True where no other attempt to the number was made near this one, whose call the one found could be."""
-    since, until = attempt.claimed_at - SURELY_NOT_PLACED, attempt.claimed_at + SURELY_NOT_PLACED
+    """True where no other attempt to the number was made just before this one or since: the call could be its."""
     made = ports.numbers.load(call.workspace, call.to_number).made
-    return not any(since <= at <= until for key, at in made.items() if key != attempt.id)
+    return not any(at >= attempt.claimed_at - SURELY_NOT_PLACED for key, at in made.items() if key != attempt.id)
 
 
 def _never_placed(attempt: Attempt) -> CallEvent:

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.providers.forms import json_object
+from chalicelib.providers.forms import instant, json_object
 from chalicelib.providers.words import mapping
-from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, utc_now
+from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, utc_now, whole
 from ops.local.line import Call, Moment, Order
 
 _AGENT = re.compile(r"/v2/agent/(?P<id>[^/]+)")
+_AGENTS_CALLS = re.compile(r"/v2/agent/(?P<id>[^/]+)/executions")
 _EXECUTION = re.compile(r"/executions/(?P<id>[^/]+)")
 _STOP = re.compile(r"/call/(?P<id>[^/]+)/stop")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
@@ -96,11 +97,14 @@ class Bolna:
         return error(*FAULTS[fault])
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
-        agent, execution, stop = (path.fullmatch(request.path) for path in (_AGENT, _EXECUTION, _STOP))
-        if not (agent or execution or stop):
+        paths = (_AGENT, _EXECUTION, _STOP, _AGENTS_CALLS)
+        agent, execution, stop, listed = (path.fullmatch(request.path) for path in paths)
+        if not (agent or execution or stop or listed):
             return None
         if not self._authorized(request):
             return error(*FAULTS["auth"])
+        if listed:
+            return self._list(listed["id"], request, exchange)
         if agent:
             return self._update_agent(agent["id"], request)
         found = execution or stop
@@ -128,6 +132,22 @@ class Bolna:
     def _authorized(self, request: Request) -> bool:
         given = request.headers.get("authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {self._api_key}".encode())
+
+    def _list(self, agent_id: str, request: Request, exchange: Exchange) -> Reply:
+        """A page of an agent's executions, newest first (bolna.ai/docs/api-reference/executions/get_executions)."""
+        query, now = request.query, utc_now()
+        since, until = (instant(str(query.get(name, ""))) for name in ("from", "to"))
+        calls = [
+            call
+            for call in exchange.calls(self.provider)
+            if call.order.form.get("agent_id") == agent_id
+            and (since is None or call.moments[0].at >= since)
+            and (until is None or call.moments[0].at <= until)
+        ]
+        number, size = whole(query, "page_number", 1), min(whole(query, "page_size", 20), 50)
+        end = number * size
+        page = {"page_number": number, "page_size": size, "total": len(calls), "has_more": end < len(calls)}
+        return Reply(200, {**page, "data": [_execution(call, now) for call in calls[end - size : end]]})
 
     def _update_agent(self, agent_id: str, request: Request) -> Reply:
         """Set where an agent's executions are posted: ``{"agent_config": {"webhook_url": ...}}``."""

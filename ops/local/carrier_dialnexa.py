@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.providers.forms import json_object
-from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, rfc3339, send, utc_now
+from chalicelib.providers.forms import instant, json_object
+from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, rfc3339, send, utc_now, whole
 from ops.local.line import Call, Moment, Order
 
 _CALLS = "/v1/calls"
@@ -102,14 +102,32 @@ class DialNexa:
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
         path = _CALL.fullmatch(request.path)
         registers = request.method == "POST" and request.path == _WEBHOOKS
-        if not registers and not (path and request.method == "GET"):
+        lists = request.path == _CALLS and request.method == "GET"
+        if not registers and not lists and not (path and request.method == "GET"):
             return None
         if not self._authorized(request):
             return error(*FAULTS["auth"])
+        if lists:
+            return self._list(request, exchange)
         if registers:
             return self._register(json_object(request.body) or {})
         call = exchange.call(self.provider, path["id"]) if path else None
         return Reply(200, _log_of(call, utc_now())) if call else error(404, "Call not found", "Not Found")
+
+    def _list(self, request: Request, exchange: Exchange) -> Reply:
+        """A page of the calls, a bare list, newest first unless the query has it otherwise."""
+        query, now = request.query, utc_now()
+        since = instant(str(query.get("start_date", "")))
+        calls = [
+            call
+            for call in exchange.calls(self.provider)
+            if query.get("to", call.order.to) == call.order.to and (since is None or call.moments[0].at >= since)
+        ]
+        if query.get("created_at") == "asc":
+            calls.reverse()
+        size = min(whole(query, "limit", 20), 200)
+        start = (whole(query, "page", 1) - 1) * size
+        return Reply(200, [_log_of(call, now) for call in calls[start : start + size]])
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
         event = {"initiated": "call_initiated", "ended": "call_ended"}.get(moment.name)

@@ -7,17 +7,18 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from chalicelib.domain.numbers import national_to_e164
 from chalicelib.providers.signing import basic_login
-from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, fields, utc_now
+from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, fields, utc_now, whole
 from ops.local.line import Call, Moment, Order
 
 Form = Mapping[str, Any]
 
 IST = timezone(timedelta(hours=5, minutes=30))
-_PATH = re.compile(r"/v1/Accounts/(?P<account>[^/]+)/Calls/(?P<sid>[0-9a-zA-Z]+)\.json")
+_PATH = re.compile(r"/v1/Accounts/(?P<account>[^/]+)/Calls(?:/(?P<sid>[0-9a-zA-Z]+))?\.json")
+_RANGE = re.compile(r"gte:(?P<first>[^;]+);lte:(?P<last>[^;]+)")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 JSON_TYPE, MULTIPART_TYPE = "application/json", "multipart/form-data"
@@ -159,12 +160,37 @@ class Exotel:
             return None
         if not self._authorized(request):
             return error(*FAULTS["auth"])
+        if not path["sid"]:
+            return self._list(request, exchange)
         call = exchange.call(self.provider, path["sid"])
         if call is None:
             return error(404, "The requested resource was not found")
         now = utc_now()
         details = {"Details": _details(call, now)} if request.query.get("details") == "true" else {}
         return Reply(200, {"Call": self._resource(call, now) | details})
+
+    def _list(self, request: Request, exchange: Exchange) -> Reply:
+        """A page of the calls that have ended: the list "will not provide ongoing calls' details".
+
+        developer.exotel.com/api/call-details-bulk; the cursor is the number of the calls before it.
+        """
+        query, now = request.query, utc_now()
+        asked = _RANGE.fullmatch(_text(query, "DateCreated"))
+        wanted = {national(each) for each in _text(query, "From").split(",")}
+        ended = [self._resource(call, now) for call in exchange.calls(self.provider) if call.at("ended", now)]
+        found = [
+            each
+            for each in ended
+            if ("From" not in query or each["From"] in wanted)
+            and (asked is None or asked["first"] <= each["DateCreated"] <= asked["last"])
+        ]
+        if _text(query, "SortBy") == "DateCreated:asc":
+            found.reverse()
+        start, size = whole(query, "After", 0), min(whole(query, "PageSize", 50), 100)
+        end = start + size
+        following = f"{request.path}?{urlencode({**query, 'After': end})}" if end < len(found) else None
+        metadata = {"Total": len(found), "PageSize": size, "FirstPageUri": request.path, "PrevPageUri": None}
+        return Reply(200, {"Metadata": {**metadata, "NextPageUri": following}, "Calls": found[start:end]})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
         form = call.order.form

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, utc_now
+from chalicelib.providers.forms import instant
+from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, utc_now, whole
 from ops.local.line import Call, Moment, Order
 
 Form = Mapping[str, Any]
@@ -42,6 +43,11 @@ FAULTS = {
     "throttled": (429, "too many requests, rate limited"),
     "auth": (401, "could not verify your access level for that URL"),
 }
+
+#: A call's moment to the list that has it, where it is not that of the live ones; the empty word is for those ended
+PLACES = {"initiated": "queued", "ended": ""}
+#: on a page of any list (plivo.com/docs/voice/api/call/retrieve-all-calls)
+MOST_LISTED = 20
 
 _URLS = ("answer_url", "ring_url", "hangup_url", "fallback_url", "machine_detection_url")
 
@@ -138,10 +144,13 @@ class Plivo:
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
         path = _PATH.fullmatch(request.path)
-        if not path or not path["id"] or request.method not in ("GET", "DELETE"):
+        lists = request.method == "GET" and path is not None and path["kind"] == "Call"
+        if not path or not (path["id"] or lists) or request.method not in ("GET", "DELETE"):
             return None
         if not self._authorized(request):
             return error(*FAULTS["auth"])
+        if not path["id"]:
+            return self._list(request, exchange)
         call = exchange.call(self.provider, path["id"])
         phase = call.phase(utc_now()) if call else "unknown"
         if request.method == "DELETE":
@@ -151,10 +160,34 @@ class Plivo:
                 return error(404, "not found")
             exchange.hang_up(path["id"])
             return Reply(204)
-        place = {"initiated": "queued", "ended": ""}.get(phase, "live")
+        place = PLACES.get(phase, "live")
         if call is None or path["kind"] != "Call" or request.query.get("status", "") != place:
             return error(404, "not found")
         return Reply(200, self._record(call) if phase == "ended" else self._live(call, place))
+
+    def _list(self, request: Request, exchange: Exchange) -> Reply:
+        """The ended calls, newest first, in pages of records; or the ids of the live or queued ones."""
+        now, query = utc_now(), request.query
+        place = _text(query, "status")
+        calls = [call for call in exchange.calls(self.provider) if PLACES.get(call.phase(now), "live") == place]
+        start, limit = whole(query, "offset", 0), min(whole(query, "limit", MOST_LISTED), MOST_LISTED)
+        if place:
+            ids = [call.order.call_id for call in calls[start : start + limit]]
+            return Reply(200, {"api_id": str(uuid.uuid4()), "calls": ids})
+        since = instant(_text(query, "end_time__gte"))
+        records = [
+            self._record(call)
+            for call in calls
+            if call.order.to.startswith(_text(query, "to_number"))
+            and call.order.from_number.startswith(_text(query, "from_number"))
+            and _text(query, "call_direction") in ("", "outbound")
+            and (since is None or (call.at("ended", now) or now) >= since)
+        ]
+        following = start + limit if start + limit < len(records) else None
+        address = f"{request.path}?limit={limit}&offset={following}" if following else None
+        meta = {"limit": limit, "next": address, "offset": start, "previous": None, "total_count": len(records)}
+        shown = records[start : start + limit]
+        return Reply(200, {"api_id": str(uuid.uuid4()), "meta": meta, "objects": shown})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
         form, machine = call.order.form, _is_machine(call)

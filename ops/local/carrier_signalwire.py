@@ -46,6 +46,7 @@ class SignalWire(Twilio):
     """SignalWire's cXML API for one project, whose calls have UUIDs and are answered with 200."""
 
     provider = "signalwire"
+    root = _ROOT
     #: signalwire.com/docs, webhooks and common-webhook-errors: 2 s to connect, 5 s to answer, two more tries
     delivery = Delivery(
         connect_timeout_sec=2.0, read_timeout_sec=5.0, extra_tries=2, retry_statuses=frozenset(range(500, 600))
@@ -88,7 +89,7 @@ class SignalWire(Twilio):
     def _resource(self, call: Call, now: datetime) -> dict[str, Any]:
         resource = super()._resource(call, now)
         resource["answered_by"] = MACHINES.get(resource["answered_by"], resource["answered_by"])
-        return resource | {"uri": _ROOT + resource["uri"]}
+        return resource
 
     def _progress(self, call: Call, moment: Moment, sequence: int) -> dict[str, str]:
         form = _in_signalwires_words(super()._progress(call, moment, sequence))

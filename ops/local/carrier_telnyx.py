@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, rfc3339, utc_now
+from chalicelib.providers.forms import instant
+from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, rfc3339, utc_now, whole
 from ops.local.line import Call, Moment, Order
 
 Body = Mapping[str, Any]
@@ -251,13 +252,23 @@ class Telnyx:
         return Reply(200, {"data": calls, "meta": {"cursors": {"after": None, "before": None}}})
 
     def _log(self, request: Request, exchange: Exchange) -> Reply:
-        call = exchange.call(self.provider, str(request.query.get("filter[leg_id]", "")))
-        wanted = request.query.get("filter[name]")
-        now = utc_now()
-        past = [moment for moment in call.moments if moment.at <= now] if call else []
-        events = [event for moment in past if call and (event := self._event(call, moment))]
-        entries = [self._log_entry(event) for event in events if wanted in (None, event["event_type"])]
-        return Reply(200, {"data": entries, "meta": {"total_results": len(entries)}})
+        """A page of the log: a leg's events, or those of all calls (api-reference/debugging/list-call-events)."""
+        query, now = request.query, utc_now()
+        since = instant(str(query.get("filter[occurred_at][gte]", "")))
+        leg = query.get("filter[leg_id]")
+        entries = [
+            self._log_entry(event)
+            for call in reversed(exchange.calls(self.provider))
+            for moment in call.moments
+            if moment.at <= now and (since is None or moment.at >= since) and leg in (None, call.order.call_id)
+            if query.get("filter[to]") in (None, call.order.to)
+            and query.get("filter[from]") in (None, call.order.from_number)
+            if (event := self._event(call, moment)) and query.get("filter[name]") in (None, event["event_type"])
+        ]
+        number, size = whole(query, "page[number]", 1), whole(query, "page[size]", 20)
+        meta = {"total_pages": -(-len(entries) // size), "total_results": len(entries)}
+        meta |= {"page_number": number, "page_size": size}
+        return Reply(200, {"data": entries[(number - 1) * size : number * size], "meta": meta})
 
     def _log_entry(self, event: Mapping[str, Any]) -> dict[str, Any]:
         return {

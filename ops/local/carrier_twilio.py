@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, e164, fields, utc_now
+from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, e164, fields, utc_now, whole
 from ops.local.line import Call, Moment, Order
 
 Form = Mapping[str, Any]
@@ -149,6 +149,8 @@ class Twilio:
     """Twilio's voice API for one account."""
 
     provider = "twilio"
+    #: what the API's paths begin with
+    root = ""
     #: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides: the defaults; a 5xx is not retried
     delivery = Delivery(connect_timeout_sec=5.0, read_timeout_sec=15.0, extra_tries=1)
 
@@ -235,10 +237,20 @@ class Twilio:
             wanted = _text(request.query, parameter)
             if wanted:
                 resources = [each for each in resources if each[field] in (wanted, e164(wanted))]
-        page_size = _text(request.query, "PageSize")
-        size = int(page_size) if page_size.isdecimal() else 50
-        page = {"page": 0, "page_size": size, "start": 0, "end": max(len(resources[:size]) - 1, 0)}
-        return Reply(200, page | {"uri": request.path, "next_page_uri": None, "calls": resources[:size]})
+        number, size = whole(request.query, "Page", 0), whole(request.query, "PageSize", 50)
+        start = number * size
+        shown = resources[start : start + size]
+        page = {"page": number, "page_size": size, "start": start, "end": start + max(len(shown) - 1, 0)}
+        more = start + size < len(resources)
+        return Reply(200, page | self._addresses(request, number + 1 if more else None) | {"calls": shown})
+
+    def _addresses(self, request: Request, following: int | None) -> dict[str, str | None]:
+        """A page's own address and that of the next one, which keeps the filters."""
+        uri = self.root + request.path
+        if following is None:
+            return {"uri": uri, "next_page_uri": None}
+        query = urlencode({**request.query, "Page": following, "PageToken": f"PA{following}"})
+        return {"uri": uri, "next_page_uri": f"{uri}?{query}"}
 
     def _update(self, form: Form, call: Call, exchange: Exchange) -> Reply:
         now = utc_now()
@@ -278,7 +290,7 @@ class Twilio:
             "parent_call_sid": None,
             "price": None,
             "price_unit": "USD",
-            "uri": f"/{API_VERSION}/Accounts/{self._account_sid}/Calls/{sid}.json",
+            "uri": f"{self.root}/{API_VERSION}/Accounts/{self._account_sid}/Calls/{sid}.json",
         }
 
     def _progress(self, call: Call, moment: Moment, sequence: int) -> dict[str, str]:

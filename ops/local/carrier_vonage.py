@@ -10,13 +10,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, rfc3339, utc_now
+from chalicelib.providers.forms import instant
+from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, rfc3339, utc_now, whole
 from ops.local.line import Call, Moment, Order
 
 Form = Mapping[str, Any]
@@ -151,10 +152,12 @@ class Vonage:
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
         path = _PATH.fullmatch(request.path)
-        if not path or not path["id"] or request.method not in ("GET", "PUT"):
+        if not path or request.method not in ("GET", "PUT") or (request.method == "PUT" and not path["id"]):
             return None
         if not self._authorized(request):
             return problem(*FAULTS["auth"])
+        if not path["id"]:
+            return self._list(request, exchange)
         call = exchange.call(self.provider, path["id"])
         if call is None:
             return problem(404, "not-found", "Not Found")
@@ -166,6 +169,23 @@ class Vonage:
             return problem(404, "not-found", "Not Found")
         exchange.hang_up(call.order.call_id)
         return Reply(204)
+
+    def _list(self, request: Request, exchange: Exchange) -> Reply:
+        """A page of the calls: there is no filter by number (developer.vonage.com/api/voice#getCalls)."""
+        query = request.query
+        since, until = (instant(str(query.get(name, ""))) for name in ("date_start", "date_end"))
+        calls = [
+            call
+            for call in exchange.calls(self.provider)
+            if (since is None or call.moments[0].at >= since) and (until is None or call.moments[0].at <= until)
+        ]
+        if query.get("order", "asc") == "asc":
+            calls.reverse()
+        index, size = whole(query, "record_index", 0), whole(query, "page_size", 10)
+        shown = [self._record(call) for call in calls[index : index + size]]
+        page = {"count": len(calls), "page_size": len(shown), "record_index": index}
+        links = {"self": {"href": f"/calls?{urlencode(query)}"}}
+        return Reply(200, {**page, "_links": links, "_embedded": {"calls": shown}})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
         fields = self._fields(call, moment)

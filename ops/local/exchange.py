@@ -31,6 +31,12 @@ def fields(encoded: str) -> dict[str, Any]:
     return {name: values[0] if len(values) == 1 else values for name, values in folded.items()}
 
 
+def whole(query: Mapping[str, Any], name: str, default: int) -> int:
+    """A whole number in a query; ``default`` where there is none."""
+    text = str(query.get(name, ""))
+    return int(text) if text.isdecimal() else default
+
+
 def e164(number: str) -> str:
     """The number with its ``+``, which a query string turns into a space and some providers leave out."""
     digits = number.strip().removeprefix("+")

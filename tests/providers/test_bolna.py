@@ -13,7 +13,7 @@ from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback
 from chalicelib.providers.bolna import ENDINGS, HANGUP_REASONS, PROGRESS, UNREACHED, Bolna
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from tests.providers.cases import NOW
-from tests.support.fake_http import FakeHttp, answer
+from tests.support.fake_http import FakeHttp, answer, asked_now
 
 ID = "123e4567-e89b-12d3-a456-426614174000"
 TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
@@ -300,7 +300,7 @@ def test_an_execution_is_looked_up():
 )
 def test_stopping_is_asked_for_once(given: Answer | Exception, said_yes: bool):
     http = FakeHttp(given)
-    assert bolna(http).hang_up(ID) is said_yes
+    assert bool(asked_now(given, lambda: bolna(http).hang_up(ID))) is said_yes
     assert http.sent == [("POST", f"https://api.bolna.ai/call/{ID}/stop", POST_HEADERS, {})]
 
 

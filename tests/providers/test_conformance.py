@@ -3,6 +3,7 @@
 A provider stands here because it is in the registry, so one that is added without a case fails the whole suite.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
@@ -15,8 +16,11 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, Call, CallRecord
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
-from chalicelib.providers import CallbackRequest, MalformedCallback, Provider, SignatureError
-from tests.providers.cases import NOW, PAYLOADS, URL, ProviderCase, case
+from chalicelib.providers import CallbackRequest, CallEvent, MalformedCallback, Provider, SignatureError
+from chalicelib.providers.http import AnswerLost, NotSent
+from ops.local import carrier_vonage
+from tests.providers.cases import NOW, PAYLOADS, URL, ListedCall, ProviderCase, case
+from tests.support.fake_http import FakeApi, answer
 from tests.support.world import PUBLIC_URL, World, new_client
 
 NAMES = sorted(providers.REGISTRY)
@@ -170,6 +174,80 @@ class TestReading:
         assert {path.name for path in (PAYLOADS / one.name).iterdir()} <= named | {None}
 
 
+class TestFinding:
+    """What find() makes of a provider's list; a provider without one leaves the default, which never knows."""
+
+    SINCE = NOW - timedelta(hours=12)  # for Exotel, whose list has no calls that may be under way
+    UNTIL = SINCE + timedelta(minutes=10)
+    MIDDLE = SINCE + timedelta(minutes=5)
+
+    def test_a_provider_without_a_list_has_the_default(self, one: ProviderCase, provider: Provider) -> None:
+        assert (one.listed is None) == (type(provider).find is Provider.find)
+        if one.listed is None:
+            assert _find(one, lambda url: answer(200, {})) is None
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if case(name).listed])
+    def test_a_call_is_found_and_those_of_others_are_not(self, name: str) -> None:
+        one = case(name)
+        other = one.call_id[:-1] + ("8" if one.call_id.endswith("9") else "9")
+        earlier, later = self.SINCE - timedelta(minutes=10), self.UNTIL + timedelta(minutes=10)
+        unwanted = [
+            ListedCall(other, self.MIDDLE, to_number="+16505550198"),
+            ListedCall(other, earlier),
+            ListedCall(other, later),
+            ListedCall(other, self.MIDDLE, inbound=True),
+        ]
+        if name != "dialnexa":  # where the number called from is the agent's own
+            unwanted.append(ListedCall(other, self.MIDDLE, from_number="+14155550199"))
+        # Vonage may leave calls out that were not answered, so its empty list is no answer.
+        assert _find(one, _listing(one, unwanted)) == (None if name == "vonage" else [])
+        (event,) = _find(one, _listing(one, [*unwanted, ListedCall(one.call_id, self.MIDDLE)])) or []
+        assert (event.provider_call_id, event.outcome) == (one.call_id, Outcome.COMPLETED)
+        assert (event.to_number, event.from_number) == ("+16505550199", "+14155550100")
+        assert event.event_id.startswith(f"{one.call_id}:lookup:")
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if case(name).listed])
+    def test_both_ends_of_the_span_are_in_it(self, name: str) -> None:
+        one = case(name)
+        for at in (self.SINCE, self.UNTIL):
+            found = _find(one, _listing(one, [ListedCall(one.call_id, at)]), part_of_a_second=0.7)
+            assert [event.provider_call_id for event in found or []] == [one.call_id]
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if case(name).listed])
+    def test_an_answer_that_is_not_sure_is_none(self, name: str) -> None:
+        one = case(name)
+        assert _find(one, _listing(one, [ListedCall(one.call_id, None)])) is None
+        bodies = (
+            b"",
+            b"{",
+            b"{}",
+            b"null",
+            b"3",
+            b"[1]",
+            b'"x"',
+            b"\xff",
+            b'{"calls": 3, "data": {}, "objects": [[]]}',
+        )
+        failures: list[object] = [answer(200, body) for body in bodies]
+        failures += [answer(status, {}) for status in (401, 404, 429, 500)] + [AnswerLost("reset"), NotSent("refused")]
+        for failure in failures:
+            assert _find(one, lambda url, failure=failure: failure) is None, failure
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if case(name).listed])
+    def test_no_request_of_several_may_fail(self, name: str) -> None:
+        one = case(name)
+        listing = _listing(one, [ListedCall(one.call_id, self.MIDDLE)])
+        asked: list[str] = []
+        assert _find(one, listing, asked)
+        for failing in range(len(asked)):
+            seen: list[str] = []
+
+            def reply(url: str, seen: list[str] = seen, failing: int = failing) -> object:
+                return answer(500) if len(seen) == failing + 1 else listing(url)
+
+            assert _find(one, reply, seen) is None, asked[failing]
+
+
 class TestStory:
     """Through the whole app: repeated, reordered, and with the machine heard before or after the end."""
 
@@ -218,6 +296,23 @@ class TestStory:
 
 def _parse(one: ProviderCase, payload: str):  # type: ignore[no-untyped-def]
     return providers.load(one.name, one.credentials, now=lambda: NOW).parse(one.request(payload))
+
+
+def _listing(one: ProviderCase, calls: Sequence[ListedCall]) -> Callable[[str], object]:
+    assert one.listed is not None
+    listed = one.listed
+    return lambda url: answer(200, listed(url, calls))
+
+
+def _find(
+    one: ProviderCase, reply: Callable[[str], object], asked: list[str] | None = None, part_of_a_second: float = 0
+) -> list[CallEvent] | None:
+    """What is found where each GET of the API is answered by ``reply``; ``asked`` takes the URLs as they come."""
+    key = {"private_key": carrier_vonage.new_environment()["VONAGE_PRIVATE_KEY"]} if one.name == "vonage" else {}
+    http = FakeApi(reply, [] if asked is None else asked)
+    provider = providers.load(one.name, {**one.credentials, **key}, now=lambda: NOW, http=http)
+    since = TestFinding.SINCE + timedelta(seconds=part_of_a_second)
+    return provider.find("+16505550199", "+14155550100", since, TestFinding.UNTIL, "agent_2g7Xy3tY53gRlp")
 
 
 def _ending(one: ProviderCase, outcome: Outcome) -> str:

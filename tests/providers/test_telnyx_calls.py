@@ -15,7 +15,7 @@ from chalicelib.providers import DialRequest, MachineDetection, Placed, Placemen
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from chalicelib.providers.telnyx import ACCOUNT_FAULTS, PACE_LIMITS, Telnyx, command_id
 from chalicelib.providers.telnyx_events import NUMBER_REASONS
-from tests.support.fake_http import FakeHttp, answer
+from tests.support.fake_http import FakeHttp, answer, asked_now
 
 LEG = "2dc6fc34-f9e0-11ea-b68e-02420a0f7768"
 CONTROL = "v3:MdI91X4lWFEs7IgbBEOT9M4AigoY08M0WWZFISt1Yw2axZ_IiE4pqg"
@@ -218,7 +218,8 @@ def test_a_texml_call_is_looked_up_by_the_leg_of_its_control_id():
     ],
 )
 def test_a_call_that_cannot_be_asked_after_is_none(given: Answer | Exception):
-    assert telnyx(FakeHttp(given, answer(404))).lookup(LEG) is None
+    http = FakeHttp(given, answer(404))
+    assert asked_now(given, lambda: telnyx(http).lookup(LEG)) is None
 
 
 def test_hanging_up_finds_the_control_id_page_by_page():

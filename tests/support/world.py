@@ -18,8 +18,8 @@ from chalicelib.providers.http import Answer, AnswerLost
 from chalicelib.services import Services
 from chalicelib.wheel import plan
 from ops.keys import create_key
+from ops.simulate.strict_aws import StrictAws, parse_cron
 from ops.table import table_definition
-from tests.support.strict_aws import StrictAws, parse_cron
 
 PUBLIC_URL = "https://redial.example.com/api"
 TABLE = "redial-dev"

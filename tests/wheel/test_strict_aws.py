@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.services import client
-from tests.support.strict_aws import AwsWouldRefuse, parse_cron
+from ops.simulate.strict_aws import AwsWouldRefuse, parse_cron
 from tests.support.world import ENV, TABLE, World
 
 TARGET = {"Id": "redial", "Arn": ENV["REDIAL_ARN"], "Input": "{}"}
@@ -70,7 +70,7 @@ def _transaction(*sort_keys: str) -> None:
 
 
 def _permissions() -> None:
-    import tests.support.strict_aws as strict
+    import ops.simulate.strict_aws as strict
 
     aws = strict.StrictAws()
     lambdas = client("lambda")

@@ -1,6 +1,6 @@
 """What the conformance suite needs of each provider: how its callbacks are signed, and payload files of each kind."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
@@ -14,6 +14,20 @@ NOW = datetime(2026, 1, 26, 10, 0, 5, tzinfo=UTC)
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 #: the callback address of the attempt that every payload is about
 URL = "https://redial.example.com/api/callbacks/{provider}/call_01.1.0123456789abcdef0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCall:
+    """A call as a provider's list has it: a person answered, and it has ended.
+
+    ``created_at`` None stands for a row that does not say; ``inbound`` for a call of another direction.
+    """
+
+    call_id: str
+    created_at: datetime | None
+    to_number: str = "+16505550199"
+    from_number: str = "+14155550100"
+    inbound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,9 @@ class ProviderCase:
     #: payloads in the order in which the provider would send them for a call that is answered by a person
     answered_story: tuple[str, ...] = ()
     extra_headers: Mapping[str, str] = field(default_factory=dict)
+    #: the JSON that a GET of that URL is answered with, where the provider has made those calls, all on one page; None
+    #: where it cannot be asked for calls whose id is not known
+    listed: Callable[[str, Sequence[ListedCall]], object] | None = None
 
     def request(self, payload: str, secret: int = 0) -> CallbackRequest:
         """A callback with this payload, signed as the provider signs."""

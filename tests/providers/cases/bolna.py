@@ -1,8 +1,30 @@
 """Bolna's row of the conformance suite: unsigned executions in JSON."""
 
+from collections.abc import Sequence
+
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
-from tests.providers.cases import ProviderCase
+from tests.providers.cases import ListedCall, ProviderCase
+
+
+def listed(url: str, calls: Sequence[ListedCall]) -> object:
+    rows = [
+        {
+            "id": call.call_id,
+            "status": "completed",
+            "conversation_duration": 12,
+            "created_at": call.created_at.isoformat() if call.created_at else None,
+            "telephony_data": {
+                "provider": "plivo",
+                "to_number": call.to_number,
+                "from_number": call.from_number,
+                "call_type": "inbound" if call.inbound else "outbound",
+            },
+        }
+        for call in calls
+    ]
+    return {"page_number": 1, "page_size": 50, "total": len(rows), "has_more": False, "data": rows}
+
 
 CASE = ProviderCase(
     name="bolna",
@@ -47,4 +69,5 @@ CASE = ProviderCase(
     fault="balance-low.json",
     signed=False,
     answered_story=("ringing.json", "in-progress.json", "call-disconnected.json", "completed.json"),
+    listed=listed,
 )

@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import replace
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
-from tests.providers.cases import ProviderCase
+from tests.providers.cases import ListedCall, ProviderCase
 
 SECRETS = ("whsec-new", "whsec-old")
 
@@ -17,6 +18,23 @@ def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
     digest = hmac.new(SECRETS[secret].encode(), request.body, hashlib.sha256).hexdigest()
     header = {"x-nexa-signature": f"sha256={digest}"} if secret else {"X-DialNexa-Signature": digest}
     return replace(request, headers={**request.headers, **header})
+
+
+def listed(url: str, calls: Sequence[ListedCall]) -> object:
+    if "page=1" not in url:
+        return []
+    return [
+        {
+            "id": call.call_id,
+            "to_number": call.to_number,
+            "from_number": call.from_number,
+            "status": "completed",
+            "call_direction": "inbound" if call.inbound else "outbound",
+            "createdAt": call.created_at.isoformat() if call.created_at else None,
+            "duration": 12,
+        }
+        for call in calls
+    ]
 
 
 CASE = ProviderCase(
@@ -54,4 +72,5 @@ CASE = ProviderCase(
     unknown="unknown.json",
     fault="hangup-sip-auth-failed.json",
     answered_story=("call-initiated.json", "transfer-completed.json", "completed.json"),
+    listed=listed,
 )

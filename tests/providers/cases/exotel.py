@@ -1,8 +1,33 @@
 """Exotel's row of the conformance suite: unsigned, in three encodings."""
 
+from collections.abc import Sequence
+from datetime import timedelta, timezone
+
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
-from tests.providers.cases import ProviderCase
+from tests.providers.cases import ListedCall, ProviderCase
+
+INDIA = timezone(timedelta(hours=5, minutes=30))
+
+
+def listed(url: str, calls: Sequence[ListedCall]) -> object:
+    rows = [
+        {
+            "Sid": call.call_id,
+            "From": call.to_number,  # who is called first, and to a flow there is no second
+            "To": call.from_number,
+            "PhoneNumberSid": call.from_number,
+            "Status": "completed",
+            "Direction": "inbound" if call.inbound else "outbound-api",
+            "DateCreated": f"{call.created_at.astimezone(INDIA):%Y-%m-%d %H:%M:%S}" if call.created_at else None,
+            "Duration": "12",
+        }
+        for call in calls
+    ]
+    if "/Calls.json?" in url:
+        return {"Metadata": {"Total": len(rows), "PageSize": 100, "NextPageUri": None}, "Calls": rows}
+    return {"Call": next(row for row in rows if f"/Calls/{row['Sid']}.json" in url)}
+
 
 CASE = ProviderCase(
     name="exotel",
@@ -41,4 +66,5 @@ CASE = ProviderCase(
     unknown="unknown.json",
     signed=False,
     answered_story=("answered.json", "completed.json"),
+    listed=listed,
 )

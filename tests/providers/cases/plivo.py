@@ -1,15 +1,19 @@
 """Plivo, as the conformance suite sees it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta, timezone
 from urllib.parse import parse_qsl
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_plivo import signature
-from tests.providers.cases import ProviderCase
+from tests.providers.cases import ListedCall, ProviderCase
 
 TOKENS = ("Y2Q2ZDgxZmY5YWRiOTI5YmQ1Njg0MTAxZWIy", "NGRhMDMyYjQ4ZjQ3YTQ4NDI3OGI5ZTU5ZjQw")
+#: that of the console
+ZONE = timezone(timedelta(hours=5, minutes=30))
 NONCE = "05429567804466091622"
 
 
@@ -20,6 +24,26 @@ def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
         request,
         headers={**request.headers, "X-Plivo-Signature-V3": signed, "X-Plivo-Signature-V3-Nonce": NONCE},
     )
+
+
+def listed(url: str, calls: Sequence[ListedCall]) -> object:
+    if "status=" in url:
+        return {"api_id": "1", "calls": []}
+    rows = [
+        {
+            "call_uuid": call.call_id,
+            "to_number": call.to_number.removeprefix("+"),
+            "from_number": call.from_number,  # records have both spellings
+            "call_direction": "inbound" if call.inbound else "outbound",
+            "call_duration": 12,
+            "answer_time": "2026-01-26 03:00:00+05:30",
+            "end_time": "2026-01-26 03:00:12+05:30",
+            "initiation_time": call.created_at.astimezone(ZONE).isoformat(" ") if call.created_at else None,
+            "hangup_cause_code": 4000,
+        }
+        for call in calls
+    ]
+    return {"meta": {"limit": 20, "next": None, "offset": 0, "total_count": len(rows)}, "objects": rows}
 
 
 CASE = ProviderCase(
@@ -57,4 +81,5 @@ CASE = ProviderCase(
     unknown="unknown.form",
     fault="account-fault.form",
     answered_story=("ringing.form", "in-progress.form", "completed.form"),
+    listed=listed,
 )

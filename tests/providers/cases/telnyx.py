@@ -1,12 +1,13 @@
 """Telnyx, as the conformance suite sees it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_telnyx import public_key, signature
-from tests.providers.cases import NOW, ProviderCase
+from tests.providers.cases import NOW, ListedCall, ProviderCase
 
 SEEDS = (bytes(range(32)), bytes(range(32, 64)))
 
@@ -16,6 +17,31 @@ def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
     signed = signature(SEEDS[secret], timestamp, request.body)
     headers = {"telnyx-timestamp": timestamp, "telnyx-signature-ed25519": signed}
     return replace(request, headers={**request.headers, **headers})
+
+
+def listed(url: str, calls: Sequence[ListedCall]) -> object:
+    if "active_calls" in url:
+        return {"data": [], "meta": {"cursors": {"after": None}}}
+    if "call.initiated" not in url:
+        hung_up = {"name": "call.hangup", "event_timestamp": NOW.isoformat()}
+        ended = {"payload": {"hangup_cause": "normal_clearing", "sip_hangup_cause": "200"}}
+        return {"data": [{**hung_up, "call_leg_id": call.call_id, "metadata": ended} for call in calls]}
+    rows = [
+        {
+            "name": "call.initiated",
+            "call_leg_id": call.call_id,
+            "event_timestamp": call.created_at.isoformat() if call.created_at else None,
+            "metadata": {
+                "payload": {
+                    "to": call.to_number,
+                    "from": call.from_number,
+                    "direction": "incoming" if call.inbound else "outgoing",
+                }
+            },
+        }
+        for call in calls
+    ]
+    return {"data": rows, "meta": {"total_pages": 1, "total_results": len(rows), "page_number": 1, "page_size": 50}}
 
 
 CASE = ProviderCase(
@@ -51,4 +77,5 @@ CASE = ProviderCase(
     fault="hangup-account-fault.json",
     replay_sec=300,
     answered_story=("initiated.json", "answered.json", "human.json", "hangup-normal-clearing.json"),
+    listed=listed,
 )

@@ -1,6 +1,8 @@
 """Twilio's rows of the conformance matrix, signed with Twilio's own library."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
 from twilio.request_validator import RequestValidator
@@ -8,7 +10,7 @@ from twilio.request_validator import RequestValidator
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
-from tests.providers.cases import ProviderCase
+from tests.providers.cases import ListedCall, ProviderCase
 
 TOKENS = ("primary-auth-token", "secondary-auth-token")
 
@@ -17,6 +19,22 @@ def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
     params = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
     signature = RequestValidator(TOKENS[secret]).compute_signature(request.url, params)
     return replace(request, headers={**request.headers, "X-Twilio-Signature": signature})
+
+
+def listed(url: str, calls: Sequence[ListedCall]) -> object:
+    rows = [
+        {
+            "sid": call.call_id,
+            "to": call.to_number,
+            "from": call.from_number,
+            "status": "completed",
+            "direction": "inbound" if call.inbound else "outbound-api",
+            "duration": "12",
+            "date_created": format_datetime(call.created_at) if call.created_at else None,
+        }
+        for call in calls
+    ]
+    return {"calls": rows, "next_page_uri": None}
 
 
 CASE = ProviderCase(
@@ -49,4 +67,5 @@ CASE = ProviderCase(
     unknown="unknown.txt",
     fault="failed-concurrency.txt",
     answered_story=("initiated.txt", "ringing.txt", "in-progress.txt", "human.txt", "completed.txt"),
+    listed=listed,
 )

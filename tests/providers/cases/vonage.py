@@ -1,13 +1,14 @@
 """Vonage, as the conformance suite sees it."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_vonage import token
-from tests.providers.cases import NOW, ProviderCase
+from tests.providers.cases import NOW, ListedCall, ProviderCase
 
 SECRETS = ("6d1f0c5e8b7a49d2a3c4", "0e9d8c7b6a5f4e3d2c1b")
 APPLICATION = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
@@ -23,6 +24,22 @@ def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
         "application_id": APPLICATION,
     }
     return replace(request, headers={**request.headers, "Authorization": f"Bearer {token(claims, SECRETS[secret])}"})
+
+
+def listed(url: str, calls: Sequence[ListedCall]) -> object:
+    rows = [
+        {
+            "uuid": call.call_id,
+            "to": {"type": "phone", "number": call.to_number.removeprefix("+")},
+            "from": {"type": "phone", "number": call.from_number.removeprefix("+")},
+            "status": "completed",
+            "direction": "inbound" if call.inbound else "outbound",
+            "duration": "12",
+            **({"start_time": call.created_at.isoformat()} if call.created_at else {}),
+        }
+        for call in calls
+    ]
+    return {"count": len(rows), "page_size": len(rows), "record_index": 0, "_embedded": {"calls": rows}}
 
 
 CASE = ProviderCase(
@@ -65,4 +82,5 @@ CASE = ProviderCase(
     fault=None,  # a fault of the account is told by the answer to the request alone
     replay_sec=300,
     answered_story=("started.json", "ringing.json", "answered.json", "human.json", "completed.json"),
+    listed=listed,
 )

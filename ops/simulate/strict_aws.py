@@ -52,6 +52,7 @@ class StrictAws:
         self.rules: dict[str, dict[str, Any]] = {}
         self.policy_bytes: Counter[str] = Counter()
         self.most_rules = 0
+        self.refused: list[str] = []
         self._checks: dict[str, Callable[[dict[str, Any]], None]] = {
             "PutRule": self._put_rule,
             "PutTargets": self._put_targets,
@@ -70,10 +71,20 @@ class StrictAws:
         return Counter(self.calls)
 
     def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self.calls.append(model.name)
-        check = self._checks.get(model.name)
-        if check is not None:
+        self.check(model.name, params)
+
+    def check(self, operation: str, params: dict[str, Any]) -> None:
+        """Count one request. Raises AwsWouldRefuse."""
+        self.calls.append(operation)
+        check = self._checks.get(operation)
+        if check is None:
+            return
+        try:
             check(params)
+        except AwsWouldRefuse as refusal:
+            # Whoever asked may swallow the error; the list does not forget it.
+            self.refused.append(str(refusal))
+            raise
 
     def _put_rule(self, params: dict[str, Any]) -> None:
         parse_cron(params["ScheduleExpression"])

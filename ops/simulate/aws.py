@@ -1,0 +1,150 @@
+"""The boundary to AWS: every call of the app passes here, where it may fail, and is watched for what it wrote."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+
+from ops.simulate import short_way
+from ops.simulate.engine import Engine
+from ops.simulate.faults import Crash, Faults
+from ops.simulate.strict_aws import StrictAws
+
+URL = "https://dynamodb.us-east-1.amazonaws.com"
+
+#: How an AWS call fails after botocore's own retries, in turn: throttled, broken inside, or no answer at all
+FAILURES: tuple[Callable[[str], Exception], ...] = (
+    lambda operation: _error("ThrottlingException", 400, operation),
+    lambda operation: _error("InternalServerError", 500, operation),
+    lambda operation: ConnectionClosedError(endpoint_url=URL),  # type: ignore[no-untyped-call]
+    lambda operation: ReadTimeoutError(endpoint_url=URL),  # type: ignore[no-untyped-call]
+)
+#: Botocore sends these with a token by which DynamoDB knows a repetition.
+REPEATED_SAFELY = ("TransactWriteItems",)
+#: What a slow call takes, in seconds.
+SLOWEST_SEC = 8.0
+
+
+def _error(code: str, status: int, operation: str) -> ClientError:
+    metadata: Any = {"HTTPStatusCode": status, "RequestId": "simulated", "HostId": "", "HTTPHeaders": {}}
+    return ClientError(  # type: ignore[no-untyped-call]
+        {"Error": {"Code": code, "Message": "simulated"}, "ResponseMetadata": {**metadata, "RetryAttempts": 3}},
+        operation,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An item that a call to DynamoDB has written or removed."""
+
+    pk: str
+    sk: str
+
+
+def written(operation: str, params: Mapping[str, Any]) -> Iterator[Written]:
+    """The keys that a call writes, where it succeeds."""
+    writes = [params]
+    if operation == "TransactWriteItems":
+        writes = [next(iter(item.values())) for item in params["TransactItems"] if "ConditionCheck" not in item]
+    elif operation == "BatchWriteItem":
+        writes = [next(iter(w.values())) for requests in params["RequestItems"].values() for w in requests]
+    elif operation not in ("PutItem", "UpdateItem", "DeleteItem"):
+        return
+    for write in writes:
+        key = write.get("Key") or write["Item"]
+        yield Written(key["pk"]["S"], key["sk"]["S"])
+
+
+class AwsBoundary:
+    """Stands before botocore while ``crossed`` is in force. ``watch`` is told each key that was written.
+
+    Faults happen only while a handler runs: who sets the world up, or looks at it, is left alone.
+    """
+
+    def __init__(self, engine: Engine, faults: Faults, strict: StrictAws, watch: Callable[[Written], None]) -> None:
+        self._engine = engine
+        self._faults = faults
+        self._strict = strict
+        self._watch = watch
+        self._occasions: Counter[str] = Counter()
+        #: a call's id -> its index in the traffic, by which faults are named
+        self.names: dict[str, str] = {}
+        self.made: Counter[str] = Counter()
+
+    @contextmanager
+    def crossed(self) -> Iterator[None]:
+        """Let all calls of botocore pass here."""
+        original = BaseClient._make_api_call
+
+        def crossing(client: Any, operation: str, params: dict[str, Any]) -> Any:
+            service = client.meta.service_model.service_name
+
+            def send() -> Any:
+                self._strict.check(operation, params)
+                answer = short_way.answer(operation, params) if service == "dynamodb" else None
+                if answer is None:
+                    answer = original(client, operation, params)
+                for key in written(operation, params):
+                    self._watch(key)
+                return answer
+
+            if not self._engine.depth:
+                return send()
+            self.made[operation] += 1
+            return self._pass(service, operation, params, send)
+
+        with patch.object(BaseClient, "_make_api_call", crossing):
+            yield
+
+    def _pass(self, service: str, operation: str, params: Mapping[str, Any], send: Callable[[], Any]) -> Any:
+        name = self._occasion(operation, params)
+        if self._hits("slow", name):
+            self._engine.linger(SLOWEST_SEC * 0.8)
+        if self._hits("died-before-aws", name):
+            raise Crash(f"before {name}")
+        if service == "events" and self._faults.lasts("events-throttled", self._engine.at):
+            raise _error("ThrottlingException", 400, operation)
+        if self._hits("aws-refused", name):
+            raise self._failure(name, operation)
+        if operation == "PutTargets" and self._hits("target-refused", name):
+            return {"FailedEntryCount": 1, "FailedEntries": [{"TargetId": "redial", "ErrorCode": "InternalFailure"}]}
+        answer = send()
+        if self._hits("died-after-aws", name):
+            raise Crash(f"after {name}")
+        if self._hits("aws-answer-lost", name):
+            raise self._failure(name, operation)
+        if operation not in REPEATED_SAFELY and self._hits("aws-repeated", name):
+            return send()
+        return answer
+
+    def _hits(self, kind: str, name: str) -> bool:
+        if not self._faults.hits(kind, self._engine.at, name):
+            return False
+        self._engine.say(None, f"fault {kind} at {name}")
+        return True
+
+    def _failure(self, name: str, operation: str) -> Exception:
+        return FAILURES[sum(name.encode()) % len(FAILURES)](operation)
+
+    def _occasion(self, operation: str, params: Mapping[str, Any]) -> str:
+        """A name for this call that other calls' presence does not change: the handler, the operation, the item."""
+        name = f"{self._engine.label}/{operation}/{self._about(operation, params)}"
+        self._occasions[name] += 1
+        return f"{name}/{self._occasions[name]}"
+
+    def _about(self, operation: str, params: Mapping[str, Any]) -> str:
+        first = next(written(operation, params), None)
+        values = params.get("ExpressionAttributeValues", {})
+        pk = first.pk if first else params.get("Key", values.get(":pk", {})).get("S", "")
+        if isinstance(pk, dict):
+            pk = ""
+        if not pk and "Key" in params:
+            pk = params["Key"]["pk"]["S"]
+        if pk.startswith("CALL#"):
+            return self.names.get(pk, "new")
+        return str(params.get("Name") or params.get("Rule") or pk)

@@ -1,0 +1,289 @@
+"""The model carrier: speaks the providers' HTTP, decides what becomes of each call, keeps the truth of it."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from chalicelib.providers.http import Answer, AnswerLost, Http, NotSent
+from ops.local import carrier_plivo, carrier_twilio
+from ops.local.exchange import Callback, Exchange, Personality, Reply, Request, fields
+from ops.local.line import Call, Line, Moment, Order
+from ops.simulate.chance import Chance
+from ops.simulate.engine import Engine
+from ops.simulate.faults import Crash, Faults
+
+#: The host of a provider's API -> the provider
+HOSTS = {"api.twilio.com": "twilio", "api.plivo.com": "plivo"}
+CONNECT_SEC, READ_SEC = 3.0, 10.0
+
+
+class Replied(StrEnum):
+    """How a create-call was answered, as the carrier knows."""
+
+    PLACED = "placed"
+    REFUSED = "refused"  # for the number's sake: the attempt has ended
+    PUT_OFF = "put-off"  # for pace, or for the account's sake: nothing was placed
+    UNCLEAR = "unclear"  # a 5xx, or an answer that was lost: nobody at our end can know
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one create-call that gets through. ``answer`` names a refusal; else the line ends as ``end``."""
+
+    answer: str = "placed"
+    end: str = "completed"
+    machine: bool = False
+
+
+#: weight -> fate
+FATES: tuple[tuple[float, Fate], ...] = (
+    (24, Fate(end="busy")),
+    (26, Fate(end="no-answer")),
+    (9, Fate(end="failed")),
+    (4, Fate(end="rejected")),
+    (2, Fate(end="canceled")),
+    (18, Fate()),
+    (10, Fate(machine=True)),
+    (2, Fate(answer="invalid-number")),
+    (5, Fate(answer="throttled")),
+)
+
+#: a fate's refusal -> how the carrier calls it
+REPLIES = {"invalid-number": Replied.REFUSED, "throttled": Replied.PUT_OFF, "auth": Replied.PUT_OFF}
+
+
+@dataclass(slots=True)
+class Leg:
+    """One create-call as the carrier received it. ``index`` is the call's in the traffic, ``made`` what rang."""
+
+    index: int
+    call_id: str
+    attempt: int
+    token: str
+    provider: str
+    to: str
+    at: datetime
+    app_at: datetime
+    tick: int
+    replied: Replied = Replied.UNCLEAR
+    made: Call | None = None
+    #: what was posted back of it: (moment, tick, status that the app answered)
+    told: list["Told"] = field(default_factory=list)
+    looked_up: int = 0
+
+    @property
+    def sid(self) -> str | None:
+        return self.made.order.call_id if self.made else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the call ended, or will; None where nothing rang."""
+        return self.made.moments[-1].at if self.made else None
+
+    def outcome(self, machine_heard: bool) -> str | None:
+        """How it really ended, in Redial's words; ``machine_heard`` where the app was told what detection heard."""
+        if self.made is None:
+            return "invalid-number" if self.replied is Replied.REFUSED else None
+        if self.made.end == "completed" and machine_heard and self.made.line.behaviour.machine:
+            return "voicemail"
+        return self.made.end
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A callback that the app has answered."""
+
+    moment: str
+    tick: int
+    status: int
+
+
+#: Where a moment of a leg is posted: the leg, its moment and the callback, ready and signed
+Post = Callable[[Leg, Moment, Callback], None]
+
+
+class ModelCarrier(Http):
+    """Every provider's API at once. ``post`` is given each callback when its moment comes."""
+
+    def __init__(
+        self, engine: Engine, chance: Chance, faults: Faults, environment: Mapping[str, str], post: Post
+    ) -> None:
+        self._engine = engine
+        self._chance = chance
+        self._faults = faults
+        self._post = post
+        self._reached: Counter[int] = Counter()
+        self._asked: Counter[str] = Counter()
+        self._personalities: dict[str, Personality] = {
+            "twilio": carrier_twilio.personality(environment),
+            "plivo": carrier_plivo.personality(environment),
+        }
+        self.legs: list[Leg] = []
+        self.by_sid: dict[str, Leg] = {}
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        form: Sequence[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Answer as the provider would, unless a fault comes in between."""
+        parts = urlsplit(url)
+        provider = HOSTS[parts.hostname or ""]
+        raw = urlencode(form).encode() if form is not None else body or b""
+        lower = {name.lower(): value for name, value in headers.items()}
+        request = Request(method, unquote(parts.path), fields(parts.query), lower, raw)
+        order = self._personalities[provider].order(request)
+        if order is None:
+            return self._managed(provider, request)
+        return self._ordered(provider, request, order)
+
+    def call(self, provider: str, call_id: str) -> Call | None:
+        """That provider's call of that id, for its personality."""
+        leg = self.by_sid.get(call_id)
+        return leg.made if leg and leg.provider == provider else None
+
+    def calls(self, provider: str) -> list[Call]:
+        """The provider's calls, the newest first, for its personality."""
+        return [leg.made for leg in reversed(self.legs) if leg.made and leg.provider == provider]
+
+    def hang_up(self, call_id: str) -> Call:
+        """End a call now, as its personality is asked to."""
+        leg = self.by_sid[call_id]
+        if leg.made is None:
+            raise KeyError(call_id)
+        was, leg.made = leg.made, leg.made.hung_up(self._engine.at)
+        if leg.made != was:
+            self._engine.say(leg.index, f"carrier: {leg.call_id}-{leg.attempt} is hung up")
+            self._expect(leg, leg.made.moments[-1])
+        return leg.made
+
+    def _managed(self, provider: str, request: Request) -> Answer:
+        sid = next((sid for sid in self.by_sid if sid in request.path), "")
+        leg = self.by_sid.get(sid)
+        index = leg.index if leg else -1
+        self._asked[sid] += 1
+        name = (index, leg.attempt if leg else 0, request.method, self._asked[sid])
+        self._before(index, *name)
+        reply = self._personalities[provider].manage(request, cast(Exchange, self)) or Reply(404, {})
+        self._engine.say(index, f"carrier: {request.method} of {sid[:12]} is answered {reply.status}")
+        if leg is not None and request.method == "GET" and reply.status == 200:
+            leg.looked_up += 1
+        self._after(index, *name)
+        return _answer(reply)
+
+    def _ordered(self, provider: str, request: Request, order: Order) -> Answer:
+        token, index = _token(order.form), _index(order.form)
+        call_id, attempt, _ = token.split(".")
+        name = (index, int(attempt), token[-6:] if index < 0 else self._reached[index])
+        self._before(index, *name)
+        leg = Leg(
+            index, call_id, int(attempt), token, provider, _plus(order.to), self._engine.at, self._engine.now(), 0
+        )
+        if self._hits("http-answer-lost-unplaced", index, *name):
+            self._engine.linger(READ_SEC)
+            raise AnswerLost("simulated")
+        self.legs.append(leg)
+        self._reached[index] += 1
+        reply = self._take(leg, request, order, name)
+        leg.tick = self._engine.say(index, f"carrier: POST of {call_id}-{attempt} to {provider}: {_words(leg, reply)}")
+        self._engine.linger(6.0 if self._hits("http-slow", index, *name) else 0.2)
+        self._after(index, *name)
+        if self._hits("http-answer-lost-placed", index, *name):
+            leg.replied = Replied.UNCLEAR
+            self._engine.linger(READ_SEC)
+            raise AnswerLost("simulated")
+        return _answer(reply)
+
+    def _take(self, leg: Leg, request: Request, order: Order, name: tuple[object, ...]) -> Reply:
+        personality = self._personalities[leg.provider]
+        malformed = personality.refusal(request, order)
+        if malformed is not None:
+            leg.replied = Replied.REFUSED
+            return malformed
+        if self._hits("http-5xx-unplaced", leg.index, *name):
+            return personality.refused("error", order)
+        if self._faults.lasts("account-fault", leg.at, leg.provider):
+            leg.replied = Replied.PUT_OFF
+            return personality.refused("auth", order)
+        fate = self._chance.pick(FATES, "fate", leg.index, self._reached[leg.index])
+        if fate.answer != "placed":
+            leg.replied = REPLIES[fate.answer]
+            return personality.refused(fate.answer, order)
+        leg.made = self._dial(leg, order, fate)
+        self.by_sid[order.call_id] = leg
+        for moment in leg.made.moments:
+            self._expect(leg, moment)
+        if self._hits("http-5xx-placed", leg.index, *name):
+            return personality.refused("error", order)
+        leg.replied = Replied.PLACED
+        return personality.accepted(leg.made)
+
+    def _dial(self, leg: Leg, order: Order, fate: Fate) -> Call:
+        lasts = self._chance.stream("line", leg.index, self._reached[leg.index])
+        ring_sec = order.ring_limit_sec + 1 if fate.end == "no-answer" else lasts.uniform(2, 25)
+        talk_sec = lasts.choice((3.0, 20.0, 90.0, 400.0))
+        line = Line("voicemail" if fate.machine else fate.end, ring_sec, talk_sec)
+        return Call.dial(order, line, fate.end, leg.at)
+
+    def _expect(self, leg: Leg, moment: Moment) -> None:
+        def arrive() -> None:
+            # A call that was hung up has other moments than it was to have.
+            if leg.made is not None and moment in leg.made.moments:
+                for callback in self._personalities[leg.provider].callbacks(leg.made, moment):
+                    self._post(leg, moment, callback)
+
+        self._engine.at_time(moment.at, arrive)
+
+    def _before(self, index: int, *name: object) -> None:
+        if self._hits("died-before-http", index, *name):
+            raise Crash(f"before asking the provider, {name}")
+        if self._hits("http-not-sent", index, *name):
+            self._engine.linger(CONNECT_SEC)
+            raise NotSent("simulated")
+
+    def _after(self, index: int, *name: object) -> None:
+        if self._hits("died-after-http", index, *name):
+            raise Crash(f"after asking the provider, {name}")
+
+    def _hits(self, kind: str, index: int, *name: object) -> bool:
+        if not self._faults.hits(kind, self._engine.at, *name):
+            return False
+        self._engine.say(index, f"fault {kind} at {'/'.join(map(str, name))}")
+        return True
+
+
+def _answer(reply: Reply) -> Answer:
+    body = b"" if reply.body is None else json.dumps(reply.body).encode()
+    return Answer(reply.status, {"content-type": "application/json"}, body)
+
+
+def _token(form: Mapping[str, Any]) -> str:
+    """The callback token in Twilio's or Plivo's create-call."""
+    return str(form.get("StatusCallback") or form["hangup_url"]).rpartition("/")[2]
+
+
+def _index(form: Mapping[str, Any]) -> int:
+    """Which call of the traffic this is: its own variable ``n``, found in the answer URL."""
+    url = str(form.get("Url") or form.get("answer_url"))
+    return int(dict(parse_qsl(urlsplit(url).query)).get("n", "-1"))
+
+
+def _plus(number: str) -> str:
+    return number if number.startswith("+") else f"+{number}"
+
+
+def _words(leg: Leg, reply: Reply) -> str:
+    if leg.made is None:
+        return f"{reply.status}, nothing rings"
+    lasts = leg.made.moments[-1].at - leg.at
+    machine = " (a machine)" if leg.made.line.behaviour.machine else ""
+    return f"{reply.status}, ends {leg.made.end}{machine} after {lasts / timedelta(seconds=1):.0f} s"

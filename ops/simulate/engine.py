@@ -1,0 +1,133 @@
+"""Virtual time: one queue of events, a clock that jumps from one to the next, and a trace of all that happens."""
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+#: Handlers that wait on one another run inside each other; a chain of more than this adds nothing.
+DEEPEST = 3
+
+
+@dataclass(order=True, slots=True)
+class Event:
+    """Something that will happen: what, and in which words the trace tells of it."""
+
+    at: datetime
+    seq: int
+    action: Callable[[], None] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the trace; ``call`` is the call concerned (its index in the traffic), None for all."""
+
+    tick: int
+    at: datetime
+    call: int | None
+    text: str
+
+
+class Engine:
+    """The time, the queue and the trace. ``also`` gives events that are not in the queue (rules, the sweep)."""
+
+    def __init__(self, start: datetime) -> None:
+        self.at = start
+        self.skew = timedelta()
+        self.tick = 0
+        self.trace: list[Said] = []
+        self.labels: list[str] = []
+        self.also: Callable[[], Event | None] = lambda: None
+        self._queue: list[Event] = []
+        self._seq = 0
+
+    def now(self) -> datetime:
+        """The app's clock, which may be off by some seconds."""
+        return self.at + self.skew
+
+    @property
+    def depth(self) -> int:
+        """How many handlers are running, each inside the one before."""
+        return len(self.labels)
+
+    @property
+    def label(self) -> str:
+        """Which handler is running."""
+        return self.labels[-1] if self.labels else "idle"
+
+    def say(self, call: int | None, text: str) -> int:
+        """Add a line to the trace. Returns its tick, which orders everything that happens."""
+        self.tick += 1
+        self.trace.append(Said(self.tick, self.at, call, text))
+        return self.tick
+
+    def after(self, sec: float, action: Callable[[], None]) -> None:
+        """Let something happen so many seconds from now."""
+        self.at_time(self.at + timedelta(seconds=sec), action)
+
+    def at_time(self, at: datetime, action: Callable[[], None]) -> None:
+        """Let something happen at a time; at once where that is past."""
+        self._seq += 1
+        heapq.heappush(self._queue, Event(max(at, self.at), self._seq, action))
+
+    @property
+    def idle(self) -> bool:
+        """True where nothing is left in the queue."""
+        return not self._queue
+
+    def advance(self, until: datetime) -> None:
+        """Let all happen that happens up to a time, and go there."""
+        while (event := self._next()) is not None and event.at <= until:
+            self.run(event)
+        self.at = max(self.at, until)
+
+    def step(self) -> bool:
+        """Let the next thing happen; False where there is none."""
+        event = self._next()
+        if event is None:
+            return False
+        self.run(event)
+        return True
+
+    def run(self, event: Event) -> None:
+        """Let an event happen, at its time."""
+        if self._queue and event is self._queue[0]:
+            heapq.heappop(self._queue)
+        self.at = max(self.at, event.at)
+        event.action()
+
+    def _next(self) -> Event | None:
+        other = self.also()
+        queued = self._queue[0] if self._queue else None
+        if queued is None or (other is not None and other.at < queued.at):
+            return other
+        return queued
+
+    @contextmanager
+    def running(self, label: str) -> Iterator[None]:
+        """A handler runs."""
+        self.labels.append(label)
+        try:
+            yield
+        finally:
+            self.labels.pop()
+
+    def linger(self, sec: float) -> None:
+        """The running handler waits, and others go on meanwhile."""
+        until = self.at + timedelta(seconds=sec)
+        if self.depth < DEEPEST:
+            self.advance(until)
+        self.at = max(self.at, until)
+
+    def sleep(self, seconds: float) -> None:
+        """The app's own waiting."""
+        self.linger(seconds)
+
+    def digest(self) -> str:
+        """A hash of the whole trace: two runs are the same run where theirs are equal."""
+        digest = hashlib.sha256()
+        for said in self.trace:
+            digest.update(f"{said.tick} {said.at.isoformat()} {said.call} {said.text}\n".encode())
+        return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""What a run leaves behind to be judged: what was asked and answered, what the carrier saw, what the table says."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ops.simulate.carrier import Leg
+from ops.simulate.engine import Said
+from ops.simulate.faults import Injected, Level
+from ops.simulate.traffic import Act, Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. ``kept`` are the indices of the calls that stay, None for all; ``muted`` the faults left out."""
+
+    seed: int
+    calls: int
+    level: Level
+    kept: frozenset[int] | None = None
+    muted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An attempt appeared in the table: committed between two ticks, at the true time and by the app's clock."""
+
+    call_id: str
+    attempt: int
+    token: str
+    tick: int
+    at: datetime
+    app_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A user's act that was answered 200: asked for at one tick, answered at the other.
+
+    ``left`` are calls that the act should have ended or moved, and that the table shows waiting as before.
+    """
+
+    act: Act
+    call_id: str
+    asked_tick: int
+    tick: int
+    at: datetime
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A call has waited for a dial that was due, and is dialled (``dialing``), moved (``scheduled``) or ended."""
+
+    call_id: str
+    due_at: datetime
+    at: datetime
+    became: str
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Everything that the invariants are held against; times are true ones but where they are the table's."""
+
+    plan: Plan
+    env: Mapping[str, str]
+    asked: dict[int, Asked] = field(default_factory=dict)
+    acts: list[Act] = field(default_factory=list)
+    #: index -> the calls that were made of it
+    call_ids: dict[int, list[str]] = field(default_factory=dict)
+    #: answers to POST /calls and to acts that no fault explains: (index, words)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    legs: Sequence[Leg] = ()
+    claims: list[Claimed] = field(default_factory=list)
+    waited: list[Waited] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
+    #: the table in the end, as plain values
+    calls: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    decisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rules_left: list[str] = field(default_factory=list)
+    aws_refused: list[str] = field(default_factory=list)
+    faults_until: datetime | None = None
+    ended_at: datetime | None = None
+    trace: Sequence[Said] = ()
+    digest: str = ""
+    injected: Sequence[Injected] = ()
+    swept: Counter[str] = field(default_factory=Counter)
+    redialed: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    aws_calls: Counter[str] = field(default_factory=Counter)
+
+    def index_of(self, call_id: str) -> int:
+        """Which call of the traffic this one was made of; -1 where nobody asked for it."""
+        return next((index for index, ids in self.call_ids.items() if call_id in ids), -1)
+
+    def legs_of(self, call_id: str) -> list[Leg]:
+        """The create-calls for one call, in order."""
+        return [leg for leg in self.legs if leg.call_id == call_id]

@@ -1,0 +1,62 @@
+"""What must be true of every run: each invariant holds the carrier's truth and the table against one another."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ops.simulate import invariants_dials as dials
+from ops.simulate import invariants_history as history
+from ops.simulate import invariants_life as life
+from ops.simulate.evidence import Evidence
+from ops.simulate.tally import Tally, Violation
+
+Check = Callable[[Evidence, Tally], None]
+
+#: name -> what must be true, and the function that checks it
+INVARIANTS: dict[str, tuple[str, Check]] = {
+    "one-dial": ("no attempt is asked for twice", dials.one_dial),
+    "one-at-a-time": ("a call never has two attempts out at once", dials.one_at_a_time),
+    "window": ("nothing is dialled outside the hours", dials.window),
+    "caps": ("nothing is dialled over a cap", dials.caps),
+    "opt-out": ("nothing is claimed after an opt-out was answered", dials.opt_out),
+    "reached": ("nothing is claimed after a person was reached", dials.reached),
+    "canceled": ("nothing is claimed after a cancel was answered", dials.canceled),
+    "acted": ("an opt-out or a contact leaves no call waiting as before", dials.acted),
+    "pace": ("no minute is planned over the account's pace", dials.pace),
+    "waits": ("a retry waits as long as its policy says", dials.waits),
+    "ends": ("every call ends, within its time", life.ends),
+    "on-time": ("what is due is dialled, moved or ended in its minute", life.on_time),
+    "once-made": ("one request makes one call, and none is lost", life.once_made),
+    "aws": ("AWS refuses nothing, and no rule is left behind", life.aws),
+    "numbers": ("what a number counts is what the history holds", history.numbers),
+    "history": ("the attempts are what the carrier was asked for", history.attempts),
+    "outcomes": ("each outcome is what really happened, where that was told", history.outcomes),
+    "retries": ("no more attempts than the policy allows", history.retries),
+    "endings": ("each call ends as its attempts and its policy say", history.endings),
+    "decisions": ("the decisions lead to where the call stands", history.decisions),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one invariant fared: how many things were looked at, and which were wrong."""
+
+    name: str
+    what: str
+    checked: int
+    violations: tuple[Violation, ...] = field(default=())
+
+
+def judge(evidence: Evidence, names: Iterable[str] = INVARIANTS) -> list[Verdict]:
+    """Hold the evidence against the invariants."""
+    verdicts = []
+    for name in names:
+        what, check = INVARIANTS[name]
+        tally = Tally(name)
+        check(evidence, tally)
+        verdicts.append(Verdict(name, what, tally.checked, tuple(tally.violations)))
+    return verdicts
+
+
+def violations_of(verdicts: Iterable[Verdict]) -> list[Violation]:
+    """All that went wrong."""
+    return [violation for verdict in verdicts for violation in verdict.violations]

@@ -1,0 +1,148 @@
+"""Invariants about dials: never twice, never two at once, never when the hours, a cap or somebody forbids it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from ops.simulate.carrier import Leg, Replied
+from ops.simulate.evidence import Claimed, Evidence
+from ops.simulate.hours import is_open_some_time, surely_counted, utc
+from ops.simulate.rules_asked import own_wait_minutes
+from ops.simulate.tally import Tally
+
+#: From reading the clock to the commit of a claim, and from there to the request, slow calls included
+CLAIM_TAKES = timedelta(seconds=30)
+DIAL_TAKES = timedelta(seconds=60)
+#: Two readings of a clock that is stepped, and what a dial takes, may differ by this much.
+SLACK = timedelta(minutes=2)
+
+
+def one_dial(evidence: Evidence, tally: Tally) -> None:
+    """A request may be repeated only where the provider surely made nothing of it."""
+    spent: dict[tuple[str, int], Leg] = {}
+    tokens: Counter[str] = Counter()
+    for leg in evidence.legs:
+        attempt = (leg.call_id, leg.attempt)
+        tokens[leg.token] += 1
+        tally.expect(tokens[leg.token] == 1, leg.index, f"{leg.call_id}-{leg.attempt} is asked for twice in one claim")
+        tally.expect(attempt not in spent, leg.index, f"{leg.call_id}-{leg.attempt} is asked for again")
+        if leg.replied is not Replied.PUT_OFF:
+            spent[attempt] = leg
+
+
+def one_at_a_time(evidence: Evidence, tally: Tally) -> None:
+    """While one attempt of a call is out at a carrier, none of the same call is asked for."""
+    for call_id in evidence.calls:
+        legs = evidence.legs_of(call_id)
+        for earlier, later in ((a, b) for number, b in enumerate(legs) for a in legs[:number]):
+            over = earlier.ended_at is None or earlier.ended_at <= later.at
+            text = f"{call_id}-{later.attempt} is asked for at {later.at:%d %H:%M:%S}, while {earlier.attempt} lives"
+            tally.expect(over, later.index, text)
+
+
+def window(evidence: Evidence, tally: Tally) -> None:
+    """By the app's own clock each claim, and the request after it, lies in the window."""
+    claimed = {claim.token: claim for claim in evidence.claims}
+    for claim, hours, zone in _claims_in_windows(evidence):
+        inside = is_open_some_time(hours, zone, claim.app_at - CLAIM_TAKES, claim.app_at)
+        text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.app_at:%a %d %H:%M:%S}, outside its window"
+        tally.expect(inside, evidence.index_of(claim.call_id), text)
+    for leg in evidence.legs:
+        soon = leg.token in claimed and leg.app_at - claimed[leg.token].app_at <= DIAL_TAKES
+        text = (
+            f"{leg.call_id}-{leg.attempt} is asked for at {leg.app_at:%d %H:%M:%S}, long after its claim or without one"
+        )
+        tally.expect(soon, leg.index, text)
+
+
+def _claims_in_windows(evidence: Evidence) -> Iterator[tuple[Claimed, dict[str, object], str]]:
+    for claim in evidence.claims:
+        asked = evidence.asked.get(evidence.index_of(claim.call_id))
+        if asked is not None and "window" in asked.retry:
+            yield claim, asked.retry["window"], asked.to.zone
+
+
+def caps(evidence: Evidence, tally: Tally) -> None:
+    """Counted from what the carrier received, whoever asked for it."""
+    made: dict[str, list[datetime]] = {}
+    for leg in evidence.legs:
+        asked = evidence.asked.get(leg.index)
+        before = made.setdefault(leg.to, [])
+        for cap in asked.retry.get("caps", ()) if asked else ():
+            used = surely_counted(cap, asked.to.zone, leg.app_at, before, SLACK) if asked else 0
+            text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
+            tally.expect(used < cap["max_attempts"], leg.index, text)
+        if leg.replied is not Replied.PUT_OFF:
+            before.append(leg.app_at)
+
+
+def opt_out(evidence: Evidence, tally: Tally) -> None:
+    """From the answer to an opt-out until somebody asks to opt in again, no claim of the number is committed."""
+    for claim in evidence.claims:
+        index = evidence.index_of(claim.call_id)
+        asked = evidence.asked.get(index)
+        if asked is None:
+            continue
+        acts = [a for a in evidence.answered if a.act.number == asked.to.e164 and a.act.kind in ("opt-out", "opt-in")]
+        outs = [a.tick for a in acts if a.act.kind == "opt-out" and a.tick < claim.tick]
+        ins = [a.asked_tick for a in acts if a.act.kind == "opt-in" and a.asked_tick < claim.tick]
+        out = bool(outs) and (not ins or max(ins) < max(outs))
+        text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.at:%d %H:%M:%S}, after its number opted out"
+        tally.expect(not out, index, text)
+
+
+def reached(evidence: Evidence, tally: Tally) -> None:
+    """Once the app took the news that a person was reached, the call has no further attempt."""
+    for leg in evidence.legs:
+        if leg.made is None or leg.made.end != "completed" or leg.made.line.behaviour.machine:
+            continue
+        told = [t.tick for t in leg.told if t.moment == "ended" and t.status == 200]
+        later = [c for c in evidence.claims if c.call_id == leg.call_id and told and c.tick > min(told)]
+        text = f"{leg.call_id} is claimed again after attempt {leg.attempt} reached somebody, as the app was told"
+        tally.expect(not later, leg.index, text)
+
+
+def canceled(evidence: Evidence, tally: Tally) -> None:
+    """Once a cancel is answered, the call has no further attempt."""
+    for answered in evidence.answered:
+        if answered.act.kind == "cancel":
+            later = [c for c in evidence.claims if c.call_id == answered.call_id and c.tick > answered.tick]
+            tally.expect(not later, answered.act.index, f"{answered.call_id} is claimed after its cancel was answered")
+
+
+def acted(evidence: Evidence, tally: Tally) -> None:
+    """What waited for a dial to the number all the time has ended or moved when the act is answered."""
+    for answered in evidence.answered:
+        if answered.act.kind in ("opt-out", "contacted"):
+            text = f"{answered.act.kind} of {answered.act.number} leaves {', '.join(answered.left)} waiting as before"
+            tally.expect(not answered.left, answered.act.index, text)
+
+
+def pace(evidence: Evidence, tally: Tally) -> None:
+    """Each minute of an account is promised to no more dials than it has room for.
+
+    Calls that may change to a second provider are left out: which account a promise is on, they do not say.
+    """
+    room = max(1, int(float(evidence.env["TWILIO_CALLS_PER_SECOND"]) * 60))
+    planned: Counter[str] = Counter()
+    for call_id, made in evidence.decisions.items():
+        asked = evidence.asked.get(evidence.index_of(call_id))
+        if asked is not None and "failover" not in asked.retry:
+            planned.update(decision["due_at"] for decision in made if decision.get("due_at"))
+    for minute, count in planned.items():
+        tally.expect(count <= room, -1, f"{count} dials are planned for {minute}, which has room for {room}")
+
+
+def waits(evidence: Evidence, tally: Tally) -> None:
+    """Where a rule or the strategy names a wait, the next attempt is not made before it is over."""
+    for call_id, attempts in evidence.attempts.items():
+        index = evidence.index_of(call_id)
+        asked = evidence.asked.get(index)
+        for before, after in pairwise(attempts):
+            wait = own_wait_minutes(asked.retry, before["outcome"]) if asked else None
+            if wait is None or not before.get("ended_at"):
+                continue
+            earliest = utc(before["ended_at"]) + timedelta(minutes=wait) - timedelta(seconds=30)
+            text = f"attempt {after['number']} of {call_id} comes less than {wait} min after {before['outcome']}"
+            tally.expect(utc(after["claimed_at"]) >= earliest, index, text)

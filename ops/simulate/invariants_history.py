@@ -1,0 +1,177 @@
+"""Invariants about the history: it lists what the carrier was asked for, and what really became of it."""
+
+from typing import Any
+
+from ops.simulate.carrier import Leg, Replied
+from ops.simulate.evidence import Evidence
+from ops.simulate.rules_asked import rule
+from ops.simulate.tally import Tally
+
+#: What an attempt may end as of which nobody knows, or will ever know, what became of it
+UNKNOWN_ENDS = ("failed", "error", "canceled")
+
+
+def numbers(evidence: Evidence, tally: Tally) -> None:
+    """The attempts in a number's item are those that were made of the history of the calls to it."""
+    held: dict[str, set[str]] = {}
+    for call_id, call in evidence.calls.items():
+        made = (row for row in evidence.attempts.get(call_id, ()) if row.get("cause") != "never-placed")
+        ids = {f"{call_id}-{row['number']}" for row in made}
+        held.setdefault(call["to_number"], set()).update(ids)
+    for number in held.keys() | evidence.numbers.keys():
+        counted = set(evidence.numbers.get(number, {}).get("made", {}))
+        wrong = counted ^ held.get(number, set())
+        index = evidence.index_of(min(wrong).rpartition("-")[0]) if wrong else -1
+        tally.expect(not wrong, index, f"{number} and the history differ by {sorted(wrong)}")
+
+
+def attempts(evidence: Evidence, tally: Tally) -> None:
+    """Each request is an attempt in the history under its own id, and an attempt without one says so."""
+    rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
+    legs = {leg.token: leg for leg in evidence.legs}
+    for leg in evidence.legs:
+        text = f"{leg.call_id}-{leg.attempt} was asked for and is not in the history"
+        tally.expect(leg.token in rows or leg.replied is Replied.PUT_OFF, leg.index, text)
+    for token, row in rows.items():
+        name, index = f"{row['call_id']}-{row['number']}", evidence.index_of(row["call_id"])
+        given = row.get("provider_call_id")
+        found = legs.get(token)
+        if found is None:
+            explained = given is None and bool(row.get("cause")) and row.get("outcome") in UNKNOWN_ENDS
+            tally.expect(
+                explained, index, f"{name} was never asked for, and says {row.get('outcome')} ({row.get('cause')})"
+            )
+            continue
+        heard = any(told.status == 200 for told in found.told)
+        right = given == found.sid if given is not None else not heard
+        tally.expect(right, index, f"{name} has the provider's id {given}, which is {found.sid}")
+    for call_id, found_rows in evidence.attempts.items():
+        in_order = [row["number"] for row in found_rows] == list(range(1, len(found_rows) + 1))
+        tally.expect(in_order, evidence.index_of(call_id), f"the attempts of {call_id} are not numbered from 1 on")
+
+
+def outcomes(evidence: Evidence, tally: Tally) -> None:
+    """Where the end of an attempt was told and answered 200, the history has it; elsewhere it claims nothing false."""
+    rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
+    for leg in evidence.legs:
+        row = rows.get(leg.token)
+        if row is None:
+            continue
+        name, said = f"{leg.call_id}-{leg.attempt}", row.get("outcome")
+        told = {t.moment for t in leg.told if t.status == 200}
+        if "ended" in told and not leg.looked_up:
+            truth = leg.outcome("amd" in told)
+            tally.expect(
+                said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and was {truth}, as was told"
+            )
+            tally.expect(_lasted(leg, row), leg.index, f"{name} says that it lasted {row.get('duration_sec')} s")
+        elif "ended" in told:
+            possible = _possible(leg)
+            tally.expect(said in possible, leg.index, f"{name} says {said} ({row.get('cause')}) and was {possible}")
+        else:
+            possible = _possible(leg) | _unknown(row)
+            tally.expect(said in possible, leg.index, f"{name} says {said} ({row.get('cause')}), which nobody told")
+
+
+def _possible(leg: Leg) -> set[str | None]:
+    """What is true of an attempt; who looks it up is not told the SIP code, by which a rejection is known."""
+    known = {leg.outcome(True), leg.outcome(False)}
+    return known | {"failed"} if leg.looked_up and "rejected" in known else known
+
+
+def _lasted(leg: Leg, row: dict[str, Any]) -> bool:
+    if leg.made is None or leg.made.end != "completed":
+        return True
+    return bool(row.get("duration_sec") == leg.made.talk_sec(leg.made.moments[-1].at))
+
+
+def _unknown(row: dict[str, Any]) -> set[str | None]:
+    return set(UNKNOWN_ENDS) if row.get("cause") else set()
+
+
+def retries(evidence: Evidence, tally: Tally) -> None:
+    """The attempts that count are at most one more than the policy's retries."""
+    for call_id, found in evidence.attempts.items():
+        index = evidence.index_of(call_id)
+        asked = evidence.asked.get(index)
+        if asked is None:
+            continue
+        most = asked.retry["max_retries"] + 1
+        counted = sum(1 for row in found if row.get("counts", True))
+        asked_for = sum(1 for leg in evidence.legs_of(call_id) if leg.replied is not Replied.PUT_OFF)
+        tally.expect(counted <= most, index, f"{call_id} has {counted} attempts, its policy allows {most}")
+        tally.expect(asked_for <= most, index, f"{call_id} was asked for {asked_for} times, its policy allows {most}")
+
+
+def endings(evidence: Evidence, tally: Tally) -> None:
+    """Why a call ended is borne out by what was asked for and by its attempts."""
+    for call_id, call in evidence.calls.items():
+        index = evidence.index_of(call_id)
+        asked = evidence.asked.get(index)
+        if asked is None or call["state"] != "final":
+            continue
+        rows = evidence.attempts.get(call_id, [])
+        last = rows[-1].get("outcome") if rows else None
+        summary, reason = call.get("summary_status"), call.get("reason")
+        right = _borne_out(evidence, index, asked.retry, rows, summary, reason)
+        tally.expect(right, index, f"{call_id} ends {summary} ({reason}) after {len(rows)} attempts, the last {last}")
+
+
+def _borne_out(
+    evidence: Evidence,
+    index: int,
+    retry: dict[str, Any],
+    rows: list[dict[str, Any]],
+    summary: str | None,
+    reason: str | None,
+) -> bool:
+    counted = [row for row in rows if row.get("counts", True)]
+    last = counted[-1].get("outcome") if counted else None
+    said = rule(retry, last) if last else None
+    number = evidence.asked[index].to.e164
+    by_number = {act.kind for act in evidence.acts if act.number == number}
+    by_call = {act.kind for act in evidence.acts if act.index == index}
+    if last == "completed" and summary not in ("canceled", "blocked", "expired"):
+        return summary == "completed"
+    match summary:
+        case "completed":
+            return last == "completed"
+        case "voicemail_final":
+            return last == "voicemail" and said is None
+        case "not_retryable":
+            return last is not None and last != "voicemail" and said is None
+        case "all_retries_exhausted":
+            return said is not None and _used_up(retry, said, counted, str(reason))
+        case "canceled":
+            return "cancel" in by_call or "contacted" in by_number or last == "canceled"
+        case "blocked":
+            capped = reason == "capped" and "caps" in retry
+            return capped or (reason == "opted-out" and "opt-out" in by_number) or last == "dnd"
+        case "expired":
+            return reason == "policy-expired" and (said is not None or not counted)
+        case _:
+            return False
+
+
+def _used_up(retry: dict[str, Any], said: Any, counted: list[dict[str, Any]], reason: str) -> bool:
+    if len(counted) == retry["max_retries"] + 1:
+        return True
+    last = counted[-1]["outcome"]
+    if reason == "outcome-retries-exhausted":
+        before = sum(1 for row in counted[:-1] if row["outcome"] == last)
+        return "max_retries" in said and before >= said["max_retries"]
+    return reason == "no-dates-left" and retry["strategy"]["type"] == "scheduled"
+
+
+def decisions(evidence: Evidence, tally: Tally) -> None:
+    """Each decision leads on or ends the call, none but the last ends it for good, and the last says how it ended."""
+    for call_id, call in evidence.calls.items():
+        index = evidence.index_of(call_id)
+        made = evidence.decisions.get(call_id, [])
+        for decision in made:
+            one = (decision.get("retry_at") is None) != (decision.get("summary_status") is None)
+            tally.expect(one, index, f"decision {decision['sk']} of {call_id} says both or neither of when and how")
+        if call["state"] == "final":
+            last = made[-1] if made else {}
+            same = (last.get("summary_status"), last.get("reason")) == (call.get("summary_status"), call.get("reason"))
+            tally.expect(same, index, f"{call_id} ended {call.get('summary_status')}, its last decision says {last}")

@@ -1,0 +1,57 @@
+"""Invariants about a call's life: it is made once, it is not forgotten, it ends, and nothing of it is left behind."""
+
+from datetime import timedelta
+
+from ops.simulate.evidence import Evidence
+from ops.simulate.hours import utc
+from ops.simulate.tally import Tally
+
+#: A call's last attempt may be claimed when the call expires, and its end looked into when its deadline is over.
+ENDS_WITHIN = timedelta(hours=2)
+#: What is due is done with in its minute, by a rule or, a minute after it, by the sweep.
+IN_QUIET = timedelta(minutes=3)
+#: How early a clock that is stepped may have a call dialled
+EARLY = timedelta(seconds=20)
+
+
+def ends(evidence: Evidence, tally: Tally) -> None:
+    """Every call is final, and was so in time, and every attempt of it has ended."""
+    for call_id, call in evidence.calls.items():
+        index = evidence.index_of(call_id)
+        tally.expect(call["state"] == "final", index, f"{call_id} is {call['state']} in the end")
+        if call.get("ended_at"):
+            late = utc(call["ended_at"]) - utc(call["expires_at"])
+            tally.expect(late <= ENDS_WITHIN, index, f"{call_id} ends {late} after it expired")
+    for call_id, attempts in evidence.attempts.items():
+        for row in attempts:
+            ended = row["phase"] == "ended" and row.get("outcome") is not None
+            text = f"attempt {row['number']} of {call_id} is {row['phase']} in the end"
+            tally.expect(ended, evidence.index_of(call_id), text)
+
+
+def on_time(evidence: Evidence, tally: Tally) -> None:
+    """No dial comes before it is due; without faults, what is due is done with in its minute."""
+    for waited in evidence.waited:
+        index = evidence.index_of(waited.call_id)
+        late = waited.at - waited.due_at
+        if waited.became == "dialing":
+            text = f"{waited.call_id} is due at {waited.due_at:%d %H:%M} and claimed at {waited.at:%d %H:%M:%S}"
+            tally.expect(late >= -EARLY, index, text)
+        if evidence.faults_until is not None and waited.due_at > evidence.faults_until + IN_QUIET:
+            text = f"{waited.call_id} is due at {waited.due_at:%d %H:%M} and {waited.became} only {late} later"
+            tally.expect(late <= IN_QUIET, index, text)
+
+
+def once_made(evidence: Evidence, tally: Tally) -> None:
+    """Each request, sent until it is answered, makes one call."""
+    for index in evidence.asked:
+        made = evidence.call_ids.get(index, [])
+        tally.expect(len(made) <= 1, index, f"one POST /calls made {len(made)} calls: {', '.join(made)}")
+    for index, words in evidence.refused:
+        tally.expect(False, index, words)
+
+
+def aws(evidence: Evidence, tally: Tally) -> None:
+    """Every request is one that AWS takes, and when all calls have ended no rule is left."""
+    tally.expect(not evidence.aws_refused, -1, f"AWS would refuse: {evidence.aws_refused[:3]}")
+    tally.expect(not evidence.rules_left, -1, f"{len(evidence.rules_left)} rules are left: {evidence.rules_left[:3]}")

@@ -1,0 +1,111 @@
+"""moto, made quick enough for hundreds of thousands of requests.
+
+- It backs a transaction up by copying the whole table for each of its writes, so a run's cost grows with the square of
+  what it stored. Here the backup copies only the partitions that the transaction writes to; what is rolled back is the
+  same. (Nobody relies on moto for atomicity between threads: it has none.)
+- A query sorts the whole table before it looks for its partition. Here it is shown that partition only.
+- Keys are compared after a cast by type. Here two texts are compared as they are.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
+
+#: Where moto's own caller has ``index_name`` among the arguments of ``query`` after the hash key
+INDEX_NAME_AT = 6
+
+_written: set[str] = set()
+_backups: dict[int, Table] = {}
+_shown: list[list[Item]] = []
+_transact = DynamoDBBackend.transact_write_items
+_query = Table.query
+_all_items = Table.all_items
+_equal, _less, _hash = DynamoType.__eq__, DynamoType.__lt__, DynamoType.__hash__
+
+
+def _transact_quickly(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+    _backups.clear()
+    _written.clear()
+    for item in transact_items:
+        ((_, write),) = item.items()
+        _written.add((write.get("Key") or write["Item"])["pk"]["S"])
+    _transact(self, transact_items)
+
+
+def _backup(self: Table, memo: dict[int, Any]) -> Table:
+    """moto asks for a backup before it writes anything, once for each write; they are all the same."""
+    if id(self) not in _backups:
+        backup = copy.copy(self)
+        backup.items = copy.copy(self.items)
+        for pk in map(_as_key, _written):
+            if pk in self.items:
+                backup.items[pk] = copy.deepcopy(self.items[pk], memo)
+        _backups[id(self)] = backup
+    return _backups[id(self)]
+
+
+def _as_key(pk: str) -> DynamoType:
+    return DynamoType({"S": pk})
+
+
+def _query_quickly(self: Table, hash_key: DynamoType | None, *args: Any, **kwargs: Any) -> Any:
+    index = args[INDEX_NAME_AT] if len(args) > INDEX_NAME_AT else kwargs.get("index_name")
+    _shown.append(_partition(self, hash_key, index, kwargs.get("hash_key_conditions") or ()))
+    try:
+        return _query(self, hash_key, *args, **kwargs)
+    finally:
+        _shown.pop()
+
+
+def _partition(
+    table: Table, hash_key: DynamoType | None, index: str | None, conditions: Sequence[tuple[str, DynamoType]]
+) -> list[Item]:
+    """What a query can find at all: the items of its partition, or those that its index has under that key."""
+    if index is None:
+        return list(table.items.get(hash_key, {}).values())
+    wanted = [(name, value.value) for name, value in conditions]
+    rows = (item for partition in table.items.values() for item in partition.values())
+    return [
+        item
+        for item in rows
+        if all((found := item.attrs.get(name)) is not None and found.value == value for name, value in wanted)
+    ]
+
+
+def _all_items_quickly(self: Table) -> list[Item]:
+    if not _shown:
+        return _all_items(self)
+    return sorted(_shown[-1], key=lambda item: (item.hash_key.value, item.range_key.value))  # type: ignore[union-attr]
+
+
+def _equal_quickly(self: DynamoType, other: DynamoType) -> bool:
+    if self.type == "S":
+        return other.type == "S" and bool(self.value == other.value)
+    return _equal(self, other)
+
+
+def _less_quickly(self: DynamoType, other: DynamoType) -> bool:
+    return bool(self.value < other.value) if self.type == "S" else _less(self, other)
+
+
+def _hash_quickly(self: DynamoType) -> int:
+    return hash(("S", self.value)) if self.type == "S" else _hash(self)
+
+
+def install() -> None:
+    """Patch moto for the rest of the process."""
+    patches: tuple[tuple[type, str, object], ...] = (
+        (DynamoDBBackend, "transact_write_items", _transact_quickly),
+        (Table, "__deepcopy__", _backup),
+        (Table, "query", _query_quickly),
+        (Table, "all_items", _all_items_quickly),
+        (DynamoType, "__eq__", _equal_quickly),
+        (DynamoType, "__lt__", _less_quickly),
+        (DynamoType, "__hash__", _hash_quickly),
+    )
+    for owner, name, quick in patches:
+        setattr(owner, name, quick)

@@ -1,0 +1,51 @@
+"""The environment that the simulated Redial runs in, and how long a run lasts; a seed varies some of it."""
+
+from datetime import UTC, datetime, timedelta
+
+from ops.simulate.chance import Chance
+
+PUBLIC_URL = "https://redial.example.com/api"
+TABLE = "redial-dev"
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+WORKSPACE = "acme"
+#: What no two runs have in common with a real account
+ENV = {
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "TABLE_NAME": TABLE,
+    "PUBLIC_URL": PUBLIC_URL,
+    "REDIAL_STAGE": "dev",
+    "REDIAL_ARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:redial-dev-redial",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "simulated-twilio",
+    "TWILIO_ANSWER_URL": "https://example.com/answer.xml",
+    "PLIVO_AUTH_ID": "MA" + "0" * 18,
+    "PLIVO_AUTH_TOKEN": "simulated-plivo",
+    "PLIVO_ANSWER_URL": "https://example.com/plivo.xml",
+    "DIAL_POOL_SIZE": "1",
+}
+#: How long each Lambda may run, in seconds (.chalice/config.json)
+TIMEOUT_SEC = {"api": 29.0, "redial": 120.0, "sweep": 55.0}
+#: The calls of a run are asked for within this time from its start.
+SPAN = timedelta(hours=10)
+#: Faults go on for this long after the last call was asked for.
+FAULTS_AFTER = timedelta(hours=14)
+#: The longest life of a call of the traffic (a start five hours ahead, then 48 hours), and what its end may take
+LONGEST_LIFE = timedelta(hours=5 + 48)
+
+
+def environment(chance: Chance) -> dict[str, str]:
+    """The environment of a run."""
+    return ENV | {
+        "TWILIO_CALLS_PER_SECOND": chance.pick([(2, "0.05"), (1, "0.1"), (1, "1")], "pace"),
+        "PLIVO_CALLS_PER_SECOND": "0.05",
+        "MAX_CALL_SECONDS": chance.pick([(1, "600"), (1, "3600")], "longest"),
+    }
+
+
+def start_of(chance: Chance) -> datetime:
+    """When a run begins: some minute of a year, so that clocks change in some of them."""
+    minutes = int(chance.between(0, 364 * 24 * 60, "start"))
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)

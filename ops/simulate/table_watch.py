@@ -1,0 +1,98 @@
+"""Watches the table from moto's side: what is due, when each attempt was claimed, and since when each call waits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+
+from chalicelib.storage.codec import from_item
+from ops.simulate.aws import Written
+from ops.simulate.engine import Engine
+from ops.simulate.evidence import Claimed, Waited
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call that waits for its dial."""
+
+    number: str
+    since_tick: int
+    due_at: datetime
+
+
+class TableWatch:
+    """Told of every key that was written, it reads the item that is there now. ``find`` gives moto's table."""
+
+    def __init__(self, engine: Engine, find: Callable[[], Any]) -> None:
+        self._engine = engine
+        self._find = find
+        self.due: dict[Written, datetime] = {}
+        self.claims: list[Claimed] = []
+        self.waited: list[Waited] = []
+        self.waiting: dict[str, Waiting] = {}
+        self.call_ids: dict[int, list[str]] = {}
+        #: the partition of a call -> its index, as text
+        self.names: dict[str, str] = {}
+        self._tokens: set[str] = set()
+
+    def touched(self, key: Written) -> None:
+        """A key was written."""
+        item = self._read(key)
+        self._note_due(key, item)
+        if item is None or not key.pk.startswith("CALL#"):
+            return
+        call_id = key.pk.removeprefix("CALL#")
+        if key.sk == "CALL":
+            self._note_call(call_id, _plain(item))
+        elif key.sk.startswith("ATTEMPT#"):
+            self._note_attempt(call_id, _plain(item))
+
+    def _read(self, key: Written) -> Item | None:
+        row: Item | None = self._find().items.get(DynamoType({"S": key.pk}), {}).get(DynamoType({"S": key.sk}))
+        return row
+
+    def _note_due(self, key: Written, item: Item | None) -> None:
+        due_at = item.attrs.get("due_at") if item is not None else None
+        if due_at is None:
+            self.due.pop(key, None)
+        else:
+            self.due[key] = datetime.fromtimestamp(int(due_at.value), UTC)
+
+    def _note_call(self, call_id: str, data: dict[str, Any]) -> None:
+        index = int(data["variables"].get("n", -1))
+        if call_id not in self.call_ids.setdefault(index, []):
+            self.call_ids[index].append(call_id)
+            self.names[f"CALL#{call_id}"] = str(index)
+            self._engine.say(index, f"{call_id} is made for {data['to_number']}")
+        due_at = datetime.fromisoformat(data["due_at"]) if data.get("due_at") else None
+        before = self.waiting.get(call_id)
+        if before is not None and (data["state"] != "scheduled" or before.due_at != due_at):
+            self.waited.append(Waited(call_id, before.due_at, self._engine.at, data["state"]))
+        if data["state"] != "scheduled" or due_at is None:
+            self.waiting.pop(call_id, None)
+            if data["state"] == "final":
+                self._say(index, f"{call_id} is final: {data['summary_status']} ({data['reason']})")
+        elif before is None or before.due_at != due_at:
+            self.waiting[call_id] = Waiting(data["to_number"], self._engine.tick, due_at)
+            self._say(index, f"{call_id} waits until {due_at:%d %H:%M}")
+
+    def _note_attempt(self, call_id: str, data: dict[str, Any]) -> None:
+        if data["token"] in self._tokens:
+            return
+        self._tokens.add(data["token"])
+        index = int(self.names.get(f"CALL#{call_id}", -1))
+        tick = self._engine.say(index, f"attempt {data['number']} of {call_id} is claimed")
+        self.claims.append(Claimed(call_id, data["number"], data["token"], tick, self._engine.at, self._engine.now()))
+
+    def _say(self, index: int, text: str) -> None:
+        last = next((said.text for said in reversed(self._engine.trace) if said.call == index), "")
+        if last != text:
+            self._engine.say(index, text)
+
+
+def _plain(item: Item) -> dict[str, Any]:
+    """The map ``data`` of an item as plain values."""
+    data: dict[str, Any] = from_item(item.to_json()["Attributes"])["data"]
+    return data

@@ -1,0 +1,184 @@
+"""Random traffic: calls under random policies to a few numbers, and what users do to them meanwhile."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ops.simulate.chance import Chance
+
+FROM_NUMBER = "+14155550100"
+FAILOVER_NUMBER = "+14155550101"
+
+#: A number's beginning, the digits to fill up, and the one zone that it is in
+RANGES = (
+    ("+165055501", 2, "America/Los_Angeles"),
+    ("+121255501", 2, "America/New_York"),
+    ("+9198765432", 2, "Asia/Kolkata"),
+    ("+4420794601", 2, "Europe/London"),
+    ("+336123456", 2, "Europe/Paris"),
+    ("+8190123456", 2, "Asia/Tokyo"),
+    ("+2782123456", 1, "Africa/Johannesburg"),
+)
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+#: (opening, end) of the windows that policies have; some cross midnight
+HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A phone number and the zone of whoever has it."""
+
+    e164: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One ``POST /calls``: when, and with what body."""
+
+    index: int
+    at: datetime
+    to: Number
+    body: dict[str, Any]
+
+    @property
+    def retry(self) -> dict[str, Any]:
+        retry: dict[str, Any] = self.body["retry"]
+        return retry
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a user does later on: ``cancel`` of a call; ``opt-out``, ``opt-in`` or ``contacted`` of a number."""
+
+    at: datetime
+    kind: str
+    index: int
+    number: str
+    body: dict[str, Any]
+
+
+def numbers(count: int) -> list[Number]:
+    """So many numbers, spread over the world."""
+    found = []
+    for ordinal in range(count):
+        begins, digits, zone = RANGES[ordinal % len(RANGES)]
+        filled = ordinal // len(RANGES) % 10**digits
+        found.append(Number(f"{begins}{filled:0{digits}d}", zone))
+    return found
+
+
+def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[Asked]:
+    """The calls of a run, in the order of their indices; each depends on the seed and its index alone."""
+    pool = numbers(max(2, count // 3))
+    return [_call(chance.stream("call", index), index, pool, start, span) for index in range(count)]
+
+
+def acts(chance: Chance, asked: Iterable[Asked]) -> list[Act]:
+    """What users do to those calls and their numbers."""
+    return [act for call in asked for act in _acts(chance.stream("acts", call.index), call)]
+
+
+def _call(rng: random.Random, index: int, pool: list[Number], start: datetime, span: timedelta) -> Asked:
+    at = start + span * rng.random()
+    to = rng.choice(pool)
+    body: dict[str, Any] = {
+        "from_number": FROM_NUMBER,
+        "to_number": to.e164,
+        "variables": {"n": str(index)},
+        "retry": _retry(rng, at),
+    }
+    if rng.random() < 0.3:
+        body["timezone"] = to.zone
+    if rng.random() < 0.25:
+        body["start_at"] = (at + timedelta(minutes=rng.randint(1, 300))).isoformat()
+    return Asked(index, at, to, body)
+
+
+def _retry(rng: random.Random, at: datetime) -> dict[str, Any]:
+    retry: dict[str, Any] = {
+        "max_retries": rng.choice((0, 1, 2, 2, 3, 3, 4, 6)),
+        "strategy": _strategy(rng, at),
+        "on": _rules(rng),
+        "expires_after_hours": rng.choice((3, 8, 24, 24, 48)),
+    }
+    if rng.random() < 0.55:
+        retry["window"] = _window(rng)
+    if rng.random() < 0.35:
+        retry["caps"] = [_cap(rng)]
+    if rng.random() < 0.25:
+        retry["failover"] = {"provider": "plivo", "from_number": FAILOVER_NUMBER}
+    return retry
+
+
+def _strategy(rng: random.Random, at: datetime) -> dict[str, Any]:
+    match rng.choice(("fixed", "fixed", "intervals", "exponential", "scheduled", "time_of_day")):
+        case "intervals":
+            return {"type": "intervals", "minutes": [rng.choice((1, 3, 10, 30, 60)) for _ in range(rng.randint(1, 3))]}
+        case "exponential":
+            return {"type": "exponential", "first_minutes": rng.choice((1, 5, 15)), "factor": 2, "max_minutes": 120}
+        case "scheduled":
+            minutes = sorted(rng.sample(range(5, 1200), rng.randint(1, 4)))
+            return {"type": "scheduled", "at": [(at + timedelta(minutes=m)).isoformat() for m in minutes]}
+        case "time_of_day":
+            times = sorted(f"{rng.randrange(24):02d}:{rng.choice((0, 15, 30)):02d}" for _ in range(3))
+            return {"type": "time_of_day", "times": times, "min_gap_minutes": rng.choice((0, 30, 60))}
+        case _:
+            return {"type": "fixed", "wait_minutes": rng.choice((0, 1, 2, 5, 15, 30, 30, 60, 90))}
+
+
+def _rules(rng: random.Random) -> dict[str, Any]:
+    rules: dict[str, Any] = {}
+    if rng.random() < 0.6:
+        rules["failed"] = rng.choice((True, {"max_retries": 1}, {"wait_minutes": 2}))
+    if rng.random() < 0.4:
+        rules["voicemail"] = rng.choice((True, {"wait_minutes": 10}, {"max_retries": 1}))
+    if rng.random() < 0.2:
+        rules["no-answer"] = rng.choice((False, {"wait_minutes": 20}, {"max_retries": 2}))
+    if rng.random() < 0.2:
+        rules["rejected"] = True
+    return rules
+
+
+def _window(rng: random.Random) -> dict[str, Any]:
+    opens, ends = rng.choice(HOURS)
+    days = WEEK if rng.random() < 0.7 else rng.sample(WEEK, 4)
+    window: dict[str, Any] = {
+        "timezone": rng.choice(("recipient", "recipient", "UTC", "Europe/Berlin", "America/New_York")),
+        "open": {day: [[opens, ends]] for day in days},
+    }
+    if rng.random() < 0.3:
+        window["pause"] = {day: [["12:00", "13:30"]] for day in WEEK}
+    return window
+
+
+def _cap(rng: random.Random) -> dict[str, Any]:
+    if rng.random() < 0.3:
+        return {"max_attempts": rng.randint(1, 3), "per": "day"}
+    return {"max_attempts": rng.randint(1, 3), "per_hours": rng.choice((1, 4, 24))}
+
+
+def _acts(rng: random.Random, call: Asked) -> list[Act]:
+    found = []
+
+    def then(kind: str, sec: float, body: dict[str, Any]) -> datetime:
+        # On a full minute, when the rules fire, as often as not.
+        at = call.at + timedelta(seconds=sec)
+        if rng.random() < 0.5:
+            at = at.replace(second=0, microsecond=0) + timedelta(seconds=60 + rng.uniform(0, 4))
+        found.append(Act(at, kind, call.index, call.to.e164, body))
+        return at
+
+    if rng.random() < 0.12:
+        then("cancel", rng.choice((1, 20, 300, 3600, 20000)) * rng.uniform(0.5, 2), {})
+    if rng.random() < 0.07:
+        then("opt-out", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {"reason": "asked to"})
+        if rng.random() < 0.6:
+            then("opt-in", rng.uniform(7200, 20000), {})
+    if rng.random() < 0.08:
+        body = rng.choice(({}, {"put_off_minutes": rng.randint(5, 300)}))
+        then("contacted", rng.choice((20, 300, 3600)) * rng.uniform(0.5, 2), body)
+    return found

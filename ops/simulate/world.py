@@ -1,0 +1,359 @@
+"""A whole Redial in virtual time: the real app on moto, its Lambdas, its rules, its users and its callbacks."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import moto
+from chalice.test import Client
+from moto.dynamodb.models import dynamodb_backends
+from moto.events.models import events_backends
+
+from app import app
+from chalicelib import services as parts
+from chalicelib.api import current
+from ops.keys import create_key
+from ops.local import carrier_plivo, carrier_twilio
+from ops.local.exchange import Callback
+from ops.local.line import Moment
+from ops.simulate import quick_moto, settings, traffic
+from ops.simulate.aws import AwsBoundary
+from ops.simulate.carrier import Leg, ModelCarrier, Told
+from ops.simulate.chance import Chance, no_real_chance
+from ops.simulate.engine import Engine, Event
+from ops.simulate.evidence import Answered, Evidence, Plan
+from ops.simulate.faults import Crash, Faults
+from ops.simulate.final_table import read_table
+from ops.simulate.rules import Rules
+from ops.simulate.settings import ACCOUNT, PUBLIC_URL, REGION, TABLE, TIMEOUT_SEC, WORKSPACE
+from ops.simulate.strict_aws import StrictAws
+from ops.simulate.table_watch import TableWatch
+from ops.simulate.traffic import Act, Asked
+
+#: An act of a user -> the route that it takes; one line for whatever operators can do
+ROUTES = {
+    "cancel": ("POST", "/calls/{call}/cancel"),
+    "opt-out": ("PUT", "/numbers/{number}/opt-out"),
+    "opt-in": ("DELETE", "/numbers/{number}/opt-out"),
+    "contacted": ("POST", "/numbers/{number}/contacted"),
+}
+#: Who gets no answer, or a 5xx, asks again: so many times, after so many seconds.
+ASKED_AGAIN, ASKED_AGAIN_SEC = 6, 4.0
+#: Lambda tries an event that failed twice more, after one minute and after two.
+EVENT_TRIES = 3
+#: The clock of the app is never further off than this.
+FURTHEST_OFF_SEC = 8.0
+#: The sweep runs once a minute, so many seconds after its beginning.
+SWEEP_AT_SEC = 40
+#: Even where nothing is due the sweep runs this often.
+SWEEP_ANYWAY = timedelta(hours=6)
+
+Watcher = Callable[[int, int], None]
+
+
+class VirtualContext:
+    """A Lambda's context by the virtual clock."""
+
+    def __init__(self, engine: Engine, function: str) -> None:
+        self._engine = engine
+        self._ends_at = engine.at + timedelta(seconds=TIMEOUT_SEC[function])
+        self.function_name = function
+        self.invoked_function_arn = ""
+
+    def get_remaining_time_in_millis(self) -> float:
+        return max(0.0, (self._ends_at - self._engine.at) / timedelta(milliseconds=1))
+
+
+class World:
+    """One run of one plan. ``progress`` is called with the calls that have ended, and all of them."""
+
+    def __init__(self, plan: Plan, progress: Watcher = lambda done, of: None) -> None:
+        self.plan = plan
+        self.chance = Chance(plan.seed)
+        self.env = settings.environment(self.chance)
+        self.start = settings.start_of(self.chance)
+        self.engine = Engine(self.start)
+        until = self.start + settings.SPAN + settings.FAULTS_AFTER
+        self.faults = Faults(self.chance, plan.level, until, plan.muted)
+        self.watch = TableWatch(self.engine, self._table)
+        self._strict = StrictAws()
+        self.aws = AwsBoundary(self.engine, self.faults, self._strict, self.watch.touched)
+        self.aws.names = self.watch.names
+        self.carrier = ModelCarrier(self.engine, self.chance, self.faults, self.env, self._post)
+        self.rules = Rules(self.engine, self.faults, self.chance, self._wake)
+        self.evidence = Evidence(plan, self.env, faults_until=until)
+        self._progress = progress
+        self._swept_at = self.start
+
+    def run(self) -> Evidence:
+        """Run it to its end and hand over what is to be judged."""
+        asked = traffic.calls(self.chance, self.plan.calls, self.start, settings.SPAN)
+        kept = [call for call in asked if self.plan.kept is None or call.index in self.plan.kept]
+        self.evidence.asked = {call.index: call for call in kept}
+        with self._standing():
+            for call in kept:
+                self.engine.at_time(call.at, lambda call=call: self._place(call))  # type: ignore[misc]
+            self.evidence.acts = traffic.acts(self.chance, kept)
+            for act in self.evidence.acts:
+                self.engine.at_time(act.at, lambda act=act: self._act(act))  # type: ignore[misc]
+            self._step_clocks()
+            self.engine.also = self._also
+            self._let_time_pass()
+            self._collect()
+        return self.evidence
+
+    def _table(self) -> Any:
+        return dynamodb_backends[ACCOUNT][REGION].tables[TABLE]
+
+    def _let_time_pass(self) -> None:
+        limit = self.start + settings.SPAN + settings.LONGEST_LIFE + timedelta(hours=6)
+        steps = 0
+        while self.engine.at < limit and not self._is_quiet():
+            self.engine.step()
+            steps += 1
+            if steps % 50 == 0:
+                waiting = len(self.watch.waiting) + sum(1 for key in self.watch.due if key.sk == "CALL")
+                self._progress(
+                    len(self.watch.call_ids) - min(waiting, len(self.watch.call_ids)), len(self.evidence.asked)
+                )
+
+    def _is_quiet(self) -> bool:
+        return self.engine.idle and not self.watch.due and self.rules.none_left
+
+    @contextmanager
+    def _standing(self) -> Iterator[None]:
+        """Everything is patched and set up: moto, the clock, chance, the app."""
+        # A machine's own AWS settings must not reach what is simulated here.
+        cleared = {name: "" for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL") if name in os.environ}
+        quick_moto.install()
+        with ExitStack() as stack:
+            stack.enter_context(patch.dict(os.environ, self.env | cleared))
+            for name in cleared:
+                os.environ.pop(name)
+            stack.enter_context(no_real_chance(self.chance))
+            stack.enter_context(patch("time.sleep", self.engine.linger))
+            for module in (carrier_twilio, carrier_plivo):
+                stack.enter_context(patch.object(module, "utc_now", lambda: self.engine.at))
+            logger = logging.getLogger("redial")
+            stack.enter_context(patch.object(logger, "disabled", True))
+            parts.client.cache_clear()
+            stack.enter_context(moto.mock_aws())
+            self._set_up()
+            stack.enter_context(self.aws.crossed())
+            self.client = stack.enter_context(Client(app, stage_name="dev"))
+            try:
+                yield
+            finally:
+                current.restart()
+                parts.client.cache_clear()
+
+    def _set_up(self) -> None:
+        from ops.table import table_definition
+
+        dynamodb = parts.client("dynamodb")
+        dynamodb.create_table(**table_definition(TABLE))
+        self._key = create_key(dynamodb, TABLE, workspace=WORKSPACE, now=self.start)
+        self._begin_process()
+
+    def _begin_process(self) -> None:
+        """A process of the app begins, or begins anew after one has died."""
+        current.restart(self.engine, self.carrier)
+
+    # What happens by itself: rules, the sweep, the clock
+
+    def _also(self) -> Event | None:
+        found = [event for event in (self.rules.next(), self._next_sweep()) if event is not None]
+        return min(found, default=None)
+
+    def _wake(self, name: str, payload: dict[str, Any]) -> None:
+        self._invoke("redial", payload, f"{name}")
+
+    def _next_sweep(self) -> Event:
+        wanted = [self._swept_at + SWEEP_ANYWAY]
+        if self.watch.due:
+            wanted.append(min(self.watch.due.values()) - self.engine.skew)
+        if (stale := self.rules.stale_at) is not None:
+            wanted.append(stale)
+        at = max(min(wanted), self._swept_at + timedelta(seconds=61 - SWEEP_AT_SEC))
+        marked = at.replace(second=SWEEP_AT_SEC, microsecond=0)
+        at = marked if marked >= at else marked + timedelta(minutes=1)
+
+        def sweep() -> None:
+            self._swept_at = self.engine.at
+            self._invoke("sweep", None, f"sweep {self.engine.at:%d %H:%M}")
+
+        return Event(max(at, self.engine.at), 0, sweep)
+
+    def _step_clocks(self) -> None:
+        at = self.start
+        while at < self.faults.until:
+            at += timedelta(minutes=30)
+            self.engine.at_time(at, lambda at=at: self._step_clock(at))  # type: ignore[misc]
+        self.engine.at_time(self.faults.until, lambda: self._set_skew(timedelta()))
+
+    def _step_clock(self, at: datetime) -> None:
+        name = f"{at:%d %H:%M}"
+        if self.faults.hits("clock-step", at, name):
+            off_sec = round(self.chance.between(-FURTHEST_OFF_SEC, FURTHEST_OFF_SEC, "step", name), 3)
+            self._set_skew(timedelta(seconds=off_sec))
+            self.engine.after(600, lambda: self._set_skew(timedelta()))
+
+    def _set_skew(self, skew: timedelta) -> None:
+        self.engine.skew = skew
+        self.engine.say(None, f"the app's clock is off by {skew.total_seconds():+.3f} s")
+
+    # Lambdas and requests
+
+    def _invoke(self, function: str, payload: Any, label: str, tries: int = 1) -> None:
+        """Invoke a Lambda as AWS does with an event: twice again where it fails."""
+        event = payload
+        if function == "sweep":
+            event = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
+        self.engine.say(None, f"{function} begins: {label}, try {tries}")
+        context = VirtualContext(self.engine, function)
+        try:
+            with self.engine.running(f"{label} {tries}"):
+                counts = app.handler_map[function](event, context)
+        except (Crash, Exception) as error:
+            self.engine.say(None, f"{function} fails: {label}: {error!r}")
+            self._failed(function, error)
+            if tries < EVENT_TRIES:
+                self.engine.after(60 * tries, lambda: self._invoke(function, payload, label, tries + 1))
+            return
+        self.engine.say(None, f"{function} ends: {label}: {json.dumps(counts, sort_keys=True)}")
+        totals = self.evidence.swept if function == "sweep" else self.evidence.redialed
+        totals.update({kind: n for kind, n in counts.items() if n})
+
+    def _failed(self, function: str, error: BaseException) -> None:
+        self.evidence.failed[f"{function}: {type(error).__name__}"] += 1
+        if isinstance(error, Crash):
+            self._begin_process()
+
+    def _ask(self, label: str, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
+        """One HTTP request to the app: the status and JSON of its answer; a dead process is answered for as 502."""
+        try:
+            with self.engine.running(label):
+                answer = self.client.http.request(method, path, headers=headers, body=body)
+        except Crash as crash:
+            self._failed("api", crash)
+            return 502, None
+        if answer.status_code >= 500:
+            self.evidence.failed[f"api: {answer.status_code}"] += 1
+        return answer.status_code, answer.json_body
+
+    def _as_user(self, label: str, method: str, path: str, body: Any, **headers: str) -> tuple[int, Any]:
+        sent = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json", **headers}
+        return self._ask(label, method, path, sent, json.dumps(body).encode() if body else b"")
+
+    # Users
+
+    def _place(self, call: Asked, tries: int = 1) -> None:
+        key = {"Idempotency-Key": f"key-{call.index}"}
+        status, said = self._as_user(f"place {call.index} {tries}", "POST", "/calls", call.body, **key)
+        self.engine.say(call.index, f"POST /calls is answered {status}")
+        if status >= 500 and tries < ASKED_AGAIN:
+            self.engine.after(ASKED_AGAIN_SEC * tries, lambda: self._place(call, tries + 1))
+        elif 400 <= status < 500:
+            self.evidence.refused.append((call.index, f"POST /calls: {status} {said}"))
+
+    def _act(self, act: Act, tries: int = 1) -> None:
+        known = self.watch.call_ids.get(act.index)
+        if act.kind == "cancel" and not known:
+            return
+        call_id = known[0] if known else ""
+        method, path = ROUTES[act.kind]
+        path = path.format(call=call_id, number=act.number.replace("+", "%2B"))
+        label = f"{act.kind} {act.index} {tries}"
+        asked_tick = self.engine.say(act.index, f"{act.kind} of {call_id or act.number} is asked for")
+        status, said = self._as_user(label, method, path, act.body)
+        tick = self.engine.say(act.index, f"{act.kind} is answered {status}")
+        if 200 <= status < 300:
+            left = self._left(act, asked_tick, said)
+            self.evidence.answered.append(Answered(act, call_id, asked_tick, tick, self.engine.at, left))
+        elif status >= 500 and tries < ASKED_AGAIN:
+            self.engine.after(ASKED_AGAIN_SEC * tries, lambda: self._act(act, tries + 1))
+        elif status < 500:
+            self.evidence.refused.append((act.index, f"{act.kind}: {status} {said}"))
+
+    def _left(self, act: Act, asked_tick: int, said: Any) -> tuple[str, ...]:
+        """The calls to the number that waited all the time and still wait as before, though they should not."""
+        if act.kind not in ("opt-out", "contacted"):
+            return ()
+        until = datetime.max.replace(tzinfo=UTC)
+        if said and said.get("put_off_until"):
+            until = datetime.fromisoformat(said["put_off_until"])
+        return tuple(
+            call_id
+            for call_id, waiting in self.watch.waiting.items()
+            if waiting.number == act.number and waiting.since_tick < asked_tick and waiting.due_at < until
+        )
+
+    # Callbacks
+
+    def _post(self, leg: Leg, moment: Moment, callback: Callback) -> None:
+        """Let a callback of the carrier reach the app: soon, late, twice or never."""
+        name = (leg.index, leg.call_id[-4:] if leg.index < 0 else leg.attempt, leg.provider, moment.name, len(leg.told))
+        now = self.engine.at
+
+        def hits(kind: str) -> bool:
+            if not self.faults.hits(kind, now, *name):
+                return False
+            self.engine.say(leg.index, f"fault {kind}: {moment.name} of {leg.call_id}-{leg.attempt}")
+            return True
+
+        delay_sec = self.chance.between(0.05, 1.5, "net", *name)
+        if hits("callback-hours-late"):
+            delay_sec += self.chance.between(3600, 6 * 3600, "late", *name)
+        elif hits("callback-late"):
+            delay_sec += self.chance.between(5, 300, "late", *name)
+        if hits("callback-twice"):
+            self.engine.after(
+                delay_sec + self.chance.between(0, 20, "again", *name), lambda: self._deliver(leg, moment, callback, 10)
+            )
+        if not hits("callback-dropped"):
+            self.engine.after(delay_sec, lambda: self._deliver(leg, moment, callback, 1))
+
+    def _deliver(self, leg: Leg, moment: Moment, callback: Callback, tries: int) -> None:
+        path = callback.url.removeprefix(PUBLIC_URL)
+        label = f"callback {leg.index} {leg.attempt} {leg.provider} {moment.name} {tries}"
+        status, said = self._ask(label, callback.method, path, dict(callback.headers), callback.body)
+        effect = said["events"][0].get("decision") if status == 200 and said else said
+        text = f"callback {moment.name} of {leg.call_id}-{leg.attempt} is answered {status}: {effect}"
+        tick = self.engine.say(leg.index, text)
+        leg.told.append(Told(moment.name, tick, status))
+        # Some providers repeat what was answered 5xx, Twilio and Plivo as they come do not.
+        if status >= 500 and tries % 10 < 4 and self.chance.unit("repeats", leg.index, leg.attempt) < 0.5:
+            self.engine.after(15.0 * tries, lambda: self._deliver(leg, moment, callback, tries + 1))
+
+    def _collect(self) -> None:
+        evidence = self.evidence
+        evidence.call_ids = self.watch.call_ids
+        evidence.claims = self.watch.claims
+        evidence.waited = self.watch.waited
+        evidence.aws_refused = self._strict.refused
+        evidence.legs = self.carrier.legs
+        evidence.injected = self.faults.injected
+        evidence.aws_calls = self.aws.made
+        evidence.trace = self.engine.trace
+        evidence.digest = self.engine.digest()
+        evidence.ended_at = self.engine.at
+        evidence.rules_left = [
+            rule.name for rule in events_backends[ACCOUNT][REGION].event_buses["default"].rules.values()
+        ]
+        read_table(self._table(), evidence)
+
+
+def simulate(plan: Plan, progress: Watcher = lambda done, of: None) -> Evidence:
+    """Run a plan."""
+    return World(plan, progress).run()
+
+
+def without(plan: Plan, **changes: Any) -> Plan:
+    """The same plan with less in it."""
+    return replace(plan, **changes)
