@@ -7,7 +7,6 @@ Of a number whose data was erased only a salted hash is left, which says that it
 """
 
 import hmac
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib import ids
 from chalicelib.domain.call import Call
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
@@ -195,7 +195,7 @@ class NumberStore:
         if workspace not in self._salts:
             key = items.key(f"WORKSPACE#{workspace}", "SALT")
             found = self._dynamodb.get_item(TableName=self._table, Key=key).get("Item")
-            stored = found or self._put_once(key | {"data": to_attribute({"salt": secrets.token_hex(32)})})
+            stored = found or self._put_once(key | {"data": to_attribute({"salt": ids.new_salt()})})
             self._salts[workspace] = bytes.fromhex(from_attribute(stored["data"])["salt"])
         return self._salts[workspace]
 
