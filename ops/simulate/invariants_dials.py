@@ -64,8 +64,10 @@ def _claims_in_windows(evidence: Evidence) -> Iterator[tuple[Claimed, dict[str, 
 
 
 def caps(evidence: Evidence, tally: Tally) -> None:
-    """Counted from what the carrier received, whoever asked for it."""
+    """Counted from what the carrier received, whoever asked for it, less what it said it never had."""
     made: dict[str, list[datetime]] = {}
+    rows = (row for found in evidence.attempts.values() for row in found)
+    never_placed = {row["token"] for row in rows if row.get("cause") == "never-placed"}
     for leg in evidence.legs:
         asked = evidence.asked.get(leg.index)
         before = made.setdefault(leg.to, [])
@@ -73,7 +75,7 @@ def caps(evidence: Evidence, tally: Tally) -> None:
             used = surely_counted(cap, asked.to.zone, leg.app_at, before, SLACK) if asked else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)
-        if leg.replied is not Replied.PUT_OFF:
+        if leg.replied is not Replied.PUT_OFF and (leg.made is not None or leg.token not in never_placed):
             before.append(leg.app_at)
 
 
