@@ -46,6 +46,11 @@ def new_api_key() -> str:
     return f"rdl_{secrets.token_urlsafe(32)}"
 
 
+def new_salt() -> str:
+    """256 bits of chance, in hex, for hashes that nobody is to find in a list made beforehand."""
+    return secrets.token_hex(32)
+
+
 def hashed(secret: str) -> str:
     """The SHA-256, in hex, under which a key of full entropy is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()

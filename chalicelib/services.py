@@ -10,12 +10,13 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-from chalicelib import providers
 from chalicelib.clock import Clock
 from chalicelib.errors import RedialError
-from chalicelib.providers import Http, Provider
+from chalicelib.providers import Http
+from chalicelib.ready_providers import ReadyProviders
 from chalicelib.settings import Settings, WakeBackend
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.erasure import ErasureStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.health import HealthStore
 from chalicelib.storage.history import HistoryStore
@@ -24,9 +25,12 @@ from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.pace import PaceStore
 from chalicelib.storage.policies import PolicyStore
+from chalicelib.storage.retention import Retention
 from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
+from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.usecases.ports import Ports
+from chalicelib.vault import Vault
 from chalicelib.wheel import Alarms, RuleAlarms, SchedulerAlarms
 
 #: AWS calls are idempotent or conditional, so botocore may repeat them; a callback must be answered within 2 s.
@@ -53,30 +57,30 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
     settings = Settings.from_env(env)
     dynamodb = client("dynamodb")
     table = settings.table_name
-
-    @cache
-    def provider(name: str) -> Provider:
-        providers.provider_class(name)
-        return providers.load(name, settings.credentials(name), now=clock.now, http=http)
-
+    workspaces = WorkspaceStore(dynamodb, table, clock.now)
+    retention = Retention(workspaces, settings.retention_days, clock.now)
+    ready = ReadyProviders(settings, Vault(client, clock.now), clock.now, http)
     ports = Ports(
         settings=settings,
         clock=clock,
-        calls=CallStore(dynamodb, table),
-        notes=NoteStore(dynamodb, table),
-        numbers=NumberStore(dynamodb, table),
+        calls=CallStore(dynamodb, table, retention),
+        notes=NoteStore(dynamodb, table, retention),
+        numbers=NumberStore(dynamodb, table, retention),
         gates=GateStore(dynamodb, table),
         slots=SlotStore(dynamodb, table),
         pace=PaceStore(dynamodb, table),
         health=HealthStore(dynamodb, table),
         wakes=WakeStore(dynamodb, table),
         alarms=_LazyAlarms(settings, own_arn),
-        provider=provider,
+        provider=ready,
+        fresh_provider=ready.fresh,
+        workspaces=workspaces,
+        erasure=ErasureStore(dynamodb, table, retention),
     )
     return Services(
         ports=ports,
         keys=KeyStore(dynamodb, table),
-        history=HistoryStore(dynamodb, table),
+        history=HistoryStore(dynamodb, table, retention),
         policies=PolicyStore(dynamodb, table),
     )
 

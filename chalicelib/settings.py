@@ -1,10 +1,11 @@
 """What Redial reads from its environment: one frozen value, made once, with an error that names what is wrong."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.errors import RedialError
+from chalicelib.vault import Reference
 
 #: More slots than this would make the query that looks for a free one too long.
 MOST_SLOTS = 5_000
@@ -21,7 +22,7 @@ class WakeBackend(StrEnum):
 class Settings:
     """The environment, read. Durations are in seconds; every one can be set as the variable of the same name."""
 
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)  # it holds secrets
     stage: str
     app_name: str
     table_name: str
@@ -37,12 +38,17 @@ class Settings:
     max_call_seconds: int
     machine_detection: str
     dial_pool_size: int
+    log_numbers: str
+    retention_days: int
     workspace_max_concurrent_calls: int | None
     retries_first: bool
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the environment. Raises RedialError naming the variable, its value and what would be right."""
+        for name, value in env.items():
+            if name.endswith("_ANSWER_URL") and Reference.parse(value):
+                raise RedialError(f"{name} is {value!r}; only credentials may be references, so write the URL itself")
         stage = env.get("REDIAL_STAGE") or "dev"
         app_name = env.get("REDIAL_APP_NAME") or "redial"
         return cls(
@@ -62,12 +68,14 @@ class Settings:
             max_call_seconds=_whole(env, "MAX_CALL_SECONDS", 3600, 10, 14_400),
             machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),
             dial_pool_size=_whole(env, "DIAL_POOL_SIZE", 8, 1, 64),
+            log_numbers=_one_of(env, "LOG_NUMBERS", ["masked", "plain"], "masked"),
+            retention_days=_whole(env, "RETENTION_DAYS", 365, 1, 3650),
             workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
         )
 
     def credentials(self, provider: str) -> dict[str, str]:
-        """A provider's variables, keyed without its name and in lower case (``account_sid``)."""
+        """A provider's variables, keyed without its name and in lower case (``account_sid``), references unread."""
         prefix = f"{provider.upper()}_"
         return {k[len(prefix) :].lower(): v for k, v in self.env.items() if k.startswith(prefix) and v}
 

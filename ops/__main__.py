@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import alarms, keys, migrate, opt_outs, outcomes, pause, provision, template
+from ops import alarms, keys, migrate, opt_outs, outcomes, pause, provision, template, workspaces
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
@@ -17,6 +17,7 @@ COMMANDS = (
     pause,
     provision,
     template,
+    workspaces,
 )
 
 

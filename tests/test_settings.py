@@ -25,6 +25,8 @@ def test_a_providers_variables_are_keyed_without_its_name() -> None:
         ("WAKE_LEAD_SECONDS", "-1", "from 0 to 3600"),
         ("RING_TIMEOUT_SECONDS", "never", "from 5 to 600"),
         ("MACHINE_DETECTION", "maybe", "off, sync, async"),
+        ("LOG_NUMBERS", "hidden", "masked, plain"),
+        ("RETENTION_DAYS", "forever", "from 1 to 3650"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_right(name: str, value: str, right: str) -> None:

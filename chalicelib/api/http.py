@@ -88,6 +88,10 @@ def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
     owner = services.keys.find(key)
     if owner is None:
         raise errors.NotSignedIn("this API key is not known")
+    now = services.ports.clock.now()
+    if owner.is_expired(now):
+        raise errors.NotSignedIn(f"this API key expired at {owner.expires_at:%Y-%m-%dT%H:%M:%SZ}; ask for a new one")
+    services.keys.record_use(owner, now)
     if not owner.role.allows(wanted):
         raise errors.NotYours(f"this key may {owner.role}, and this needs one that may {wanted}")
     return owner

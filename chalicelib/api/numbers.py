@@ -1,5 +1,6 @@
-"""The routes of phone numbers: do-not-call, and the customer who called back."""
+"""The routes of phone numbers: do-not-call, the customer who called back, and erasure."""
 
+from dataclasses import asdict
 from typing import Any
 
 from chalice.app import Blueprint, Request, Response
@@ -12,6 +13,7 @@ from chalicelib.errors import NotFound
 from chalicelib.storage.keys import Role
 from chalicelib.storage.numbers import Number
 from chalicelib.usecases.contacted import contacted
+from chalicelib.usecases.erase_number import erase_number
 from chalicelib.usecases.opt_out import opt_in, opt_out
 
 blueprint = Blueprint(__name__)
@@ -65,6 +67,18 @@ def post_contacted(number: str) -> dict[str, Any]:
     until = checked(schemas.ContactedIn, _body(request)).until(parts.ports.clock.now())
     changed = contacted(parts.ports, owner.workspace, number_in(number), until)
     return {"number": number_in(number), "calls_changed": changed, "put_off_until": rfc3339(until)}
+
+
+@blueprint.route("/numbers/{number}", methods=["DELETE"])
+@answering
+def delete_number(number: str) -> Response:
+    """Erase what is kept of a number. 202 where there is more to erase than one request can: send it again."""
+    parts = services()
+    owner = signed_in(parts, blueprint.current_request, Role.ADMIN)
+    erased = number_in(number)
+    done = erase_number(parts.ports, owner.workspace, erased)
+    view = {"number": erased} | asdict(done) | {"erased_at": rfc3339(done.erased_at)}
+    return Response(view, status_code=200 if done.complete else 202)
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def call_view(record: CallRecord) -> dict[str, Any]:
         **_parent(call),
         "retry_group_id": call.retry_group_id,
         "campaign_id": call.campaign_id,
-        "to_number": call.to_number,
+        "to_number": call.to_number or None,
         "from_number": call.from_number,
+        "erased_at": rfc3339(call.erased_at),
         "provider": call.provider,
         "agent_version_id": call.agent_version_id,
         "target": {"url": call.target_url} if call.target_url else None,
@@ -69,7 +70,7 @@ def call_view(record: CallRecord) -> dict[str, Any]:
 
 def entry_view(call: Call, attempt: Attempt | None) -> dict[str, Any]:
     """One line of the call history; the first attempt stands for the call and carries its summary."""
-    line = {"to_number": call.to_number, "from_number": call.from_number, "metadata": dict(call.metadata)}
+    line = {"to_number": call.to_number or None, "from_number": call.from_number, "metadata": dict(call.metadata)}
     if attempt is None:
         not_yet = {"id": call.id, "call_id": call.id, "retry_group_id": call.retry_group_id, "attempt": 1}
         return not_yet | {"status": call.summary_status or "scheduled", "outcome": None} | line | _parent(call)

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     OPTED_OUT = "opted-out"
     CONTACTED = "contacted"
     CANCELED = "canceled"
+    ERASED = "erased"
     DO_NOT_DISTURB = "do-not-disturb"
     PUT_OFF_BY_PROVIDER = "put-off-by-provider"
     NEVER_PLACED = "never-placed"

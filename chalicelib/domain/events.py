@@ -1,7 +1,7 @@
 """What a provider says about an attempt, in one shape for all providers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -51,6 +51,11 @@ class CallEvent:
     token: str | None = None
     inbound: bool = False
     evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def anonymous(self) -> "CallEvent":
+        """The event as an erased call may take it in: how the attempt went, and nothing about whom it went to."""
+        return replace(self, amd=None, to_number=None, from_number=None, token=None, evidence={})
 
     @property
     def is_terminal(self) -> bool:

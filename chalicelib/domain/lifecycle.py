@@ -150,8 +150,11 @@ def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> 
     """Take in what a provider says of an attempt, in whatever order it comes and however often.
 
     The first terminal event of the latest attempt decides. What comes later may enrich an attempt; the one thing
-    that reopens a call is a machine detected after ``completed`` (see _heard_machine_late).
+    that reopens a call is a machine detected after ``completed`` (see _heard_machine_late). An erased call takes in
+    nothing that names the person, and is never reopened.
     """
+    if record.call.erased_at is not None:
+        event = event.anonymous
     attempt = record.attempt(number)
     if attempt is None or _is_other_leg(attempt, event):
         return Transition(record, record.call, None, Effect.NOTHING, at=now)

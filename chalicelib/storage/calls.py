@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chalicelib.domain.call import Attempt, AttemptPhase, CallRecord
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord
 from chalicelib.domain.lifecycle import Transition
+from chalicelib.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items, query_pages
+from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
 from chalicelib.storage.versions import Kind, data_of
 
@@ -37,12 +41,13 @@ class Idempotency:
 class CallStore:
     """The table, as far as calls go. ``dynamodb`` is a botocore client."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._retention = retention
 
     def load(self, call_id: str) -> CallRecord | None:
-        """A call with its attempts, as last committed; None where there is none."""
+        """A call with its attempts, as last committed; None where there is none, or it has been kept long enough."""
         found = list(
             query_items(
                 self._dynamodb,
@@ -56,7 +61,7 @@ class CallStore:
                 },
             )
         )
-        if not found or found[-1]["sk"]["S"] != "CALL":
+        if not found or found[-1]["sk"]["S"] != "CALL" or self._retention.is_over(found[-1]):
             return None
         return CallRecord(items.read_call(found[-1]), tuple(items.read_attempt(i) for i in found[:-1]))
 
@@ -68,13 +73,14 @@ class CallStore:
         Raises IdempotencyKeyUsed, or StaleWrite where a condition of ``also`` failed; nothing is written then.
         """
         call = transition.call
-        writes = [self._put(items.call_item(call), "attribute_not_exists(pk)")]
+        writes = [self._put(items.call_item(call) | self._retention.of_call(call), "attribute_not_exists(pk)")]
         writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
         if idempotency is not None:
-            item = items.key(f"IDEMPOTENCY#{idempotency.workspace}#{idempotency.key}", "IDEMPOTENCY")
+            item = items.idempotency_key(idempotency.workspace, idempotency.key)
             item["expires_at"] = to_attribute(items.epoch(idempotency.expires_at))
             item["data"] = to_attribute({"call_id": call.id, "request_hash": idempotency.request_hash})
-            writes.append(self._put(item, "attribute_not_exists(pk)"))
+            not_remembered = "attribute_not_exists(pk) OR expires_at <= :now"
+            writes.append(self._put(item, not_remembered, {":now": to_attribute(self._retention.now())}))
         try:
             transact(self._dynamodb, writes)
         except Canceled as canceled:
@@ -90,7 +96,8 @@ class CallStore:
         """
         before = transition.before.call
         same_version = {":version": to_attribute(before.version)}
-        writes = [self._put(items.call_item(transition.call), "#data.version = :version", same_version)]
+        item = items.call_item(transition.call) | self._retention.of_call(transition.call)
+        writes = [self._put(item, "#data.version = :version", same_version)]
         writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
         try:
             transact(self._dynamodb, [*writes, *yielding])
@@ -99,6 +106,8 @@ class CallStore:
                 self.commit(transition, also)
                 return
             raise StaleWrite(before.id) from canceled
+        if self._retention.ends_before_notes(transition.call):
+            self._shorten_notes(transition.call)
 
     def holds(self, transition: Transition) -> bool:
         """Whether a claim whose commit was not answered was written: its token is in the table then."""
@@ -189,7 +198,9 @@ class CallStore:
         found = self._dynamodb.get_item(
             TableName=self._table, Key=_placed_key(provider, provider_call_id), ConsistentRead=True
         ).get("Item")
-        return str(from_attribute(found["data"])["token"]) if found else None
+        if found is None or self._retention.is_over(found):
+            return None
+        return str(from_attribute(found["data"])["token"])
 
     def due(self, kind: str, before: datetime) -> Iterator[list[str]]:
         """Pages of ids of the calls whose retry, first attempt or deadline is due by ``before``, oldest first a shard.
@@ -212,21 +223,16 @@ class CallStore:
 
     def decisions(self, call_id: str) -> list[dict[str, Any]]:
         """Every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status."""
-        found = query_items(
-            self._dynamodb,
-            TableName=self._table,
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :decision)",
-            ExpressionAttributeValues={":pk": {"S": f"CALL#{call_id}"}, ":decision": {"S": "DECISION#"}},
-        )
-        return [data_of(Kind.DECISION, item) for item in found]
+        return [data_of(Kind.DECISION, item) for item in self._of(call_id, "DECISION#")]
 
     def _put(self, item: Item, condition: str | None = None, values: Item | None = None) -> dict[str, Any]:
         put: dict[str, Any] = {"TableName": self._table, "Item": item}
         if condition:
             put |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         if values:
-            put |= {"ExpressionAttributeValues": values, "ExpressionAttributeNames": {"#data": "data"}}
+            put["ExpressionAttributeValues"] = values
+        if condition and "#data" in condition:
+            put["ExpressionAttributeNames"] = {"#data": "data"}
         return {"Put": put}
 
     def _attempt_writes(self, transition: Transition) -> list[dict[str, Any]]:
@@ -235,7 +241,7 @@ class CallStore:
             return []
         stored = transition.before.attempt(attempt.number)
         if stored is None:
-            return [self._put(items.attempt_item(transition.call, attempt), "attribute_not_exists(pk)")]
+            return [self._put(self._attempt_item(transition.call, attempt), "attribute_not_exists(pk)")]
         same_version = {":version": to_attribute(stored.version)}
         if transition.dropped:
             delete = {
@@ -246,8 +252,38 @@ class CallStore:
                 "ExpressionAttributeValues": same_version,
             }
             return [{"Delete": delete}]
-        item = items.attempt_item(transition.call, attempt)
+        item = self._attempt_item(transition.call, attempt)
         return [self._put(item, "#data.version = :version", same_version)]
+
+    def _attempt_item(self, call: Call, attempt: Attempt) -> Item:
+        return items.attempt_item(call, attempt) | self._retention.of_trail(call)
+
+    def _shorten_notes(self, call: Call) -> None:
+        """Let the events that were noted along the way expire with their call: until when was not known then."""
+        expiry = self._retention.of_trail(call)["expires_at"]
+        try:
+            for item in self._of(call.id, "EVENT#"):
+                if int(item["expires_at"]["N"]) <= int(expiry["N"]):
+                    continue
+                self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key={name: item[name] for name in ("pk", "sk")},
+                    UpdateExpression="SET expires_at = :at",
+                    ConditionExpression="attribute_exists(pk)",
+                    ExpressionAttributeValues={":at": expiry},
+                )
+        except (ClientError, BotoCoreError) as error:
+            # The change itself is written. What was noted is kept for some weeks longer, or expires sooner already.
+            warn("events-not-shortened", call=call.id, error=str(error))
+
+    def _of(self, call_id: str, kind: str) -> Iterator[Item]:
+        return query_items(
+            self._dynamodb,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :kind)",
+            ExpressionAttributeValues={":pk": {"S": f"CALL#{call_id}"}, ":kind": {"S": kind}},
+        )
 
     def _trail(self, transition: Transition) -> list[dict[str, Any]]:
         """The evidence of a transition: the event that caused it and the decision that was taken."""
@@ -255,9 +291,11 @@ class CallStore:
         call, at = transition.call, transition.at
         number = transition.attempt.number if transition.attempt else call.attempt
         if transition.event is not None:
-            writes.append(self._put(items.event_item(call.id, number, transition.event, at)))
+            event = items.event_item(call.id, number, transition.event, at)
+            writes.append(self._put(event | self._retention.of_event(call, at)))
         if transition.decision is not None:
-            writes.append(self._put(items.decision_item(call, number, transition.decision, at)))
+            decision = items.decision_item(call, number, transition.decision, at)
+            writes.append(self._put(decision | self._retention.of_trail(call)))
         return writes
 
 

@@ -9,6 +9,7 @@ from chalicelib.domain.call import Attempt, Call
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.storage import items
 from chalicelib.storage.items import Item
+from chalicelib.storage.retention import Retention
 
 #: One BatchGetItem takes 100 keys: an entry needs its attempt and its call.
 MOST_ENTRIES = 50
@@ -26,9 +27,10 @@ class Entry:
 class HistoryStore:
     """The history index of the table. It trails what was committed by a moment."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._retention = retention
 
     def page(self, workspace: str, limit: int, cursor: str | None) -> tuple[list[Entry], str | None]:
         """At most ``limit`` entries, and the cursor of the next page if there is more. Raises Invalid."""
@@ -58,7 +60,8 @@ class HistoryStore:
             if not wanted:
                 break
             answer = self._dynamodb.batch_get_item(RequestItems=request)
-            found |= {(i["pk"]["S"], i["sk"]["S"]): i for i in answer["Responses"].get(self._table, [])}
+            kept = (i for i in answer["Responses"].get(self._table, []) if not self._retention.is_over(i))
+            found |= {(i["pk"]["S"], i["sk"]["S"]): i for i in kept}
             request = answer.get("UnprocessedKeys") or {}
             if not request:
                 break
@@ -69,7 +72,7 @@ def _entry(key: Item, found: dict[tuple[str, str], Item]) -> Entry | None:
     pk, sk = key["pk"]["S"], key["sk"]["S"]
     call, item = found.get((pk, "CALL")), found.get((pk, sk))
     if call is None or item is None:
-        return None  # taken back since the index was written
+        return None  # taken back since the index was written, or kept long enough
     return Entry(items.read_call(call), None if sk == "CALL" else items.read_attempt(item))
 
 

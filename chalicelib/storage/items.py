@@ -9,9 +9,12 @@
     PLACED#<provider>#<i> PLACED                 the attempt that a provider knows by its own id (only where it must be)
     NUMBER#<ws>#<e164>    NUMBER                 a number's opt-out and its recent attempts
     NUMBER#<ws>#<e164>    CALL#<call>            a call to the number
+    ERASED#<ws>#<hash>    ERASED                 a number whose data was erased, and which must not be called
     POLICIES#<ws>         <name>                 a named policy
-    IDEMPOTENCY#<ws>#<k>  IDEMPOTENCY            the call that a POST with this Idempotency-Key made
+    IDEMPOTENCY#<ws>#<h>  IDEMPOTENCY            the call that a POST with the Idempotency-Key of this hash made
     KEY#<sha256>          KEY                    an API key
+    WORKSPACE#<ws>        WORKSPACE              what is set for a workspace
+    WORKSPACE#<ws>        SALT                   what its erased numbers are hashed with
     SLOTS#<scope>         <nnnnnn>               a slot of the calls that may be in flight at once, while it is taken
     SLOTS#<scope>         WAITING                until when retries wait for a slot, and fresh calls for them
     GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
@@ -24,9 +27,10 @@ Domain values live in the map ``data``, whose shape has the version ``v``; what 
 
 import json
 import zlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from chalicelib import ids
 from chalicelib.domain.call import Attempt, Call, CallState
 from chalicelib.domain.decide import Decision
 from chalicelib.domain.events import CallEvent
@@ -43,8 +47,6 @@ RETRY = "retry"
 FRESH = "fresh"  # a first attempt
 DEADLINE = "deadline"
 
-#: Provider events are kept this long as evidence.
-EVENT_KEPT = timedelta(days=90)
 
 Item = dict[str, Attribute]
 
@@ -59,6 +61,11 @@ def call_key(call_id: str) -> Item:
 
 def attempt_key(call_id: str, number: int) -> Item:
     return key(f"CALL#{call_id}", f"ATTEMPT#{number:04d}")
+
+
+def idempotency_key(workspace: str, given: str) -> Item:
+    """Hashed, for users put phone numbers into their Idempotency-Keys."""
+    return key(f"IDEMPOTENCY#{workspace}#{ids.hashed(given)}", "IDEMPOTENCY")
 
 
 def shard(call_id: str) -> int:
@@ -109,8 +116,7 @@ def event_item(call_id: str, number: int, event: CallEvent, at: datetime) -> Ite
     """A provider's event, kept as evidence."""
     item = key(f"CALL#{call_id}", f"EVENT#{number:04d}#{event.event_id}")
     data = adapter(CallEvent).dump_python(event, mode="json") | {"received_at": at.isoformat()}
-    item |= stored(Kind.EVENT, data)
-    return item | to_item({"expires_at": epoch(at + EVENT_KEPT)})
+    return item | stored(Kind.EVENT, data)
 
 
 def decision_item(call: Call, number: int, decision: Decision, at: datetime) -> Item:

@@ -1,13 +1,30 @@
-"""API keys in the table: found by the hash of the key, never by the key itself."""
+"""API keys in the table: found by the hash of the key, never by the key itself.
 
-from dataclasses import dataclass
-from datetime import datetime
+A key's item stands in the history index too, under ``KEYS#<workspace>``, so that a workspace's keys can be listed
+without a scan. A key made before that is listed from its next use on.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib import ids
+from chalicelib.errors import NotFound
+from chalicelib.log import warn
 from chalicelib.storage import items
-from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.codec import from_attribute, to_attribute, to_item
+from chalicelib.storage.query import query_items
+
+#: How long a public key id is: 48 bits of the hash tell the keys of one workspace apart.
+ID_LENGTH = 12
+#: The use of a key is written down at most this often.
+USE_RECORDED_EVERY = timedelta(hours=1)
+#: An expired key is remembered this long, so that its holder is told why it is refused.
+EXPIRED_KEPT = timedelta(days=90)
 
 
 class Role(StrEnum):
@@ -24,10 +41,27 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Whose key it is and what it may do."""
+    """Whose key it is and what it may do. ``name`` is for people; ``hash`` is all that is stored of the key itself.
+
+    ``expires_at`` None means never. ``last_used_at`` is right to the hour. Times are UTC.
+    """
 
     workspace: str
     role: Role
+    name: str = ""
+    hash: str = ""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """The public name of the key: from it nobody can tell the key."""
+        return self.hash[:ID_LENGTH]
+
+    def is_expired(self, now: datetime) -> bool:
+        """True from the instant of its expiry on."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 class KeyStore:
@@ -38,22 +72,138 @@ class KeyStore:
         self._table = table
 
     def find(self, key: str) -> ApiKey | None:
-        """Whose key this is; None where it is nobody's."""
-        item = self._dynamodb.get_item(TableName=self._table, Key=_key(key)).get("Item")
-        if item is None:
-            return None
-        data = from_attribute(item["data"])
-        return ApiKey(data["workspace"], Role(data["role"]))
+        """Whose key this is, expired or not; None where it is nobody's. A revoked key is nobody's at once."""
+        found = self._dynamodb.get_item(TableName=self._table, Key=_key(ids.hashed(key)), ConsistentRead=True)
+        return _read(found["Item"]) if "Item" in found else None
 
-    def add(self, key: str, owner: ApiKey, name: str, now: datetime) -> None:
-        """Store a new key by its hash. ``name`` is for people."""
-        data = {"workspace": owner.workspace, "role": owner.role, "name": name, "created_at": now.isoformat()}
-        self._dynamodb.put_item(
+    def add(self, key: str, owner: ApiKey, now: datetime) -> ApiKey:
+        """Store a new key by its hash; ``owner`` says all else about it. Returns what was stored."""
+        made = replace(owner, hash=ids.hashed(key), created_at=now, last_used_at=None)
+        self._dynamodb.put_item(**self._putting(made))
+        return made
+
+    def rotate(self, old: ApiKey, key: str, successor: ApiKey, now: datetime) -> ApiKey:
+        """Store ``key`` with its owner ``successor``, and in the same moment let ``old`` end when ``old.expires_at``
+        says. Raises NotFound where the old key was revoked meanwhile."""
+        made = replace(successor, hash=ids.hashed(key), created_at=now, last_used_at=None)
+        ending = {"Update": self._ending(old)}
+        try:
+            self._dynamodb.transact_write_items(TransactItems=[ending, {"Put": self._putting(made)}])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            raise NotFound(f"key {old.id} was revoked meanwhile; create a new one") from error
+        return made
+
+    def revoke(self, old: ApiKey) -> None:
+        """Remove a key: no request with it is taken from now on."""
+        self._dynamodb.delete_item(TableName=self._table, Key=_key(old.hash))
+
+    def of_workspace(self, workspace: str) -> Iterator[ApiKey]:
+        """The keys of a workspace, oldest first, the expired ones that are still remembered among them."""
+        listed = query_items(
+            self._dynamodb,
             TableName=self._table,
-            Item=_key(key) | {"data": to_attribute(data)},
-            ConditionExpression="attribute_not_exists(pk)",
+            IndexName=items.HISTORY_INDEX,
+            KeyConditionExpression="history_pk = :keys",
+            ExpressionAttributeValues={":keys": {"S": f"KEYS#{workspace}"}},
         )
+        for entry in listed:
+            hash_ = entry["pk"]["S"].removeprefix("KEY#")
+            found = self._dynamodb.get_item(TableName=self._table, Key=_key(hash_), ConsistentRead=True)
+            if "Item" in found:  # else revoked since the index was written
+                yield _read(found["Item"])
+
+    def by_id(self, workspace: str, key_id: str) -> ApiKey:
+        """The key of a workspace by its public id. Raises NotFound."""
+        for key in self.of_workspace(workspace):
+            if key.id == key_id:
+                return key
+        raise NotFound(f"workspace {workspace!r} has no key {key_id!r}; `keys list` shows those that it has")
+
+    def record_use(self, key: ApiKey, now: datetime) -> None:
+        """Write down that a key was used, where that was not done within the hour. Never raises."""
+        if key.last_used_at is not None and now - key.last_used_at < USE_RECORDED_EVERY:
+            return
+        not_yet = "attribute_not_exists(#data.last_used_at) OR #data.last_used_at <= :stale"
+        index = _index(key)
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(key.hash),
+                UpdateExpression="SET #data.last_used_at = :now, history_pk = :pk, history_sk = :sk",
+                ConditionExpression=f"attribute_exists(pk) AND ({not_yet})",
+                ExpressionAttributeNames={"#data": "data"},
+                ExpressionAttributeValues={
+                    ":now": to_attribute(now.isoformat()),
+                    ":stale": to_attribute((now - USE_RECORDED_EVERY).isoformat()),
+                    ":pk": index["history_pk"],
+                    ":sk": index["history_sk"],
+                },
+            )
+        except (ClientError, BotoCoreError) as error:
+            # Revoked meanwhile, or another request of the same hour was first. A note is no reason to fail a request.
+            if _code(error) != "ConditionalCheckFailedException":
+                warn("key-use-not-recorded", key=key.id, error=str(error))
+
+    def _putting(self, key: ApiKey) -> dict[str, Any]:
+        data = {
+            "workspace": key.workspace,
+            "role": key.role,
+            "name": key.name,
+            "created_at": key.created_at.isoformat() if key.created_at else None,
+            "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        }
+        item = _key(key.hash) | _index(key) | {"data": to_attribute(data)}
+        if key.expires_at is not None:
+            item["expires_at"] = _forgotten_at(key.expires_at)
+        return {"TableName": self._table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+
+    def _ending(self, old: ApiKey) -> dict[str, Any]:
+        if old.expires_at is None:
+            raise ValueError(f"key {old.id} is to end at no time")
+        return {
+            "TableName": self._table,
+            "Key": _key(old.hash),
+            "UpdateExpression": "SET #data.expires_at = :at, expires_at = :forgotten",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeNames": {"#data": "data"},
+            "ExpressionAttributeValues": {
+                ":at": to_attribute(old.expires_at.isoformat()),
+                ":forgotten": _forgotten_at(old.expires_at),
+            },
+        }
 
 
-def _key(key: str) -> items.Item:
-    return items.key(f"KEY#{ids.hashed(key)}", "KEY")
+def _key(hash_: str) -> items.Item:
+    return items.key(f"KEY#{hash_}", "KEY")
+
+
+def _index(key: ApiKey) -> items.Item:
+    created = f"{key.created_at:%Y-%m-%dT%H:%M:%SZ}" if key.created_at else ""
+    return to_item({"history_pk": f"KEYS#{key.workspace}", "history_sk": f"{created}#{key.hash}"})
+
+
+def _forgotten_at(expires_at: datetime) -> dict[str, Any]:
+    return to_attribute(items.epoch(expires_at + EXPIRED_KEPT))
+
+
+def _read(item: items.Item) -> ApiKey:
+    data = from_attribute(item["data"])
+    return ApiKey(
+        workspace=data["workspace"],
+        role=Role(data["role"]),
+        name=data.get("name", ""),
+        hash=item["pk"]["S"].removeprefix("KEY#"),
+        created_at=_at(data.get("created_at")),
+        expires_at=_at(data.get("expires_at")),
+        last_used_at=_at(data.get("last_used_at")),
+    )
+
+
+def _at(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _code(error: Exception) -> str:
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""

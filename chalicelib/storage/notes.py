@@ -9,6 +9,7 @@ from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.storage import items
 from chalicelib.storage.codec import to_attribute
 from chalicelib.storage.items import Item
+from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, Write, transact
 
 
@@ -25,9 +26,10 @@ class Noted(StrEnum):
 class NoteStore:
     """The attempts of the table, as far as progress and AMD events go. ``dynamodb`` is a botocore client."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._retention = retention
 
     def note(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
         """Write a progress or AMD event in one request, without reading first.
@@ -127,7 +129,8 @@ class NoteStore:
         }
 
     def _evidence(self, call_id: str, number: int, event: CallEvent, at: datetime) -> Write:
-        return {"Put": {"TableName": self._table, "Item": items.event_item(call_id, number, event, at)}}
+        item = items.event_item(call_id, number, event, at) | self._retention.of_note(at)
+        return {"Put": {"TableName": self._table, "Item": item}}
 
 
 def _why_not_noted(stored: Item | None, token: str, event: CallEvent) -> Noted:

@@ -2,8 +2,11 @@
 
 Every claim writes the number's item on condition that its version is the one that was read. So two calls to one number
 cannot both slip under a cap, and no claim can be committed after an opt-out that has been.
+
+Of a number whose data was erased only a salted hash is left, which says that it must not be called.
 """
 
+import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,25 +15,30 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib import ids
 from chalicelib.domain.call import Call
 from chalicelib.storage import items
-from chalicelib.storage.codec import to_attribute
+from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
-from chalicelib.storage.transact import StaleWrite
+from chalicelib.storage.retention import Retention
+from chalicelib.storage.transact import StaleWrite, transact
 from chalicelib.storage.versions import Kind, data_of, stored
 
 #: As far back as any cap reaches (France counts 30 days), with a day to spare.
 MADE_KEPT = timedelta(days=31)
 #: A number that is called more often than this in a month has other troubles than the oldest of them being forgotten.
 MOST_MADE = 1_000
-#: The calls to a number can be found by it until this long after they expire.
-CALLS_KEPT = timedelta(days=7)
+#: A call has ended this long after its policy has, whatever happens.
+SURELY_ENDED = timedelta(days=7)
 WRITE_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as its item says; ``made`` maps an attempt's id (``<call>-<n>``) to when it was made, UTC."""
+    """A number as its item says; ``made`` maps an attempt's id (``<call>-<n>``) to when it was made, UTC.
+
+    Since ``erased_at`` nothing else is known of it, and it counts as opted out.
+    """
 
     workspace: str
     number: str
@@ -38,6 +46,7 @@ class Number:
     opted_out_at: datetime | None = None
     opt_out_reason: str | None = None
     made: Mapping[str, datetime] = field(default_factory=dict)
+    erased_at: datetime | None = None
 
     def made_by_others(self, call_id: str, since: datetime) -> tuple[datetime, ...]:
         """When other calls than this one made attempts, sorted, from ``since`` on."""
@@ -48,15 +57,17 @@ class Number:
 class NumberStore:
     """The number items of the table."""
 
-    def __init__(self, dynamodb: Any, table: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
         self._table = table
+        self._retention = retention
+        self._salts: dict[str, bytes] = {}
 
     def load(self, workspace: str, number: str) -> Number:
         """What is known of a number, as last committed; a number never heard of is like any other."""
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, number), ConsistentRead=True)
         if "Item" not in found:
-            return Number(workspace, number)
+            return self._unknown(workspace, number)
         data = data_of(Kind.NUMBER, found["Item"])
         return Number(
             workspace,
@@ -86,15 +97,28 @@ class NumberStore:
             }
         }
 
-    def naming(self, call: Call) -> dict[str, Any]:
-        """The write by which a new call can be found by its number."""
+    def naming(self, call: Call) -> list[dict[str, Any]]:
+        """The writes by which a new call can be found by its number; they fail where the number is erased by now."""
         item = items.key(_partition(call.workspace, call.to_number), f"CALL#{call.id}")
-        item["expires_at"] = to_attribute(items.epoch(call.expires_at + CALLS_KEPT))
-        return {"Put": {"TableName": self._table, "Item": item}}
+        item |= self._retention.of_trail(call) | to_item({"ends_by": items.epoch(call.expires_at + SURELY_ENDED)})
+        not_erased = {
+            "TableName": self._table,
+            "Key": self._erased_key(call.workspace, call.to_number),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        return [{"Put": {"TableName": self._table, "Item": item}}, {"ConditionCheck": not_erased}]
 
     def calls(self, workspace: str, number: str) -> Iterator[str]:
         """The ids of the calls to a number that may still be alive."""
-        found = query_items(
+        now = self._retention.now()
+        return (item["sk"]["S"].removeprefix("CALL#") for item in self._calls(workspace, number) if _lives(item, now))
+
+    def every_call(self, workspace: str, number: str) -> Iterator[str]:
+        """The ids of all calls to a number that are kept."""
+        return (item["sk"]["S"].removeprefix("CALL#") for item in self._calls(workspace, number))
+
+    def _calls(self, workspace: str, number: str) -> Iterator[items.Item]:
+        return query_items(
             self._dynamodb,
             TableName=self._table,
             ConsistentRead=True,
@@ -104,8 +128,6 @@ class NumberStore:
                 ":call": {"S": "CALL#"},
             },
         )
-        for item in found:
-            yield item["sk"]["S"].removeprefix("CALL#")
 
     def set_opt_out(self, workspace: str, number: str, at: datetime | None, reason: str | None) -> Number:
         """Write an opt-out, or with ``at`` None take it back. Returns the number as it then is. Raises StaleWrite."""
@@ -113,6 +135,9 @@ class NumberStore:
             known = self.load(workspace, number)
             if (known.opted_out_at is None) == (at is None):
                 return known
+            if known.erased_at is not None:
+                self._dynamodb.delete_item(TableName=self._table, Key=self._erased_key(workspace, number))
+                return Number(workspace, number)
             try:
                 self._dynamodb.put_item(**self._put(known, known.made, at, reason))
             except ClientError as error:
@@ -124,6 +149,71 @@ class NumberStore:
                 continue
             return Number(workspace, number, known.version + 1, at, reason, known.made)
         raise StaleWrite(number)
+
+    def mark_erased(self, number: Number, at: datetime) -> datetime:
+        """Put the mark of an erased number, which must not be called, in the place of its item.
+
+        Returns since when it is marked. Raises TooBusy.
+        """
+        if number.erased_at is not None:
+            return number.erased_at
+        data = {"erased_at": at.isoformat(), "opted_out_at": (number.opted_out_at or at).isoformat()}
+        mark = self._erased_key(number.workspace, number.number) | {"data": to_attribute(data)}
+        # In one transaction: there is no moment at which the number is known and may be called.
+        transact(
+            self._dynamodb,
+            [
+                {"Put": {"TableName": self._table, "Item": mark}},
+                {"Delete": {"TableName": self._table, "Key": _key(number.workspace, number.number)}},
+            ],
+        )
+        return at
+
+    def forget_call(self, workspace: str, number: str, call_id: str) -> None:
+        """Let a call be found by its number no more."""
+        key = items.key(_partition(workspace, number), f"CALL#{call_id}")
+        self._dynamodb.delete_item(TableName=self._table, Key=key)
+
+    def forget(self, workspace: str, number: str) -> None:
+        """Remove the number's own item."""
+        self._dynamodb.delete_item(TableName=self._table, Key=_key(workspace, number))
+
+    def _unknown(self, workspace: str, number: str) -> Number:
+        """A number that has no item: never heard of, or erased."""
+        key = self._erased_key(workspace, number)
+        found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        if "Item" not in found:
+            return Number(workspace, number)
+        data = from_attribute(found["Item"]["data"])
+        return Number(workspace, number, opted_out_at=_at(data["opted_out_at"]), erased_at=_at(data["erased_at"]))
+
+    def _erased_key(self, workspace: str, number: str) -> items.Item:
+        digest = hmac.new(self._salt(workspace), number.encode(), "sha256").hexdigest()
+        return items.key(f"ERASED#{workspace}#{digest}", "ERASED")
+
+    def _salt(self, workspace: str) -> bytes:
+        """The workspace's own chance, made on first use and the same for good: numbers are few enough to be tried."""
+        if workspace not in self._salts:
+            key = items.key(f"WORKSPACE#{workspace}", "SALT")
+            found = self._dynamodb.get_item(TableName=self._table, Key=key).get("Item")
+            stored = found or self._put_once(key | {"data": to_attribute({"salt": ids.new_salt()})})
+            self._salts[workspace] = bytes.fromhex(from_attribute(stored["data"])["salt"])
+        return self._salts[workspace]
+
+    def _put_once(self, item: items.Item) -> items.Item:
+        """Write an item where there is none. Returns the one that is there then."""
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return dict(error.response["Item"])
+        return item
 
     def _put(
         self, number: Number, made: Mapping[str, datetime], opted_out_at: datetime | None, reason: str | None
@@ -137,7 +227,7 @@ class NumberStore:
         unchanged = "#data.version = :version" if number.version else "attribute_not_exists(pk)"
         put: dict[str, Any] = {
             "TableName": self._table,
-            "Item": _key(number.workspace, number.number) | stored(Kind.NUMBER, data),
+            "Item": _key(number.workspace, number.number) | stored(Kind.NUMBER, data) | _expiry(made, opted_out_at),
             "ConditionExpression": unchanged,
         }
         if number.version:
@@ -152,6 +242,17 @@ def _partition(workspace: str, number: str) -> str:
 
 def _key(workspace: str, number: str) -> items.Item:
     return items.key(_partition(workspace, number), "NUMBER")
+
+
+def _lives(entry: items.Item, now: int) -> bool:
+    return "ends_by" not in entry or int(entry["ends_by"]["N"]) > now
+
+
+def _expiry(made: Mapping[str, datetime], opted_out_at: datetime | None) -> items.Item:
+    """When a number's item is of no more use: never while it is opted out, else once no cap reaches its attempts."""
+    if opted_out_at is not None or not made:
+        return {}
+    return to_item({"expires_at": items.epoch(max(made.values()) + MADE_KEPT)})
 
 
 def _at(text: str | None) -> datetime | None:

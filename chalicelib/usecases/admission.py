@@ -60,7 +60,8 @@ def admit(ports: Ports, call: Call, now: datetime) -> Admission | Decision:
 def limits(ports: Ports, call: Call) -> list[Limit]:
     """The limits on calls in flight that a call is under: its account's and its workspace's."""
     account = ports.settings.max_concurrent_calls(call.provider)
-    workspace = ports.settings.workspace_max_concurrent_calls
+    own = ports.workspaces.load(call.workspace).max_concurrent_calls
+    workspace = own or ports.settings.workspace_max_concurrent_calls
     found = [(account_scope(call.account), account), (workspace_scope(call.workspace), workspace)]
     return [Limit(scope, most) for scope, most in found if most is not None]
 

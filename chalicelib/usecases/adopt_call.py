@@ -27,11 +27,12 @@ class Adoption:
     public_url: str
 
 
-def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> CallRecord:
+def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> CallRecord | None:
     """The record of the call that an event is about, made from the event where there is none yet.
 
-    Its id follows from the provider's, so that callbacks that come at the same time adopt it once. Raises BadRequest
-    where the event names no numbers, Invalid where the policy's redials could not be placed.
+    Its id follows from the provider's, so that callbacks that come at the same time adopt it once. None for a call to
+    a number whose data was erased: no record of it is made. Raises BadRequest where the event names no numbers, Invalid
+    where the policy's redials could not be placed.
     """
     call_id = ids.derived_id("call", adoption.workspace, provider, event.provider_call_id)
     for _ in range(CREATE_TRIES):
@@ -40,6 +41,8 @@ def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption
             return record
         call = _call(ports, call_id, provider, event, adoption)
         number = ports.numbers.load(call.workspace, call.to_number)
+        if number.erased_at is not None:
+            return None
         now = call.created_at
         transition = lifecycle.adopt(
             CallRecord(call),
@@ -49,7 +52,7 @@ def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption
             deadline_at=now + ports.attempt_limit,
             others_made=number.made_by_others(call_id, now - call.policy.reach) if call.policy.caps else (),
         )
-        also = [ports.numbers.naming(call), ports.numbers.adding(number, f"{call_id}-1", now)]
+        also = [*ports.numbers.naming(call), ports.numbers.adding(number, f"{call_id}-1", now)]
         try:
             ports.calls.create(transition, None, also)
         except StaleWrite:

@@ -11,6 +11,7 @@ from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
 from chalicelib.domain.decide import Reason, first
+from chalicelib.domain.erasure import blanked
 from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.zones import contact_zones
@@ -79,12 +80,14 @@ def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash:
 
 
 def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_now: bool) -> None:
-    naming = ports.numbers.naming(call)
     for _ in range(CREATE_TRIES):
         number = ports.numbers.load(call.workspace, call.to_number)
-        claimed = _begin(ports, call, number, dial_now=dial_now)
+        # A call to a number whose data was erased is refused, and its record must not bring the number back.
+        kept = blanked(call, number.erased_at) if number.erased_at else call
+        claimed = _begin(ports, kept, number, dial_now=dial_now)
+        naming = [] if number.erased_at else ports.numbers.naming(call)
         try:
-            ports.calls.create(claimed.transition, idempotency, [naming, *claimed.also])
+            ports.calls.create(claimed.transition, idempotency, [*naming, *claimed.also])
         except StaleWrite:
             continue  # somebody called or opted the number out, or took the slot, in between
         except (ClientError, BotoCoreError):

@@ -8,6 +8,7 @@ from chalicelib.clock import Clock
 from chalicelib.providers import Provider, provider_class
 from chalicelib.settings import Settings
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.erasure import ErasureStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.health import HealthStore
 from chalicelib.storage.notes import NoteStore
@@ -15,6 +16,7 @@ from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.pace import Pace, PaceStore
 from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
+from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.wheel import Alarms
 
 #: How long after the longest possible call its last callback may still come.
@@ -27,7 +29,10 @@ LONGEST_DEFAULT_RING_SEC = 60
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The collaborators of every use case. ``provider`` gives a ready provider by its name."""
+    """The collaborators of every use case. ``provider`` gives a ready provider by its name.
+
+    ``fresh_provider`` gives it with its secrets read again; None where that would be no other.
+    """
 
     settings: Settings
     clock: Clock
@@ -40,7 +45,10 @@ class Ports:
     health: HealthStore
     wakes: WakeStore
     alarms: Alarms
+    workspaces: WorkspaceStore
+    erasure: ErasureStore
     provider: Callable[[str], Provider]
+    fresh_provider: Callable[[str], Provider | None]
 
     @property
     def wake_lead(self) -> timedelta:

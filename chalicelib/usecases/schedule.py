@@ -41,7 +41,8 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
     ended = transition.ended_attempt
     released = ports.slots.releasing(ended) if ended else []
     if ended and (transition.dropped or not ended.was_made):
-        also = [*also, ports.numbers.taking_back(transition.call, ended.id)]
+        # The number may have been erased meanwhile: then there is nothing to take it back from.
+        released = [*released, ports.numbers.taking_back(transition.call, ended.id)]
     if not _schedules(transition):
         ports.calls.commit(transition, also, released)
         measure.committed(transition)

@@ -120,6 +120,8 @@ def _of_unknown_placement(ports: Ports, record: CallRecord, attempt: Attempt, no
 
 
 def _find(ports: Ports, call: Call, attempt: Attempt) -> list[CallEvent] | None:
+    if call.erased_at is not None:
+        return None  # there is no number left to ask for
     since, until = attempt.claimed_at - CLOCKS_APART, ports.clock.now()
     provider = ports.provider(attempt.provider)
     return provider.find(call.to_number, call.from_number, since, until, call.agent_version_id)

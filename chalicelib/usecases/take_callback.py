@@ -7,6 +7,7 @@ from datetime import datetime
 from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
+from chalicelib.domain.erasure import erased_token, is_erased_token
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.errors import NotFound
@@ -42,7 +43,8 @@ def take_callback(ports: Ports, provider_name: str, token: str, request: Callbac
     Raises UnknownProvider, SignatureError before anything is read, MalformedCallback, NotFound for a token that
     names no attempt.
     """
-    return [_take_by_token(ports, token, event) for event in _read(ports.provider(provider_name), request)]
+    provider = _verified(ports, provider_name, request)
+    return [_take_by_token(ports, token, event) for event in provider.parse(request)]
 
 
 def take_account_callback(
@@ -54,8 +56,8 @@ def take_account_callback(
     ``adoption`` (asked only then) says under what; one that the customer made is left alone. Raises as
     take_callback() does.
     """
-    provider = ports.provider(provider_name)
-    events = _read(provider, request)
+    provider = _verified(ports, provider_name, request)
+    events = provider.parse(request)
     for event in events:
         if event.token is None and not (provider.signs_callbacks or provider.knows_sender(request)):
             wanted = f"{provider_name.upper()}_ALLOWED_IPS"
@@ -63,9 +65,18 @@ def take_account_callback(
     return [_take_by_name(ports, provider_name, event, adoption) for event in events]
 
 
-def _read(provider: Provider, request: CallbackRequest) -> list[CallEvent]:
-    provider.verify(request)
-    return provider.parse(request)
+def _verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
+    """The provider that signed the request, with its secrets read once more where they have been rotated."""
+    provider = ports.provider(name)
+    try:
+        provider.verify(request)
+    except SignatureError:
+        fresh = ports.fresh_provider(name)
+        if fresh is None:
+            raise
+        fresh.verify(request)
+        return fresh
+    return provider
 
 
 def _take_by_token(ports: Ports, token: str, event: CallEvent) -> Taken:
@@ -85,25 +96,25 @@ def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Calla
     under = adoption()
     if under is None:
         raise NotFound("no attempt of ours is known by this id; to adopt calls, name a policy in the address")
-    adopted = adopt_call(ports, provider, event, under).attempts[0]
-    return _take(ports, adopted.call_id, 1, adopted.token, event)
+    adopted = adopt_call(ports, provider, event, under)
+    if adopted is None:
+        return Taken("erased", "", 0)
+    return _take(ports, adopted.call.id, 1, adopted.attempts[0].token, event)
 
 
 def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent) -> Taken:
-    if event.outcome is None and event.fault is None:
+    if event.outcome is None and event.fault is None and not is_erased_token(token):
         noted = ports.notes.note(call_id, number, token, event, ports.clock.now())
-        if noted is Noted.NO_SUCH_ATTEMPT:
-            raise NotFound("no attempt has this callback address")
         if noted is Noted.KEPT:
             _say_once(event)
-        if noted is not Noted.AFTER_THE_END:
+        if noted not in (Noted.AFTER_THE_END, Noted.NO_SUCH_ATTEMPT):
             measure.heard(event, ports.clock.now())
             log("callback", call=call_id, attempt=number, status=event.status, effect=noted)
             return Taken(noted, call_id, number)
 
     def absorb(record: CallRecord) -> Transition:
         attempt = record.attempt(number)
-        if attempt is None or attempt.token != token:
+        if attempt is None or attempt.token not in (token, erased_token(token)):
             raise NotFound("no attempt has this callback address")
         return lifecycle.absorb(record, number, event, ports.clock.now())
 

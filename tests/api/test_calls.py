@@ -26,6 +26,7 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
         "campaign_id": None,
         "to_number": "+16505550199",
         "from_number": "+14155550100",
+        "erased_at": None,
         "provider": "twilio",
         "agent_version_id": "av_01hx",
         "target": None,

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.domain.call import Call
 from chalicelib.storage.slots import Limit
+from chalicelib.storage.workspaces import Workspace
 from tests.support.world import BODY, ENV, START, World, answer_json, new_client
 
 ACCOUNT = Limit("account:twilio:" + ENV["TWILIO_ACCOUNT_SID"], 2)
@@ -62,6 +63,13 @@ def test_a_workspace_has_a_limit_of_its_own(configured: Configure) -> None:
     assert (first["state"], second["state"]) == ("dialing", "scheduled")
     world.end("completed")
     assert taken(world, Limit("workspace:acme", 1)) == 0
+
+
+def test_what_is_set_for_a_workspace_goes_before_what_is_set_for_all(configured: Configure) -> None:
+    world = configured(WORKSPACE_MAX_CONCURRENT_CALLS="1")
+    world.services.ports.workspaces.set(Workspace("acme", max_concurrent_calls=2))
+    states = [world.place(to_number=f"+1650555010{n}")["state"] for n in range(3)]
+    assert states == ["dialing", "dialing", "scheduled"]
 
 
 @pytest.mark.parametrize("ending", ["busy", "canceled", "failed", "no-answer", "completed"])

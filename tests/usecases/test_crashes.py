@@ -33,8 +33,8 @@ def place(world: World) -> Any:
 #: what is done -> how the world is brought there before, and how many requests it makes
 ACTS: dict[str, tuple[list[Act], Act, int]] = {
     "terminal callback": ([place], busy, 6),
-    "redial": ([place, busy], redial, 28),
-    "new call": ([], place, 11),
+    "redial": ([place, busy], redial, 29),
+    "new call": ([], place, 16),
 }
 CASES = [
     pytest.param(act, at, after, dies, id=f"{act}-{at}-{'after' if after else 'before'}-{'dies' if dies else 'fails'}")

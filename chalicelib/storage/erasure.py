@@ -1,0 +1,90 @@
+"""The writes that erase a person's number from a call's items. Each can be made again without harm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chalicelib.domain.call import CallRecord
+from chalicelib.domain.erasure import blanked, blanked_attempt, scrubbed
+from chalicelib.storage import items
+from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.items import Item
+from chalicelib.storage.query import query_items
+from chalicelib.storage.retention import Retention
+from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
+
+#: A transaction takes 100 writes.
+MOST_WRITES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """How many provider events of a call were removed, and from how many decisions its number was."""
+
+    events: int
+    decisions: int
+
+
+class ErasureStore:
+    """The table, as far as erasing goes. ``dynamodb`` is a botocore client."""
+
+    def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._retention = retention
+
+    def blank(self, record: CallRecord, number: str, at: datetime) -> None:
+        """Write a call and all its attempts without the number, if none of them has changed. Raises StaleWrite."""
+        call = blanked(record.call, at)
+        writes = [self._put(items.call_item(call) | self._retention.of_call(call), number, record.call.version)]
+        for attempt in record.attempts:
+            item = items.attempt_item(call, blanked_attempt(attempt)) | self._retention.of_trail(call)
+            writes.append(self._put(item, number, attempt.version))
+        # The call goes first: from then on what comes in late is taken in without what names the person.
+        for some in _batches(writes):
+            try:
+                transact(self._dynamodb, some)
+            except Canceled as canceled:
+                raise StaleWrite(call.id) from canceled
+
+    def clear_trail(self, call_id: str, number: str) -> Trail:
+        """Remove the events that a call's provider sent, and the number from the call's decisions."""
+        events = [self._delete(item) for item in self._of(call_id, "EVENT#")]
+        decisions = [self._put(item, number) for item in self._of(call_id, "DECISION#") if _names(item["data"], number)]
+        for some in _batches([*events, *decisions]):
+            transact(self._dynamodb, some)
+        return Trail(len(events), len(decisions))
+
+    def _of(self, call_id: str, kind: str) -> list[Item]:
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :kind)",
+            ExpressionAttributeValues={":pk": {"S": f"CALL#{call_id}"}, ":kind": {"S": kind}},
+        )
+        return list(found)
+
+    def _put(self, item: Item, number: str, version: int | None = None) -> Write:
+        scrubbed_item = item | {"data": to_attribute(scrubbed(from_attribute(item["data"]), number))}
+        put: dict[str, Any] = {"TableName": self._table, "Item": scrubbed_item}
+        if version is not None:
+            put |= {
+                "ConditionExpression": "#data.version = :version",
+                "ExpressionAttributeNames": {"#data": "data"},
+                "ExpressionAttributeValues": {":version": to_attribute(version)},
+            }
+        return {"Put": put}
+
+    def _delete(self, item: Item) -> Write:
+        return {"Delete": {"TableName": self._table, "Key": {name: item[name] for name in ("pk", "sk")}}}
+
+
+def _names(data: Any, number: str) -> bool:
+    value = from_attribute(data)
+    return bool(scrubbed(value, number) != value)
+
+
+def _batches(writes: Sequence[Write]) -> list[Sequence[Write]]:
+    return [writes[first : first + MOST_WRITES] for first in range(0, len(writes), MOST_WRITES)]

@@ -1,0 +1,76 @@
+"""What is set for a workspace as a whole: how long its calls are kept, how many may be out at once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.storage import items
+from chalicelib.storage.codec import from_attribute, to_attribute, to_item
+from chalicelib.storage.query import query_items
+
+#: How long a process goes by what it has read.
+CACHED = timedelta(minutes=1)
+MOST_CACHED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The settings of a workspace. None means the deployment's default (retention), or no limit (calls at once)."""
+
+    name: str
+    retention_days: int | None = None
+    max_concurrent_calls: int | None = None
+
+
+class WorkspaceStore:
+    """The workspace items of the table, each remembered for a minute. ``now`` is the clock's."""
+
+    def __init__(self, dynamodb: Any, table: str, now: Callable[[], datetime]) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._now = now
+        self._cached: dict[str, tuple[datetime, Workspace]] = {}
+
+    def load(self, name: str) -> Workspace:
+        """A workspace's settings, at most a minute old; one of which nothing was set has the defaults."""
+        now = self._now()
+        read_at, cached = self._cached.get(name, (None, None))
+        if read_at is not None and cached is not None and now - read_at < CACHED:
+            return cached
+        found = self._dynamodb.get_item(TableName=self._table, Key=_key(name))
+        workspace = _read(found["Item"]) if "Item" in found else Workspace(name)
+        if len(self._cached) >= MOST_CACHED:
+            self._cached.clear()
+        self._cached[name] = now, workspace
+        return workspace
+
+    def put(self, workspace: Workspace) -> None:
+        """Write a workspace's settings over what they were; other processes see them within a minute."""
+        data = {"retention_days": workspace.retention_days, "max_concurrent_calls": workspace.max_concurrent_calls}
+        item = _key(workspace.name) | {"data": to_attribute(data)}
+        item |= to_item({"history_pk": "WORKSPACES", "history_sk": workspace.name})
+        self._dynamodb.put_item(TableName=self._table, Item=item)
+        self._cached.pop(workspace.name, None)
+
+    def all(self) -> Iterator[Workspace]:
+        """Every workspace for which something was set, by name."""
+        listed = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            IndexName=items.HISTORY_INDEX,
+            KeyConditionExpression="history_pk = :workspaces",
+            ExpressionAttributeValues={":workspaces": {"S": "WORKSPACES"}},
+        )
+        for entry in listed:
+            yield self.load(entry["history_sk"]["S"])
+
+
+def _key(name: str) -> items.Item:
+    return items.key(f"WORKSPACE#{name}", "WORKSPACE")
+
+
+def _read(item: items.Item) -> Workspace:
+    data = from_attribute(item["data"])
+    name = item["pk"]["S"].removeprefix("WORKSPACE#")
+    return Workspace(name, data.get("retention_days"), data.get("max_concurrent_calls"))
