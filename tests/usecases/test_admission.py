@@ -67,7 +67,7 @@ def test_a_workspace_has_a_limit_of_its_own(configured: Configure) -> None:
 
 def test_what_is_set_for_a_workspace_goes_before_what_is_set_for_all(configured: Configure) -> None:
     world = configured(WORKSPACE_MAX_CONCURRENT_CALLS="1")
-    world.services.ports.workspaces.set(Workspace("acme", max_concurrent_calls=2))
+    world.services.ports.workspaces.put(Workspace("acme", max_concurrent_calls=2))
     states = [world.place(to_number=f"+1650555010{n}")["state"] for n in range(3)]
     assert states == ["dialing", "dialing", "scheduled"]
 
