@@ -6,6 +6,7 @@ from chalice.app import Chalice, CloudWatchEvent
 
 from chalicelib.api import callbacks, calls, numbers, policies, vendors
 from chalicelib.api.current import running_as, services
+from chalicelib.api.http import ANY_TYPE, in_our_form
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
 from chalicelib.wheel import plan
@@ -25,7 +26,13 @@ def know_yourself(event: Any, get_response: Any) -> Any:
     return get_response(event)
 
 
-@app.route("/health")
+@app.middleware("http")
+def errors_in_one_form(event: Any, get_response: Any) -> Any:
+    """Chalice's own refusals (405) are told like ours."""
+    return in_our_form(get_response(event))
+
+
+@app.route("/health", content_types=ANY_TYPE)
 def health() -> dict[str, str]:
     """Answers while the API runs; asks nothing of anybody."""
     return {"status": "ok"}

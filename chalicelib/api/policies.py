@@ -6,8 +6,9 @@ from chalice.app import Blueprint, Response
 
 from chalicelib.api import views
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, signed_in
 from chalicelib.api.paths import policy_name_in
+from chalicelib.api.reading import json_body
 from chalicelib.api.schemas import NO_RETRIES, NamedPolicyIn, PreviewIn, start_within_reach
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.preview import preview
@@ -37,7 +38,7 @@ def show() -> dict[str, Any]:
     return views.preview_view(preview(policy, zones, start_at, outcomes), zones)
 
 
-@blueprint.route("/policies", methods=["GET"])
+@blueprint.route("/policies", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def names() -> dict[str, Any]:
     """Every named policy of the workspace."""
@@ -65,7 +66,7 @@ def put(name: str) -> dict[str, Any]:
     return views.named_policy_view(named)
 
 
-@blueprint.route("/policies/{name}", methods=["GET"])
+@blueprint.route("/policies/{name}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(name: str) -> dict[str, Any]:
     """One named policy."""
@@ -77,7 +78,7 @@ def read(name: str) -> dict[str, Any]:
     return views.named_policy_view(named)
 
 
-@blueprint.route("/policies/{name}", methods=["DELETE"])
+@blueprint.route("/policies/{name}", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete(name: str) -> Response:
     """Forget a named policy."""
