@@ -4,7 +4,7 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent
 
-from chalicelib.api import callbacks, calls, numbers, policies, vendors
+from chalicelib.api import callbacks, calls, documents, numbers, policies, vendors
 from chalicelib.api.current import running_as, services
 from chalicelib.api.http import ANY_TYPE, in_our_form
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
@@ -14,6 +14,7 @@ from chalicelib.wheel import plan
 app = Chalice(app_name="redial")
 app.register_blueprint(callbacks.blueprint)
 app.register_blueprint(calls.blueprint)
+app.register_blueprint(documents.blueprint)
 app.register_blueprint(numbers.blueprint)
 app.register_blueprint(policies.blueprint)
 app.register_blueprint(vendors.blueprint)
@@ -27,8 +28,8 @@ def know_yourself(event: Any, get_response: Any) -> Any:
 
 
 @app.middleware("http")
-def errors_in_one_form(event: Any, get_response: Any) -> Any:
-    """Chalice's own refusals (405) are told like ours."""
+def in_one_form(event: Any, get_response: Any) -> Any:
+    """Every answer names its type, and Chalice's own refusals (405) are told like ours."""
     return in_our_form(get_response(event))
 
 

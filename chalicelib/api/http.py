@@ -57,11 +57,14 @@ def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...
 
 
 def in_our_form(response: Response) -> Response:
-    """An answer as it is, and an error that Chalice made by itself as problem+json."""
-    ours = response.status_code < HTTPStatus.BAD_REQUEST or "Content-Type" in response.headers
-    if ours or not isinstance(response.body, dict):
+    """An answer that says what type it is; an error that Chalice made by itself as problem+json."""
+    if "Content-Type" in response.headers or response.body == "":
         return response
-    told = problem(response.status_code, str(response.body.get("Message", "")))
+    if response.status_code < HTTPStatus.BAD_REQUEST:
+        response.headers["Content-Type"] = "application/json"
+        return response
+    said = response.body.get("Message") if isinstance(response.body, dict) else response.body
+    told = problem(response.status_code, str(said))
     told.headers |= response.headers
     return told
 

@@ -17,6 +17,8 @@ MOST_BODY = 256 * 1024
 MOST_DEPTH = 32
 #: a number with more digits is none that a JSON reader elsewhere could keep
 MOST_DIGITS = 300
+#: the smallest number that is not 0; DynamoDB's ends at 1e-130
+LEAST_NUMBER = 1e-100
 #: the longest Idempotency-Key, in characters
 MOST_KEY = 255
 
@@ -81,8 +83,8 @@ def _no_constant(name: str) -> None:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text[:40]} is too large a number")
+    if math.isinf(number) or 0 < abs(number) < LEAST_NUMBER:
+        raise ValueError(f"{text[:40]} is too {'large' if math.isinf(number) else 'small'} a number")
     return number
 
 

@@ -77,7 +77,8 @@ def small(values: dict[str, Any]) -> dict[str, Any]:
 
 Kept = Annotated[dict[str, Any], AfterValidator(small)]
 
-_HTTP_URL = re.compile(r"https?://[^\s/?#]+\S*")
+#: the characters of a URI (RFC 3986, 2): others are to be percent-encoded, or a host's to be in punycode
+_HTTP_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 def http_url(url: str) -> str:

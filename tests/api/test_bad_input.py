@@ -37,6 +37,7 @@ def nested(depth: int) -> dict[str, Any]:
         (b'{"agent_version_id": "\\ud800"}', "half of a surrogate pair"),
         (b'{"\\udfff": 1}', "half of a surrogate pair"),
         (b'{"metadata": {"n": 1e999}}', "1e999 is too large a number"),
+        (b'{"retry": {"expires_after_hours": 5e-324}}', "5e-324 is too small a number"),
         (b'{"metadata": {"n": -Infinity}}', "-Infinity is no JSON number"),
         (b'{"metadata": {"n": ' + b"9" * 5000 + b"}}", "a number of 5000 digits; at most 300 are read"),
         (b'{"to_number": "+16505550199", "to_number": "+16505550198"}', "'to_number' is there twice in one object"),
