@@ -15,6 +15,8 @@ from tests.support.world import ENV
 ROOT = Path(__file__).parent.parent
 #: loaded only by who needs them: each costs a cold start tens of milliseconds
 LAZY = ("phonenumbers", "holidays", "boto3", "nacl", "rsa", "cryptography", "twilio", "rich")
+#: what makes the API's document, wanted by nobody but its readers
+DOCUMENT = ("openapi", "operations", "answers", "docs_page")
 LOADED = "; import json, sys; print(json.dumps(sorted(sys.modules)))"
 
 
@@ -33,6 +35,7 @@ def test_the_app_loads_no_provider_and_nothing_heavy() -> None:
     modules = loaded_by("import app")
     assert providers_in(modules) == set()
     assert [name for name in LAZY if name in modules] == []
+    assert [name for name in DOCUMENT if f"chalicelib.api.{name}" in modules] == []
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))

@@ -13,13 +13,13 @@ from chalicelib.api.views import rfc3339
 from chalicelib.errors import NotFound, NotSetUp
 from chalicelib.providers import CallbackRequest
 from chalicelib.services import Services
+from chalicelib.storage.keys import is_workspace
 from chalicelib.usecases.adopt_call import Adoption
 from chalicelib.usecases.take_callback import Taken, take_account_callback, take_callback
 
 blueprint = Blueprint(__name__)
 
 MOST_CALLBACK = 256 * 1024
-MOST_WORKSPACE = 256
 
 
 @blueprint.route("/callbacks/{provider}/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
@@ -58,8 +58,8 @@ def _adoption(parts: Services, request: Request) -> Adoption | None:
     if policy is None:
         return None
     workspace = query_value(request, "workspace") or parts.ports.settings.default_workspace
-    short = len(workspace) <= MOST_WORKSPACE
-    named = parts.policies.load(workspace, policy_name_in(policy)) if short else None
+    known = is_workspace(workspace)
+    named = parts.policies.load(workspace, policy_name_in(policy)) if known else None
     if named is None:
         raise NotFound(f"workspace {workspace[:80]!r} has no policy {policy!r}; PUT /policies/{{name}} makes one")
     return Adoption(workspace, named.policy, named.target_url, named.agent_version_id, public_url(parts, request))

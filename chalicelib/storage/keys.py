@@ -1,5 +1,6 @@
 """API keys in the table: found by the hash of the key, never by the key itself."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +9,14 @@ from typing import Any
 from chalicelib import ids
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
+
+
+_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_workspace(name: str) -> bool:
+    """True for 1 to 64 letters, digits, ``.``, ``_`` or ``-``: the ``#`` in items' keys must stay ours."""
+    return _WORKSPACE.fullmatch(name) is not None
 
 
 class Role(StrEnum):
@@ -46,7 +55,10 @@ class KeyStore:
         return ApiKey(data["workspace"], Role(data["role"]))
 
     def add(self, key: str, owner: ApiKey, name: str, now: datetime) -> None:
-        """Store a new key by its hash. ``name`` is for people."""
+        """Store a new key by its hash. ``name`` is for people. Raises ValueError for a workspace that is no name."""
+        if not is_workspace(owner.workspace):
+            wanted = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+            raise ValueError(f"{owner.workspace!r} is no workspace's name: {wanted}")
         data = {"workspace": owner.workspace, "role": owner.role, "name": name, "created_at": now.isoformat()}
         self._dynamodb.put_item(
             TableName=self._table,
