@@ -34,6 +34,7 @@ class Settings:
     max_call_seconds: int
     machine_detection: str
     dial_pool_size: int
+    webhook_allow_local: bool
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -57,6 +58,7 @@ class Settings:
             max_call_seconds=_whole(env, "MAX_CALL_SECONDS", 3600, 10, 14_400),
             machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),
             dial_pool_size=_whole(env, "DIAL_POOL_SIZE", 8, 1, 64),
+            webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
         )
 
     def credentials(self, provider: str) -> dict[str, str]:

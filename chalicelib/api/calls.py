@@ -10,9 +10,10 @@ from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed
 from chalicelib.api.paths import call_named
 from chalicelib.api.policies import policy_named
 from chalicelib.api.reading import idempotency_key, json_body, page_limit, query_value
-from chalicelib.api.schemas import NO_RETRIES, CallIn, start_within_reach
+from chalicelib.api.schemas import NO_RETRIES, CallIn, start_within_reach, webhook_within_rules
 from chalicelib.domain.call import CallRecord
 from chalicelib.errors import NotFound, NotYours
+from chalicelib.outbound.address import Rules
 from chalicelib.storage.history import MOST_ENTRIES
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.cancel_call import cancel_call
@@ -47,7 +48,7 @@ def place() -> Response:
         metadata=wanted.metadata,
         timezone=wanted.timezone,
         start_at=start_within_reach(wanted.start_at, parts.ports.clock.now()),
-        webhook_url=wanted.webhook_url,
+        webhook_url=webhook_within_rules(wanted.webhook_url, Rules(local=parts.ports.settings.webhook_allow_local)),
     )
     record = place_call(parts.ports, new, idempotency_key(request.headers), request_hash)
     return _created(record)

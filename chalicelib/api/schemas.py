@@ -14,6 +14,7 @@ from chalicelib.dialects.gomobile import GomobilePolicyIn
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.zones import zone
 from chalicelib.errors import FieldError, Invalid
+from chalicelib.outbound.address import Rules, Unsafe, destination
 
 MOST_VARIABLES = 50
 MOST_OUTCOMES = 101
@@ -158,6 +159,19 @@ def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/
     return start_at
 
 
+def webhook_within_rules(url: str | None, rules: Rules) -> str | None:
+    """A webhook's address, if its form says nothing against calling it; what it resolves to is seen when it is called.
+
+    Raises Invalid.
+    """
+    if url is not None:
+        try:
+            destination(url, rules)
+        except Unsafe as error:
+            raise Invalid([FieldError("/webhook_url", f"{error} (got {url[:80]!r})")]) from error
+    return url
+
+
 __all__ = [
     "NO_RETRIES",
     "CallIn",
@@ -168,4 +182,5 @@ __all__ = [
     "PreviewIn",
     "as_text",
     "start_within_reach",
+    "webhook_within_rules",
 ]

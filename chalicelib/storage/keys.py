@@ -10,7 +10,6 @@ from chalicelib import ids
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 
-
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
