@@ -18,7 +18,6 @@ LIMITS = {
     "exclusiveMinimum": "more than {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "less than {}",
-    "minLength": "at least {} characters",
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
@@ -62,6 +61,7 @@ nav .method { min-width: 3.2rem; flex: none; font-size: .7rem; padding-top: .15r
 .note, .soft { color: var(--soft); font-size: .875rem; }
 .fields .fields { margin-left: .25rem; padding-left: .9rem; border-left: 2px solid var(--line); }
 .fields li { padding: .25rem 0; overflow-wrap: anywhere; }
+.fields + .fields { margin-top: .75rem; }
 .must { color: var(--delete); font-size: .8rem; }
 details > summary { cursor: pointer; color: var(--link); font-size: .875rem; }
 @media (max-width: 52rem) {
@@ -204,7 +204,7 @@ def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) ->
         required = schema.get("required", [])
         rows = "".join(
             _field(field, told, field in required, schemas, depth, within)
-            for field, told in schema["properties"].items()
+            for field, told in sorted(schema["properties"].items(), key=lambda each: each[0] not in required)
         )
         return f'<ul class="fields">{rows}</ul>'
     return "".join(_fields(inner, schemas, depth, within) for inner in _inner(schema))
@@ -243,6 +243,9 @@ def _kind(schema: Json, schemas: Json) -> str:
 
 
 def _limits(schema: Json) -> str:
+    given = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
+    if len(given) == 1:
+        schema = given[0] | schema
     told = [
         words.format(json.dumps(schema[keyword]) if keyword == "default" else schema[keyword])
         for keyword, words in LIMITS.items()

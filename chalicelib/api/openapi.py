@@ -23,7 +23,12 @@ ABOUT = (
 
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer and an API key."},
-    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The header x-api-key and an API key.",
+    },
     "basic": {
         "type": "http",
         "scheme": "basic",
