@@ -8,7 +8,8 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from chalicelib.errors import RedialError
@@ -30,42 +31,39 @@ LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa",
 
 #: network, what it is, whether it may be called where local addresses may; the first that holds an address counts.
 #: From IANA's registries of special-purpose addresses; what lies outside 2000::/3 and is not here is refused as well.
-NETWORKS = tuple(
-    (ip_network(network), what, local)
-    for network, what, local in (
-        ("127.0.0.0/8", "loopback", True),
-        ("10.0.0.0/8", "private", True),
-        ("172.16.0.0/12", "private", True),
-        ("192.168.0.0/16", "private", True),
-        ("0.0.0.0/8", "this very network", False),
-        ("100.64.0.0/10", "shared by a carrier's customers", False),
-        ("169.254.0.0/16", "link-local, the metadata service among it", False),
-        ("192.0.0.0/24", "set aside for protocols", False),
-        ("192.0.2.0/24", "for documentation", False),
-        ("192.88.99.0/24", "a relay of 6to4", False),
-        ("198.18.0.0/15", "for benchmarks", False),
-        ("198.51.100.0/24", "for documentation", False),
-        ("203.0.113.0/24", "for documentation", False),
-        ("224.0.0.0/4", "multicast", False),
-        ("240.0.0.0/4", "reserved", False),
-        ("::1/128", "loopback", True),
-        ("::/128", "unspecified", False),
-        ("::ffff:0:0/96", "an IPv4 address in IPv6's clothes", False),
-        ("::/96", "an IPv4 address in IPv6's clothes", False),
-        ("64:ff9b::/96", "an IPv4 address behind NAT64", False),
-        ("64:ff9b:1::/48", "an IPv4 address behind NAT64", False),
-        ("100::/64", "a black hole", False),
-        ("2001::/23", "set aside for protocols, Teredo among it", False),
-        ("2001:db8::/32", "for documentation", False),
-        ("2002::/16", "an IPv4 address behind 6to4", False),
-        ("3fff::/20", "for documentation", False),
-        ("5f00::/16", "for segment routing", False),
-        ("fd00:ec2::/32", "the metadata service", False),
-        ("fc00::/7", "private", True),
-        ("fe80::/10", "link-local", False),
-        ("fec0::/10", "site-local", False),
-        ("ff00::/8", "multicast", False),
-    )
+NETWORKS = (
+    ("127.0.0.0/8", "loopback", True),
+    ("10.0.0.0/8", "private", True),
+    ("172.16.0.0/12", "private", True),
+    ("192.168.0.0/16", "private", True),
+    ("0.0.0.0/8", "this very network", False),
+    ("100.64.0.0/10", "shared by a carrier's customers", False),
+    ("169.254.0.0/16", "link-local, the metadata service among it", False),
+    ("192.0.0.0/24", "set aside for protocols", False),
+    ("192.0.2.0/24", "for documentation", False),
+    ("192.88.99.0/24", "a relay of 6to4", False),
+    ("198.18.0.0/15", "for benchmarks", False),
+    ("198.51.100.0/24", "for documentation", False),
+    ("203.0.113.0/24", "for documentation", False),
+    ("224.0.0.0/4", "multicast", False),
+    ("240.0.0.0/4", "reserved", False),
+    ("::1/128", "loopback", True),
+    ("::/128", "unspecified", False),
+    ("::ffff:0:0/96", "an IPv4 address in IPv6's clothes", False),
+    ("::/96", "an IPv4 address in IPv6's clothes", False),
+    ("64:ff9b::/96", "an IPv4 address behind NAT64", False),
+    ("64:ff9b:1::/48", "an IPv4 address behind NAT64", False),
+    ("100::/64", "a black hole", False),
+    ("2001::/23", "set aside for protocols, Teredo among it", False),
+    ("2001:db8::/32", "for documentation", False),
+    ("2002::/16", "an IPv4 address behind 6to4", False),
+    ("3fff::/20", "for documentation", False),
+    ("5f00::/16", "for segment routing", False),
+    ("fd00:ec2::/32", "the metadata service", False),
+    ("fc00::/7", "private", True),
+    ("fe80::/10", "link-local", False),
+    ("fec0::/10", "site-local", False),
+    ("ff00::/8", "multicast", False),
 )
 _GLOBAL_IPV6 = ip_network("2000::/3")
 
@@ -137,7 +135,7 @@ def _host(host: str, *, bracketed: bool, rules: Rules) -> str:
 
 def check(address: Address, rules: Rules) -> None:
     """Raise Unsafe for an IP address that must not be called."""
-    for network, what, local in NETWORKS:
+    for network, what, local in _networks():
         if address.version == network.version and address in network:
             if local and rules.local:
                 return
@@ -146,6 +144,12 @@ def check(address: Address, rules: Rules) -> None:
     unheard_of = address.version == 6 and address not in _GLOBAL_IPV6
     if unheard_of or not address.is_global or address.is_multicast or address.is_reserved:
         raise Unsafe(f"{address} must not be called: it is no public address")
+
+
+@cache
+def _networks() -> list[tuple[IPv4Network | IPv6Network, str, bool]]:
+    """NETWORKS, read on first use: a callback's cold start has no part in it."""
+    return [(ip_network(network), what, local) for network, what, local in NETWORKS]
 
 
 def addresses(to: Destination, rules: Rules, resolve: Resolve) -> list[str]:
