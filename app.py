@@ -9,8 +9,9 @@ gc.disable()
 from chalice.app import Chalice, CloudWatchEvent
 
 from chalicelib import log, metrics
-from chalicelib.api import callbacks, calls, numbers, pauses, policies, vendors
+from chalicelib.api import callbacks, calls, documents, numbers, pauses, policies, vendors
 from chalicelib.api.current import running_as, services
+from chalicelib.api.http import ANY_TYPE, in_our_form
 from chalicelib.api.watch import watched
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
@@ -21,6 +22,7 @@ log.set_up()
 app = Chalice(app_name="redial", configure_logs=False)
 app.register_blueprint(callbacks.blueprint)
 app.register_blueprint(calls.blueprint)
+app.register_blueprint(documents.blueprint)
 app.register_blueprint(numbers.blueprint)
 app.register_blueprint(pauses.blueprint)
 app.register_blueprint(policies.blueprint)
@@ -36,7 +38,13 @@ def accounting(event: Any, get_response: Any) -> Any:
         return watched(event, get_response)
 
 
-@app.route("/health")
+@app.middleware("http")
+def in_one_form(event: Any, get_response: Any) -> Any:
+    """Every answer names its type, and Chalice's own refusals (405) are told like ours."""
+    return in_our_form(get_response(event))
+
+
+@app.route("/health", content_types=ANY_TYPE)
 def health() -> dict[str, str]:
     """Answers while the API runs; asks nothing of anybody."""
     return {"status": "ok"}

@@ -12,6 +12,10 @@ class UnknownProvider(RedialError):
     """A provider that Redial does not speak."""
 
 
+class NotSetUp(RedialError):
+    """A provider that Redial speaks, and that this deployment has no credentials of."""
+
+
 class NotSignedIn(RedialError):
     """No API key, or one that is not known."""
 
@@ -26,6 +30,10 @@ class NotFound(RedialError):
 
 class BadRequest(RedialError):
     """A request that cannot be read at all."""
+
+
+class TooLarge(RedialError):
+    """A request with more bytes than are read."""
 
 
 class Conflict(RedialError):

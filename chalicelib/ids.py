@@ -1,9 +1,12 @@
 """Identifiers: sortable ids for calls, unguessable tokens for callbacks, keys for the API."""
 
 import hashlib
+import re
 import secrets
 from datetime import datetime
 
+_CALL_ID = re.compile(r"call_[0-9a-z]{1,64}")
+_TOKEN = re.compile(r"(call_[0-9a-z]{1,64})\.([0-9]{1,6})\.([0-9a-f]{32})")
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -27,6 +30,11 @@ def derived_id(prefix: str, *parts: str) -> str:
     return f"{prefix}_{_base32(int.from_bytes(digest[:16]) >> 3, 26)}"
 
 
+def is_call_id(text: str) -> bool:
+    """True for what can be a call's id: nothing else needs to be looked up, or could be."""
+    return _CALL_ID.fullmatch(text) is not None
+
+
 def callback_token(call_id: str, attempt: int) -> str:
     """A token that names its attempt and cannot be guessed: 128 bits of chance. Safe in a URL path."""
     return f"{call_id}.{attempt}.{secrets.token_hex(16)}"
@@ -34,11 +42,8 @@ def callback_token(call_id: str, attempt: int) -> str:
 
 def split_callback_token(token: str) -> tuple[str, int] | None:
     """The call and attempt that a token names; None where it is no token of ours."""
-    call_id, _, rest = token.partition(".")
-    number, _, chance = rest.partition(".")
-    if not call_id.startswith("call_") or not number.isdecimal() or len(number) > 6 or len(chance) != 32:
-        return None
-    return call_id, int(number)
+    found = _TOKEN.fullmatch(token)
+    return (found[1], int(found[2])) if found else None
 
 
 def new_api_key() -> str:

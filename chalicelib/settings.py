@@ -42,6 +42,7 @@ class Settings:
     retention_days: int
     workspace_max_concurrent_calls: int | None
     retries_first: bool
+    webhook_allow_local: bool
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -72,6 +73,7 @@ class Settings:
             retention_days=_whole(env, "RETENTION_DAYS", 365, 1, 3650),
             workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
+            webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
         )
 
     def credentials(self, provider: str) -> dict[str, str]:

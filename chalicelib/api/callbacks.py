@@ -1,6 +1,5 @@
 """The door for the providers' status callbacks."""
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,10 +7,13 @@ from chalice.app import Blueprint, Request
 
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, public_url
+from chalicelib.api.paths import policy_name_in
+from chalicelib.api.reading import body_bytes, query_value
 from chalicelib.api.views import rfc3339
-from chalicelib.errors import BadRequest, NotFound
+from chalicelib.errors import NotFound, NotSetUp
 from chalicelib.providers import CallbackRequest
 from chalicelib.services import Services
+from chalicelib.storage.keys import is_workspace
 from chalicelib.usecases.adopt_call import Adoption
 from chalicelib.usecases.take_callback import Taken, take_account_callback, take_callback
 
@@ -26,6 +28,7 @@ def callback(provider: str, token: str) -> dict[str, Any]:
     """Take in a callback; the answer says what was decided, for whoever reads the provider's request log."""
     parts = services()
     request = blueprint.current_request
+    _set_up(parts, provider)
     taken = take_callback(parts.ports, provider, token, _as_sent(parts, request, f"/callbacks/{provider}/{token}"))
     return {"events": [_view(t) for t in taken]}
 
@@ -36,28 +39,35 @@ def account_callback(provider: str) -> dict[str, Any]:
     """The one callback address of an account. ``?policy=`` adopts calls that the user's own code placed."""
     parts = services()
     request = blueprint.current_request
+    _set_up(parts, provider)
     sent = _as_sent(parts, request, f"/callbacks/{provider}")
     taken = take_account_callback(parts.ports, provider, sent, lambda: _adoption(parts, request))
     return {"events": [_view(t) for t in taken]}
 
 
+def _set_up(parts: Services, provider: str) -> None:
+    """Nobody who is not signed in is told what a deployment lacks. Raises NotFound, UnknownProvider."""
+    try:
+        parts.ports.provider(provider)
+    except NotSetUp as error:
+        raise NotFound(f"{provider} is not set up here") from error
+
+
 def _adoption(parts: Services, request: Request) -> Adoption | None:
-    query: Mapping[str, str] = request.query_params or {}
-    if "policy" not in query:
+    policy = query_value(request, "policy")
+    if policy is None:
         return None
-    workspace = query.get("workspace") or parts.ports.settings.default_workspace
-    named = parts.policies.load(workspace, query["policy"])
+    workspace = query_value(request, "workspace") or parts.ports.settings.default_workspace
+    known = is_workspace(workspace)
+    named = parts.policies.load(workspace, policy_name_in(policy)) if known else None
     if named is None:
-        raise NotFound(f"workspace {workspace!r} has no policy {query['policy']!r}; PUT /policies/{{name}} makes one")
+        raise NotFound(f"workspace {workspace[:80]!r} has no policy {policy!r}; PUT /policies/{{name}} makes one")
     return Adoption(workspace, named.policy, named.target_url, named.agent_version_id, public_url(parts, request))
 
 
 def _as_sent(parts: Services, request: Request, path: str) -> CallbackRequest:
     """The request as the provider sent and signed it: its URL is the one that we handed out."""
-    body = request.raw_body
-    body = body.encode() if isinstance(body, str) else body
-    if len(body) > MOST_CALLBACK:
-        raise BadRequest(f"the callback has {len(body)} bytes; at most {MOST_CALLBACK} are read")
+    body = body_bytes(request, MOST_CALLBACK)
     query = request.query_params
     pairs = [(name, value) for name in query for value in query.getlist(name)] if query else []
     url = public_url(parts, request) + path

@@ -1,16 +1,18 @@
 """The routes of calls: place, read, cancel, and the history in the vendors' shapes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from chalice.app import Blueprint, Response
 
 from chalicelib.api import views
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, public_url, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed_in
+from chalicelib.api.paths import call_named
 from chalicelib.api.policies import policy_named
+from chalicelib.api.reading import idempotency_key, json_body, page_limit, query_value
 from chalicelib.domain.call import CallRecord
-from chalicelib.errors import FieldError, Invalid, NotFound, NotYours
+from chalicelib.errors import NotFound, NotYours
+from chalicelib.outbound.address import Rules
 from chalicelib.storage.history import MOST_ENTRIES
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.cancel_call import cancel_call
@@ -18,7 +20,8 @@ from chalicelib.usecases.place_call import NewCall, place_call
 
 blueprint = Blueprint(__name__)
 
-MOST_KEY = 255
+#: entries of a page where the request does not say
+PAGE = 25
 
 
 @blueprint.route("/calls", methods=["POST"], content_types=ANY_TYPE)
@@ -46,25 +49,27 @@ def place() -> Response:
         metadata=wanted.metadata,
         timezone=wanted.timezone,
         start_at=schemas.start_within_reach(wanted.start_at, parts.ports.clock.now()),
-        webhook_url=wanted.webhook_url,
+        webhook_url=schemas.webhook_within_rules(
+            wanted.webhook_url, Rules(local=parts.ports.settings.webhook_allow_local)
+        ),
     )
     record = place_call(parts.ports, new, idempotency_key(request.headers), request_hash)
     return _created(record)
 
 
-@blueprint.route("/calls", methods=["GET"])
+@blueprint.route("/calls", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def history() -> dict[str, Any]:
     """The workspace's call history, newest attempt first, ``limit`` at a time from ``cursor`` on."""
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.READ)
-    query: Mapping[str, str] = request.query_params or {}
-    entries, cursor = parts.history.page(owner.workspace, _limit(query.get("limit")), query.get("cursor"))
+    limit = page_limit(request, PAGE, MOST_ENTRIES)
+    entries, cursor = parts.history.page(owner.workspace, limit, query_value(request, "cursor"))
     return {"data": [views.entry_view(e.call, e.attempt) for e in entries], "next_cursor": cursor}
 
 
-@blueprint.route("/calls/{call_id}", methods=["GET"])
+@blueprint.route("/calls/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(call_id: str) -> dict[str, Any]:
     """One call with its attempts."""
@@ -79,7 +84,7 @@ def cancel(call_id: str) -> dict[str, Any]:
     return views.call_view(cancel_call(services().ports, record.call.id))
 
 
-@blueprint.route("/calls/{call_id}/decisions", methods=["GET"])
+@blueprint.route("/calls/{call_id}/decisions", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def decisions(call_id: str) -> dict[str, Any]:
     """Why each attempt was made, moved or refused, in order."""
@@ -88,14 +93,14 @@ def decisions(call_id: str) -> dict[str, Any]:
     return {"call_id": record.call.id, "data": [views.decision_view(record.call, decision) for decision in found]}
 
 
-@blueprint.route("/call-logs/{call_id}/retries", methods=["GET"])
+@blueprint.route("/call-logs/{call_id}/retries", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def retries(call_id: str) -> dict[str, Any]:
     """The retry history in DialNexa's shape."""
     return views.retries_view(_own(call_id, Role.READ))
 
 
-@blueprint.route("/call-report/{call_id}", methods=["GET"])
+@blueprint.route("/call-report/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def report(call_id: str) -> dict[str, Any]:
     """The attempts in Gomobile's shape."""
@@ -106,32 +111,15 @@ def _own(call_id: str, role: Role) -> CallRecord:
     """The call of that id, or of an attempt's id. Raises NotFound, NotYours."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, role)
-    record = parts.ports.calls.load(call_id.partition("-")[0])
+    named = call_named(call_id)
+    record = parts.ports.calls.load(named) if named else None
     if record is None:
-        raise NotFound(f"there is no call {call_id}")
+        raise NotFound(f"there is no call {call_id[:80]}")
     if record.call.workspace != owner.workspace:
-        raise NotYours(f"call {call_id} belongs to another workspace")
+        raise NotYours(f"call {record.call.id} belongs to another workspace")
     return record
 
 
 def _created(record: CallRecord) -> Response:
     headers: dict[str, str | list[str]] = {"Location": f"/calls/{record.call.id}"}
     return Response(views.call_view(record), headers=headers, status_code=201)
-
-
-def idempotency_key(headers: Any) -> str | None:
-    """The request's Idempotency-Key; None where it has none. Raises Invalid."""
-    key: str | None = headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= MOST_KEY or not key.isprintable():
-        raise Invalid([FieldError("", f"the Idempotency-Key must be 1 to {MOST_KEY} printable characters")])
-    return key
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return 25
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_ENTRIES:
-        raise Invalid([FieldError("/limit", f"must be a whole number from 1 to {MOST_ENTRIES} (got {text!r})")])
-    return int(text)

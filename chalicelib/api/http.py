@@ -1,8 +1,7 @@
-"""What every route shares: who is asking, the body as JSON, errors as problem+json, the public URL."""
+"""What every route shares: who is asking, the body as a model, errors as problem+json, the public URL."""
 
 import base64
 import functools
-import hashlib
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -22,8 +21,10 @@ Model = TypeVar("Model", bound=BaseModel)
 #: for routes that read their body themselves, whatever type it is said to be
 ANY_TYPE = ["*/*"]
 
-#: the most that a JSON body may hold, in bytes
-MOST_BODY = 256 * 1024
+#: no more wrong fields than this are listed in one answer
+MOST_ERRORS = 100
+#: what an answer says of an error, in characters
+MOST_DETAIL = 2000
 
 #: error -> HTTP status; the first that fits counts
 STATUS = (
@@ -33,6 +34,7 @@ STATUS = (
     (errors.NotFound, HTTPStatus.NOT_FOUND),
     (errors.UnknownProvider, HTTPStatus.NOT_FOUND),
     (errors.BadRequest, HTTPStatus.BAD_REQUEST),
+    (errors.TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (MalformedCallback, HTTPStatus.BAD_REQUEST),
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -43,15 +45,28 @@ STATUS = (
 def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...] = ()) -> Response:
     """An RFC 9457 answer; ``errors`` points at each wrong field with a JSON pointer."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status)}
-    body["detail"] = detail
+    body["detail"] = detail if len(detail) <= MOST_DETAIL else detail[: MOST_DETAIL - 3] + "..."
     if field_errors:
-        body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors]
+        body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors[:MOST_ERRORS]]
     headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
     return Response(json.dumps(body), headers=headers, status_code=int(status))
+
+
+def in_our_form(response: Response) -> Response:
+    """An answer that says what type it is; an error that Chalice made by itself as problem+json."""
+    if "Content-Type" in response.headers or response.body == "":
+        return response
+    if response.status_code < HTTPStatus.BAD_REQUEST:
+        response.headers["Content-Type"] = "application/json"
+        return response
+    said = response.body.get("Message") if isinstance(response.body, dict) else response.body
+    told = problem(response.status_code, str(said))
+    told.headers |= response.headers
+    return told
 
 
 def answering(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +100,7 @@ def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
     key = _key_sent(request)
     if not key:
         raise errors.NotSignedIn("send an API key: 'Authorization: Bearer <key>' or 'x-api-key: <key>'")
-    owner = services.keys.find(key)
+    owner = services.keys.find(key) if key.isascii() else None
     if owner is None:
         raise errors.NotSignedIn("this API key is not known")
     now = services.ports.clock.now()
@@ -109,25 +124,6 @@ def _key_sent(request: Request) -> str:
             return ""
         return password
     return str(request.headers.get("x-api-key", ""))
-
-
-def json_body(request: Request) -> tuple[dict[str, Any], str]:
-    """The request's JSON object, and a hash of it by which a repeated request is known. Raises BadRequest."""
-    raw = request.raw_body
-    if len(raw) > MOST_BODY:
-        raise errors.BadRequest(f"the body has {len(raw)} bytes; at most {MOST_BODY} are read")
-    try:
-        body = json.loads(raw or b"null", parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise errors.BadRequest(f"the body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise errors.BadRequest("the body must be a JSON object")
-    canonical = json.dumps(body, sort_keys=True).encode()
-    return body, hashlib.sha256(canonical).hexdigest()
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def checked(model: type[Model], body: dict[str, Any]) -> Model:

@@ -6,8 +6,9 @@ from typing import Any
 from chalice.app import Blueprint, Request, Response
 
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, signed_in
 from chalicelib.api.paths import number_in
+from chalicelib.api.reading import body_bytes, json_body
 from chalicelib.api.views import rfc3339
 from chalicelib.errors import NotFound
 from chalicelib.storage.keys import Role
@@ -33,7 +34,7 @@ def put_opt_out(number: str) -> dict[str, Any]:
     return _view(known) | {"calls_ended": ended}
 
 
-@blueprint.route("/numbers/{number}/opt-out", methods=["GET"])
+@blueprint.route("/numbers/{number}/opt-out", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def get_opt_out(number: str) -> dict[str, Any]:
     """When and why a number opted out; 404 where it has not."""
@@ -45,7 +46,7 @@ def get_opt_out(number: str) -> dict[str, Any]:
     return _view(known)
 
 
-@blueprint.route("/numbers/{number}/opt-out", methods=["DELETE"])
+@blueprint.route("/numbers/{number}/opt-out", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete_opt_out(number: str) -> Response:
     """Take an opt-out back: new calls may be placed; those that it ended stay ended."""
@@ -69,7 +70,7 @@ def post_contacted(number: str) -> dict[str, Any]:
     return {"number": number_in(number), "calls_changed": changed, "put_off_until": rfc3339(until)}
 
 
-@blueprint.route("/numbers/{number}", methods=["DELETE"])
+@blueprint.route("/numbers/{number}", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete_number(number: str) -> Response:
     """Erase what is kept of a number. 202 where there is more to erase than one request can: send it again."""
@@ -83,7 +84,7 @@ def delete_number(number: str) -> Response:
 
 def _body(request: Request) -> dict[str, Any]:
     """The body, for which nothing at all will do."""
-    return json_body(request)[0] if request.raw_body else {}
+    return json_body(request)[0] if body_bytes(request) else {}
 
 
 def _view(known: Number) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Any
 from chalice.app import Blueprint
 
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, signed_in
+from chalicelib.api.reading import body_bytes, json_body
 from chalicelib.api.views import rfc3339
 from chalicelib.storage.gates import Gate, workspace_scope
 from chalicelib.storage.keys import Role
@@ -23,7 +24,7 @@ def pause_all() -> dict[str, Any]:
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.ADMIN)
-    wanted = checked(schemas.PauseIn, json_body(request)[0] if request.raw_body else {})
+    wanted = checked(schemas.PauseIn, json_body(request)[0] if body_bytes(request) else {})
     until = wanted.until_at(parts.ports.clock.now())
     return _view(pause(parts.ports, workspace_scope(owner.workspace), wanted.reason, until))
 
@@ -37,7 +38,7 @@ def resume_all() -> dict[str, Any]:
     return _view(None) | {"was_paused": resume(parts.ports, workspace_scope(owner.workspace))}
 
 
-@blueprint.route("/pause-all", methods=["GET"])
+@blueprint.route("/pause-all", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def get_pause() -> dict[str, Any]:
     """Whether the workspace is paused, since when and why."""

@@ -6,8 +6,9 @@ from chalice.app import Blueprint, Response
 
 from chalicelib.api import views
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, json_body, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, signed_in
 from chalicelib.api.paths import policy_name_in
+from chalicelib.api.reading import json_body
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.preview import preview
 from chalicelib.domain.zones import contact_zones
@@ -38,7 +39,7 @@ def show() -> dict[str, Any]:
     return views.preview_view(preview(policy, zones, start_at, outcomes), zones)
 
 
-@blueprint.route("/policies", methods=["GET"])
+@blueprint.route("/policies", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def names() -> dict[str, Any]:
     """Every named policy of the workspace."""
@@ -68,7 +69,7 @@ def put(name: str) -> dict[str, Any]:
     return views.named_policy_view(named)
 
 
-@blueprint.route("/policies/{name}", methods=["GET"])
+@blueprint.route("/policies/{name}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(name: str) -> dict[str, Any]:
     """One named policy."""
@@ -80,7 +81,7 @@ def read(name: str) -> dict[str, Any]:
     return views.named_policy_view(named)
 
 
-@blueprint.route("/policies/{name}", methods=["DELETE"])
+@blueprint.route("/policies/{name}", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete(name: str) -> Response:
     """Forget a named policy."""

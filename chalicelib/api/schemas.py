@@ -5,21 +5,21 @@ a tenth of their cold start.
 """
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from chalicelib.dialects.bolna import RetryConfigIn
-from chalicelib.dialects.common import E164, MOST_DAYS, HttpUrl, OutcomeWord, Strict
+from chalicelib.dialects.common import E164, MOST_DAYS, At, HttpUrl, Kept, OutcomeWord, Strict, small
 from chalicelib.dialects.dialnexa import NO_RETRIES, RetryIn, TargetIn
 from chalicelib.dialects.exotel import ExotelPolicyIn
 from chalicelib.dialects.gomobile import GomobilePolicyIn
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.zones import zone
 from chalicelib.errors import FieldError, Invalid
+from chalicelib.outbound.address import Rules, Unsafe, destination
 
-MOST_METADATA = 16 * 1024
 MOST_VARIABLES = 50
 MOST_OUTCOMES = 101
 
@@ -32,13 +32,7 @@ def _zone(name: str) -> str:
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
     if len(values) > MOST_VARIABLES:
         raise ValueError(f"at most {MOST_VARIABLES} variables")
-    return values
-
-
-def _small(values: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(values)) > MOST_METADATA:
-        raise ValueError(f"at most {MOST_METADATA} bytes of metadata")
-    return values
+    return small(values)
 
 
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
@@ -93,13 +87,13 @@ class CallIn(PolicyIn):
 
     to_number: E164
     from_number: E164
-    provider: str | None = None
+    provider: Annotated[str, StringConstraints(max_length=32)] | None = None
     agent_version_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     target: TargetIn | None = None
     variables: Annotated[dict[str, Variable], AfterValidator(_variables)] = Field(default_factory=dict)
-    metadata: Annotated[dict[str, Any], AfterValidator(_small)] = Field(default_factory=dict)
+    metadata: Kept = Field(default_factory=dict)
     timezone: TimeZone | None = None
-    start_at: AwareDatetime | None = None
+    start_at: At | None = None
     webhook_url: HttpUrl | None = None
     policy_name: PolicyName | None = None
 
@@ -120,7 +114,7 @@ class PreviewIn(PolicyIn):
 
     to_number: E164 | None = None
     timezone: TimeZone | None = None
-    start_at: AwareDatetime | None = None
+    start_at: At | None = None
     outcomes: Annotated[list[OutcomeWord], Field(max_length=MOST_OUTCOMES)] = Field(default_factory=list)
     policy_name: PolicyName | None = None
 
@@ -142,8 +136,10 @@ class OptOutIn(Strict):
 class ContactedIn(Strict):
     """``POST /numbers/{e164}/contacted``: pending redials end, or wait until a time or for so many minutes."""
 
-    put_off_until: AwareDatetime | None = None
-    put_off_minutes: Annotated[float, Field(gt=0, le=MOST_DAYS * 24 * 60, allow_inf_nan=False)] | None = None
+    put_off_until: At | None = None
+    put_off_minutes: Annotated[float, Field(gt=0, le=MOST_DAYS * 24 * 60, strict=True, allow_inf_nan=False)] | None = (
+        None
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -155,30 +151,42 @@ class ContactedIn(Strict):
         """Until when pending redials are put off, in UTC; None where they end."""
         if self.put_off_minutes is not None:
             return now + timedelta(minutes=self.put_off_minutes)
-        return self.put_off_until.astimezone(UTC) if self.put_off_until else None
+        return self.put_off_until
 
 
 class PauseIn(Strict):
     """``POST /pause-all``; an empty body will do. Without ``until`` the pause lasts until it is resumed."""
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "paused by hand"
-    until: AwareDatetime | None = None
+    until: At | None = None
 
     def until_at(self, now: datetime) -> datetime | None:
         """When the pause ends by itself, in UTC. Raises Invalid for a time that is past."""
         if self.until is not None and self.until <= now:
-            raise Invalid([FieldError("/until", f"is past (got {self.until:%Y-%m-%dT%H:%M:%S%z})")])
-        return self.until.astimezone(UTC) if self.until else None
+            raise Invalid([FieldError("/until", f"is past (got {self.until:%Y-%m-%dT%H:%M:%SZ})")])
+        return self.until
 
 
 def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/start_at") -> datetime | None:
     """A start in UTC. Raises Invalid for one further ahead than the wheel reaches."""
     if start_at is None:
         return None
-    start_at = start_at.astimezone(UTC)
     if start_at > now + timedelta(days=MOST_DAYS):
         raise Invalid([FieldError(field, f"lies more than {MOST_DAYS} days ahead (got {start_at:%Y-%m-%dT%H:%MZ})")])
     return start_at
+
+
+def webhook_within_rules(url: str | None, rules: Rules) -> str | None:
+    """A webhook's address, if its form says nothing against calling it; what it resolves to is seen when it is called.
+
+    Raises Invalid.
+    """
+    if url is not None:
+        try:
+            destination(url, rules)
+        except Unsafe as error:
+            raise Invalid([FieldError("/webhook_url", f"{error} (got {url[:80]!r})")]) from error
+    return url
 
 
 __all__ = [
@@ -192,4 +200,5 @@ __all__ = [
     "PreviewIn",
     "as_text",
     "start_within_reach",
+    "webhook_within_rules",
 ]

@@ -13,9 +13,9 @@ Where the vendor's page on auto-retry leaves something open:
 from datetime import UTC
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import Field, field_validator
 
-from chalicelib.dialects.common import MOST_TIMES, OutcomeWord, Tolerant, WaitMinutes, retried
+from chalicelib.dialects.common import MOST_TIMES, At, Flag, Kept, OutcomeWord, Tolerant, WaitMinutes, retried
 from chalicelib.domain.call import CallRecord, CallState
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Intervals, NoRetry, Policy
@@ -30,10 +30,10 @@ STATUSES = (Outcome.NO_ANSWER, Outcome.BUSY, Outcome.FAILED, Outcome.ERROR)
 class RetryConfigIn(Tolerant):
     """Bolna's ``retry_config``."""
 
-    enabled: bool = False
+    enabled: Flag = False
     max_retries: Annotated[int, Field(ge=1, le=3, strict=True)] = DEFAULT_MAX_RETRIES
     retry_on_statuses: list[OutcomeWord] = Field(default=list(DEFAULT_STATUSES), max_length=len(STATUSES) * 2)
-    retry_on_voicemail: bool = False
+    retry_on_voicemail: Flag = False
     retry_intervals_minutes: list[WaitMinutes] = Field(
         default=list(DEFAULT_MINUTES), min_length=1, max_length=MOST_TIMES
     )
@@ -60,8 +60,8 @@ class BolnaCallIn(Tolerant):
     agent_id: Annotated[str, Field(min_length=1, max_length=256)]
     recipient_phone_number: str
     from_phone_number: str | None = None
-    scheduled_at: AwareDatetime | None = None
-    user_data: dict[str, Any] = Field(default_factory=dict)
+    scheduled_at: At | None = None
+    user_data: Kept = Field(default_factory=dict)
     retry_config: RetryConfigIn = Field(default_factory=RetryConfigIn)
 
 

@@ -1,10 +1,13 @@
 """What the dialects share: strict models, bounded numbers, and local times of the day."""
 
+import json
 import re
 from collections.abc import Iterable
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from chalicelib.domain.numbers import is_e164
 from chalicelib.domain.outcome import Outcome
@@ -16,7 +19,9 @@ MOST_MINUTES = MOST_DAYS * 24 * 60
 MOST_RETRIES = 100
 MOST_TIMES = 100
 
-WaitMinutes = Annotated[float, Field(ge=0, le=MOST_MINUTES, allow_inf_nan=False)]
+#: Nobody writes 0 or "yes" for a switch, or "30" for a number, and means it: what is not of its type is refused.
+Flag = Annotated[bool, Field(strict=True)]
+WaitMinutes = Annotated[float, Field(ge=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)]
 MaxRetries = Annotated[int, Field(ge=0, le=MOST_RETRIES, strict=True)]
 
 
@@ -37,19 +42,63 @@ def outcome_word(word: str) -> str:
     return Outcome.parse(word).value
 
 
-OutcomeWord = Annotated[str, AfterValidator(outcome_word)]
+OutcomeWord = Annotated[str, Field(json_schema_extra={"enum": list(Outcome)}), AfterValidator(outcome_word)]
 
-_HTTP_URL = re.compile(r"https?://[^\s/]+\S*")
+#: times beyond these are slips of the pen, and no rule of EventBridge can name them
+FIRST_YEAR, LAST_YEAR = 2000, 2198
+
+
+def _spelled_out(value: Any) -> Any:
+    # Else a number would be taken for seconds since 1970.
+    if not isinstance(value, datetime) and not (isinstance(value, str) and value[4:5] == "-"):
+        raise ValueError("must be a datetime with a UTC offset, like 2026-01-26T10:00:00Z")
+    return value
+
+
+def _in_our_time(at: datetime) -> datetime:
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
+    return at.astimezone(UTC)
+
+
+#: a time with its UTC offset, RFC 3339, in UTC once it is read
+At = Annotated[AwareDatetime, BeforeValidator(_spelled_out), AfterValidator(_in_our_time)]
+
+MOST_JSON = 16 * 1024
+
+
+def small(values: dict[str, Any]) -> dict[str, Any]:
+    """Values of the user's own that are kept with a call. Raises ValueError beyond MOST_JSON bytes as JSON."""
+    size = len(json.dumps(values))
+    if size > MOST_JSON:
+        raise ValueError(f"has {size} bytes as JSON; at most {MOST_JSON} are kept with a call")
+    return values
+
+
+Kept = Annotated[dict[str, Any], AfterValidator(small)]
+
+#: the characters of a URI (RFC 3986, 2): others are to be percent-encoded, or a host's to be in punycode
+_HTTP_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 def http_url(url: str) -> str:
     """An absolute http(s) URL. Raises ValueError for anything else."""
-    if not _HTTP_URL.fullmatch(url):
+    if not _HTTP_URL.fullmatch(url) or not _has_host(url):
         raise ValueError("must be an absolute http(s) URL")
     return url
 
 
-HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(http_url)]
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+HttpUrl = Annotated[
+    str, Field(max_length=2048, json_schema_extra={"format": "uri", "pattern": "^https?://"}), AfterValidator(http_url)
+]
 
 
 def retried(outcomes: Iterable[str], *, voicemail: bool) -> dict[Outcome, OutcomeRule]:
@@ -64,4 +113,8 @@ def _e164(number: str) -> str:
     return number
 
 
-E164 = Annotated[str, AfterValidator(_e164)]
+E164 = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+16505550199"]}),
+    AfterValidator(_e164),
+]

@@ -12,16 +12,17 @@ Where the vendor's page leaves a field out of a request, or open:
     error, rejected               not retried                not in its table; ``on`` can say otherwise
 """
 
-from datetime import UTC
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from chalicelib.dialects.common import (
     E164,
     MOST_DAYS,
     MOST_MINUTES,
     MOST_TIMES,
+    At,
+    Flag,
     HttpUrl,
     MaxRetries,
     Strict,
@@ -63,7 +64,7 @@ FLAT_SWITCHES = {
     "retry_on_busy": Outcome.BUSY,
 }
 
-Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)]
 
 
 class TargetIn(Strict):
@@ -75,7 +76,7 @@ class TargetIn(Strict):
 class RuleIn(Strict):
     """One outcome's own rule; ``retry`` is true unless it says otherwise."""
 
-    retry: bool = True
+    retry: Flag = True
     wait_minutes: WaitMinutes | None = None
     max_retries: MaxRetries | None = None
     target: TargetIn | None = None
@@ -126,7 +127,7 @@ class IntervalsIn(Strict):
 class ExponentialIn(Strict):
     type: Literal["exponential"]
     first_minutes: Minutes
-    factor: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 2.0
+    factor: Annotated[float, Field(ge=1, le=100, strict=True, allow_inf_nan=False)] = 2.0
     max_minutes: Minutes = 24 * 60
 
     @model_validator(mode="after")
@@ -141,18 +142,18 @@ class ExponentialIn(Strict):
 
 class ScheduledIn(Strict):
     type: Literal["scheduled"]
-    at: Annotated[list[AwareDatetime], Field(min_length=1, max_length=MOST_TIMES)]
+    at: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)]
 
     @field_validator("at")
     @classmethod
-    def _within_reach(cls, dates: list[AwareDatetime]) -> list[AwareDatetime]:
+    def _within_reach(cls, dates: list[At]) -> list[At]:
         reach = (max(dates) - min(dates)).days
         if reach > MOST_DAYS:
             raise ValueError(f"the dates span {reach} days; at most {MOST_DAYS} can be planned ahead")
         return dates
 
     def strategy(self) -> Scheduled:
-        return Scheduled(tuple(sorted({at.astimezone(UTC) for at in self.at})))
+        return Scheduled(tuple(sorted(set(self.at))))
 
 
 class TimeOfDayIn(Strict):
@@ -195,15 +196,17 @@ class RetryIn(Strict):
 
     max_retries: MaxRetries | None = None
     wait_minutes: WaitMinutes | None = None
-    retry_on_voicemail: bool | None = None
-    retry_on_no_answer: bool | None = None
-    retry_on_busy: bool | None = None
+    retry_on_voicemail: Flag | None = None
+    retry_on_no_answer: Flag | None = None
+    retry_on_busy: Flag | None = None
     strategy: StrategyIn | None = None
-    on: dict[str, bool | RuleIn] = Field(default_factory=dict)
+    on: dict[str, Flag | RuleIn] = Field(default_factory=dict)
     window: WindowIn | None = None
     failover: FailoverIn | None = None
     caps: Annotated[list[CapIn], Field(max_length=10)] = Field(default_factory=list)
-    expires_after_hours: Annotated[float, Field(gt=0, le=MOST_DAYS * 24, allow_inf_nan=False)] | None = None
+    expires_after_hours: Annotated[float, Field(gt=0, le=MOST_DAYS * 24, strict=True, allow_inf_nan=False)] | None = (
+        None
+    )
 
     @field_validator("on")
     @classmethod

@@ -18,9 +18,9 @@ Where the vendor's page on auto-retry leaves something open or speaks twice:
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from chalicelib.dialects.common import MaxRetries, OutcomeWord, Tolerant, WaitMinutes
+from chalicelib.dialects.common import MOST_DAYS, At, MaxRetries, OutcomeWord, Tolerant, WaitMinutes
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Exponential, Fixed, NoRetry, OutcomeRule, Policy
 from chalicelib.domain.window import Weekday, Window, interval, minute_of_day
@@ -32,6 +32,7 @@ DEFAULT_START, DEFAULT_END = "09:00", "21:00"
 ONCE = {Outcome.FAILED: 1, Outcome.ERROR: 1}
 SUPPORTED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
 MOST_NUMBERS = 100
+MOST_SPAN = timedelta(days=MOST_DAYS)
 
 
 class RetryIn(Tolerant):
@@ -56,8 +57,8 @@ class ScheduleIn(Tolerant):
 
     daily_start: str | None = None
     daily_end: str | None = None
-    send_at: AwareDatetime | None = None
-    end_at: AwareDatetime | None = None
+    send_at: At | None = None
+    end_at: At | None = None
 
     def window(self) -> Window | None:
         """The window that the two hours make; None where neither is given."""
@@ -78,6 +79,8 @@ class ScheduleIn(Tolerant):
         self.window()
         if self.send_at is not None and self.end_at is not None and self.end_at <= self.send_at:
             raise ValueError("end_at must come after send_at")
+        if self.send_at is not None and self.end_at is not None and self.end_at > self.send_at + MOST_SPAN:
+            raise ValueError(f"end_at lies more than {MOST_DAYS} days after send_at; no further can be planned ahead")
         return self
 
 

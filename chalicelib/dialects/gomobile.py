@@ -14,12 +14,11 @@ Where the vendor's guide leaves something open or speaks twice:
     pauses alone                       open at all other times     they are what is taken away
 """
 
-from datetime import UTC
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from chalicelib.dialects.common import MOST_DAYS, MOST_TIMES, MaxRetries, Strict, Tolerant, WaitMinutes, retried
+from chalicelib.dialects.common import MOST_DAYS, MOST_TIMES, At, MaxRetries, Strict, Tolerant, WaitMinutes, retried
 from chalicelib.domain.policy import Fixed, NoRetry, Policy, Scheduled, Strategy
 from chalicelib.domain.window import Interval, Weekday, Window, interval_of_minutes, until_midnight
 
@@ -39,7 +38,7 @@ class FixedDelayIn(Tolerant):
 
 class ScheduledIn(Tolerant):
     type: Literal["scheduled"]
-    retryDates: Annotated[list[AwareDatetime], Field(min_length=1, max_length=MOST_TIMES)]
+    retryDates: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)]
 
 
 RetryStrategyIn = Annotated[NoneIn | FixedDelayIn | ScheduledIn, Field(discriminator="type")]
@@ -112,7 +111,7 @@ class GomobilePolicyIn(Tolerant):
             case FixedDelayIn(delayMinutes=minutes, maxRetries=max_retries):
                 return Fixed(minutes), max_retries
             case ScheduledIn(retryDates=dates):
-                at = tuple(sorted({date.astimezone(UTC) for date in dates}))
+                at = tuple(sorted(set(dates)))
                 return Scheduled(at), len(at)
             case _:
                 return NoRetry(), 0

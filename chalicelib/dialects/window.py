@@ -21,7 +21,7 @@ class CapIn(Strict):
     """At most ``max_attempts`` in any ``per_hours`` hours (24 unless said), or in one local day (``per``: ``day``)."""
 
     max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)]
-    per_hours: Annotated[float, Field(gt=0, le=24 * 30, allow_inf_nan=False)] | None = None
+    per_hours: Annotated[float, Field(gt=0, le=24 * 30, strict=True, allow_inf_nan=False)] | None = None
     per: Literal["hours", "day"] = "hours"
 
     @model_validator(mode="after")

@@ -40,7 +40,7 @@ def provider_class(name: str) -> type[Provider]:
     try:
         module, cls = REGISTRY[name]
     except KeyError:
-        raise UnknownProvider(f"{name!r} is no provider; use one of {', '.join(sorted(REGISTRY))}") from None
+        raise UnknownProvider(f"{name[:40]!r} is no provider; use one of {', '.join(sorted(REGISTRY))}") from None
     loaded: type[Provider] = getattr(import_module(f"chalicelib.providers.{module}"), cls)
     return loaded
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
-from chalicelib.errors import RedialError
+from chalicelib.errors import NotSetUp, RedialError
 from chalicelib.providers.http import Http
 
 Now = Callable[[], datetime]
@@ -132,7 +132,7 @@ class Provider(ABC):
         missing = [key for key in self.required if not credentials.get(key)]
         if missing:
             names = ", ".join(f"{self.name.upper()}_{key.upper()}" for key in missing)
-            raise RedialError(f"{self.name} is not set up: {names} missing")
+            raise NotSetUp(f"{self.name} is not set up: {names} missing")
         self.credentials = credentials
         self.now = now
         self.http = http or Http()

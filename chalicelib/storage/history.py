@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,13 @@ from chalicelib.storage.retention import Retention
 #: One BatchGetItem takes 100 keys: an entry needs its attempt and its call.
 MOST_ENTRIES = 50
 BATCH_TRIES = 5
+#: the names in a cursor -> what can stand there
+CURSOR = {
+    "pk": re.compile(r"CALL#call_[0-9a-z]{1,64}"),
+    "sk": re.compile(r"CALL|ATTEMPT#[0-9]{4,6}"),
+    "history_sk": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{15}Z#call_[0-9a-z]{1,64}(#[0-9]{4,6})?"),
+}
+MOST_CURSOR = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +90,16 @@ def _write_cursor(key: Item) -> str:
 
 
 def _read_cursor(cursor: str, workspace: str) -> Item:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        plain = json.loads(base64.urlsafe_b64decode(padded))
-        key = {name: {"S": str(plain[name])} for name in ("pk", "sk", "history_pk", "history_sk")}
-    except (ValueError, KeyError, TypeError):
-        key = {}
-    if key.get("history_pk") != {"S": f"WS#{workspace}"}:
+    plain = _decoded(cursor) if len(cursor) <= MOST_CURSOR else {}
+    ours = all(pattern.fullmatch(str(plain.get(name))) for name, pattern in CURSOR.items())
+    if not ours or plain.get("history_pk") != f"WS#{workspace}":
         raise Invalid([FieldError("/cursor", "not a cursor of this list; start without one")])
-    return key
+    return {name: {"S": str(plain[name])} for name in ("history_pk", *CURSOR)}
+
+
+def _decoded(cursor: str) -> dict[str, Any]:
+    try:
+        plain = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return plain if isinstance(plain, dict) else {}

@@ -4,6 +4,7 @@ A key's item stands in the history index too, under ``KEYS#<workspace>``, so tha
 without a scan. A key made before that is listed from its next use on.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +26,13 @@ ID_LENGTH = 12
 USE_RECORDED_EVERY = timedelta(hours=1)
 #: An expired key is remembered this long, so that its holder is told why it is refused.
 EXPIRED_KEPT = timedelta(days=90)
+
+_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_workspace(name: str) -> bool:
+    """True for 1 to 64 letters, digits, ``.``, ``_`` or ``-``: the ``#`` in items' keys must stay ours."""
+    return _WORKSPACE.fullmatch(name) is not None
 
 
 class Role(StrEnum):
@@ -77,7 +85,13 @@ class KeyStore:
         return _read(found["Item"]) if "Item" in found else None
 
     def add(self, key: str, owner: ApiKey, now: datetime) -> ApiKey:
-        """Store a new key by its hash; ``owner`` says all else about it. Returns what was stored."""
+        """Store a new key by its hash; ``owner`` says all else about it. Returns what was stored.
+
+        Raises ValueError for a workspace that is no name.
+        """
+        if not is_workspace(owner.workspace):
+            wanted = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+            raise ValueError(f"{owner.workspace!r} is no workspace's name: {wanted}")
         made = replace(owner, hash=ids.hashed(key), created_at=now, last_used_at=None)
         self._dynamodb.put_item(**self._putting(made))
         return made

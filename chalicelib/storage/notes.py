@@ -1,5 +1,6 @@
 """What a provider says along the way of an attempt, noted in one request without reading first."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -7,10 +8,25 @@ from typing import Any
 from chalicelib.domain.call import AttemptPhase, CallState
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.storage import items
-from chalicelib.storage.codec import to_attribute
+from chalicelib.storage.codec import to_attribute, to_item
 from chalicelib.storage.items import Item
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, Write, transact
+
+#: The attempt that a callback names. Its token alone is not enough: it must come to the door of the attempt's own
+#: provider, for that is whose signature was checked.
+OURS = "#data.#token = :token AND #data.#provider = :provider"
+NAMES = {"#data": "data", "#token": "token", "#provider": "provider"}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The attempt that a callback names by its token, and the provider that speaks for the callback."""
+
+    provider: str
+    call_id: str
+    number: int
+    token: str
 
 
 class Noted(StrEnum):
@@ -31,25 +47,25 @@ class NoteStore:
         self._table = table
         self._retention = retention
 
-    def note(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
+    def note(self, named: Named, event: CallEvent, at: datetime) -> Noted:
         """Write a progress or AMD event in one request, without reading first.
 
         Only news is written: a progress that outranks what is there, or a first AMD result, of a live attempt.
         An event that says neither (a word we do not know) is kept as evidence and changes nothing.
         """
         if event.progress is None and event.amd is None:
-            return self._keep(call_id, number, token, event, at)
-        attempt = self._note_on_attempt(call_id, number, token, event, at)
-        writes = [attempt, self._evidence(call_id, number, event, at)]
+            return self._keep(named, event, at)
+        attempt = self._note_on_attempt(named, event, at)
+        writes = [attempt, self._evidence(named, event, at)]
         if event.progress is Progress.IN_PROGRESS:
-            writes.append(self._note_answered(call_id, number))
+            writes.append(self._note_answered(named))
         try:
             transact(self._dynamodb, writes)
         except Canceled as canceled:
             if canceled.codes[0] != "ConditionalCheckFailed":
                 # The call moved on (a cancel, say) while its attempt lives: the attempt is noted by itself.
                 return self._note_alone(attempt)
-            return _why_not_noted(canceled.items[0], token, event)
+            return _why_not_noted(canceled.items[0], named, event)
         return Noted.NOTED
 
     def _note_alone(self, attempt: Write) -> Noted:
@@ -59,22 +75,21 @@ class NoteStore:
             return Noted.NOTHING_NEW  # it has ended meanwhile
         return Noted.NOTED
 
-    def _keep(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Noted:
-        named = {
+    def _keep(self, named: Named, event: CallEvent, at: datetime) -> Noted:
+        check = {
             "TableName": self._table,
-            "Key": items.attempt_key(call_id, number),
-            "ConditionExpression": "#data.#token = :token",
-            "ExpressionAttributeNames": {"#data": "data", "#token": "token"},
-            "ExpressionAttributeValues": {":token": to_attribute(token)},
+            "Key": items.attempt_key(named.call_id, named.number),
+            "ConditionExpression": OURS,
+            "ExpressionAttributeNames": NAMES,
+            "ExpressionAttributeValues": to_item({":token": named.token, ":provider": named.provider}),
         }
         try:
-            transact(self._dynamodb, [{"ConditionCheck": named}, self._evidence(call_id, number, event, at)])
+            transact(self._dynamodb, [{"ConditionCheck": check}, self._evidence(named, event, at)])
         except Canceled:
             return Noted.NO_SUCH_ATTEMPT
         return Noted.KEPT
 
-    def _note_on_attempt(self, call_id: str, number: int, token: str, event: CallEvent, at: datetime) -> Write:
-        ours = "#data.#token = :token"
+    def _note_on_attempt(self, named: Named, event: CallEvent, at: datetime) -> Write:
         lives = "attribute_not_exists(#data.outcome)"
         same_leg = "(attribute_not_exists(#data.provider_call_id) OR #data.provider_call_id = :sid)"
         sets = [
@@ -83,7 +98,8 @@ class NoteStore:
             "#data.version = #data.version + :one",
         ]
         values: dict[str, Any] = {
-            ":token": token,
+            ":token": named.token,
+            ":provider": named.provider,
             ":sid": event.provider_call_id,
             ":placed": AttemptPhase.PLACED,
             ":one": 1,
@@ -102,42 +118,42 @@ class NoteStore:
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": items.attempt_key(call_id, number),
+                "Key": items.attempt_key(named.call_id, named.number),
                 "UpdateExpression": "SET " + ", ".join(sets),
-                "ConditionExpression": f"{ours} AND {lives} AND {same_leg} AND {news}",
-                "ExpressionAttributeNames": {"#data": "data", "#token": "token"},
+                "ConditionExpression": f"{OURS} AND {lives} AND {same_leg} AND {news}",
+                "ExpressionAttributeNames": NAMES,
                 "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
 
-    def _note_answered(self, call_id: str, number: int) -> Write:
+    def _note_answered(self, named: Named) -> Write:
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": items.call_key(call_id),
+                "Key": items.call_key(named.call_id),
                 "UpdateExpression": "SET #data.#state = :answered, #data.version = #data.version + :one",
                 "ConditionExpression": "#data.attempt = :number AND #data.#state = :dialing",
                 "ExpressionAttributeNames": {"#data": "data", "#state": "state"},
                 "ExpressionAttributeValues": {
                     ":answered": to_attribute(CallState.IN_PROGRESS),
                     ":dialing": to_attribute(CallState.DIALING),
-                    ":number": to_attribute(number),
+                    ":number": to_attribute(named.number),
                     ":one": to_attribute(1),
                 },
             }
         }
 
-    def _evidence(self, call_id: str, number: int, event: CallEvent, at: datetime) -> Write:
-        item = items.event_item(call_id, number, event, at) | self._retention.of_note(at)
+    def _evidence(self, named: Named, event: CallEvent, at: datetime) -> Write:
+        item = items.event_item(named.call_id, named.number, event, at) | self._retention.of_note(at)
         return {"Put": {"TableName": self._table, "Item": item}}
 
 
-def _why_not_noted(stored: Item | None, token: str, event: CallEvent) -> Noted:
+def _why_not_noted(stored: Item | None, named: Named, event: CallEvent) -> Noted:
     if not stored:
         return Noted.NO_SUCH_ATTEMPT
     attempt = items.read_attempt(stored)
-    if attempt.token != token:
+    if (attempt.token, attempt.provider) != (named.token, named.provider):
         return Noted.NO_SUCH_ATTEMPT
     if attempt.outcome is not None and event.amd is not None and attempt.amd is None:
         return Noted.AFTER_THE_END

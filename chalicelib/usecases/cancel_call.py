@@ -5,8 +5,8 @@ from chalicelib.domain.call import Attempt, CallRecord
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import SummaryStatus
-from chalicelib.log import log
-from chalicelib.providers import Unanswered
+from chalicelib.errors import RedialError
+from chalicelib.log import log, warn
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -30,7 +30,8 @@ def _hung_up(ports: Ports, live: Attempt) -> bool:
     """True where the provider said that it ends the live attempt."""
     try:
         return ports.provider(live.provider).hang_up(live.provider_call_id or "")
-    except Unanswered:
+    except RedialError as error:  # it did not answer, or is not set up any more: the call is canceled all the same
+        warn("not-hung-up", call=live.call_id, attempt=live.number, error=str(error))
         return False
 
 

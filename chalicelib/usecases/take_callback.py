@@ -14,7 +14,7 @@ from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
 from chalicelib.storage.health import Answered
-from chalicelib.storage.notes import Noted
+from chalicelib.storage.notes import Named, Noted
 from chalicelib.usecases import measure
 from chalicelib.usecases.adopt_call import Adoption, adopt_call
 from chalicelib.usecases.breaker import report
@@ -44,7 +44,7 @@ def take_callback(ports: Ports, provider_name: str, token: str, request: Callbac
     names no attempt.
     """
     provider = _verified(ports, provider_name, request)
-    return [_take_by_token(ports, token, event) for event in provider.parse(request)]
+    return [_take_by_token(ports, provider_name, token, event) for event in provider.parse(request)]
 
 
 def take_account_callback(
@@ -79,18 +79,17 @@ def _verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
     return provider
 
 
-def _take_by_token(ports: Ports, token: str, event: CallEvent) -> Taken:
+def _take_by_token(ports: Ports, provider: str, token: str, event: CallEvent) -> Taken:
     named = ids.split_callback_token(token)
     if named is None:
         raise NotFound("no attempt has this callback address")
-    call_id, number = named
-    return _take(ports, call_id, number, token, event)
+    return _take(ports, Named(provider, *named, token), event)
 
 
 def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Callable[[], Adoption | None]) -> Taken:
     token = event.token or ports.calls.token_of(provider, event.provider_call_id)
     if token is not None:
-        return _take_by_token(ports, token, event)
+        return _take_by_token(ports, provider, token, event)
     if event.inbound:
         return Taken("inbound", "", 0)
     under = adoption()
@@ -99,12 +98,13 @@ def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Calla
     adopted = adopt_call(ports, provider, event, under)
     if adopted is None:
         return Taken("erased", "", 0)
-    return _take(ports, adopted.call.id, 1, adopted.attempts[0].token, event)
+    return _take(ports, Named(provider, adopted.call.id, 1, adopted.attempts[0].token), event)
 
 
-def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent) -> Taken:
+def _take(ports: Ports, named: Named, event: CallEvent) -> Taken:
+    call_id, number, token = named.call_id, named.number, named.token
     if event.outcome is None and event.fault is None and not is_erased_token(token):
-        noted = ports.notes.note(call_id, number, token, event, ports.clock.now())
+        noted = ports.notes.note(named, event, ports.clock.now())
         if noted is Noted.KEPT:
             _say_once(event)
         if noted not in (Noted.AFTER_THE_END, Noted.NO_SUCH_ATTEMPT):
@@ -114,7 +114,8 @@ def _take(ports: Ports, call_id: str, number: int, token: str, event: CallEvent)
 
     def absorb(record: CallRecord) -> Transition:
         attempt = record.attempt(number)
-        if attempt is None or attempt.token not in (token, erased_token(token)):
+        ours = (token, erased_token(token))
+        if attempt is None or attempt.token not in ours or attempt.provider != named.provider:
             raise NotFound("no attempt has this callback address")
         return lifecycle.absorb(record, number, event, ports.clock.now())
 

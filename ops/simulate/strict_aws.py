@@ -5,7 +5,7 @@ Quotas and rules as in the EventBridge, Lambda and DynamoDB quota pages of AWS.
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 MOST_RULES = 300
@@ -13,6 +13,9 @@ MOST_TARGETS = 5
 MOST_INPUT = 8_192
 MOST_POLICY = 20 * 1024
 MOST_TRANSACTION_ITEMS = 100
+MOST_ITEM = 400 * 1024
+#: key attribute -> the most bytes that it may have; none may be empty
+MOST_KEY = {"pk": 2048, "sk": 1024, "history_pk": 2048, "history_sk": 1024, "due_shard": 2048}
 #: field -> least and most value of EventBridge's six cron fields
 CRON_FIELDS = (
     ("minute", 0, 59),
@@ -77,9 +80,11 @@ class StrictAws:
         """Count one request. Raises AwsWouldRefuse."""
         self.calls.append(operation)
         check = self._checks.get(operation)
-        if check is None:
-            return
         try:
+            for item in _items_in(params):
+                _check_item(item)
+            if check is None:
+                return
             check(params)
         except AwsWouldRefuse as refusal:
             # Whoever asked may swallow the error; the list does not forget it.
@@ -130,6 +135,26 @@ class StrictAws:
         twice = [key for key, n in touched.items() if n > 1]
         if twice:
             raise AwsWouldRefuse(f"one transaction writes {twice} twice")
+
+
+def _items_in(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every item and key that a request to DynamoDB holds."""
+    yield from (params[name] for name in ("Key", "Item", "ExclusiveStartKey") if name in params)
+    for write in params.get("TransactItems", []):
+        ((_, what),) = write.items()
+        yield what.get("Item") or what["Key"]
+    for table in params.get("RequestItems", {}).values():
+        yield from table["Keys"]
+
+
+def _check_item(item: dict[str, Any]) -> None:
+    for name, most in MOST_KEY.items():
+        value = item.get(name, {}).get("S")
+        if value is not None and not 1 <= len(value.encode()) <= most:
+            raise AwsWouldRefuse(f"{name} has {len(value.encode())} bytes: {value[:80]!r}")
+    size = len(json.dumps(item))
+    if size > MOST_ITEM:
+        raise AwsWouldRefuse(f"an item of some {size} bytes")
 
 
 def _written_key(write: dict[str, Any]) -> Any:

@@ -1,11 +1,13 @@
 """The door for callbacks: who is let in, and what a bad one leaves behind."""
 
 from typing import Any
+from urllib.parse import urlencode
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.world import PUBLIC_URL, TABLE, World
+from tests.support.world import PUBLIC_URL, TABLE, World, new_client
 
 
 def everything(world: World) -> Any:
@@ -88,3 +90,20 @@ def test_no_signed_callback_whatever_it_says_breaks_the_door(world: World, form:
         world.place()
     fields = {"CallSid": world.twilio.placed[0].sid, **form}
     assert world.post_signed(world.twilio.placed[0].callback_url, fields).status_code in (200, 400, 403)
+
+
+@pytest.mark.parametrize("status", ["ringing", "parked", "completed"])
+def test_a_token_is_good_at_the_door_of_its_own_provider_only(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Exotel signs nothing, so its door would else let in whoever has come by another provider's token."""
+    for name, value in {"ACCOUNT_SID": "acme", "API_KEY": "key", "API_TOKEN": "token"}.items():
+        monkeypatch.setenv(f"EXOTEL_{name}", value)
+    world.client = new_client().__enter__()
+    call = world.place()
+    token = world.twilio.placed[0].callback_url.rpartition("/")[2]
+    form = {"CallSid": world.twilio.placed[0].sid, "Status": status, "EventType": "terminal"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = world.client.http.post(f"/callbacks/exotel/{token}", headers=headers, body=urlencode(form).encode())
+    assert answer.status_code == 404
+    assert world.history(call["id"]) == [(1, "placed")]

@@ -1,0 +1,254 @@
+"""The API's document as one page of HTML that needs nothing else: no script, no font, no other file."""
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+Json = dict[str, Any]
+
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+#: a schema within a schema within a schema is as deep as the page goes; the rest is named
+MOST_DEPTH = 5
+METHODS = ("get", "post", "put", "delete", "patch")
+#: keyword of a schema -> how the page says it
+LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "less than {}",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "maxProperties": "at most {} fields",
+    "pattern": "like {}",
+    "default": "default {}",
+}
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #dde2e9; --paper: #fff; --pane: #f5f7fa;
+  --link: #0b5cad; --get: #0b6e4f; --post: #0b5cad; --put: #9a5b00; --delete: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --soft: #9aa5b4; --line: #2f3845; --paper: #12161c;
+  --pane: #1a2029; --link: #7db7f5; --get: #5ecfa5; --post: #7db7f5; --put: #e5b062; --delete: #f2938c; } }
+* { box-sizing: border-box; }
+html { scroll-padding-top: 1rem; }
+body { margin: 0; color: var(--ink); background: var(--paper); font: 16px/1.55 system-ui, sans-serif; }
+a { color: var(--link); }
+code, pre { font: .875em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+pre { background: var(--pane); border: 1px solid var(--line); border-radius: 6px; padding: .75rem; overflow-x: auto; }
+.page { display: grid; grid-template-columns: 21rem minmax(0, 1fr); max-width: 84rem; margin: 0 auto; }
+nav { position: sticky; top: 0; height: 100vh; overflow-y: auto; padding: 1.5rem 1rem; border-right: 1px solid
+  var(--line); font-size: .875rem; }
+nav summary { display: block; padding: .25rem 0; }
+nav ul, .fields { list-style: none; margin: 0; padding: 0; }
+nav h2 { font-size: .75rem; text-transform: uppercase; letter-spacing: .06em; color: var(--soft); margin: 1.25rem 0
+  .25rem; }
+nav a { display: flex; gap: .5rem; padding: .2rem 0; text-decoration: none; color: var(--ink); overflow-wrap: anywhere;
+  }
+nav a:hover, nav a:focus { color: var(--link); text-decoration: underline; }
+main { padding: 2rem; }
+h1 { font-size: 2rem; margin: 0 0 .5rem; }
+main > h2 { margin: 3rem 0 0; padding-bottom: .25rem; border-bottom: 2px solid var(--line); }
+section { padding: 1.25rem 0; border-bottom: 1px solid var(--line); }
+h3 { margin: 0 0 .25rem; font-size: 1.05rem; overflow-wrap: anywhere; }
+h4 { margin: 1.25rem 0 .25rem; font-size: .875rem; color: var(--soft); }
+p { margin: .25rem 0; max-width: 46rem; }
+.method { display: inline-block; min-width: 3.6rem; font-weight: 700; font-size: .8em; letter-spacing: .03em; }
+nav .method { min-width: 3.2rem; flex: none; font-size: .7rem; padding-top: .15rem; }
+.get { color: var(--get); } .post { color: var(--post); } .put, .patch { color: var(--put); }
+.delete { color: var(--delete); }
+.note, .soft { color: var(--soft); font-size: .875rem; }
+.fields .fields { margin-left: .25rem; padding-left: .9rem; border-left: 2px solid var(--line); }
+.fields li { padding: .25rem 0; overflow-wrap: anywhere; }
+.fields + .fields { margin-top: .75rem; }
+.must { color: var(--delete); font-size: .8rem; }
+details > summary { cursor: pointer; color: var(--link); font-size: .875rem; }
+@media (max-width: 52rem) {
+  .page { display: block; }
+  nav { position: static; height: auto; border-right: 0; border-bottom: 1px solid var(--line); padding: .75rem 1rem; }
+  main { padding: 1.25rem 1rem; }
+  h1 { font-size: 1.6rem; }
+}
+/* Beside the text the list of routes is always open, where a browser can be told so. */
+@supports selector(::details-content) { @media (min-width: 52.01rem) {
+  nav summary { display: none; }
+  nav details::details-content { content-visibility: visible; display: block; }
+} }
+"""
+
+
+def page(document: Json) -> str:
+    """The whole page."""
+    info = document["info"]
+    server = document["servers"][0]["url"]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(info['title'])} API</title><style>{STYLE}</style></head><body>"
+        f'<div class="page"><nav aria-label="Routes"><details><summary>Routes</summary>'
+        f"{''.join(_links(document))}</details></nav><main>"
+        f"<h1>{escape(info['title'])} API</h1><p>{escape(info['description'])}</p>"
+        f'<p>Base URL: <code>{escape(server)}</code>. For machines: <a href="openapi.json">openapi.json</a>.</p>'
+        f"<h2>Signing in</h2>{_signing_in(document)}{''.join(_groups(document))}</main></div></body></html>"
+    )
+
+
+def _by_tag(document: Json) -> Iterator[tuple[str, list[tuple[str, str, Json]]]]:
+    for tag in (tag["name"] for tag in document["tags"]):
+        yield (
+            tag,
+            [
+                (path, method, operation)
+                for path, methods in document["paths"].items()
+                for method, operation in methods.items()
+                if tag in operation["tags"]
+            ],
+        )
+
+
+def _links(document: Json) -> Iterator[str]:
+    for tag, operations in _by_tag(document):
+        yield f"<h2>{escape(tag)}</h2><ul>"
+        for path, method, operation in operations:
+            yield f'<li><a href="#{operation["operationId"]}">{_badge(method)}<code>{escape(path)}</code></a></li>'
+        yield "</ul>"
+
+
+def _badge(method: str) -> str:
+    return f'<span class="method {method}">{method.upper()}</span>'
+
+
+def _signing_in(document: Json) -> str:
+    schemes = document["components"]["securitySchemes"].items()
+    rows = "".join(f"<li><code>{escape(name)}</code> {escape(told['description'])}</li>" for name, told in schemes)
+    return f'<p>Any one of these:</p><ul class="fields">{rows}</ul>'
+
+
+def _groups(document: Json) -> Iterator[str]:
+    schemas = document["components"]["schemas"]
+    for tag, operations in _by_tag(document):
+        yield f"<h2>{escape(tag)}</h2>"
+        for path, method, operation in operations:
+            yield _section(path, method, operation, schemas)
+
+
+def _section(path: str, method: str, operation: Json, schemas: Json) -> str:
+    parts = [
+        f'<section id="{operation["operationId"]}"><h3>{_badge(method)} <code>{escape(path)}</code></h3>',
+        f"<p>{escape(operation['summary'])}.</p>",
+    ]
+    if operation.get("description"):
+        parts.append(f'<p class="note">{_prose(operation["description"])}</p>')
+    if operation.get("security") == []:
+        parts.append('<p class="note">No API key.</p>')
+    if operation["parameters"]:
+        parts.append(f'<h4>Parameters</h4><ul class="fields">{"".join(map(_parameter, operation["parameters"]))}</ul>')
+    if "requestBody" in operation:
+        parts.append(_body(operation["requestBody"], schemas))
+    parts.append("<h4>Answers</h4>")
+    parts += [_response(status, told, schemas) for status, told in operation["responses"].items()]
+    return "".join(parts) + "</section>"
+
+
+def _prose(text: str) -> str:
+    """Text with what stands between backticks as code."""
+    pieces = escape(text).replace("``", "`").split("`")
+    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+def _parameter(told: Json) -> str:
+    must = ' <span class="must">required</span>' if told["required"] else ""
+    about = f" {escape(told['description'])}" if "description" in told else ""
+    limits = _limits(told["schema"])
+    return (
+        f'<li><code>{escape(told["name"])}</code> <span class="soft">in {told["in"]}{limits}</span>{must}{about}</li>'
+    )
+
+
+def _body(told: Json, schemas: Json) -> str:
+    must = "" if told["required"] else ", may be left out"
+    if "application/problem+json" in told["content"] or len(told["content"]) > 1:
+        return f'<h4>Body{must}</h4><p class="soft">{escape(", ".join(told["content"]))}</p>'
+    ((media_type, content),) = told["content"].items()
+    parts = [f"<h4>Body, {escape(media_type)}{must}</h4>"]
+    if "example" in content:
+        parts.append(f"<pre>{escape(json.dumps(content['example'], indent=2))}</pre>")
+    fields = _fields(content["schema"], schemas, 0, ())
+    parts.append(f"<details><summary>All fields</summary>{fields}</details>")
+    return "".join(parts)
+
+
+def _response(status: str, told: Json, schemas: Json) -> str:
+    line = f"<code>{status}</code> {_prose(told['description'])}"
+    headers = "".join(f" <code>{escape(name)}</code>" for name in told.get("headers", {}))
+    content = told.get("content", {})
+    fields = "".join(
+        _fields(each["schema"], schemas, 0, ()) for media_type, each in content.items() if "problem" not in media_type
+    )
+    if not fields:
+        return f"<p>{line}{headers}</p>"
+    return f"<p>{line}{headers}</p><details><summary>Fields</summary>{fields}</details>"
+
+
+def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) -> str:
+    """An object's fields as a list, each with its own below it; empty where the schema has none."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name:
+        if name in within:
+            return ""
+        return _fields(schemas[name], schemas, depth, (*within, name))
+    if depth > MOST_DEPTH:
+        return ""
+    if "properties" in schema:
+        required = schema.get("required", [])
+        rows = "".join(
+            _field(field, told, field in required, schemas, depth, within)
+            for field, told in sorted(schema["properties"].items(), key=lambda each: each[0] not in required)
+        )
+        return f'<ul class="fields">{rows}</ul>'
+    return "".join(_fields(inner, schemas, depth, within) for inner in _inner(schema))
+
+
+def _inner(schema: Json) -> list[Json]:
+    choices: list[Json] = [*schema.get("anyOf", []), *schema.get("oneOf", [])]
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(schema.get(keyword), dict):
+            choices.append(schema[keyword])
+    return choices
+
+
+def _field(name: str, schema: Json, required: bool, schemas: Json, depth: int, within: tuple[str, ...]) -> str:
+    must = ' <span class="must">required</span>' if required else ""
+    about = f" {_prose(schema['description'])}" if "description" in schema else ""
+    kind = f'<span class="soft">{escape(_kind(schema, schemas))}{_limits(schema)}</span>'
+    below = _fields(schema, schemas, depth + 1, within)
+    return f"<li><code>{escape(name)}</code> {kind}{must}{about}{below}</li>"
+
+
+def _kind(schema: Json, schemas: Json) -> str:
+    """A schema in a word or two: its type, or what it may be one of."""
+    if "$ref" in schema:
+        return _kind(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    choices = [*schema.get("anyOf", []), *schema.get("oneOf", [])]
+    if choices:
+        return " | ".join(dict.fromkeys(_kind(choice, schemas) for choice in choices))
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}), schemas)}"
+    return str(schema.get("format") or schema.get("type") or "anything")
+
+
+def _limits(schema: Json) -> str:
+    given = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
+    if len(given) == 1:
+        schema = given[0] | schema
+    told = [
+        words.format(json.dumps(schema[keyword]) if keyword == "default" else schema[keyword])
+        for keyword, words in LIMITS.items()
+        if schema.get(keyword) is not None
+    ]
+    return escape(", " + ", ".join(told)) if told else ""

@@ -1,0 +1,53 @@
+"""The API's own document and the page made from it; what they need is loaded when they are asked for."""
+
+import json
+from functools import cache
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from chalicelib.api.current import services
+from chalicelib.api.http import ANY_TYPE, answering, public_url
+from chalicelib.errors import RedialError
+
+blueprint = Blueprint(__name__)
+
+#: It changes with a deployment only.
+CACHED = "public, max-age=300"
+
+
+@blueprint.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE)
+@answering
+def openapi() -> Response:
+    """This document, OpenAPI 3.1."""
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": CACHED}
+    return Response(json.dumps(_document(_own_url())), headers=headers)
+
+
+@blueprint.route("/docs", methods=["GET"], content_types=ANY_TYPE)
+@answering
+def docs() -> Response:
+    """This document as a page to read."""
+    from chalicelib.api import docs_page
+
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Cache-Control": CACHED,
+        "Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(docs_page.page(_document(_own_url())), headers=headers)
+
+
+@cache
+def _document(server_url: str) -> dict[str, Any]:
+    from chalicelib.api.openapi import document
+
+    return document(blueprint.current_app.routes, server_url)
+
+
+def _own_url() -> str:
+    try:
+        return public_url(services(), blueprint.current_request)
+    except RedialError:
+        return "."  # beside the document, wherever that is

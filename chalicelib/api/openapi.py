@@ -1,0 +1,181 @@
+"""The API's own document, OpenAPI 3.1: made from the routes, their docstrings, the models and the table of operations.
+
+Loaded only when it is asked for: what it needs would cost every callback's cold start.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from chalicelib.api.answers import Problem
+from chalicelib.api.operations import OPERATIONS, PARAMETERS, Contents, Operation
+
+TITLE = "Redial"
+VERSION = "1"
+ABOUT = (
+    "Auto-retry for outbound phone calls. Times are RFC 3339 in UTC, phone numbers E.164. "
+    "Errors are application/problem+json (RFC 9457); a 422 points at each wrong field."
+)
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer and an API key."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The header x-api-key and an API key.",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "As Exotel's clients sign in: any user name, and an API key as the password.",
+    },
+}
+#: any one of them will do
+SECURITY: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
+
+#: status -> when a route answers it
+MEANINGS = {
+    400: "The request cannot be read.",
+    401: "No API key, or one that is not known.",
+    403: "The key may not do this, or what is asked for is another workspace's.",
+    404: "Nothing by that id.",
+    409: "The state of things does not allow it.",
+    413: "More bytes than are read.",
+    422: "Fields are wrong; `errors` points at each.",
+    503: "Others keep changing the same thing; asking again will work.",
+}
+CALLBACK_MEANINGS = {
+    403: "The provider did not sign this.",
+    404: "No attempt has this address, or the provider is none that is set up here.",
+}
+HEADERS = {
+    401: {"WWW-Authenticate": "how to sign in"},
+    503: {"Retry-After": "seconds to wait"},
+}
+
+REFERENCES = "#/components/schemas/{model}"
+#: a name that two modules have, as pydantic tells them apart
+_QUALIFIED = re.compile(r"chalicelib__(?:[a-z]+__)*([a-z]+)__(\w+)")
+
+Json = dict[str, Any]
+Mode = Literal["validation", "serialization"]
+Model = type[BaseModel]
+
+
+def document(routes: Mapping[str, Mapping[str, Any]], server_url: str) -> Json:
+    """The document of the routes (route -> method -> Chalice's entry), as JSON-like values."""
+    references, schemas = _schemas()
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": VERSION, "description": ABOUT, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": server_url}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in _operations())],
+        "security": SECURITY,
+        "paths": {
+            path: {
+                method.lower(): _operation(path, method, operation, routes[path][method].view_function, references)
+                for method, operation in methods.items()
+                if method in routes.get(path, {})
+            }
+            for path, methods in OPERATIONS.items()
+            if path in routes
+        },
+        "components": {"securitySchemes": SECURITY_SCHEMES, "schemas": schemas},
+    }
+
+
+def _operations() -> Iterable[Operation]:
+    return (operation for methods in OPERATIONS.values() for operation in methods.values())
+
+
+def _schemas() -> tuple[dict[Model, Json], Json]:
+    """Model -> a reference to its schema, and the schemas by name: bodies as they are read, answers as written."""
+    models: dict[Model, Mode] = {Problem: "serialization"}
+    for operation in _operations():
+        if isinstance(operation.body, type):
+            models[operation.body] = "validation"
+        if isinstance(operation.answer, type):
+            models[operation.answer] = "serialization"
+    found, definitions = models_json_schema(list(models.items()), ref_template=REFERENCES)
+    references = {model: _plain(found[model, mode]) for model, mode in models.items()}
+    return references, {_plain_name(name): _plain(schema) for name, schema in definitions["$defs"].items()}
+
+
+def _plain(schema: Any) -> Any:
+    """A schema without the names of our modules."""
+    if isinstance(schema, dict):
+        return {
+            name: _plain_name(value) if name == "$ref" else _plain(value)
+            for name, value in schema.items()
+            if not (name == "title" and isinstance(value, str))
+        }
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    return _plain_name(schema) if isinstance(schema, str) and schema.startswith("#/") else schema
+
+
+def _plain_name(name: str) -> str:
+    return _QUALIFIED.sub(lambda found: found[1].title() + found[2], name)
+
+
+def _operation(path: str, method: str, operation: Operation, view: Any, references: Mapping[Model, Json]) -> Json:
+    summary, _, description = " ".join((view.__doc__ or "").split()).partition(". ")
+    if operation.role is not None:
+        description = f"{description} Wants a key that may {operation.role}.".strip()
+    told: Json = {
+        "tags": [operation.tag],
+        "summary": summary.rstrip("."),
+        "operationId": f"{method.lower()}{re.sub('[^A-Za-z0-9]+', '_', path)}".rstrip("_"),
+        "parameters": _parameters(path, operation),
+        "responses": _responses(operation, references),
+    }
+    if description:
+        told["description"] = description
+    if operation.role is None:
+        told["security"] = []
+    if operation.body is not None:
+        content = _content(operation.body, references)
+        if operation.example is not None:
+            content["application/json"]["example"] = operation.example
+        told["requestBody"] = {"required": operation.body_required, "content": content}
+    return told
+
+
+def _parameters(path: str, operation: Operation) -> list[Json]:
+    in_path = re.findall(r"{(\w+)}", path)
+    return [
+        {"name": name, "required": name in in_path, **PARAMETERS[name]} for name in (*in_path, *operation.parameters)
+    ]
+
+
+def _responses(operation: Operation, references: Mapping[Model, Json]) -> Json:
+    answer: Json = {"description": HTTPStatus(operation.status).phrase}
+    if operation.answer is not None:
+        answer["content"] = _content(operation.answer, references)
+    if operation.headers:
+        answer["headers"] = _headers(operation.headers)
+    responses: Json = {str(status): answer for status in (operation.status, *operation.others)}
+    meanings = MEANINGS | CALLBACK_MEANINGS if operation.role is None else MEANINGS
+    for status in sorted(operation.problems):
+        responses[str(status)] = {
+            "description": meanings[status],
+            "content": {"application/problem+json": {"schema": references[Problem]}},
+        }
+        if status in HEADERS:
+            responses[str(status)]["headers"] = _headers(HEADERS[status])
+    return responses
+
+
+def _headers(headers: Mapping[str, str]) -> Json:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
+
+
+def _content(kind: Model | Contents, references: Mapping[Model, Json]) -> Json:
+    if isinstance(kind, type):
+        return {"application/json": {"schema": references[kind]}}
+    return {media_type: {"schema": dict(schema)} for media_type, schema in kind.items()}

@@ -1,0 +1,286 @@
+"""What the document says of each route beyond its docstring: one row for each route and method.
+
+A route without a row fails a test; so does a row without a route.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from chalicelib.api import answers
+from chalicelib.api.reading import MOST_KEY
+from chalicelib.api.schemas import CallIn, ContactedIn, NamedPolicyIn, OptOutIn, PauseIn, PreviewIn
+from chalicelib.dialects.bolna import BolnaCallIn
+from chalicelib.dialects.exotel import CampaignIn
+from chalicelib.providers import REGISTRY
+from chalicelib.storage.history import MOST_CURSOR, MOST_ENTRIES
+from chalicelib.storage.keys import Role
+
+#: the statuses that come of reading a JSON body and finding fault with it
+BODY = (400, 413, 422)
+#: those of a route that only signs in, that wants a role, and that reads or changes one call
+KEY = (401,)
+ROLE = (401, 403)
+CALL = (401, 403, 404)
+#: others kept changing the same thing
+BUSY = (503,)
+
+#: a media type -> its schema where it is not a model
+Contents = Mapping[str, Mapping[str, Any]]
+
+HTML: Contents = {"text/html": {"type": "string"}}
+JSON_OBJECT: Contents = {"application/json": {"type": "object"}}
+#: a provider's callback comes as that provider sends it
+ANYTHING: Contents = {
+    "application/x-www-form-urlencoded": {"type": "object"},
+    "application/json": {"type": "object"},
+    "multipart/form-data": {"type": "object"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One route and method. ``role`` is None where no API key is wanted; ``answer`` None where there is no content."""
+
+    tag: str
+    role: Role | None
+    answer: type[BaseModel] | Contents | None
+    status: int = 200
+    others: tuple[int, ...] = ()
+    body: type[BaseModel] | Contents | None = None
+    body_required: bool = True
+    problems: tuple[int, ...] = ()
+    parameters: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    example: Mapping[str, Any] | None = None
+
+
+#: name -> a parameter as OpenAPI has it; those in paths are found by their names
+PARAMETERS: Mapping[str, Mapping[str, Any]] = {
+    "call_id": {
+        "in": "path",
+        "description": "A call's id, or that of one of its attempts.",
+        "schema": {"type": "string", "examples": ["call_01kfxyz0000000000000000000"]},
+    },
+    "number": {
+        "in": "path",
+        "description": "A phone number in E.164, its + encoded or not.",
+        "schema": {"type": "string", "pattern": r"^\+?[1-9][0-9]{6,14}$", "examples": ["+16505550199"]},
+    },
+    "name": {
+        "in": "path",
+        "description": "A policy's name: 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "examples": ["reminders"]},
+    },
+    "provider": {"in": "path", "schema": {"type": "string", "enum": sorted(REGISTRY)}},
+    "token": {
+        "in": "path",
+        "description": "The unguessable part of an attempt's callback address.",
+        "schema": {"type": "string"},
+    },
+    "sid": {
+        "in": "path",
+        "description": "The account, as Exotel's address has it. The API key decides whose the calls are.",
+        "schema": {"type": "string", "examples": ["acme1"]},
+    },
+    "limit": {
+        "in": "query",
+        "description": "The most entries of a page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ENTRIES, "default": 25},
+    },
+    "cursor": {
+        "in": "query",
+        "description": "The next_cursor of the page before.",
+        "schema": {"type": "string", "maxLength": MOST_CURSOR},
+    },
+    "policy": {
+        "in": "query",
+        "description": "The named policy under which a call that is not known yet is adopted.",
+        "schema": {"type": "string", "maxLength": 64},
+    },
+    "workspace": {
+        "in": "query",
+        "description": "Whose that policy is; DEFAULT_WORKSPACE where it is left out.",
+        "schema": {"type": "string"},
+    },
+    "Idempotency-Key": {
+        "in": "header",
+        "description": "Repeats of a request under one key, within 24 hours, answer the first one's call.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY},
+    },
+}
+
+_RETRY = {"max_retries": 3, "wait_minutes": 30, "retry_on_busy": True, "retry_on_no_answer": True}
+_NUMBERS = {"from_number": "+14155550100", "to_number": "+16505550199"}
+
+
+def _callback(*problems: int, parameters: tuple[str, ...] = ()) -> Mapping[str, Operation]:
+    taken = Operation(
+        tag="Callbacks",
+        role=None,
+        answer=answers.CallbackTaken,
+        problems=(400, 403, 404, 413, *problems, 503),
+        parameters=parameters,
+    )
+    posted = Operation(
+        tag=taken.tag,
+        role=None,
+        answer=taken.answer,
+        body=ANYTHING,
+        body_required=False,
+        problems=taken.problems,
+        parameters=parameters,
+    )
+    return {"GET": taken, "POST": posted}
+
+
+#: route -> method -> operation, in the order of the page
+OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
+    "/calls": {
+        "POST": Operation(
+            tag="Calls",
+            role=Role.WRITE,
+            answer=answers.Call,
+            status=201,
+            body=CallIn,
+            problems=(*ROLE, *BODY, *BUSY),
+            parameters=("Idempotency-Key",),
+            headers={"Location": "the path of the call"},
+            example={**_NUMBERS, "agent_version_id": "av_01hx", "retry": _RETRY},
+        ),
+        "GET": Operation(
+            tag="Calls",
+            role=Role.READ,
+            answer=answers.History,
+            problems=(*KEY, 422),
+            parameters=("limit", "cursor"),
+        ),
+    },
+    "/calls/{call_id}": {"GET": Operation(tag="Calls", role=Role.READ, answer=answers.Call, problems=CALL)},
+    "/calls/{call_id}/cancel": {
+        "POST": Operation(tag="Calls", role=Role.WRITE, answer=answers.Call, problems=(*CALL, *BUSY))
+    },
+    "/calls/{call_id}/decisions": {
+        "GET": Operation(tag="Calls", role=Role.READ, answer=answers.Decisions, problems=CALL)
+    },
+    "/policies/preview": {
+        "POST": Operation(
+            tag="Policies",
+            role=Role.READ,
+            answer=answers.Preview,
+            body=PreviewIn,
+            problems=(*KEY, *BODY),
+            example={
+                "to_number": "+919876543210",
+                "start_at": "2026-01-26T10:00:00Z",
+                "outcomes": ["busy", "no-answer"],
+                "retry": {**_RETRY, "window": {"preset": "in-trai"}},
+            },
+        )
+    },
+    "/policies": {"GET": Operation(tag="Policies", role=Role.READ, answer=answers.Policies, problems=KEY)},
+    "/policies/{name}": {
+        "PUT": Operation(
+            tag="Policies",
+            role=Role.WRITE,
+            answer=answers.NamedPolicy,
+            body=NamedPolicyIn,
+            problems=(*ROLE, *BODY),
+            example={"retry": {"max_retries": 2, "wait_minutes": 30}, "target": {"url": "https://example.com/a.xml"}},
+        ),
+        "GET": Operation(tag="Policies", role=Role.READ, answer=answers.NamedPolicy, problems=(*KEY, 404, 422)),
+        "DELETE": Operation(tag="Policies", role=Role.WRITE, answer=None, status=204, problems=(*ROLE, 422)),
+    },
+    "/numbers/{number}/opt-out": {
+        "PUT": Operation(
+            tag="Numbers",
+            role=Role.WRITE,
+            answer=answers.OptedOut,
+            body=OptOutIn,
+            body_required=False,
+            problems=(*ROLE, *BODY, *BUSY),
+            example={"reason": "asked on the phone"},
+        ),
+        "GET": Operation(tag="Numbers", role=Role.READ, answer=answers.OptOut, problems=(*KEY, 404, 422)),
+        "DELETE": Operation(tag="Numbers", role=Role.WRITE, answer=None, status=204, problems=(*ROLE, 422, *BUSY)),
+    },
+    "/numbers/{number}/contacted": {
+        "POST": Operation(
+            tag="Numbers",
+            role=Role.WRITE,
+            answer=answers.Contacted,
+            body=ContactedIn,
+            body_required=False,
+            problems=(*ROLE, *BODY, *BUSY),
+            example={"put_off_minutes": 240},
+        )
+    },
+    "/numbers/{number}": {
+        "DELETE": Operation(
+            tag="Numbers", role=Role.ADMIN, answer=answers.Erasure, others=(202,), problems=(*ROLE, 422, *BUSY)
+        )
+    },
+    "/pause-all": {
+        "POST": Operation(
+            tag="Dialling",
+            role=Role.ADMIN,
+            answer=answers.Pause,
+            body=PauseIn,
+            body_required=False,
+            problems=(*ROLE, *BODY, *BUSY),
+            example={"reason": "the script is wrong"},
+        ),
+        "GET": Operation(tag="Dialling", role=Role.READ, answer=answers.Pause, problems=KEY),
+    },
+    "/resume-all": {
+        "POST": Operation(tag="Dialling", role=Role.ADMIN, answer=answers.Resumed, problems=(*ROLE, *BUSY))
+    },
+    "/call": {
+        "POST": Operation(
+            tag="Vendors' shapes",
+            role=Role.WRITE,
+            answer=answers.BolnaAccepted,
+            body=BolnaCallIn,
+            problems=(*ROLE, *BODY, *BUSY),
+            parameters=("Idempotency-Key",),
+            example={
+                "agent_id": "av_01hx",
+                "recipient_phone_number": "+16505550199",
+                "from_phone_number": "+14155550100",
+                "retry_config": {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [30, 60, 120]},
+            },
+        )
+    },
+    "/v1/Accounts/{sid}/Campaigns": {
+        "POST": Operation(
+            tag="Vendors' shapes",
+            role=Role.WRITE,
+            answer=answers.Campaign,
+            status=201,
+            body=CampaignIn,
+            problems=(*ROLE, *BODY, *BUSY),
+            parameters=("Idempotency-Key",),
+            example={
+                "name": "Payment_Reminders",
+                "caller_id": "+918047112233",
+                "call_flow_id": "flow-7",
+                "numbers": ["+919876543210", "+919876543211"],
+                "retry": {"max_attempts": 3, "interval_minutes": 60, "retry_on": ["busy", "no-answer", "failed"]},
+                "schedule": {"daily_start": "09:00", "daily_end": "21:00"},
+            },
+        )
+    },
+    "/call-logs/{call_id}/retries": {
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=CALL)
+    },
+    "/call-report/{call_id}": {
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.GomobileReport, problems=CALL)
+    },
+    "/callbacks/{provider}/{token}": _callback(),
+    "/callbacks/{provider}": _callback(422, parameters=("policy", "workspace")),
+    "/health": {"GET": Operation(tag="The API", role=None, answer=answers.Health)},
+    "/openapi.json": {"GET": Operation(tag="The API", role=None, answer=JSON_OBJECT)},
+    "/docs": {"GET": Operation(tag="The API", role=None, answer=HTML)},
+}

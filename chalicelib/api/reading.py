@@ -1,0 +1,147 @@
+"""Reads what a request carries, within limits: its JSON body, the values in its query, its Idempotency-Key."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from chalice.app import Request
+
+from chalicelib import errors
+
+#: the most that a JSON body may hold, in bytes
+MOST_BODY = 256 * 1024
+#: how deep lists and objects may lie in each other; a policy needs seven levels, DynamoDB takes 32
+MOST_DEPTH = 32
+#: a number with more digits is none that a JSON reader elsewhere could keep
+MOST_DIGITS = 300
+#: the smallest number that is not 0; DynamoDB's ends at 1e-130
+LEAST_NUMBER = 1e-100
+#: the longest Idempotency-Key, in characters
+MOST_KEY = 255
+
+_WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+def body_bytes(request: Request, most: int = MOST_BODY) -> bytes:
+    """The body as it was sent. Raises TooLarge, BadRequest."""
+    try:
+        raw = request.raw_body
+        body = raw.encode() if isinstance(raw, str) else raw
+    except ValueError as error:
+        raise errors.BadRequest(f"the body cannot be read: {error}") from error
+    if len(body) > most:
+        raise errors.TooLarge(f"the body has {len(body)} bytes; at most {most} are read")
+    return body
+
+
+def json_body(request: Request) -> tuple[dict[str, Any], str]:
+    """The request's JSON object, and a hash of it by which a repeated request is known.
+
+    Raises BadRequest where it is not UTF-8, no JSON, no object, too deep, or holds a name twice; TooLarge.
+    """
+    body = _parsed(body_bytes(request))
+    if not isinstance(body, dict):
+        raise errors.BadRequest("the body must be a JSON object")
+    if _too_deep(body):
+        raise errors.BadRequest(_DEEP)
+    try:
+        # Keys and values go to DynamoDB and to providers, and neither takes half a character.
+        canonical = json.dumps(body, sort_keys=True, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise errors.BadRequest(r"the body holds half of a surrogate pair, like \ud800, which is no text") from None
+    return body, hashlib.sha256(canonical).hexdigest()
+
+
+_DEEP = f"the body nests lists and objects more than {MOST_DEPTH} deep"
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise errors.BadRequest(f"the body is not UTF-8: byte {error.start} cannot be read") from error
+    try:
+        return json.loads(
+            text or "null",
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_members,
+        )
+    except RecursionError:
+        raise errors.BadRequest(_DEEP) from None
+    except ValueError as error:
+        raise errors.BadRequest(f"the body is not JSON: {error}") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number) or 0 < abs(number) < LEAST_NUMBER:
+        raise ValueError(f"{text[:40]} is too {'large' if math.isinf(number) else 'small'} a number")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits; at most {MOST_DIGITS} are read")
+    return int(text)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's members. A name that is there twice is refused: nobody can say which of the two was meant."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"{twice[:80]!r} is there twice in one object")
+    return members
+
+
+def _too_deep(body: Any) -> bool:
+    level: list[Any] = [body]
+    for _ in range(MOST_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def query_value(request: Request, name: str) -> str | None:
+    """A query parameter's one value, None where it is not given. Raises Invalid where it is given twice."""
+    values = request.query_params.getlist(name) if request.query_params and name in request.query_params else []
+    if len(values) > 1:
+        raise errors.Invalid([errors.FieldError(f"/{name}", f"given {len(values)} times; give it once")])
+    return values[0] if values else None
+
+
+def page_limit(request: Request, default: int, most: int) -> int:
+    """The ``limit`` of a list, from 1 to ``most``. Raises Invalid."""
+    text = query_value(request, "limit")
+    if text is None:
+        return default
+    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
+        wanted = f"must be a whole number from 1 to {most} (got {text[:40]!r})"
+        raise errors.Invalid([errors.FieldError("/limit", wanted)])
+    return int(text)
+
+
+def idempotency_key(headers: Any) -> str | None:
+    """The request's Idempotency-Key; None where it has none. Raises Invalid."""
+    key: str | None = headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MOST_KEY or not key.isprintable():
+        wanted = f"the Idempotency-Key must be 1 to {MOST_KEY} printable characters"
+        raise errors.Invalid([errors.FieldError("", wanted)])
+    return key
