@@ -5,13 +5,14 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import keys, opt_outs, outcomes, provision, template
+from ops import keys, opt_outs, outcomes, policies, provision, template
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
     keys,
     opt_outs,
     outcomes,
+    policies,
     provision,
     template,
 )
