@@ -1,17 +1,40 @@
 """The table, the template and Chalice's configuration say the same."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cfnlint import ManualArgs
+from cfnlint.api import lint_by_config
 
 from chalicelib.settings import Settings
 from ops import chalice_config
+from ops.local.package import copy_source, run_chalice
 from ops.names import LAMBDAS
 from ops.queue import queue_attributes
 from ops.table import table_definition, table_name, table_properties
 from ops.template import merge_template
 
 STAGES = ("dev", "prod")
+REGIONS = ["us-east-1", "eu-west-1", "ap-south-1"]
+
+
+def packaged(directory: Path, stage: str, backend: str) -> dict[str, Any]:
+    """The template as `chalice package --merge-template` writes it; the code in it has no dependencies."""
+    copy_source(directory)
+    (directory / "requirements.txt").write_text("")
+    (directory / "merged.json").write_text(json.dumps(merge_template(stage, wake_backend=backend)))
+    run_chalice(directory, "package", "--stage", stage, "--merge-template", "merged.json", "out")
+    template: dict[str, Any] = json.loads((directory / "out" / "sam.json").read_text())
+    return template
+
+
+def lint(directory: Path, template: dict[str, Any]) -> list[str]:
+    """What cfn-lint finds, errors and warnings; the SAM transform comes first."""
+    path = directory / "template.json"
+    path.write_text(json.dumps(template))
+    return [str(match) for match in lint_by_config(ManualArgs(templates=[str(path)], regions=REGIONS))]
 
 
 def test_the_template_declares_the_very_table_that_provision_creates() -> None:
@@ -98,3 +121,15 @@ def test_the_lambdas_are_told_the_stage_and_the_table_that_provision_creates(sta
     environment = chalice_config.environment(stage)
     assert environment == {"REDIAL_STAGE": stage}
     assert Settings.from_env(environment).table_name == table_name(stage)
+
+
+@pytest.mark.parametrize(("stage", "backend"), [("dev", "rule"), ("prod", "scheduler")])
+def test_cfn_lint_finds_nothing_in_the_whole_template(stage: str, backend: str, tmp_path: Path) -> None:
+    assert lint(tmp_path, packaged(tmp_path, stage, backend)) == []
+
+
+def test_cfn_lint_would_find_a_wrong_property(tmp_path: Path) -> None:
+    template = packaged(tmp_path, "dev", "rule")
+    template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"] = 9
+    (found,) = lint(tmp_path, template)
+    assert "9 is less than the minimum of 60" in found
