@@ -5,15 +5,17 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import keys, opt_outs, outcomes, policies, provision, template
+from ops import doctor, keys, opt_outs, outcomes, policies, provision, replay, template
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
+    doctor,
     keys,
     opt_outs,
     outcomes,
     policies,
     provision,
+    replay,
     template,
 )
 
