@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,6 +37,7 @@ class Provisioner:
 
     def __post_init__(self) -> None:
         self.steps = Steps(self.say, self.dry_run)
+        self.make_client = cache(self.make_client)
 
     def provision(self, *, wake_backend: str = "rule") -> None:
         """Raises RedialError when AWS refuses a step, with what AWS said, or where another's table has the name."""

@@ -5,8 +5,9 @@ import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property, partial
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache, cached_property, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,15 +90,20 @@ class Deployment:
     fetch: Callable[[str], Fetched] = fetch
     resolve: Callable[[str, aws.MakeClient], str] = resolve
 
+    def __post_init__(self) -> None:
+        # A client takes longer to make than most requests to be answered.
+        self.make_client = cache(self.make_client)
+
     @property
     def table(self) -> str:
         return table_name(self.stage)
 
     @cached_property
-    def caller(self) -> dict[str, Any]:
-        """What STS says of the credentials; its ``ResponseMetadata`` tells AWS's time."""
-        answer: dict[str, Any] = self.make_client("sts").get_caller_identity()
-        return answer
+    def caller(self) -> tuple[str, timedelta | None]:
+        """The account of the credentials, and how far this clock is ahead of AWS's; None where AWS told no time."""
+        answer = self.make_client("sts").get_caller_identity()
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return answer["Account"], self.now() - parsedate_to_datetime(date) if date else None
 
     @cached_property
     def functions(self) -> dict[Lambda, dict[str, Any] | None]:
