@@ -20,7 +20,7 @@ from ops.doctor.deployment import Deployment, Fetched
 from ops.doctor.finding import Finding, Level
 from ops.keys import create_key
 from ops.provision import Provisioner
-from tests.support.deployed import PUBLIC_URL, arn, deploy, empty_aws
+from tests.support.deployed import PUBLIC_URL, arn, client, deploy, empty_aws
 
 TWILIO = {
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
@@ -57,18 +57,21 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     """A stage that was deployed and provisioned as the README has it, and has run for a while."""
     with empty_aws(monkeypatch):
         deploy(**TWILIO)
-        Provisioner("dev", say=lambda line: None).provision()
-        create_key(boto3.client("dynamodb"), "redial-dev", workspace="acme", now=datetime.now(UTC))
-        logs = boto3.client("logs")
+        Provisioner("dev", client, say=lambda line: None).provision()
+        create_key(client("dynamodb"), "redial-dev", workspace="acme", now=datetime.now(UTC))
+        logs = client("logs")
         logs.create_log_stream(logGroupName=SWEEP_LOG, logStreamName="today")
         event = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": "START"}
         logs.put_log_events(logGroupName=SWEEP_LOG, logStreamName="today", logEvents=[event])
         yield Outside()
 
 
+def deployment(outside: Outside, **changes: Any) -> Deployment:
+    return Deployment("dev", **{"make_client": client, "http": outside, "fetch": outside.fetch, **changes})
+
+
 def findings(outside: Outside, **changes: Any) -> list[tuple[str, Finding]]:
-    on = Deployment("dev", http=outside, fetch=outside.fetch, **changes)  # type: ignore[arg-type]
-    return list(examine(on))
+    return list(examine(deployment(outside, **changes)))
 
 
 def of(found: list[tuple[str, Finding]], level: Level) -> list[tuple[str, str, str]]:
@@ -101,44 +104,44 @@ def test_a_provider_is_asked_for_nothing_but_a_call_that_it_does_not_have(outsid
 
 
 def _no_table(outside: Outside) -> None:
-    boto3.client("dynamodb").update_table(TableName="redial-dev", DeletionProtectionEnabled=False)
-    boto3.client("dynamodb").delete_table(TableName="redial-dev")
+    client("dynamodb").update_table(TableName="redial-dev", DeletionProtectionEnabled=False)
+    client("dynamodb").delete_table(TableName="redial-dev")
 
 
 def _unprotected(outside: Outside) -> None:
-    boto3.client("dynamodb").update_table(TableName="redial-dev", DeletionProtectionEnabled=False)
+    client("dynamodb").update_table(TableName="redial-dev", DeletionProtectionEnabled=False)
 
 
 def _no_backups(outside: Outside) -> None:
-    boto3.client("dynamodb").update_continuous_backups(
+    client("dynamodb").update_continuous_backups(
         TableName="redial-dev", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
     )
 
 
 def _no_expiry(outside: Outside) -> None:
-    boto3.client("dynamodb").update_time_to_live(
+    client("dynamodb").update_time_to_live(
         TableName="redial-dev", TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": False}
     )
 
 
 def _no_index(outside: Outside) -> None:
-    boto3.client("dynamodb").update_table(
+    client("dynamodb").update_table(
         TableName="redial-dev", GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "history"}}]
     )
 
 
 def _no_lambda(outside: Outside) -> None:
-    boto3.client("lambda").delete_function(FunctionName="redial-dev-redial")
+    client("lambda").delete_function(FunctionName="redial-dev-redial")
 
 
 def _short_timeout(outside: Outside) -> None:
-    boto3.client("lambda").update_function_configuration(FunctionName="redial-dev-redial", Timeout=3)
+    client("lambda").update_function_configuration(FunctionName="redial-dev-redial", Timeout=3)
 
 
 def _told(function: str, **changes: str) -> None:
-    client = boto3.client("lambda")
-    told = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"] | changes
-    client.update_function_configuration(FunctionName=function, Environment={"Variables": told})
+    functions = client("lambda")
+    told = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"] | changes
+    functions.update_function_configuration(FunctionName=function, Environment={"Variables": told})
 
 
 def _all_told(**changes: str) -> None:
@@ -155,11 +158,11 @@ def _wrong_setting(outside: Outside) -> None:
 
 
 def _no_permission(outside: Outside) -> None:
-    boto3.client("lambda").remove_permission(FunctionName="redial-dev-redial", StatementId="wakes")
+    client("lambda").remove_permission(FunctionName="redial-dev-redial", StatementId="wakes")
 
 
 def _queue() -> tuple[Any, str]:
-    sqs = boto3.client("sqs")
+    sqs = client("sqs")
     return sqs, sqs.get_queue_url(QueueName="redial-dev-dead-letters")["QueueUrl"]
 
 
@@ -174,11 +177,11 @@ def _dead_letter(outside: Outside) -> None:
 
 
 def _no_destination(outside: Outside) -> None:
-    boto3.client("lambda").delete_function_event_invoke_config(FunctionName="redial-dev-sweep")
+    client("lambda").delete_function_event_invoke_config(FunctionName="redial-dev-sweep")
 
 
 def _wake(minutes: int, targets: bool = True) -> str:
-    events, at = boto3.client("events"), datetime.now(UTC) + timedelta(minutes=minutes)
+    events, at = client("events"), datetime.now(UTC) + timedelta(minutes=minutes)
     name = f"redial-dev-wake-{at:%Y%m%d%H%M}"
     events.put_rule(Name=name, ScheduleExpression=f"cron({at.minute} {at.hour} {at.day} {at.month} ? {at.year})")
     if targets:
@@ -196,7 +199,7 @@ def _lame_rule(outside: Outside) -> None:
 
 def _full_of_rules(outside: Outside) -> None:
     for number in range(299):
-        boto3.client("events").put_rule(Name=f"other-{number}", ScheduleExpression="rate(1 day)")
+        client("events").put_rule(Name=f"other-{number}", ScheduleExpression="rate(1 day)")
 
 
 def _due(kind: str, minutes_ago: int) -> None:
@@ -207,7 +210,7 @@ def _due(kind: str, minutes_ago: int) -> None:
         "due_shard": {"S": f"{kind}#3"},
         "due_at": {"N": str(due_at)},
     }
-    boto3.client("dynamodb").put_item(TableName="redial-dev", Item=item)
+    client("dynamodb").put_item(TableName="redial-dev", Item=item)
 
 
 def _overdue(outside: Outside) -> None:
@@ -215,19 +218,19 @@ def _overdue(outside: Outside) -> None:
 
 
 def _sweep_disabled(outside: Outside) -> None:
-    boto3.client("events").disable_rule(Name="redial-dev-sweep-event")
+    client("events").disable_rule(Name="redial-dev-sweep-event")
 
 
 def _sweep_unscheduled(outside: Outside) -> None:
-    boto3.client("events").remove_targets(Rule="redial-dev-sweep-event", Ids=["1"])
+    client("events").remove_targets(Rule="redial-dev-sweep-event", Ids=["1"])
 
 
 def _sweep_silent(outside: Outside) -> None:
-    boto3.client("logs").delete_log_stream(logGroupName=SWEEP_LOG, logStreamName="today")
+    client("logs").delete_log_stream(logGroupName=SWEEP_LOG, logStreamName="today")
 
 
 def _no_key(outside: Outside) -> None:
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = client("dynamodb")
     for item in dynamodb.scan(TableName="redial-dev")["Items"]:
         dynamodb.delete_item(TableName="redial-dev", Key={key: item[key] for key in ("pk", "sk")})
 
@@ -320,7 +323,7 @@ def test_a_fault_is_not_blamed_on_what_is_well(outside: Outside) -> None:
         (lambda outside: setattr(outside, "status", 503), "providers", "twilio could not be asked: it answered 503"),
         (lambda outside: _all_told(TWILIO_ANSWER_URL=""), "providers", "TWILIO_ANSWER_URL is not set"),
         (lambda outside: _all_told(PUBLIC_URL="http://redial.example.com"), "public URL", "is plain HTTP"),
-        (lambda outside: boto3.client("logs").delete_retention_policy(logGroupName=SWEEP_LOG), "logs", "for ever"),
+        (lambda outside: client("logs").delete_retention_policy(logGroupName=SWEEP_LOG), "logs", "for ever"),
     ],
 )
 def test_what_is_worth_a_look_is_amber(
@@ -339,10 +342,8 @@ def test_wakes_that_are_set_and_fire_are_green(outside: Outside) -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(-9, "s behind AWS's"), (9, "s ahead of AWS's")])
 def test_a_clock_that_is_wrong_is_amber(outside: Outside, seconds: int, said: str) -> None:
-    on = Deployment(
-        "dev", http=outside, fetch=outside.fetch, now=lambda: datetime.now(UTC) + timedelta(seconds=seconds)
-    )  # type: ignore[arg-type]
-    assert [said in what for name, what, _ in of(list(examine(on)), Level.AMBER) if name == "clock"] == [True]
+    found = findings(outside, now=lambda: datetime.now(UTC) + timedelta(seconds=seconds))
+    assert [said in what for name, what, _ in of(found, Level.AMBER) if name == "clock"] == [True]
 
 
 @pytest.mark.parametrize(
@@ -351,9 +352,9 @@ def test_a_clock_that_is_wrong_is_amber(outside: Outside, seconds: int, said: st
 )
 def test_a_secret_that_is_named_is_read_and_used(outside: Outside, reference: str, value: str) -> None:
     if reference.startswith("ssm:"):
-        boto3.client("ssm").put_parameter(Name="/redial/dev/twilio", Value=value, Type="SecureString")
+        client("ssm").put_parameter(Name="/redial/dev/twilio", Value=value, Type="SecureString")
     else:
-        boto3.client("secretsmanager").create_secret(Name="redial/dev", SecretString=value)
+        client("secretsmanager").create_secret(Name="redial/dev", SecretString=value)
     _all_told(TWILIO_AUTH_TOKEN=reference)
     found = findings(outside)
     assert [entry for entry in found if entry[1].level is not Level.GREEN] == []
@@ -362,7 +363,7 @@ def test_a_secret_that_is_named_is_read_and_used(outside: Outside, reference: st
 
 
 def test_a_secret_without_the_field_that_is_named_is_red(outside: Outside) -> None:
-    boto3.client("secretsmanager").create_secret(Name="redial/dev", SecretString='{"token": "tok-98765"}')
+    client("secretsmanager").create_secret(Name="redial/dev", SecretString='{"token": "tok-98765"}')
     _all_told(TWILIO_AUTH_TOKEN="secretsmanager:redial/dev#tokn")
     told = [what for name, what, _ in of(findings(outside), Level.RED) if name == "secrets"]
     assert len(told) == 1
@@ -370,12 +371,12 @@ def test_a_secret_without_the_field_that_is_named_is_red(outside: Outside) -> No
 
 
 def test_what_may_not_be_asked_is_amber_with_the_permission_that_lacks(outside: Outside) -> None:
-    def client(service: str) -> Any:
+    def denied(service: str) -> Any:
         if service == "logs":
             raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeLogGroups")
-        return boto3.client(service)
+        return client(service)
 
-    found = findings(outside, make_client=client)
+    found = findings(outside, make_client=denied)
     said = [what for name, what, _ in of(found, Level.AMBER) if name == "logs"]
     assert len(said) == 1
     assert "could not be checked" in said[0]
@@ -386,9 +387,9 @@ def test_what_may_not_be_asked_is_amber_with_the_permission_that_lacks(outside: 
 def test_the_scheduler_as_alarm_clock_is_checked_by_its_role_and_schedules(outside: Outside) -> None:
     _all_told(WAKE_BACKEND="scheduler", SCHEDULER_ROLE_ARN="arn:aws:iam::123456789012:role/redial-dev-scheduler")
     assert [name for name, *_ in of(findings(outside), Level.RED)] == ["wakes"]
-    Provisioner("dev", say=lambda line: None).provision(wake_backend="scheduler")
+    Provisioner("dev", client, say=lambda line: None).provision(wake_backend="scheduler")
     assert of(findings(outside), Level.RED) == []
-    boto3.client("scheduler").create_schedule(
+    client("scheduler").create_schedule(
         Name="redial-dev-wake-202601261030",
         ScheduleExpression="at(2026-01-26T10:30:00)",
         FlexibleTimeWindow={"Mode": "OFF"},
@@ -419,7 +420,7 @@ def test_without_credentials_that_alone_is_said(monkeypatch: pytest.MonkeyPatch,
         for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
             monkeypatch.setenv(name, str(tmp_path / "none"))
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-        ((name, finding),) = findings(Outside())
+        ((name, finding),) = findings(Outside(), make_client=boto3.client)
     assert (name, finding.level) == ("credentials", Level.RED)
     assert "set AWS_PROFILE, or AWS_ACCESS_KEY_ID" in finding.advice
 
@@ -438,7 +439,7 @@ def test_the_command_ends_with_a_status_and_speaks_json(
     monkeypatch.setattr(
         doctor,
         "Deployment",
-        lambda stage: Deployment(stage, http=outside, fetch=outside.fetch),  # type: ignore[arg-type]
+        lambda stage: deployment(outside),
     )
     assert main(["doctor", "--json"]) == status
     told = json.loads(capsys.readouterr().out)

@@ -16,7 +16,7 @@ from ops.names import LAMBDAS
 from ops.provision import Provisioner
 from ops.scheduler_role import scheduler_policy, scheduler_trust
 from ops.table import table_definition
-from tests.support.deployed import REGION, arn, deploy, empty_aws, statements
+from tests.support.deployed import REGION, arn, client, deploy, empty_aws, statements
 
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:123456789012:redial-dev-dead-letters"
 
@@ -30,7 +30,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def run(stage: str = "dev", *, dry_run: bool = False, **options: Any) -> list[tuple[str, str]]:
     """Provision, and return what was said: (word, what) line by line."""
     said: list[str] = []
-    Provisioner(stage, say=said.append, dry_run=dry_run).provision(**options)
+    Provisioner(stage, client, say=said.append, dry_run=dry_run).provision(**options)
     return [(line[2:14].strip(), line[16:]) for line in said]
 
 
@@ -39,7 +39,7 @@ def changed(lines: list[tuple[str, str]]) -> list[str]:
 
 
 def table() -> dict[str, Any]:
-    return dict(boto3.client("dynamodb").describe_table(TableName="redial-dev")["Table"])
+    return dict(client("dynamodb").describe_table(TableName="redial-dev")["Table"])
 
 
 def test_before_the_deployment_it_makes_the_table_and_the_queue_and_says_what_waits() -> None:
@@ -58,7 +58,7 @@ def test_before_the_deployment_it_makes_the_table_and_the_queue_and_says_what_wa
 
 def test_the_table_is_indexed_encrypted_protected_expiring_and_can_be_restored() -> None:
     run()
-    dynamodb, made = boto3.client("dynamodb"), table()
+    dynamodb, made = client("dynamodb"), table()
     assert made["TableStatus"] == "ACTIVE"
     assert [index["IndexName"] for index in made["GlobalSecondaryIndexes"]] == ["due", "history"]
     assert (made["SSEDescription"]["Status"], made["DeletionProtectionEnabled"]) == ("ENABLED", True)
@@ -70,7 +70,7 @@ def test_the_table_is_indexed_encrypted_protected_expiring_and_can_be_restored()
 
 def test_the_dead_letters_are_kept_for_two_weeks_and_encrypted() -> None:
     run()
-    sqs = boto3.client("sqs")
+    sqs = client("sqs")
     url = sqs.get_queue_url(QueueName="redial-dev-dead-letters")["QueueUrl"]
     has = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert (has["MessageRetentionPeriod"], has["SqsManagedSseEnabled"]) == ("1209600", "true")
@@ -89,7 +89,7 @@ def test_after_the_deployment_it_lets_every_wake_in_by_one_statement() -> None:
 def test_what_redial_and_sweep_fail_on_goes_to_the_dead_letters() -> None:
     deploy()
     run()
-    functions = boto3.client("lambda")
+    functions = client("lambda")
     configured = functions.list_functions()["Functions"]
     destinations = {
         each["FunctionName"]: functions.list_function_event_invoke_configs(FunctionName=each["FunctionName"])
@@ -103,7 +103,7 @@ def test_what_redial_and_sweep_fail_on_goes_to_the_dead_letters() -> None:
 
 def test_the_logs_of_every_lambda_end_and_a_longer_time_that_somebody_chose_stays() -> None:
     deploy()
-    logs = boto3.client("logs")
+    logs = client("logs")
     logs.create_log_group(logGroupName="/aws/lambda/redial-dev-sweep")
     logs.put_retention_policy(logGroupName="/aws/lambda/redial-dev-sweep", retentionInDays=365)
     run()
@@ -117,7 +117,7 @@ def test_the_logs_of_every_lambda_end_and_a_longer_time_that_somebody_chose_stay
 
 def test_the_schedulers_role_may_invoke_redial_and_is_there_before_the_deployment() -> None:
     said = run(wake_backend="scheduler")
-    iam = boto3.client("iam")
+    iam = client("iam")
     role = iam.get_role(RoleName="redial-dev-scheduler")["Role"]
     may = iam.get_role_policy(RoleName="redial-dev-scheduler", PolicyName="InvokeRedial")["PolicyDocument"]
     assert (role["AssumeRolePolicyDocument"], may) == (scheduler_trust(), scheduler_policy(arn("redial-dev-redial")))
@@ -137,8 +137,8 @@ def test_a_second_run_changes_nothing(backend: str) -> None:
 def test_it_mends_what_was_turned_off_and_leaves_the_rest_alone() -> None:
     deploy()
     run(wake_backend="scheduler")
-    dynamodb, functions, iam = boto3.client("dynamodb"), boto3.client("lambda"), boto3.client("iam")
-    sqs = boto3.client("sqs")
+    dynamodb, functions, iam = client("dynamodb"), client("lambda"), client("iam")
+    sqs = client("sqs")
     url = sqs.get_queue_url(QueueName="redial-dev-dead-letters")["QueueUrl"]
     dynamodb.update_table(TableName="redial-dev", DeletionProtectionEnabled=False)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"MessageRetentionPeriod": "60"})
@@ -160,7 +160,7 @@ def test_it_mends_what_was_turned_off_and_leaves_the_rest_alone() -> None:
 
 def test_a_permission_of_its_name_that_says_something_else_is_replaced() -> None:
     deploy()
-    boto3.client("lambda").add_permission(
+    client("lambda").add_permission(
         FunctionName="redial-dev-redial",
         StatementId="wakes",
         Action="lambda:InvokeFunction",
@@ -174,7 +174,7 @@ def test_a_permission_of_its_name_that_says_something_else_is_replaced() -> None
 
 def test_other_settings_of_failed_events_stay_as_they_are() -> None:
     deploy()
-    functions = boto3.client("lambda")
+    functions = client("lambda")
     functions.put_function_event_invoke_config(FunctionName="redial-dev-redial", MaximumRetryAttempts=1)
     run()
     config = functions.get_function_event_invoke_config(FunctionName="redial-dev-redial")
@@ -185,14 +185,14 @@ def test_an_index_that_lacks_is_made() -> None:
     definition = table_definition("redial-dev")
     history = definition["GlobalSecondaryIndexes"].pop()
     definition["AttributeDefinitions"] = definition["AttributeDefinitions"][:4]
-    boto3.client("dynamodb").create_table(**definition)
+    client("dynamodb").create_table(**definition)
     assert "the index history of redial-dev" in changed(run())
     made = table()["GlobalSecondaryIndexes"][1]
     assert (made["IndexName"], made["KeySchema"]) == ("history", history["KeySchema"])
 
 
 def test_a_table_of_another_shape_is_left_alone_and_said_to_be_somebody_elses() -> None:
-    boto3.client("dynamodb").create_table(
+    client("dynamodb").create_table(
         TableName="redial-dev",
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -204,7 +204,7 @@ def test_a_table_of_another_shape_is_left_alone_and_said_to_be_somebody_elses() 
 
 
 def test_a_table_that_expires_by_something_else_is_not_changed() -> None:
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = client("dynamodb")
     dynamodb.create_table(**table_definition("redial-dev"))
     dynamodb.update_time_to_live(
         TableName="redial-dev", TimeToLiveSpecification={"AttributeName": "ttl", "Enabled": True}
@@ -220,10 +220,10 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would_do(is_deployed: bool) 
     said = run(dry_run=True, wake_backend="scheduler")
     assert {word for word, _ in said} <= {"would create", "would change", "waiting", "note"}
     assert said[:2] == [("would create", "the table redial-dev"), ("would create", "the queue redial-dev-dead-letters")]
-    assert boto3.client("dynamodb").list_tables()["TableNames"] == []
-    assert "QueueUrls" not in boto3.client("sqs").list_queues()
-    assert [each["RoleName"] for each in boto3.client("iam").list_roles()["Roles"]] == ["lambda"] * is_deployed
-    assert boto3.client("logs").describe_log_groups()["logGroups"] == []
+    assert client("dynamodb").list_tables()["TableNames"] == []
+    assert "QueueUrls" not in client("sqs").list_queues()
+    assert [each["RoleName"] for each in client("iam").list_roles()["Roles"]] == ["lambda"] * is_deployed
+    assert client("logs").describe_log_groups()["logGroups"] == []
 
 
 def test_the_command_says_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
 
 from chalicelib.errors import RedialError
@@ -14,7 +13,7 @@ from ops import replay as replaying
 from ops.__main__ import main
 from ops.queue import queue_attributes
 from ops.replay import Replay
-from tests.support.deployed import arn, empty_aws
+from tests.support.deployed import arn, client, empty_aws
 
 QUEUE = "redial-dev-dead-letters"
 
@@ -39,14 +38,13 @@ class ScriptedLambda:
 def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedLambda]:
     scripted = ScriptedLambda()
     with empty_aws(monkeypatch):
-        boto3.client("sqs").create_queue(QueueName=QUEUE, Attributes=queue_attributes())
-        made = boto3.client
-        monkeypatch.setattr(replaying, "_client", lambda name: scripted if name == "lambda" else made(name))
+        client("sqs").create_queue(QueueName=QUEUE, Attributes=queue_attributes())
+        monkeypatch.setattr(replaying, "_client", lambda name: scripted if name == "lambda" else client(name))
         yield scripted
 
 
 def url() -> str:
-    return str(boto3.client("sqs").get_queue_url(QueueName=QUEUE)["QueueUrl"])
+    return str(client("sqs").get_queue_url(QueueName=QUEUE)["QueueUrl"])
 
 
 def put(wake: str, function: str = "redial-dev-redial") -> None:
@@ -59,12 +57,12 @@ def put(wake: str, function: str = "redial-dev-redial") -> None:
         "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
         "responsePayload": {"errorMessage": "Rate exceeded", "errorType": "ThrottlingException"},
     }
-    boto3.client("sqs").send_message(QueueUrl=url(), MessageBody=json.dumps(record))
+    client("sqs").send_message(QueueUrl=url(), MessageBody=json.dumps(record))
 
 
 def waiting() -> int:
     """How many messages somebody who looks now would find."""
-    asked = boto3.client("sqs").get_queue_attributes(QueueUrl=url(), AttributeNames=["ApproximateNumberOfMessages"])
+    asked = client("sqs").get_queue_attributes(QueueUrl=url(), AttributeNames=["ApproximateNumberOfMessages"])
     return int(asked["Attributes"]["ApproximateNumberOfMessages"])
 
 
@@ -124,7 +122,7 @@ def test_more_than_a_page_is_replayed_and_no_more_than_it_is_told_to(function: S
 
 @pytest.mark.parametrize("body", ["not json", "{}", '{"requestContext": {"functionArn": "short"}}', "[1]"])
 def test_a_message_of_somebody_else_is_left_alone(function: ScriptedLambda, body: str) -> None:
-    boto3.client("sqs").send_message(QueueUrl=url(), MessageBody=body)
+    client("sqs").send_message(QueueUrl=url(), MessageBody=body)
     counts, said = replay(function)
     assert (counts, function.invoked, waiting()) == ({"left": 1}, [], 1)
     assert "not a record of Lambda's" in said

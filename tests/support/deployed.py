@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import boto3
@@ -18,6 +19,12 @@ from ops.names import API, LAMBDAS, SWEEP
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 ENVIRONMENT = {"AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 PUBLIC_URL = "https://redial.example.com/api"
+
+
+@cache
+def client(service: str) -> Any:
+    """A client of AWS, made once: to make one takes longer than a whole test otherwise."""
+    return boto3.client(service)
 
 
 @contextmanager
@@ -41,11 +48,11 @@ def empty_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def deploy(stage: str = "dev", **environment: str) -> None:
     """The three Lambdas, told ``environment``, and the sweep's schedule."""
-    role = boto3.client("iam").create_role(RoleName="lambda", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    role = client("iam").create_role(RoleName="lambda", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as package:
         package.writestr("app.py", "")
-    functions = boto3.client("lambda")
+    functions = client("lambda")
     told = chalice_config.environment(stage) | {"PUBLIC_URL": PUBLIC_URL} | environment
     for each in LAMBDAS:
         functions.create_function(
@@ -64,7 +71,7 @@ def deploy(stage: str = "dev", **environment: str) -> None:
         Principal="apigateway.amazonaws.com",
         SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc123/*",
     )
-    events = boto3.client("events")
+    events = client("events")
     name = f"{SWEEP.name(stage)}-event"
     events.put_rule(Name=name, ScheduleExpression="rate(1 minute)")
     events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn(SWEEP.name(stage))}])
@@ -77,5 +84,5 @@ def arn(function_name: str) -> str:
 
 def statements(function_name: str) -> list[dict[str, Any]]:
     """The statements of a Lambda's resource policy."""
-    policy = boto3.client("lambda").get_policy(FunctionName=function_name)["Policy"]
+    policy = client("lambda").get_policy(FunctionName=function_name)["Policy"]
     return list(json.loads(policy)["Statement"])
