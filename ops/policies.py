@@ -34,7 +34,7 @@ GRANTS = (
     Grant(
         "Table",
         "dynamodb",
-        {API: (*ITEMS, "BatchGetItem"), REDIAL: ITEMS, SWEEP: ITEMS},
+        {API: (*ITEMS, "BatchGetItem", "ConditionCheckItem"), REDIAL: ITEMS, SWEEP: ITEMS},
         ("table/{table}",),
     ),
     Grant("HistoryIndex", "dynamodb", {API: ("Query",)}, ("table/{table}/index/history",)),
