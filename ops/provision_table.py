@@ -74,6 +74,12 @@ def missing_indexes(table: dict[str, Any]) -> list[dict[str, Any]]:
     return [index for index in wanted if index["IndexName"] not in has]
 
 
+def index_statuses(table: dict[str, Any]) -> dict[str, str]:
+    """The status of each index of a described table, by its name."""
+    # An emulator may leave it out.
+    return {each["IndexName"]: each.get("IndexStatus", "ACTIVE") for each in table.get("GlobalSecondaryIndexes", ())}
+
+
 def _create(dynamodb: Any, name: str) -> None:
     dynamodb.create_table(**table_definition(name))
     _settle(dynamodb, name)
@@ -90,7 +96,7 @@ def _settle(dynamodb: Any, name: str) -> None:
     deadline = time.monotonic() + LONGEST_SEC
     while True:
         table = dynamodb.describe_table(TableName=name)["Table"]
-        statuses = [table["TableStatus"], *(each["IndexStatus"] for each in table.get("GlobalSecondaryIndexes", ()))]
+        statuses = [table["TableStatus"], *index_statuses(table).values()]
         if set(statuses) == {"ACTIVE"}:
             return
         if time.monotonic() > deadline:

@@ -10,7 +10,7 @@ from ops import aws, chalice_config
 from ops.doctor.deployment import Deployment, told
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, wake_rules
-from ops.provision_table import missing_indexes, wrong_shape
+from ops.provision_table import index_statuses, missing_indexes, wrong_shape
 from ops.table import TTL_ATTRIBUTE
 
 #: Callbacks' signatures allow for minutes, AWS's own for five; more than seconds means that nobody sets the clock.
@@ -53,9 +53,9 @@ def table(on: Deployment) -> Iterator[Finding]:
         yield red(f"{name} has no index {index}", mend)
     if not wrong and not missing:
         yield green("keys and indexes are right")
-    for index in described.get("GlobalSecondaryIndexes", ()):
-        if index["IndexStatus"] != "ACTIVE":
-            yield red(f"the index {index['IndexName']} is {index['IndexStatus']}", "wait until AWS has made it")
+    for index, state in index_statuses(described).items():
+        if state != "ACTIVE":
+            yield red(f"the index {index} is {state}", "wait until AWS has made it")
     yield from _kept_safe(on, dynamodb, described)
 
 

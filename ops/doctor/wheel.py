@@ -149,17 +149,21 @@ def sweep(on: Deployment) -> Iterator[Finding]:
         yield red(f"the schedule of {name} is disabled", f"aws events enable-rule --name {rules[0]['Name']}")
     else:
         yield green(f"{name} is invoked by {running[0]['ScheduleExpression']}")
-    since = int((on.now() - SWEEP_SILENT).timestamp() * 1000)
+    yield _last_ran(on, name)
+
+
+def _last_ran(on: Deployment, name: str) -> Finding:
+    since, minutes = on.now() - SWEEP_SILENT, SWEEP_SILENT.seconds // 60
     logs, group = on.make_client("logs"), SWEEP.log_group(on.stage)
-    logged = aws.find(lambda: logs.filter_log_events(logGroupName=group, startTime=since, limit=1))
-    yield holds(
-        bool(logged and logged["events"]),
-        f"it ran within the last {SWEEP_SILENT.seconds // 60} minutes",
-        red(
-            f"{name} has logged nothing for {SWEEP_SILENT.seconds // 60} minutes",
-            f"if it was deployed just now, look again; else invoke it: aws lambda invoke --function-name {name} "
-            "--payload '{}' out.json",
-        ),
+    start = int(since.timestamp() * 1000)
+    logged = aws.find(lambda: logs.filter_log_events(logGroupName=group, startTime=start, limit=1))
+    if logged and logged["events"]:
+        return green(f"it ran within the last {minutes} minutes")
+    if datetime.fromisoformat(on.function(SWEEP)["LastModified"]) > since:
+        return amber(f"{name} was deployed just now, and has not run yet", "look again in two minutes")
+    return red(
+        f"{name} has logged nothing for {minutes} minutes",
+        f"see what it says: aws lambda invoke --function-name {name} --payload '{{}}' out.json",
     )
 
 

@@ -285,7 +285,6 @@ FAULTS: list[tuple[Callable[[Outside], None], str, str, str]] = [
         "enable-rule --name redial-dev-sweep-event",
     ),
     (_sweep_unscheduled, "sweep", "nothing invokes redial-dev-sweep", "chalice deploy --stage dev"),
-    (_sweep_silent, "sweep", "redial-dev-sweep has logged nothing for 5 minutes", "aws lambda invoke"),
     (_no_key, "API keys", "there is no admin's API key", "python -m ops keys create --stage dev"),
     (_no_secret, "secrets", "TWILIO_AUTH_TOKEN names ssm:/redial/dev/twilio", "put-parameter --type SecureString"),
     (_unreachable, "public URL", "does not answer", "mend PUBLIC_URL, its DNS or its TLS"),
@@ -320,6 +319,7 @@ def test_a_fault_is_not_blamed_on_what_is_well(outside: Outside) -> None:
             "public URL",
             "its certificate ends in 3 days",
         ),
+        (_sweep_silent, "sweep", "redial-dev-sweep was deployed just now, and has not run yet"),
         (lambda outside: setattr(outside, "status", 503), "providers", "twilio could not be asked: it answered 503"),
         (lambda outside: _all_told(TWILIO_ANSWER_URL=""), "providers", "TWILIO_ANSWER_URL is not set"),
         (lambda outside: _all_told(PUBLIC_URL="http://redial.example.com"), "public URL", "is plain HTTP"),
@@ -333,6 +333,13 @@ def test_what_is_worth_a_look_is_amber(
     found = findings(outside)
     assert [each[:2] for each in of(found, Level.AMBER) if each[0] == check and what in each[1]] != []
     assert of(found, Level.RED) == []
+
+
+def test_a_sweep_that_has_not_run_for_minutes_is_red(outside: Outside) -> None:
+    found = findings(outside, now=lambda: datetime.now(UTC) + timedelta(minutes=6))
+    ((name, what, advice),) = of(found, Level.RED)
+    assert (name, what) == ("sweep", "redial-dev-sweep has logged nothing for 5 minutes")
+    assert "aws lambda invoke --function-name redial-dev-sweep" in advice
 
 
 def test_wakes_that_are_set_and_fire_are_green(outside: Outside) -> None:
