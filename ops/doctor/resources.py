@@ -117,9 +117,9 @@ def same_environment(on: Deployment) -> Iterator[Finding]:
     yield holds(
         not differing,
         "every Lambda is told the same",
-        red(
+        amber(
             f"the Lambdas are not told the same {', '.join(differing)}",
-            f"set it for the whole stage in .chalice/config.json, then chalice deploy --stage {on.stage}",
+            f"unless you mean it, set it for the whole stage in .chalice/config.json, then chalice deploy --stage {on.stage}",
         ),
     )
 

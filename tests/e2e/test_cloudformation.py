@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from ops.local.ministack import LocalError, wait_until
 from ops.local.package import ROOT
 from ops.local.stack import DEPLOY_SECONDS, STACK_NAME, LocalStack
+from ops.names import LAMBDAS
 from tests.support.caller import Caller, history, wait_to_place
 
 pytestmark = pytest.mark.e2e
@@ -27,7 +27,7 @@ def test_a_stack_is_made_updated_and_deleted_with_the_loop_before_and_after(tmp_
         first = caller.place(BEFORE, ["busy", "completed"])
         assert (history(caller.ended(first)), caller.attempts_asked(BEFORE)) == (TWICE, [1, 2])
 
-        update(stack, lambda template: variables(template, "Redial").update(DIAL_POOL_SIZE="4"))
+        update(stack, DIAL_POOL_SIZE="4")
         functions = stack.aws.client("lambda")
         redial = functions.get_function_configuration(FunctionName="redial-dev-redial")
         assert redial["Environment"]["Variables"]["DIAL_POOL_SIZE"] == "4"
@@ -46,16 +46,13 @@ def test_a_stack_is_made_updated_and_deleted_with_the_loop_before_and_after(tmp_
         assert items["Count"] > 0
 
 
-def variables(template: dict[str, Any], logical_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = template["Resources"][logical_id]["Properties"]["Environment"]["Variables"]
-    return found
-
-
-def update(stack: LocalStack, change: Callable[[dict[str, Any]], Any]) -> None:
+def update(stack: LocalStack, **environment: str) -> None:
+    """Tell every Lambda something new, by an update of the stack."""
     formation = stack.aws.client("cloudformation")
     body = formation.get_template(StackName=STACK_NAME)["TemplateBody"]
     template = json.loads(body) if isinstance(body, str) else body
-    change(template)
+    for each in LAMBDAS:
+        template["Resources"][each.logical_id]["Properties"]["Environment"]["Variables"] |= environment
     formation.update_stack(
         StackName=STACK_NAME,
         TemplateBody=json.dumps(template),
