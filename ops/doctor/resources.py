@@ -119,7 +119,7 @@ def same_environment(on: Deployment) -> Iterator[Finding]:
         "every Lambda is told the same",
         amber(
             f"the Lambdas are not told the same {', '.join(differing)}",
-            f"unless you mean it, set it for the whole stage in .chalice/config.json, then chalice deploy --stage {on.stage}",
+            f"unless meant: set it for the stage in .chalice/config.json, then chalice deploy --stage {on.stage}",
         ),
     )
 

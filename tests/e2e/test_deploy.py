@@ -103,16 +103,17 @@ def test_provision_deploy_loop_redeploy_loop_delete(aws: Ministack, carrier: Car
     assert aws.client("dynamodb").list_tables()["TableNames"] == ["redial-dev"]
 
 
-def test_an_event_that_fails_is_told_by_the_doctor_and_can_be_replayed(
-    aws: Ministack, carrier: Carrier, tmp_path: Path
-) -> None:
+def test_an_event_that_fails_is_told_by_the_doctor_and_can_be_replayed(aws: Ministack, tmp_path: Path) -> None:
     project = Project(tmp_path / "redial", aws)
-    install(project, carrier)
+    copy_source(project.path)
+    project.deploy()
+    project.ops("provision", "--stage", "dev")
     aws.client("lambda").invoke(FunctionName="redial-dev-redial", InvocationType="Event", Payload=b'{"wake": "never"}')
     wait_for_dead_letter(aws)
     assert "1 events failed each time" in project.ops("doctor", "--stage", "dev", status=1)
     shown = project.ops("replay", "--stage", "dev", "--dry-run")
-    assert "redial-dev-redial (never): ValueError" in shown
+    assert "redial-dev-redial (never): " in shown
+    assert "time data 'never' does not match format" in shown
     assert "failed again" in project.ops("replay", "--stage", "dev", status=1)
     assert "1 failed" in project.ops("replay", "--stage", "dev", status=1)
 
