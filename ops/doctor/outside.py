@@ -1,6 +1,7 @@
 """The doctor's checks of what lies outside: the secrets, the public URL and the providers' credentials."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,9 +103,11 @@ def _account(on: Deployment, settings: Settings, name: str) -> Finding:
     watched = _Watched(on.http)
     try:
         provider = providers.load(name, settings.credentials(name), now=on.now, http=watched)
-        provider.lookup(NO_CALL_OF.get(name, NO_CALL))
     except RedialError as error:
         return red(str(error), f"set it in .chalice/config.json, then chalice deploy --stage {on.stage}")
+    # What came of the request itself says more than what a lookup makes of it.
+    with suppress(RedialError):
+        provider.lookup(NO_CALL_OF.get(name, NO_CALL))
     variables = ", ".join(f"{name.upper()}_{key.upper()}" for key in provider.required)
     if watched.lost is not None:
         return red(f"{name} cannot be reached: {watched.lost}", f"check {name.upper()}_API_URL and the network")
