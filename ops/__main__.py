@@ -5,17 +5,33 @@ import sys
 from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
-from ops import alarms, keys, migrate, opt_outs, outcomes, pause, provision, template, workspaces
-
-# Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
-COMMANDS = (
+from ops import (
     alarms,
+    doctor,
     keys,
     migrate,
     opt_outs,
     outcomes,
     pause,
+    policies,
     provision,
+    replay,
+    template,
+    workspaces,
+)
+
+# Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
+COMMANDS = (
+    alarms,
+    doctor,
+    keys,
+    migrate,
+    opt_outs,
+    outcomes,
+    pause,
+    policies,
+    provision,
+    replay,
     template,
     workspaces,
 )

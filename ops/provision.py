@@ -1,24 +1,21 @@
-"""What `chalice deploy` leaves out: the table, the wakes' permission to invoke redial, the API's log group."""
+"""What `chalice deploy` leaves out: the table, the dead letters, and what lets wakes invoke redial."""
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache, partial
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from ops.table import recovery_specification, table_definition, table_name, ttl_specification
-from ops.template import (
-    LOG_RETENTION_DAYS,
-    function_name,
-    scheduler_policy,
-    scheduler_role_name,
-    scheduler_trust,
-    wake_rules,
-)
+from ops import aws, chalice_config
+from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, scheduler_role_name, wake_rules
+from ops.provision_table import provision_table
+from ops.queue import queue_attributes
+from ops.scheduler_role import ROLE_POLICY_NAME, scheduler_policy, scheduler_trust
+from ops.steps import Steps
+from ops.template import LOG_RETENTION_DAYS
 
 WAKE_STATEMENT_ID = "wakes"
 
@@ -28,159 +25,168 @@ class Provisioner:
     """Brings a stage's resources to what they should be, step by step; what is so already is left alone.
 
     ``make_client`` is ``boto3.client`` or its like, ``say`` hears of each step, ``dry_run`` changes nothing.
+    ``waiting`` holds the Lambdas that are not deployed yet, whose steps are left for the next time.
     """
 
     stage: str
-    make_client: Callable[[str], Any] = boto3.client
+    make_client: aws.MakeClient = boto3.client
     say: Callable[[str], None] = print
     dry_run: bool = False
-    changes: int = field(default=0, init=False)
+    steps: Steps = field(init=False)
+    waiting: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.steps = Steps(self.say, self.dry_run)
+        self.make_client = cache(self.make_client)
 
     def provision(self, *, wake_backend: str = "rule") -> None:
-        """Raises RedialError when AWS refuses a step, naming the step's error."""
+        """Raises RedialError when AWS refuses a step, with what AWS said, or where another's table has the name."""
         try:
-            self._table()
-            redial_arn = self._redial_arn()
-            if redial_arn:
-                self._wake_permission(redial_arn)
-                self._api_log_retention()
-                if wake_backend == "scheduler":
-                    self._scheduler_role(redial_arn)
+            provision_table(self.make_client("dynamodb"), self.stage, self.steps)
+            queue_arn = self._dead_letters()
+            deployed = {each: arn for each in LAMBDAS if (arn := self._arn(each)) is not None}
+            if wake_backend == "scheduler":
+                self._scheduler_role()
+            if REDIAL in deployed:
+                self._wake_permission(deployed[REDIAL])
+            for each in deployed:
+                self._log_retention(each)
+                if each in ASYNCHRONOUS and queue_arn:
+                    self._failures_to(queue_arn, each)
         except (BotoCoreError, ClientError) as error:
-            raise RedialError(f"provisioning stage {self.stage!r} stopped: {error}") from error
+            raise RedialError(f"provisioning stage {self.stage!r} stopped: {aws.in_words(error)}") from error
 
-    def _table(self) -> None:
-        dynamodb, name = self.make_client("dynamodb"), table_name(self.stage)
-        if _find(lambda: dynamodb.describe_table(TableName=name)) is None:
-            self._change(f"create the table {name}", lambda: self._create_table(dynamodb, name))
-            if self.dry_run:
-                return
-        else:
-            self.say(f"  have  the table {name}")
-        ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-        self._ensure(
-            f"expiry by {ttl_specification()['AttributeName']}",
-            ttl["TimeToLiveStatus"] in ("ENABLED", "ENABLING"),
-            lambda: dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl_specification()),
-        )
-        backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
-        recovery = backups.get("PointInTimeRecoveryDescription", {})
-        self._ensure(
-            "point-in-time recovery",
-            recovery.get("PointInTimeRecoveryStatus") == "ENABLED",
-            lambda: dynamodb.update_continuous_backups(
-                TableName=name, PointInTimeRecoverySpecification=recovery_specification()
-            ),
-        )
-
-    @staticmethod
-    def _create_table(dynamodb: Any, name: str) -> None:
-        dynamodb.create_table(**table_definition(name))
-        dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 90})
-
-    def _redial_arn(self) -> str | None:
-        name = function_name(self.stage, "Redial")
+    def _arn(self, each: Lambda) -> str | None:
+        name = each.name(self.stage)
         functions = self.make_client("lambda")
-        found = _find(lambda: functions.get_function_configuration(FunctionName=name))
+        found = aws.find(lambda: functions.get_function_configuration(FunctionName=name))
         if found is None:
-            self.say(f"  wait  the function {name} is not deployed yet: deploy, then run this again")
+            self.steps.note("waiting", f"the Lambda {name} is not deployed yet")
+            self.waiting.append(name)
             return None
-        arn: str = found["FunctionArn"]
-        return arn
+        return str(found["FunctionArn"])
+
+    def _dead_letters(self) -> str | None:
+        sqs, name, wanted = self.make_client("sqs"), dead_letters(self.stage), queue_attributes()
+        found = aws.find(lambda: sqs.get_queue_url(QueueName=name))
+        what = f"the queue {name}"
+        if found is None:
+            self.steps.create(what, lambda: sqs.create_queue(QueueName=name, Attributes=wanted))
+            if self.dry_run:
+                return None
+            return aws.queue_arn(sqs.get_queue_url(QueueName=name)["QueueUrl"], sqs)
+        self.steps.already(what)
+        url = found["QueueUrl"]
+        has = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        for attribute, value in wanted.items():
+            self.steps.ensure(
+                f"{attribute} {value} of {name}",
+                has.get(attribute) == value,
+                partial(sqs.set_queue_attributes, QueueUrl=url, Attributes={attribute: value}),
+            )
+        return str(has["QueueArn"])
 
     def _wake_permission(self, redial_arn: str) -> None:
         functions = self.make_client("lambda")
         # arn:aws:lambda:region:account:function:name -> arn:aws:events:region:account:rule/...
         partition, region, account = (redial_arn.split(":")[part] for part in (1, 3, 4))
         source = f"arn:{partition}:events:{region}:{account}:{wake_rules(self.stage)}"
-        policy = _find(lambda: functions.get_policy(FunctionName=redial_arn))
-        self._ensure(
-            f"permission for {wake_rules(self.stage)} to invoke {function_name(self.stage, 'Redial')}",
-            policy is not None and source in policy["Policy"],
-            lambda: functions.add_permission(
+        policy = aws.find(lambda: functions.get_policy(FunctionName=redial_arn))
+
+        def permit() -> None:
+            # One of this id that says something else would be in the way.
+            aws.find(lambda: functions.remove_permission(FunctionName=redial_arn, StatementId=WAKE_STATEMENT_ID))
+            functions.add_permission(
                 FunctionName=redial_arn,
                 StatementId=WAKE_STATEMENT_ID,
                 Action="lambda:InvokeFunction",
                 Principal="events.amazonaws.com",
                 SourceArn=source,
-            ),
+            )
+
+        self.steps.ensure(
+            f"permission for {wake_rules(self.stage)} to invoke {REDIAL.name(self.stage)}",
+            aws.allows(policy, service="events.amazonaws.com", source_arn=source),
+            permit,
         )
 
-    def _api_log_retention(self) -> None:
-        # Chalice sets the other two's. For the API handler it names a group that nothing writes to.
-        logs, group = self.make_client("logs"), f"/aws/lambda/{function_name(self.stage, 'APIHandler')}"
-        found = [
-            each
-            for each in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-            if each["logGroupName"] == group
-        ]
+    def _failures_to(self, queue_arn: str, each: Lambda) -> None:
+        functions, name = self.make_client("lambda"), each.name(self.stage)
+        has = aws.find(lambda: functions.get_function_event_invoke_config(FunctionName=name)) or {}
+        destinations = has.get("DestinationConfig") or {}
+        # To put replaces all that is set, so what else is set is put again.
+        wanted = {key: has[key] for key in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds") if key in has}
+        wanted["DestinationConfig"] = destinations | {"OnFailure": {"Destination": queue_arn}}
+        self.steps.ensure(
+            f"failed events of {name} to {dead_letters(self.stage)}",
+            destinations.get("OnFailure", {}).get("Destination") == queue_arn,
+            lambda: functions.put_function_event_invoke_config(FunctionName=name, **wanted),
+        )
+
+    def _log_retention(self, each: Lambda) -> None:
+        # Chalice sets two of the three: for the API handler it names a group that nothing writes to.
+        logs, group = self.make_client("logs"), each.log_group(self.stage)
+        listed = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        found = next((known for known in listed if known["logGroupName"] == group), None)
 
         def keep() -> None:
-            if not found:
+            if found is None:
                 logs.create_log_group(logGroupName=group)
             logs.put_retention_policy(logGroupName=group, retentionInDays=LOG_RETENTION_DAYS)
 
-        self._ensure(
-            f"logs of {group} for {LOG_RETENTION_DAYS} days",
-            bool(found) and found[0].get("retentionInDays") is not None,
-            keep,
-        )
+        kept = (found or {}).get("retentionInDays")
+        self.steps.ensure(f"logs of {group} for {kept or LOG_RETENTION_DAYS} days", kept is not None, keep)
 
-    def _scheduler_role(self, redial_arn: str) -> None:
+    def _scheduler_role(self) -> None:
         iam, name = self.make_client("iam"), scheduler_role_name(self.stage)
-
-        def create() -> None:
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(scheduler_trust()))
-            iam.put_role_policy(
-                RoleName=name,
-                PolicyName="InvokeRedial",
-                PolicyDocument=json.dumps(scheduler_policy(redial_arn)),
+        identity = self.make_client("sts").get_caller_identity()
+        partition, region = identity["Arn"].split(":")[1], self.make_client("lambda").meta.region_name
+        redial_arn = f"arn:{partition}:lambda:{region}:{identity['Account']}:function:{REDIAL.name(self.stage)}"
+        trust, may = aws.as_json(scheduler_trust()), aws.as_json(scheduler_policy(redial_arn))
+        role = aws.find(lambda: iam.get_role(RoleName=name))
+        if role is None:
+            self.steps.create(
+                f"the role {name}", lambda: iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
             )
-
-        self._ensure(f"the role {name}", _find(lambda: iam.get_role(RoleName=name)) is not None, create)
-        if not self.dry_run:
-            arn = iam.get_role(RoleName=name)["Role"]["Arn"]
-            self.say(f"  note  set SCHEDULER_ROLE_ARN={arn} and WAKE_BACKEND=scheduler in .chalice/config.json")
-
-    def _ensure(self, what: str, holds: bool, bring_about: Callable[[], Any]) -> None:
-        if holds:
-            self.say(f"  have  {what}")
         else:
-            self._change(f"add {what}", bring_about)
-
-    def _change(self, what: str, bring_about: Callable[[], Any]) -> None:
-        self.changes += 1
-        if self.dry_run:
-            self.say(f"  would {what}")
-            return
-        bring_about()
-        self.say(f"  done  {what}")
+            self.steps.ensure(
+                f"the role {name}, for EventBridge Scheduler",
+                aws.as_json(role["Role"]["AssumeRolePolicyDocument"]) == trust,
+                lambda: iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust),
+            )
+        has = role and aws.find(lambda: iam.get_role_policy(RoleName=name, PolicyName=ROLE_POLICY_NAME))
+        self.steps.ensure(
+            f"permission for the role {name} to invoke {REDIAL.name(self.stage)}",
+            bool(has) and aws.as_json(has["PolicyDocument"]) == may,
+            lambda: iam.put_role_policy(RoleName=name, PolicyName=ROLE_POLICY_NAME, PolicyDocument=may),
+        )
+        arn = f"arn:{partition}:iam::{identity['Account']}:role/{name}"
+        if chalice_config.environment(self.stage).get("SCHEDULER_ROLE_ARN") != arn:
+            self.steps.note("note", f"set SCHEDULER_ROLE_ARN={arn} and WAKE_BACKEND=scheduler in .chalice/config.json")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = subparsers.add_parser(
-        "provision", help="create the table and the permissions; before and after chalice deploy"
-    )
+    parser = subparsers.add_parser("provision", help="create and mend what chalice deploy leaves out; safe to repeat")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--wake-backend", choices=["rule", "scheduler"], default="rule")
+    parser.add_argument(
+        "--wake-backend", choices=["rule", "scheduler"], help="default: WAKE_BACKEND of .chalice/config.json, or rule"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    provisioner = Provisioner(arguments.stage, dry_run=arguments.dry_run)
-    print(f"stage {arguments.stage}:")
-    provisioner.provision(wake_backend=arguments.wake_backend)
-    if not provisioner.changes:
+    stage = arguments.stage
+    provisioner = Provisioner(stage, dry_run=arguments.dry_run)
+    backend = arguments.wake_backend or chalice_config.environment(stage).get("WAKE_BACKEND", "rule")
+    print(f"stage {stage}:")
+    provisioner.provision(wake_backend=backend)
+    if not provisioner.steps.changes:
         print("nothing to do")
+    if provisioner.waiting:
+        print(f"next: chalice deploy --stage {stage}, then python -m ops provision --stage {stage} again")
+    elif arguments.dry_run:
+        print("nothing was changed")
+    else:
+        print(f"next: python -m ops doctor --stage {stage} says whether everything is as it should be")
     return 0
-
-
-def _find(ask: Callable[[], Any]) -> Any:
-    """The answer, or None where AWS has nothing by that name."""
-    try:
-        return ask()
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("ResourceNotFoundException", "NoSuchEntity"):
-            return None
-        raise

@@ -36,6 +36,7 @@ def table_definition(name: str) -> dict[str, Any]:
             _index("history", "history_pk", "history_sk"),
         ],
         "SSESpecification": {"Enabled": True},
+        "DeletionProtectionEnabled": True,
     }
 
 

@@ -1,43 +1,33 @@
-"""What Chalice leaves out of the CloudFormation template: the table, the wakes' permission and the wiring."""
+"""What Chalice leaves out of the CloudFormation template: the table, the dead letters, permissions and the wiring."""
 
 import argparse
 import json
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ops.table import APP_NAME, table_name, table_properties
+from ops import chalice_config
+from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, scheduler_role_name, wake_rules
+from ops.queue import queue_properties
+from ops.scheduler_role import role_properties
+from ops.table import table_name, table_properties
 
 LOG_RETENTION_DAYS = 30
-# By the logical id that Chalice gives a Lambda, what follows <app>-<stage> in its name by `chalice deploy`.
-# The template sets the same names, so that the policies fit however the app was deployed.
-FUNCTION_SUFFIXES = {"APIHandler": "", "Redial": "-redial", "Sweep": "-sweep"}
 _ARN = "arn:${AWS::Partition}"
-
-
-def function_name(stage: str, logical_id: str) -> str:
-    """The deployed name of a Lambda."""
-    return f"{APP_NAME}-{stage}{FUNCTION_SUFFIXES[logical_id]}"
-
-
-def wake_rules(stage: str) -> str:
-    """The resource part of the ARN that every wake's rule matches."""
-    return f"rule/{APP_NAME}-{stage}-wake-*"
-
-
-def scheduler_role_name(stage: str) -> str:
-    """The role with which EventBridge Scheduler invokes ``redial``, under ``WAKE_BACKEND=scheduler``."""
-    return f"{APP_NAME}-{stage}-scheduler"
 
 
 def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
     """What ``chalice package --merge-template`` merges into the template of a stage.
 
+    Chalice's merger replaces lists, so nothing here may be a list that Chalice writes too.
     Redial gets no reference to itself, a circle to CloudFormation: it reads its ARN off its context.
     """
-    redial_arn = {"Fn::GetAtt": ["Redial", "Arn"]}
+    redial_arn = {"Fn::GetAtt": [REDIAL.logical_id, "Arn"]}
     environment: dict[str, Any] = {"TABLE_NAME": {"Ref": "Table"}, "WAKE_BACKEND": wake_backend}
     resources: dict[str, Any] = {
         "Table": _table(stage),
+        "DeadLetters": {"Type": "AWS::SQS::Queue", "Properties": queue_properties(stage)},
         "WakePermission": {
             "Type": "AWS::Lambda::Permission",
             "Properties": {
@@ -52,81 +42,66 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
         "APIHandlerLogGroup": {
             "Type": "AWS::Logs::LogGroup",
             "Properties": {
-                "LogGroupName": {"Fn::Sub": "/aws/lambda/${APIHandler}"},
+                "LogGroupName": {"Fn::Sub": f"/aws/lambda/${{{API.logical_id}}}"},
                 "RetentionInDays": LOG_RETENTION_DAYS,
             },
         },
     }
+    for each in ASYNCHRONOUS:
+        resources[f"{each.logical_id}Failures"] = {
+            "Type": "AWS::Lambda::EventInvokeConfig",
+            "Properties": {
+                "FunctionName": {"Ref": each.logical_id},
+                "Qualifier": "$LATEST",
+                "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}},
+            },
+        }
     if wake_backend == "scheduler":
-        resources["SchedulerRole"] = _scheduler_role(stage, redial_arn)
+        resources["SchedulerRole"] = {"Type": "AWS::IAM::Role", "Properties": role_properties(stage, redial_arn)}
         # By name, not by GetAtt: the role names Redial, so Redial's environment may not name the role.
         environment["SCHEDULER_ROLE_ARN"] = {
             "Fn::Sub": f"{_ARN}:iam::${{AWS::AccountId}}:role/{scheduler_role_name(stage)}"
         }
-    for logical_id in FUNCTION_SUFFIXES:
-        own = environment if logical_id == "Redial" else environment | {"REDIAL_ARN": redial_arn}
-        resources[logical_id] = {
-            "Properties": {
-                "FunctionName": function_name(stage, logical_id),
-                "Environment": {"Variables": own},
-            }
+    for each in LAMBDAS:
+        own = environment if each is REDIAL else environment | {"REDIAL_ARN": redial_arn}
+        # The names that `chalice deploy` gives too, so that the policies fit however the app was deployed.
+        resources[each.logical_id] = {
+            "Properties": {"FunctionName": each.name(stage), "Environment": {"Variables": own}},
         }
-    return {"Resources": resources}
+    return {"Resources": resources | operations(stage)}
 
 
-def scheduler_trust() -> dict[str, Any]:
-    """Who may take the scheduler's role: EventBridge Scheduler."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "scheduler.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-
-
-def scheduler_policy(redial_arn: Any) -> dict[str, Any]:
-    """What the scheduler's role may do: invoke ``redial``."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": redial_arn}],
-    }
+def operations(stage: str) -> dict[str, Any]:
+    """The alarms and the dashboard, from ``ops.operations``, where that is there."""
+    if find_spec("ops.operations") is None:
+        return {}
+    resources: dict[str, Any] = import_module("ops.operations").operations(stage)
+    return resources
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser("template", help="write the document for chalice package --merge-template")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--wake-backend", choices=["rule", "scheduler"], default="rule")
+    parser.add_argument(
+        "--wake-backend", choices=["rule", "scheduler"], help="default: WAKE_BACKEND of .chalice/config.json, or rule"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write it")
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    document = merge_template(arguments.stage, wake_backend=arguments.wake_backend)
+    backend = arguments.wake_backend or chalice_config.environment(arguments.stage).get("WAKE_BACKEND", "rule")
+    document = merge_template(arguments.stage, wake_backend=backend)
     arguments.out.write_text(json.dumps(document, indent=2) + "\n")
     print(f"wrote {arguments.out}")
     return 0
 
 
 def _table(stage: str) -> dict[str, Any]:
-    kept = "Retain" if stage == "prod" else "Delete"
+    # What was called, and who asked not to be, must outlive a stack; deletion protection would stop its removal anyway.
     return {
         "Type": "AWS::DynamoDB::Table",
-        "DeletionPolicy": kept,
-        "UpdateReplacePolicy": kept,
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
         "Properties": table_properties(table_name(stage)),
-    }
-
-
-def _scheduler_role(stage: str, redial_arn: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "RoleName": scheduler_role_name(stage),
-            "AssumeRolePolicyDocument": scheduler_trust(),
-            "Policies": [{"PolicyName": "InvokeRedial", "PolicyDocument": scheduler_policy(redial_arn)}],
-        },
     }

@@ -17,6 +17,8 @@ for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(_name, None)
 quick_moto.install()
 
+pytest_plugins = ["tests.support.iam_recorder"]
+
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:

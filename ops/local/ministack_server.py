@@ -19,6 +19,8 @@ Handler = Callable[[str, str, Any, bytes, dict[str, Any]], Awaitable[Answer]]
 
 # Ministack looks for due rules every 10 s. AWS fires them within the minute too, but nobody watches it do so.
 SECONDS_BETWEEN_LOOKS = 1
+# No invocation lasts longer on AWS.
+LONGEST_INVOCATION_SEC = 900
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
     _import_swagger(import_module("ministack.services.apigateway_v1"))
     _fire_young_rules(import_module("ministack.services.eventbridge"))
     _show_logs(import_module("ministack.services.lambda_svc"))
+    _let_invocations_end(import_module("ministack.core.lambda_runtime"))
     _look_often(import_module("ministack.services.scheduler"))
     import_module("ministack.app").main()
 
@@ -87,6 +90,26 @@ def _show_logs(lambdas: Any) -> None:
         emit(function, request_id, text, *rest, **options)
 
     lambdas._emit_lambda_logs = emit_and_show
+
+
+def _let_invocations_end(runtime: Any) -> None:
+    """Let an invocation end on the code that it began with, as AWS does, rather than kill it when that is replaced."""
+    kill: Callable[[list[Any]], None] = runtime.kill_workers
+
+    def kill_once_idle(worker: Any) -> None:
+        deadline = time.monotonic() + LONGEST_INVOCATION_SEC
+        while worker.in_use and time.monotonic() < deadline:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        kill([worker])
+
+    def kill_the_idle(workers: list[Any]) -> None:
+        known = [worker for worker in workers if worker is not None]
+        kill([worker for worker in known if not worker.in_use])
+        for worker in known:
+            if worker.in_use:
+                threading.Thread(target=kill_once_idle, args=(worker,), daemon=True).start()
+
+    runtime.kill_workers = kill_the_idle
 
 
 def _look_often(scheduler: Any) -> None:

@@ -15,9 +15,9 @@ from ops.keys import create_key
 from ops.local.carrier import PROVIDERS, Carrier
 from ops.local.ministack import LocalError, Ministack, wait_until
 from ops.local.package import LOCAL, Package, build_package
+from ops.names import LAMBDAS
 from ops.provision import Provisioner
 from ops.table import table_name
-from ops.template import FUNCTION_SUFFIXES
 
 STAGE = "dev"
 STACK_NAME = "redial-local"
@@ -172,8 +172,8 @@ def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dic
     local: dict[str, Any] = copy.deepcopy(dict(template))
     resources = local["Resources"]
     resources["RestAPI"]["Properties"] |= {"Tags": {"ms-custom-id": API_ID}, "PropagateTags": True}
-    for logical_id in FUNCTION_SUFFIXES:
-        properties = resources[logical_id]["Properties"]
+    for each in LAMBDAS:
+        properties = resources[each.logical_id]["Properties"]
         properties["CodeUri"] = {"Bucket": BUCKET, "Key": "deployment.zip"}
         properties["Environment"]["Variables"] |= environment
     return local

@@ -1,12 +1,13 @@
-"""What people deploy: the package itself, and `chalice deploy` from a clean copy of the project."""
+"""`chalice deploy` from a clean copy of the project, as the README has it, and back: the loop before and after."""
 
 import json
 import re
 import subprocess
 import sys
-import zipfile
+import time
 from collections.abc import Iterator
-from importlib.util import find_spec
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -14,31 +15,51 @@ from urllib.request import urlopen
 
 import pytest
 
+from ops.local.carrier import Carrier
 from ops.local.ministack import Ministack
-from ops.local.package import ROOT, Package, build_package, copy_source, run_chalice
+from ops.local.package import ROOT, copy_source, run_chalice
+from tests.support.caller import Caller, history, wait_to_place
 
 pytestmark = pytest.mark.e2e
 
-MOST_BYTES = 15 * 1024 * 1024
-# What the Python runtime of Lambda brings along; everything else must be in the package.
-IN_THE_RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-# What EventBridge sends for a schedule.
-TICK = {
-    "version": "0",
-    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
-    "detail-type": "Scheduled Event",
-    "source": "aws.events",
-    "account": "000000000000",
-    "time": "2026-01-26T10:30:00Z",
-    "region": "us-east-1",
-    "resources": ["arn:aws:events:us-east-1:000000000000:rule/redial-dev-sweep-event"],
-    "detail": {},
-}
+#: How long the carrier holds its answer back: less than the 10 s after which a dial is given up.
+HOLD_SEC = 9.0
+REDIALLED, IN_FLIGHT, AFTERWARDS = "+16505550301", "+16505550302", "+16505550303"
 
 
-@pytest.fixture(scope="module")
-def package() -> Package:
-    return build_package("dev")
+@dataclass(frozen=True)
+class Project:
+    """A clean copy of the project, and the AWS that it is deployed to."""
+
+    path: Path
+    aws: Ministack
+
+    def configure(self, **environment: str) -> None:
+        """Set environment variables of the stage, as a user does."""
+        path = self.path / ".chalice" / "config.json"
+        config = json.loads(path.read_text())
+        config["stages"]["dev"]["environment_variables"] |= environment
+        path.write_text(json.dumps(config, indent=2))
+
+    def deploy(self) -> str:
+        """Deploy, and return the URL under which ministack serves the API that Chalice names."""
+        said = run_chalice(self.path, "deploy", "--stage", "dev", environment=self.aws.environment)
+        api = re.search(r"Rest API URL: https://(\w+)\.execute-api\.", said)
+        assert api, said
+        return f"{self.aws.url}/_aws/execute-api/{api[1]}/api"
+
+    def ops(self, *arguments: str, status: int = 0) -> str:
+        """Run one of the project's own commands, and return what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ops", *arguments],
+            cwd=ROOT,
+            env=self.aws.environment | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
 
 
 @pytest.fixture
@@ -47,92 +68,107 @@ def aws(tmp_path: Path) -> Iterator[Ministack]:
         yield running
 
 
-def test_the_package_is_small(package: Package) -> None:
-    assert package.code.stat().st_size < MOST_BYTES
+@pytest.fixture
+def carrier() -> Iterator[Carrier]:
+    with Carrier(hold_sec=HOLD_SEC) as running:
+        yield running
 
 
-def test_the_package_holds_no_bytecode_and_nothing_that_only_people_run(package: Package) -> None:
-    with zipfile.ZipFile(package.code) as code:
-        names = code.namelist()
-    assert [name for name in names if "__pycache__" in name or name.startswith(("ops/", "tests/"))] == []
+def test_provision_deploy_loop_redeploy_loop_delete(aws: Ministack, carrier: Carrier, tmp_path: Path) -> None:
+    project = Project(tmp_path / "redial", aws)
+    url = install(project, carrier)
+    key = project.ops("keys", "create", "--stage", "dev", "--workspace", "acme").strip()
+    caller = Caller(url, key, carrier.url)
+    assert get(f"{url}/nothing-here") == 403
 
+    wait_to_place()
+    redialled = caller.place(REDIALLED, ["busy", "completed"])
+    in_flight = caller.place(IN_FLIGHT, ["busy", "timeout"])
+    redeploy_while_dialling(project, caller, url)
+    for call_id, number in ((redialled, REDIALLED), (in_flight, IN_FLIGHT)):
+        call = caller.ended(call_id)
+        assert (history(call), call["summary_status"]) == ([(1, "busy"), (2, "completed")], "completed")
+        assert caller.attempts_asked(number) == [1, 2]
 
-def test_the_package_needs_nothing_beside_what_lambda_brings(package: Package, tmp_path: Path) -> None:
-    deployed, runtime = tmp_path / "deployed", tmp_path / "runtime"
-    with zipfile.ZipFile(package.code) as code:
-        code.extractall(deployed)
-    runtime.mkdir()
-    for name in IN_THE_RUNTIME:
-        spec = find_spec(name)
-        assert spec is not None
-        assert spec.origin is not None
-        origin = Path(spec.origin)
-        here = origin.parent if spec.submodule_search_locations else origin
-        (runtime / here.name).symlink_to(here)
-    imported = subprocess.run(
-        [
-            sys.executable,
-            *("-I", "-S", "-c"),
-            f"import sys; sys.path[:0] = [{str(deployed)!r}, {str(runtime)!r}]; import app; print(app.__file__)",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (imported.stdout.strip(), imported.stderr) == (str(deployed / "app.py"), "")
+    told = json.loads(project.ops("doctor", "--stage", "dev", "--json"))
+    assert [finding for finding in told["findings"] if finding["level"] != "green"] == []
+    assert "nothing to do" in project.ops("provision", "--stage", "dev")
+    wait_to_place()
+    call = caller.ended(caller.place(AFTERWARDS, ["busy", "completed"]))
+    assert (history(call), caller.attempts_asked(AFTERWARDS)) == ([(1, "busy"), (2, "completed")], [1, 2])
 
-
-def test_chalice_deploy_redeploy_and_delete(aws: Ministack, tmp_path: Path) -> None:
-    project = tmp_path / "redial"
-    copy_source(project)
-    assert "deploy, then run this again" in provision(aws)
-
-    url = deploy(aws, project)
-    assert "permission for rule/redial-dev-wake-* to invoke redial-dev-redial" in provision(aws)
-    assert provision(aws).endswith("nothing to do\n")
-    assert get(f"{url}/health") == (200, b'{"status":"ok"}')
-    assert invoke(aws, "redial-dev-redial", {"wake": "2026-01-26T10:30Z"}) == "succeeded"
-    assert invoke(aws, "redial-dev-sweep", TICK) == "succeeded"
-
-    assert deploy(aws, project) == url
-    assert get(f"{url}/health") == (200, b'{"status":"ok"}')
-    assert get(f"{url}/nothing-here")[0] == 403
-    assert provision(aws).endswith("nothing to do\n")
-
-    run_chalice(project, "delete", "--stage", "dev", environment=aws.environment)
+    run_chalice(project.path, "delete", "--stage", "dev", environment=aws.environment)
     assert aws.client("lambda").list_functions()["Functions"] == []
     assert aws.client("events").list_rules()["Rules"] == []
     assert aws.client("dynamodb").list_tables()["TableNames"] == ["redial-dev"]
 
 
-def deploy(aws: Ministack, project: Path) -> str:
-    """Deploy, and return the URL under which ministack serves the API that Chalice names."""
-    said = run_chalice(project, "deploy", "--stage", "dev", environment=aws.environment)
-    api = re.search(r"Rest API URL: https://(\w+)\.execute-api\.", said)
-    assert api, said
-    return f"{aws.url}/_aws/execute-api/{api[1]}/api"
+def test_an_event_that_fails_is_told_by_the_doctor_and_can_be_replayed(aws: Ministack, tmp_path: Path) -> None:
+    project = Project(tmp_path / "redial", aws)
+    copy_source(project.path)
+    project.deploy()
+    project.ops("provision", "--stage", "dev")
+    aws.client("lambda").invoke(FunctionName="redial-dev-redial", InvocationType="Event", Payload=b'{"wake": "never"}')
+    wait_for_dead_letter(aws)
+    assert "1 events failed each time" in project.ops("doctor", "--stage", "dev", status=1)
+    shown = project.ops("replay", "--stage", "dev", "--dry-run")
+    assert "redial-dev-redial (never): " in shown
+    assert "time data 'never' does not match format" in shown
+    assert "failed again" in project.ops("replay", "--stage", "dev", status=1)
+    assert "1 failed" in project.ops("replay", "--stage", "dev", status=1)
 
 
-def provision(aws: Ministack) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "ops", "provision", "--stage", "dev"],
-        cwd=ROOT,
-        env=aws.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+def install(project: Project, carrier: Carrier) -> str:
+    """What the README has a user do, with the local carrier for a provider. Returns the API's URL."""
+    copy_source(project.path)
+    project.configure(
+        **carrier.environment,
+        WAKE_LEAD_SECONDS="2",
+        **{f"{name}_ANSWER_URL": f"{carrier.url}/answer" for name in ("TWILIO", "SIGNALWIRE", "PLIVO", "VONAGE")},
+        **{f"{name}_ANSWER_URL": f"{carrier.url}/answer" for name in ("TELNYX", "EXOTEL")},
+    )
+    assert "next: chalice deploy --stage dev" in project.ops("provision", "--stage", "dev")
+    url = project.deploy()
+    # API Gateway's own name, which the app would give the carrier, leads nowhere here.
+    project.configure(PUBLIC_URL=url)
+    assert project.deploy() == url
+    said = project.ops("provision", "--stage", "dev")
+    assert re.search(r"changed +permission for rule/redial-dev-wake-\* to invoke redial-dev-redial", said)
+    assert "nothing to do" in project.ops("provision", "--stage", "dev")
+    assert get(f"{url}/health") == 200
+    return url
 
 
-def invoke(aws: Ministack, name: str, event: dict[str, Any]) -> str:
-    """Invoke a Lambda: "succeeded", or what it failed with."""
-    answer = aws.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
-    return answer["Payload"].read().decode() if "FunctionError" in answer else "succeeded"
+def redeploy_while_dialling(project: Project, caller: Caller, url: str) -> None:
+    """Deploy while the carrier keeps redial waiting for its answer.
+
+    A busy machine may take longer over the whole of it than a dial may last, so the request that matters is made first.
+    """
+    asked = caller.requested(IN_FLIGHT, times=2)
+    (package,) = (project.path / ".chalice" / "deployments").glob("*.zip")
+    functions = project.aws.client("lambda")
+    functions.update_function_code(FunctionName="redial-dev-redial", ZipFile=package.read_bytes())
+    found = functions.get_function_configuration(FunctionName="redial-dev-redial")
+    deployed_at, asked_at = (datetime.fromisoformat(text) for text in (found["LastModified"], asked["received_at"]))
+    assert 0 < (deployed_at - asked_at).total_seconds() < HOLD_SEC
+    assert project.deploy() == url
 
 
-def get(url: str) -> tuple[int, bytes]:
+def wait_for_dead_letter(aws: Ministack) -> None:
+    sqs, deadline = aws.client("sqs"), time.monotonic() + 60
+    url = sqs.get_queue_url(QueueName="redial-dev-dead-letters")["QueueUrl"]
+
+    def waiting() -> Any:
+        return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+    while waiting()["ApproximateNumberOfMessages"] == "0":
+        assert time.monotonic() < deadline, "no dead letter within 60 s"
+        time.sleep(0.5)
+
+
+def get(url: str) -> int:
     try:
         with urlopen(url, timeout=30) as answer:
-            return answer.status, answer.read()
+            return int(answer.status)
     except HTTPError as error:
-        return error.code, error.read()
+        return error.code

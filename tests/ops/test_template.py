@@ -1,32 +1,40 @@
-"""The table, the template, the policies and Chalice's configuration say the same."""
+"""The table, the template and Chalice's configuration say the same."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint import ManualArgs
+from cfnlint.api import lint_by_config
 
 from chalicelib.settings import Settings
+from ops import chalice_config
+from ops.local.package import copy_source, run_chalice
+from ops.names import LAMBDAS
+from ops.queue import queue_attributes
 from ops.table import table_definition, table_name, table_properties
-from ops.template import FUNCTION_SUFFIXES, function_name, merge_template, scheduler_role_name, wake_rules
+from ops.template import merge_template
 
-CHALICE = Path(__file__).parents[2] / ".chalice"
 STAGES = ("dev", "prod")
-# By the name that Chalice's configuration has for a Lambda: the policy's name and the logical id.
-LAMBDAS = {"api_handler": ("api", "APIHandler"), "redial": ("redial", "Redial"), "sweep": ("sweep", "Sweep")}
+REGIONS = ["us-east-1", "eu-west-1", "ap-south-1"]
 
 
-def config() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((CHALICE / "config.json").read_text())
-    return document
+def packaged(directory: Path, stage: str, backend: str) -> dict[str, Any]:
+    """The template as `chalice package --merge-template` writes it; the code in it has no dependencies."""
+    copy_source(directory)
+    (directory / "requirements.txt").write_text("")
+    (directory / "merged.json").write_text(json.dumps(merge_template(stage, wake_backend=backend)))
+    run_chalice(directory, "package", "--stage", stage, "--merge-template", "merged.json", "out")
+    template: dict[str, Any] = json.loads((directory / "out" / "sam.json").read_text())
+    return template
 
 
-def policy(stage: str, name: str) -> str:
-    return (CHALICE / f"policy-{stage}-{name}.json").read_text()
-
-
-def statements(stage: str, name: str) -> dict[str, dict[str, Any]]:
-    return {each["Sid"]: each for each in json.loads(policy(stage, name))["Statement"]}
+def lint(directory: Path, template: dict[str, Any]) -> list[str]:
+    """What cfn-lint finds, errors and warnings; the SAM transform comes first."""
+    path = directory / "template.json"
+    path.write_text(json.dumps(template))
+    return [str(match) for match in lint_by_config(ManualArgs(templates=[str(path)], regions=REGIONS))]
 
 
 def test_the_template_declares_the_very_table_that_provision_creates() -> None:
@@ -45,8 +53,27 @@ def test_every_attribute_that_is_declared_is_a_key_and_the_other_way_round() -> 
     assert {key["AttributeName"] for key in keys} == {each["AttributeName"] for each in table["AttributeDefinitions"]}
 
 
-def test_only_production_keeps_its_table_when_the_stack_goes() -> None:
-    assert [merge_template(stage)["Resources"]["Table"]["DeletionPolicy"] for stage in STAGES] == ["Delete", "Retain"]
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_table_outlives_its_stack(stage: str) -> None:
+    table = merge_template(stage)["Resources"]["Table"]
+    kept = (table["DeletionPolicy"], table["UpdateReplacePolicy"], table["Properties"]["DeletionProtectionEnabled"])
+    assert kept == ("Retain", "Retain", True)
+
+
+def test_the_template_declares_the_very_queue_that_provision_creates() -> None:
+    declared = merge_template("dev")["Resources"]["DeadLetters"]["Properties"]
+    as_attributes = {name: str(value).lower() for name, value in declared.items() if name != "QueueName"}
+    assert (declared["QueueName"], as_attributes) == ("redial-dev-dead-letters", queue_attributes())
+
+
+def test_what_redial_and_sweep_fail_on_goes_to_the_dead_letters() -> None:
+    resources = merge_template("dev")["Resources"].values()
+    queue = {"OnFailure": {"Destination": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}}
+    assert {
+        each["Properties"]["FunctionName"]["Ref"]: each["Properties"]["DestinationConfig"]
+        for each in resources
+        if each.get("Type") == "AWS::Lambda::EventInvokeConfig"
+    } == {"Redial": queue, "Sweep": queue}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -75,9 +102,9 @@ def test_redial_names_nothing_that_names_redial(backend: str) -> None:
 def test_the_other_lambdas_are_told_redials_arn() -> None:
     resources = merge_template("dev")["Resources"]
     told = {
-        logical_id
-        for logical_id in FUNCTION_SUFFIXES
-        if "REDIAL_ARN" in resources[logical_id]["Properties"]["Environment"]["Variables"]
+        each.logical_id
+        for each in LAMBDAS
+        if "REDIAL_ARN" in resources[each.logical_id]["Properties"]["Environment"]["Variables"]
     }
     assert told == {"APIHandler", "Sweep"}
 
@@ -91,59 +118,18 @@ def test_the_scheduler_gets_a_role_only_where_it_is_the_alarm_clock() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_lambdas_are_told_the_stage_and_the_table_that_provision_creates(stage: str) -> None:
-    environment = config()["stages"][stage]["environment_variables"]
+    environment = chalice_config.environment(stage)
     assert environment == {"REDIAL_STAGE": stage}
     assert Settings.from_env(environment).table_name == table_name(stage)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_lambda_has_a_policy_of_its_own(stage: str) -> None:
-    assert config()["stages"][stage]["lambda_functions"] == {
-        function: {"iam_policy_file": f"policy-{stage}-{name}.json"} for function, (name, _) in LAMBDAS.items()
-    }
-    assert {path.name for path in CHALICE.glob(f"policy-{stage}-*.json")} == {
-        f"policy-{stage}-{name}.json" for name, _ in LAMBDAS.values()
-    }
+@pytest.mark.parametrize(("stage", "backend"), [("dev", "rule"), ("prod", "scheduler")])
+def test_cfn_lint_finds_nothing_in_the_whole_template(stage: str, backend: str, tmp_path: Path) -> None:
+    assert lint(tmp_path, packaged(tmp_path, stage, backend)) == []
 
 
-@pytest.mark.parametrize("name", [name for name, _ in LAMBDAS.values()])
-def test_the_policies_of_the_stages_differ_only_by_the_stages_name(name: str) -> None:
-    in_production = policy("dev", name).replace("redial-dev", "redial-prod").replace("redial/dev/", "redial/prod/")
-    assert in_production == policy("prod", name)
-
-
-@pytest.mark.parametrize(("name", "logical_id"), LAMBDAS.values())
-def test_a_policy_reaches_only_the_stages_own_resources(name: str, logical_id: str) -> None:
-    own = statements("dev", name)
-    group = f"arn:*:logs:*:*:log-group:/aws/lambda/{function_name('dev', logical_id)}"
-    assert {sid: each["Resource"] for sid, each in own.items()} == {
-        "Table": [
-            f"arn:*:dynamodb:*:*:table/{table_name('dev')}",
-            f"arn:*:dynamodb:*:*:table/{table_name('dev')}/index/*",
-        ],
-        "Wakes": [f"arn:*:events:*:*:{wake_rules('dev')}"],
-        "Schedules": ["arn:*:scheduler:*:*:schedule/default/redial-dev-wake-*"],
-        "LetSchedulesInvoke": [f"arn:*:iam::*:role/{scheduler_role_name('dev')}"],
-        "Logs": [group, f"{group}:*"],
-    } | (
-        # Neither list can be narrowed down to some names.
-        {"FindStaleWakes": ["arn:*:events:*:*:rule/*"], "FindStaleSchedules": ["*"]} if name == "sweep" else {}
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "actions"),
-    [
-        ("api", {"PutRule", "PutTargets"}),
-        ("redial", {"PutRule", "PutTargets", "ListTargetsByRule", "RemoveTargets", "DeleteRule"}),
-        ("sweep", {"PutRule", "PutTargets", "ListTargetsByRule", "RemoveTargets", "DeleteRule"}),
-    ],
-)
-def test_only_who_fires_or_mends_the_wakes_may_remove_them(name: str, actions: set[str]) -> None:
-    assert set(statements("dev", name)["Wakes"]["Action"]) == {f"events:{action}" for action in actions}
-
-
-@pytest.mark.parametrize("name", [name for name, _ in LAMBDAS.values()])
-def test_no_lambda_may_change_the_table_itself(name: str) -> None:
-    items = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
-    assert statements("dev", name)["Table"]["Action"] == [f"dynamodb:{action}" for action in items]
+def test_cfn_lint_would_find_a_wrong_property(tmp_path: Path) -> None:
+    template = packaged(tmp_path, "dev", "rule")
+    template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"] = 9
+    (found,) = lint(tmp_path, template)
+    assert "9 is less than the minimum of 60" in found

@@ -1,0 +1,136 @@
+"""The doctor's checks of what lies outside: the secrets, the public URL and the providers' credentials."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib import providers
+from chalicelib.errors import RedialError
+from chalicelib.providers import Http
+from chalicelib.providers.http import Answer, AnswerLost, NotSent
+from chalicelib.settings import Settings
+from ops import aws
+from ops.doctor.deployment import Deployment, is_reference
+from ops.doctor.finding import Finding, amber, green, holds, red
+
+CERTIFICATE_LEFT = timedelta(days=14)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: A call that no provider has, in the form of each one's ids: to look it up is a GET that wants credentials.
+NO_CALL = "00000000-0000-0000-0000-000000000000"
+NO_CALL_OF = {"twilio": f"CA{'0' * 32}", "exotel": "0" * 32}
+
+
+def secrets(on: Deployment) -> Iterator[Finding]:
+    references = {name: value for name, value in sorted(on.environment.items()) if is_reference(value)}
+    for name, reference in references.items():
+        why = _why_not(on, reference)
+        if why:
+            yield red(f"{name} names {reference}, which cannot be read: {why}", _advice(reference))
+    if all(name in on.resolved for name in references):
+        yield green(f"{len(references)} references to secrets, all of which can be read")
+
+
+def _why_not(on: Deployment, reference: str) -> str | None:
+    try:
+        on.resolve(reference, on.make_client)
+    except (BotoCoreError, ClientError) as error:
+        return aws.in_words(error)
+    except RedialError as error:
+        return str(error)
+    return None
+
+
+def _advice(reference: str) -> str:
+    store, _, rest = reference.partition(":")
+    name = rest.partition("#")[0]
+    if store == "ssm":
+        return f"aws ssm put-parameter --type SecureString --name {name} --value ..."
+    return f"aws secretsmanager create-secret --name {name} --secret-string ..."
+
+
+def public_url(on: Deployment) -> Iterator[Finding]:
+    base = on.public_url
+    if base is None:
+        yield red("no API is deployed, and PUBLIC_URL is not set", f"chalice deploy --stage {on.stage}")
+        return
+    url, parts = f"{base}/health", urlsplit(base)
+    try:
+        fetched = on.fetch(url)
+    except OSError as error:
+        yield red(
+            f"{url} does not answer: {error}", "providers reach it no better: mend PUBLIC_URL, its DNS or its TLS"
+        )
+        return
+    yield holds(
+        fetched.status == 200,
+        f"{url} answers",
+        red(f"{url} answers {fetched.status}", "PUBLIC_URL must be the API's base, stage included where it has one"),
+    )
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        yield amber(f"{base} is plain HTTP", "callbacks tell who was called: serve it over HTTPS")
+    ends_at = fetched.certificate_ends_at
+    if ends_at is not None:
+        days = (ends_at - on.now()).days
+        yield holds(
+            ends_at - on.now() > CERTIFICATE_LEFT,
+            f"its certificate is good for {days} days",
+            amber(f"its certificate ends in {days} days", "renew it: without it no callback comes"),
+        )
+
+
+def provider_accounts(on: Deployment) -> Iterator[Finding]:
+    settings = Settings.from_env(on.resolved)
+    configured = [name for name in sorted(providers.REGISTRY) if _is_meant(settings, name)]
+    if settings.default_provider not in providers.REGISTRY:
+        known = ", ".join(sorted(providers.REGISTRY))
+        yield red(f"DEFAULT_PROVIDER is {settings.default_provider!r}", f"it must be one of {known}")
+    for name in configured:
+        yield _account(on, settings, name)
+        if providers.provider_class(name).needs_answer_url and not settings.answer_url(name):
+            yield amber(f"{name.upper()}_ANSWER_URL is not set", "set it, or give each call a target")
+
+
+def _is_meant(settings: Settings, name: str) -> bool:
+    required = providers.provider_class(name).required
+    return name == settings.default_provider or any(settings.credentials(name).get(key) for key in required)
+
+
+def _account(on: Deployment, settings: Settings, name: str) -> Finding:
+    watched = _Watched(on.http)
+    try:
+        provider = providers.load(name, settings.credentials(name), now=on.now, http=watched)
+    except RedialError as error:
+        return red(str(error), f"set it in .chalice/config.json, then chalice deploy --stage {on.stage}")
+    # What came of the request itself says more than what a lookup makes of it.
+    with suppress(RedialError):
+        provider.lookup(NO_CALL_OF.get(name, NO_CALL))
+    variables = ", ".join(f"{name.upper()}_{key.upper()}" for key in provider.required)
+    if watched.lost is not None:
+        return red(f"{name} cannot be reached: {watched.lost}", f"check {name.upper()}_API_URL and the network")
+    if watched.status in (401, 403):
+        return red(f"{name} refuses the credentials ({watched.status})", f"check {variables}")
+    if watched.status is None or watched.status >= 500:
+        return amber(f"{name} could not be asked: it answered {watched.status}", "look at the provider's status page")
+    return green(f"{name} takes the credentials")
+
+
+class _Watched(Http):
+    """Passes requests on and remembers what came of the last one."""
+
+    def __init__(self, inner: Http) -> None:
+        self._inner = inner
+        self.status: int | None = None
+        self.lost: Exception | None = None
+
+    def request(self, method: str, url: str, *, headers: Mapping[str, str], **content: Any) -> Answer:
+        try:
+            answer = self._inner.request(method, url, headers=headers, **content)
+        except (NotSent, AnswerLost) as error:
+            self.lost = error
+            raise
+        self.status = answer.status
+        return answer

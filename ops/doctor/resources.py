@@ -1,0 +1,174 @@
+"""The doctor's checks of what was deployed: credentials, clock, table, Lambdas, permission, logs and dead letters."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from chalicelib.errors import RedialError
+from chalicelib.settings import Settings
+from ops import aws, chalice_config
+from ops.doctor.deployment import Deployment, told
+from ops.doctor.finding import Finding, amber, green, holds, red
+from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, wake_rules
+from ops.provision_table import index_statuses, missing_indexes, wrong_shape
+from ops.table import TTL_ATTRIBUTE
+
+#: Callbacks' signatures allow for minutes, AWS's own for five; more than seconds means that nobody sets the clock.
+MOST_SKEW_SEC = 5
+
+
+def credentials(on: Deployment) -> Iterator[Finding]:
+    # STS answers without a region, the table does not.
+    region = on.make_client("dynamodb").meta.region_name
+    yield green(f"account {on.caller[0]} in {region}")
+
+
+def clock(on: Deployment) -> Iterator[Finding]:
+    ahead = on.caller[1]
+    if ahead is None:
+        yield amber("AWS's answer tells no time", "nothing to do: an emulator need not")
+        return
+    skew = round(ahead.total_seconds())
+    yield holds(
+        abs(skew) <= MOST_SKEW_SEC,
+        "this clock agrees with AWS's",
+        amber(f"this clock is {abs(skew)} s {'ahead of' if skew > 0 else 'behind'} AWS's", "set it by NTP"),
+    )
+
+
+def table(on: Deployment) -> Iterator[Finding]:
+    dynamodb, name, mend = on.make_client("dynamodb"), on.table, _provision(on)
+    found = aws.find(lambda: dynamodb.describe_table(TableName=name))
+    if found is None:
+        yield red(f"there is no table {name}", mend)
+        return
+    described = found["Table"]
+    status = described["TableStatus"]
+    yield holds(status == "ACTIVE", f"{name} is active", red(f"{name} is {status}", "wait until AWS has made it"))
+    wrong = wrong_shape(described)
+    for each in wrong:
+        yield red(f"{name}: {each}", "another program's table? deploy another stage")
+    missing = [index["IndexName"] for index in missing_indexes(described)]
+    for index in missing:
+        yield red(f"{name} has no index {index}", mend)
+    if not wrong and not missing:
+        yield green("keys and indexes are right")
+    for index, state in index_statuses(described).items():
+        if state != "ACTIVE":
+            yield red(f"the index {index} is {state}", "wait until AWS has made it")
+    yield from _kept_safe(on, dynamodb, described)
+
+
+def _kept_safe(on: Deployment, dynamodb: Any, described: dict[str, Any]) -> Iterator[Finding]:
+    name, mend = on.table, _provision(on)
+    backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+    ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    expires = ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING") and ttl.get("AttributeName") == TTL_ATTRIBUTE
+    yield holds(
+        recovery == "ENABLED",
+        "it can be restored to any second of the last 35 days",
+        red("point-in-time recovery is off: what is deleted is lost", mend),
+    )
+    yield holds(expires, f"items expire by {TTL_ATTRIBUTE}", red(f"items do not expire by {TTL_ATTRIBUTE}", mend))
+    yield holds(
+        described.get("DeletionProtectionEnabled", False),
+        "it is protected from deletion",
+        red("one request can delete it", mend),
+    )
+
+
+def lambdas(on: Deployment) -> Iterator[Finding]:
+    for each, found in on.functions.items():
+        name = each.name(on.stage)
+        if found is None:
+            yield red(f"the Lambda {name} is not deployed", f"chalice deploy --stage {on.stage}")
+            continue
+        wrong = [*_unfit(on, each, found)]
+        yield from wrong or [green(f"{name} is active, with {found['Timeout']} s and the right environment")]
+
+
+def _unfit(on: Deployment, each: Lambda, found: dict[str, Any]) -> Iterator[Finding]:
+    name, deploy = each.name(on.stage), f"chalice deploy --stage {on.stage}"
+    for key, wanted in (("State", "Active"), ("LastUpdateStatus", "Successful")):
+        if found.get(key, wanted) != wanted:
+            yield red(f"{name}: {key} is {found[key]} ({found.get(f'{key}Reason', 'no reason given')})", deploy)
+    timeout_sec = chalice_config.timeout_sec(each, on.stage)
+    if found["Timeout"] != timeout_sec:
+        yield red(f"{name} may run {found['Timeout']} s, not {timeout_sec} s as .chalice/config.json says", deploy)
+    try:
+        settings = Settings.from_env(told(found))
+    except RedialError as error:
+        yield red(f"{name} cannot start: {error}", f"mend it in .chalice/config.json, then {deploy}")
+        return
+    for what, has, wanted in (
+        ("REDIAL_STAGE", settings.stage, on.stage),
+        ("TABLE_NAME", settings.table_name, on.table),
+    ):
+        if has != wanted:
+            yield red(f"{name} has {what} {has!r}, not {wanted!r}", f"mend it in .chalice/config.json, then {deploy}")
+
+
+def same_environment(on: Deployment) -> Iterator[Finding]:
+    # Redial cannot be told its own ARN by CloudFormation, so that one may differ.
+    environments = [told(on.function(each)) for each in LAMBDAS]
+    names = {name for each in environments for name in each} - {"REDIAL_ARN"}
+    differing = sorted(name for name in names if len({each.get(name) for each in environments}) > 1)
+    yield holds(
+        not differing,
+        "every Lambda is told the same",
+        amber(
+            f"the Lambdas are not told the same {', '.join(differing)}",
+            f"unless meant: set it for the stage in .chalice/config.json, then chalice deploy --stage {on.stage}",
+        ),
+    )
+
+
+def permission(on: Deployment) -> Iterator[Finding]:
+    partition, region, account = (on.redial_arn.split(":")[part] for part in (1, 3, 4))
+    source = f"arn:{partition}:events:{region}:{account}:{wake_rules(on.stage)}"
+    policy = aws.find(lambda: on.make_client("lambda").get_policy(FunctionName=REDIAL.name(on.stage)))
+    yield holds(
+        aws.allows(policy, service="events.amazonaws.com", source_arn=source),
+        f"{wake_rules(on.stage)} may invoke {REDIAL.name(on.stage)}",
+        red(f"no wake may invoke {REDIAL.name(on.stage)}: only the sweep dials", _provision(on)),
+    )
+
+
+def logs(on: Deployment) -> Iterator[Finding]:
+    client = on.make_client("logs")
+    endless = []
+    for each in LAMBDAS:
+        group = each.log_group(on.stage)
+        listed = client.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        kept = [known.get("retentionInDays") for known in listed if known["logGroupName"] == group]
+        if None in kept:
+            endless.append(group)
+    yield holds(not endless, "logs end", amber(f"kept, and paid for, for ever: {', '.join(endless)}", _provision(on)))
+
+
+def failures(on: Deployment) -> Iterator[Finding]:
+    sqs, name = on.make_client("sqs"), dead_letters(on.stage)
+    found = aws.find(lambda: sqs.get_queue_url(QueueName=name))
+    if found is None:
+        yield red(f"there is no queue {name}: an event that fails is lost", _provision(on))
+        return
+    has = sqs.get_queue_attributes(QueueUrl=found["QueueUrl"], AttributeNames=["All"])["Attributes"]
+    waiting = int(has["ApproximateNumberOfMessages"]) + int(has.get("ApproximateNumberOfMessagesNotVisible", 0))
+    yield holds(
+        waiting == 0,
+        "no event has failed",
+        red(f"{waiting} events failed each time", f"python -m ops replay --stage {on.stage} --dry-run shows why"),
+    )
+    client = on.make_client("lambda")
+    for each in ASYNCHRONOUS:
+        function = each.name(on.stage)
+        on.function(each)
+        config = aws.find(partial(client.get_function_event_invoke_config, FunctionName=function))
+        destination = ((config or {}).get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
+        if destination != has["QueueArn"]:
+            yield red(f"what {function} fails on is lost", _provision(on))
+
+
+def _provision(on: Deployment) -> str:
+    return f"python -m ops provision --stage {on.stage}"

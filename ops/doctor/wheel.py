@@ -1,0 +1,217 @@
+"""The doctor's checks of what runs: the wakes' rules or schedules, overdue calls, the sweep, and the API keys."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.settings import WakeBackend
+from chalicelib.storage import items
+from chalicelib.storage.keys import Role
+from chalicelib.usecases.sweep import ALARM_STALE
+from chalicelib.wheel import plan
+from ops import aws
+from ops.doctor.deployment import Deployment
+from ops.doctor.finding import Finding, amber, green, holds, red
+from ops.names import SWEEP, scheduler_role_name, wake_prefix
+
+#: "Number of rules" per event bus, and what it is where nobody has raised it and it may not be read.
+#: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+RULES_QUOTA = "L-244521F2"
+DEFAULT_RULES = 300
+FEWER_RULES = {"af-south-1": 100, "eu-south-1": 100}
+#: Less than this share of the quota left is worth a look.
+LEFT = 0.2
+
+#: The sweep dials what is a minute overdue, once a minute.
+OVERDUE = timedelta(minutes=3)
+#: Somebody who has not been asked for a callback for this long will not be.
+SILENT = timedelta(minutes=15)
+MOST_COUNTED = 1000
+SWEEP_SILENT = timedelta(minutes=5)
+MOST_PAGES_FOR_A_KEY = 50
+
+
+def wakes(on: Deployment) -> Iterator[Finding]:
+    if on.settings.wake_backend is WakeBackend.SCHEDULER:
+        yield from _schedules(on)
+    else:
+        yield from _rules(on)
+
+
+def _rules(on: Deployment) -> Iterator[Finding]:
+    events, prefix = on.make_client("events"), wake_prefix(on.stage)
+    listed = list(_pages(events.list_rules, "Rules"))
+    quota = _rules_quota(on)
+    yield holds(
+        len(listed) <= quota * (1 - LEFT),
+        f"{len(listed)} of {quota} rules are in use",
+        (red if len(listed) >= quota else amber)(
+            f"{len(listed)} of {quota} rules are in use, all programs' together: past that no wake can be set",
+            f"ask for more (Service Quotas, EventBridge, {RULES_QUOTA}), or set WAKE_BACKEND=scheduler",
+        ),
+    )
+    ours = [rule for rule in listed if rule["Name"].startswith(prefix)]
+    yield from _stale(on, [rule["Name"] for rule in ours])
+    lame = [rule["Name"] for rule in ours if not _fires(on, events, rule)]
+    yield holds(
+        not lame,
+        "every wake that is set invokes redial",
+        red(
+            f"{_some(lame)}: disabled, or with no target that is redial",
+            "delete them (aws events remove-targets, delete-rule): the sweep dials what they were for, a minute late",
+        ),
+    )
+
+
+def _fires(on: Deployment, events: Any, rule: dict[str, Any]) -> bool:
+    targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    return rule["State"] == "ENABLED" and [target["Arn"] for target in targets] == [on.redial_arn]
+
+
+def _schedules(on: Deployment) -> Iterator[Finding]:
+    name = scheduler_role_name(on.stage)
+    role = aws.find(lambda: on.make_client("iam").get_role(RoleName=name))
+    has = role and role["Role"]["Arn"]
+    yield holds(
+        has is not None and has == on.settings.scheduler_role_arn,
+        f"schedules invoke redial with the role {name}",
+        red(
+            f"SCHEDULER_ROLE_ARN is {on.settings.scheduler_role_arn}, and the role {name} is {has or 'not there'}",
+            f"python -m ops provision --stage {on.stage} --wake-backend scheduler makes it and says what to set",
+        ),
+    )
+    scheduler = on.make_client("scheduler")
+    listed = _pages(scheduler.list_schedules, "Schedules", NamePrefix=wake_prefix(on.stage))
+    yield from _stale(on, [schedule["Name"] for schedule in listed])
+
+
+def _stale(on: Deployment, names: list[str]) -> Iterator[Finding]:
+    # Twice as long as the sweep waits before it removes them.
+    past = [name for name in names if (at := _wake_of(on, name)) is not None and at < on.now() - 2 * ALARM_STALE]
+    yield holds(
+        not past,
+        f"{len(names)} wakes are set, none of them past",
+        red(
+            f"{_some(past)}: past, and not removed by the sweep",
+            f"see why: aws logs tail {SWEEP.log_group(on.stage)} --since 15m",
+        ),
+    )
+
+
+def _wake_of(on: Deployment, name: str) -> datetime | None:
+    try:
+        return plan.from_stamp(name.removeprefix(wake_prefix(on.stage)))
+    except ValueError:
+        return None
+
+
+def _rules_quota(on: Deployment) -> int:
+    try:
+        quotas = on.make_client("service-quotas")
+        return int(quotas.get_service_quota(ServiceCode="events", QuotaCode=RULES_QUOTA)["Quota"]["Value"])
+    except (BotoCoreError, ClientError, KeyError):
+        return FEWER_RULES.get(on.make_client("events").meta.region_name, DEFAULT_RULES)
+
+
+def overdue(on: Deployment) -> Iterator[Finding]:
+    late, silent = _due(on, items.RETRY, OVERDUE), _due(on, items.DEADLINE, SILENT)
+    yield holds(
+        late == 0,
+        "no call is overdue",
+        red(
+            f"{_count(late)} calls have been due for more than {OVERDUE.seconds // 60} minutes and are not dialled",
+            f"see why: aws logs tail {SWEEP.log_group(on.stage)} --since 15m",
+        ),
+    )
+    if silent:
+        yield amber(
+            f"{_count(silent)} calls wait for a callback that is {SILENT.seconds // 60} minutes late",
+            "does the provider reach the public URL? its own log of callbacks says what it was answered",
+        )
+
+
+def _due(on: Deployment, kind: str, grace: timedelta) -> int:
+    """How many calls have been due for longer than ``grace``, counted up to MOST_COUNTED a shard of the index."""
+    before = {"N": str(items.epoch(on.now() - grace))}
+    return sum(
+        on.make_client("dynamodb").query(
+            TableName=on.table,
+            IndexName=items.DUE_INDEX,
+            KeyConditionExpression="due_shard = :shard AND due_at <= :before",
+            ExpressionAttributeValues={":shard": {"S": f"{kind}#{shard}"}, ":before": before},
+            Select="COUNT",
+            Limit=MOST_COUNTED,
+        )["Count"]
+        for shard in range(items.DUE_SHARDS)
+    )
+
+
+def sweep(on: Deployment) -> Iterator[Finding]:
+    arn, name = on.function(SWEEP)["FunctionArn"], SWEEP.name(on.stage)
+    events = on.make_client("events")
+    rules = [events.describe_rule(Name=each) for each in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]]
+    running = [rule for rule in rules if rule["State"] == "ENABLED"]
+    if not rules:
+        yield red(f"nothing invokes {name}", f"chalice deploy --stage {on.stage}")
+    elif not running:
+        yield red(f"the schedule of {name} is disabled", f"aws events enable-rule --name {rules[0]['Name']}")
+    else:
+        yield green(f"{name} is invoked by {running[0]['ScheduleExpression']}")
+    yield _last_ran(on, name)
+
+
+def _last_ran(on: Deployment, name: str) -> Finding:
+    since, minutes = on.now() - SWEEP_SILENT, SWEEP_SILENT.seconds // 60
+    logs, group = on.make_client("logs"), SWEEP.log_group(on.stage)
+    start = int(since.timestamp() * 1000)
+    logged = aws.find(lambda: logs.filter_log_events(logGroupName=group, startTime=start, limit=1))
+    if logged and logged["events"]:
+        return green(f"it ran within the last {minutes} minutes")
+    if datetime.fromisoformat(on.function(SWEEP)["LastModified"]) > since:
+        return amber(f"{name} was deployed just now, and has not run yet", "look again in two minutes")
+    return red(
+        f"{name} has logged nothing for {minutes} minutes",
+        f"see what it says: aws lambda invoke --function-name {name} --payload '{{}}' out.json",
+    )
+
+
+def keys(on: Deployment) -> Iterator[Finding]:
+    pages = (
+        on.make_client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=on.table,
+            FilterExpression="sk = :key AND #data.#role = :admin",
+            ProjectionExpression="pk",
+            ExpressionAttributeNames={"#data": "data", "#role": "role"},
+            ExpressionAttributeValues={":key": {"S": "KEY"}, ":admin": {"S": str(Role.ADMIN)}},
+        )
+    )
+    for looked_at, page in enumerate(pages, 1):
+        if page["Items"]:
+            yield green("there is an admin's API key")
+            return
+        if looked_at == MOST_PAGES_FOR_A_KEY:
+            yield amber(f"no admin's API key among the first {looked_at} MB of the table", "ask the API with yours")
+            return
+    yield red("there is no admin's API key", f"python -m ops keys create --stage {on.stage} --workspace NAME")
+
+
+def _pages(ask: Any, key: str, **query: Any) -> Iterator[dict[str, Any]]:
+    while True:
+        page = ask(**query)
+        yield from page[key]
+        if not page.get("NextToken"):
+            return
+        query["NextToken"] = page["NextToken"]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _count(n: int) -> str:
+    return f"{n} or more" if n >= MOST_COUNTED else str(n)

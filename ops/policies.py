@@ -1,0 +1,139 @@
+"""What each Lambda may do in AWS, as one table: `.chalice/policy-<stage>-<lambda>.json` is made from it."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ops.chalice_config import CHALICE, stages
+from ops.names import API, LAMBDAS, REDIAL, SWEEP, Lambda, dead_letters, scheduler_role_name, wake_prefix
+from ops.table import table_name
+
+ITEMS = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One statement: what each Lambda that has it may do, to which resources.
+
+    ``actions`` and ``resources`` leave out what ``service`` says. A resource is what stands in an ARN after the
+    account, with ``{table}``, ``{wake}``, ``{role}``, ``{queue}`` and ``{log_group}`` for the stage's names;
+    ``*`` alone is any.
+    """
+
+    sid: str
+    service: str
+    actions: Mapping[Lambda, tuple[str, ...]]
+    resources: tuple[str, ...]
+    condition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+GRANTS = (
+    Grant(
+        "Table",
+        "dynamodb",
+        dict.fromkeys(LAMBDAS, ITEMS),
+        ("table/{table}",),
+    ),
+    Grant("HistoryIndex", "dynamodb", {API: ("Query",)}, ("table/{table}/index/history",)),
+    Grant("DueIndex", "dynamodb", {REDIAL: ("Query",), SWEEP: ("Query",)}, ("table/{table}/index/due",)),
+    # Credentials may be references to where they are kept (docs/secrets.md).
+    Grant("Parameters", "ssm", dict.fromkeys(LAMBDAS, ("GetParameters",)), ("parameter/{table}/*",)),
+    Grant("Secrets", "secretsmanager", dict.fromkeys(LAMBDAS, ("GetSecretValue",)), ("secret:{table}/*",)),
+    # Only who fires or mends the wakes may remove them.
+    Grant(
+        "Wakes",
+        "events",
+        {
+            API: ("PutRule", "PutTargets"),
+            REDIAL: ("PutRule", "PutTargets", "RemoveTargets", "DeleteRule"),
+            SWEEP: ("PutRule", "PutTargets", "RemoveTargets", "DeleteRule"),
+        },
+        ("rule/{wake}*",),
+    ),
+    Grant(
+        "Schedules",
+        "scheduler",
+        {
+            API: ("CreateSchedule",),
+            REDIAL: ("CreateSchedule", "DeleteSchedule"),
+            SWEEP: ("CreateSchedule", "DeleteSchedule"),
+        },
+        ("schedule/default/{wake}*",),
+    ),
+    Grant(
+        "LetSchedulesInvoke",
+        "iam",
+        dict.fromkeys(LAMBDAS, ("PassRole",)),
+        ("role/{role}",),
+        {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+    ),
+    # Neither list can be narrowed down to some names.
+    Grant("FindStaleWakes", "events", {SWEEP: ("ListRules",)}, ("rule/*",)),
+    Grant("FindStaleSchedules", "scheduler", {SWEEP: ("ListSchedules",)}, ("*",)),
+    # Lambda asks with the function's own role when it hands over an event that failed.
+    Grant("DeadLetters", "sqs", {REDIAL: ("SendMessage",), SWEEP: ("SendMessage",)}, ("{queue}",)),
+    Grant(
+        "Logs",
+        "logs",
+        dict.fromkeys(LAMBDAS, ("CreateLogGroup", "CreateLogStream", "PutLogEvents")),
+        ("log-group:{log_group}", "log-group:{log_group}:*"),
+    ),
+)
+
+
+def policy(function: Lambda, stage: str) -> dict[str, Any]:
+    """The policy document of a Lambda in a stage."""
+    names = {
+        "table": table_name(stage),
+        "wake": wake_prefix(stage),
+        "role": scheduler_role_name(stage),
+        "queue": dead_letters(stage),
+        "log_group": function.log_group(stage),
+    }
+    return {
+        "Version": "2012-10-17",
+        "Statement": [_statement(grant, function, names) for grant in GRANTS if function in grant.actions],
+    }
+
+
+def documents() -> dict[Path, str]:
+    """Every policy file of every stage of ``.chalice/config.json``, as it has to read."""
+    return {
+        CHALICE / f"policy-{stage}-{function.policy}.json": json.dumps(policy(function, stage), indent=2) + "\n"
+        for stage in stages()
+        for function in LAMBDAS
+    }
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser("policies", help="check the Lambdas' IAM policies against their table")
+    parser.add_argument("--write", action="store_true", help="write the files anew, for every stage of the config")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    stale = [path for path, text in documents().items() if not path.exists() or path.read_text() != text]
+    for path in stale:
+        if arguments.write:
+            path.write_text(documents()[path])
+        print(f"{'wrote' if arguments.write else 'stale'} {path.name}")
+    if not stale:
+        print("every policy file says what ops/policies.py says")
+    elif not arguments.write:
+        print("write them anew: python -m ops policies --write")
+    return 1 if stale and not arguments.write else 0
+
+
+def _statement(grant: Grant, function: Lambda, names: Mapping[str, str]) -> dict[str, Any]:
+    # IAM is the one service of these whose ARNs name no region.
+    place = "arn:*:iam::*:" if grant.service == "iam" else f"arn:*:{grant.service}:*:*:"
+    return {
+        "Sid": grant.sid,
+        "Effect": "Allow",
+        "Action": [f"{grant.service}:{action}" for action in grant.actions[function]],
+        "Resource": [each if each == "*" else place + each.format(**names) for each in grant.resources],
+        **({"Condition": {test: dict(values) for test, values in grant.condition.items()}} if grant.condition else {}),
+    }

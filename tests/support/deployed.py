@@ -1,0 +1,88 @@
+"""What `chalice deploy` leaves in AWS, made in moto: the Lambdas, the API's permission, the sweep's schedule."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.awslambda.models import LambdaBackend
+
+from ops import chalice_config
+from ops.names import API, LAMBDAS, SWEEP
+
+REGION, ACCOUNT = "eu-west-1", "123456789012"
+ENVIRONMENT = {"AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+PUBLIC_URL = "https://redial.example.com/api"
+
+
+@cache
+def client(service: str) -> Any:
+    """A client of AWS, made once: to make one takes longer than a whole test otherwise."""
+    return boto3.client(service)
+
+
+@contextmanager
+def empty_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An AWS account with nothing in it."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    put = LambdaBackend.put_function_event_invoke_config
+
+    def put_over(backend: LambdaBackend, function_name: str, config: dict[str, Any]) -> dict[str, Any]:
+        # moto keeps what was put first.
+        backend.get_function(function_name).event_invoke_config.clear()
+        return put(backend, function_name, config)
+
+    monkeypatch.setattr(LambdaBackend, "put_function_event_invoke_config", put_over)
+    with mock_aws():
+        yield
+
+
+def deploy(stage: str = "dev", **environment: str) -> None:
+    """The three Lambdas, told ``environment``, and the sweep's schedule."""
+    role = client("iam").create_role(RoleName="lambda", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as package:
+        package.writestr("app.py", "")
+    functions = client("lambda")
+    told = chalice_config.environment(stage) | {"PUBLIC_URL": PUBLIC_URL} | environment
+    for each in LAMBDAS:
+        functions.create_function(
+            FunctionName=each.name(stage),
+            Runtime="python3.11",
+            Role=role,
+            Handler="app.app",
+            Timeout=chalice_config.timeout_sec(each, stage),
+            Environment={"Variables": told},
+            Code={"ZipFile": code.getvalue()},
+        )
+    functions.add_permission(
+        FunctionName=API.name(stage),
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc123/*",
+    )
+    events = client("events")
+    name = f"{SWEEP.name(stage)}-event"
+    events.put_rule(Name=name, ScheduleExpression="rate(1 minute)")
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn(SWEEP.name(stage))}])
+
+
+def arn(function_name: str) -> str:
+    """A Lambda's ARN in this AWS."""
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function_name}"
+
+
+def statements(function_name: str) -> list[dict[str, Any]]:
+    """The statements of a Lambda's resource policy."""
+    policy = client("lambda").get_policy(FunctionName=function_name)["Policy"]
+    return list(json.loads(policy)["Statement"])

@@ -1,0 +1,224 @@
+"""Compares what each Lambda asks of AWS, in the whole test run, with what its IAM policy allows.
+
+Every request that botocore makes while one of the app's handlers runs is noted as (Lambda, action, resource). At the
+end of the run what was asked for and is not allowed ("missing"), and what is allowed and was never asked for
+("unused"), fails it. What is unused can only be told when every test has run.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import botocore.handlers
+import pytest
+from chalice.test import TestHTTPClient, TestLambdaClient
+
+from ops.names import API, LAMBDAS
+from ops.policies import policy
+
+STAGE = "dev"
+#: A transaction is allowed by the permissions for the writes that it holds.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+WRITES = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+
+#: What is allowed and that no test can see used, with why.
+NOT_SEEN = {
+    "logs:CreateLogGroup": "Lambda itself makes the log group, with the function's role",
+    "logs:CreateLogStream": "Lambda itself makes the log stream, with the function's role",
+    "logs:PutLogEvents": "Lambda itself writes the logs, with the function's role",
+    "sqs:SendMessage": "Lambda itself sends what failed to the dead letters, with the function's role",
+}
+
+
+class Use(NamedTuple):
+    """One thing that a Lambda (as ``.chalice/config.json`` names it) asked for; ``resource`` is an ARN."""
+
+    function: str
+    action: str
+    resource: str
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:us-east-1:123456789012:{resource}"
+
+
+def _table(params: Mapping[str, Any]) -> str:
+    return f"table/{params['TableName']}"
+
+
+def _rule(params: Mapping[str, Any]) -> str:
+    return f"rule/{params.get('Rule') or params['Name']}"
+
+
+def _schedule(params: Mapping[str, Any]) -> str:
+    return f"schedule/{params.get('GroupName', 'default')}/{params['Name']}"
+
+
+def _index(params: Mapping[str, Any]) -> str:
+    return _table(params) + (f"/index/{params['IndexName']}" if "IndexName" in params else "")
+
+
+def _secret(params: Mapping[str, Any]) -> str:
+    # Six characters of its own stand behind a secret's name in its ARN.
+    return f"secret:{params['SecretId'].rpartition(':')[2]}-AbCdEf"
+
+
+#: What an action is asked of, by its request.
+RESOURCES: dict[str, Callable[[Mapping[str, Any]], str | list[str]]] = {
+    "dynamodb:GetItem": _table,
+    "dynamodb:PutItem": _table,
+    "dynamodb:UpdateItem": _table,
+    "dynamodb:DeleteItem": _table,
+    "dynamodb:ConditionCheckItem": _table,
+    "dynamodb:Query": _index,
+    "dynamodb:Scan": _index,
+    "dynamodb:BatchGetItem": lambda params: [f"table/{name}" for name in params["RequestItems"]],
+    "dynamodb:BatchWriteItem": lambda params: [f"table/{name}" for name in params["RequestItems"]],
+    "events:PutRule": _rule,
+    "events:PutTargets": _rule,
+    "events:RemoveTargets": _rule,
+    "events:DeleteRule": _rule,
+    "events:DescribeRule": _rule,
+    "events:ListTargetsByRule": _rule,
+    "events:ListRules": lambda params: "rule/*",
+    "scheduler:CreateSchedule": _schedule,
+    "scheduler:DeleteSchedule": _schedule,
+    "scheduler:GetSchedule": _schedule,
+    "scheduler:ListSchedules": lambda params: "schedule/*/*",
+    "ssm:GetParameter": lambda params: f"parameter{params['Name']}",
+    "ssm:GetParameters": lambda params: [f"parameter{name}" for name in params["Names"]],
+    "secretsmanager:GetSecretValue": _secret,
+}
+
+
+def asked(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The permissions (action, resource) that one request needs. The resource is ``?`` where RESOURCES has no rule."""
+    if (service, operation) == ("dynamodb", "TransactWriteItems"):
+        for write in params["TransactItems"]:
+            ((kind, what),) = write.items()
+            yield from asked(service, WRITES[kind], what)
+        return
+    if (service, operation) == ("scheduler", "CreateSchedule"):
+        yield "iam:PassRole", params["Target"]["RoleArn"]
+    action = f"{service}:{operation}"
+    found = RESOURCES[action](params) if action in RESOURCES else "?"
+    for resource in [found] if isinstance(found, str) else found:
+        yield action, _arn(service, resource)
+
+
+class Recorder:
+    """Notes what is asked of AWS while a Lambda runs; what a test asks by itself is not noted."""
+
+    def __init__(self) -> None:
+        self.uses: set[Use] = set()
+        self._running: list[str] = []
+
+    @contextmanager
+    def running(self, function: str) -> Iterator[None]:
+        """While this Lambda runs. One may run within another: a callback that comes during a dial."""
+        self._running.append(function)
+        try:
+            yield
+        finally:
+            self._running.pop()
+
+    def note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        """botocore's ``provide-client-params``, which comes before each request."""
+        if self._running:
+            service = model.service_model.service_name
+            self.uses |= {Use(self._running[-1], *each) for each in asked(service, model.name, params)}
+
+
+def missing(uses: Iterable[Use], policies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What was asked for and is not allowed, a line each."""
+    return sorted(
+        f"{use.function} asks for {use.action} on {use.resource}, which its policy does not allow"
+        for use in uses
+        if not any(_covers(statement, use) for statement in policies[use.function]["Statement"])
+    )
+
+
+def unused(uses: Iterable[Use], policies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What is allowed and was never asked for, action by action and resource by resource, a line each."""
+    lines = []
+    for function, document in policies.items():
+        own = [use for use in uses if use.function == function]
+        for statement in document["Statement"]:
+            for name in ("Action", "Resource"):
+                lines += [
+                    f"{function} may {statement['Sid']} {value}, and never does"
+                    for value in statement[name]
+                    if not set(statement["Action"]) <= NOT_SEEN.keys()
+                    and not any(_covers(statement | {name: [value]}, use) for use in own)
+                ]
+    return sorted(lines)
+
+
+def _covers(statement: Mapping[str, Any], use: Use) -> bool:
+    return any(fnmatchcase(use.action, action) for action in statement["Action"]) and any(
+        fnmatchcase(use.resource, resource) for resource in statement["Resource"]
+    )
+
+
+def why_partial(config: pytest.Config, failed: int) -> str | None:
+    """Why this run cannot tell what is unused; None where every fast test ran and passed."""
+    option = config.option
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS and config.args != [str(config.rootpath)]:
+        return f"only {' '.join(config.args)} was run"
+    if option.keyword or option.markexpr not in ("", "not e2e") or getattr(option, "lf", False):
+        return "only some of the tests were run"
+    if option.collectonly:
+        return "the tests were only collected"
+    return f"{failed} of the tests failed" if failed else None
+
+
+_recorder = Recorder()
+_collected: set[Use] = set()
+_said: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    botocore.handlers.BUILTIN_HANDLERS.append(("provide-client-params", _recorder.note))
+    http, invoke = TestHTTPClient.request, TestLambdaClient.invoke
+
+    def request(client: TestHTTPClient, *arguments: Any, **named: Any) -> Any:
+        with _recorder.running(API.key):
+            return http(client, *arguments, **named)
+
+    def invoke_named(client: TestLambdaClient, function_name: str, payload: Any = None) -> Any:
+        with _recorder.running(function_name):
+            return invoke(client, function_name, payload)
+
+    TestHTTPClient.request, TestLambdaClient.invoke = request, invoke_named
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """A worker of xdist has ended: what it noted comes over with its output."""
+    _collected.update(Use(*each) for each in getattr(node, "workeroutput", {}).get("iam_uses", ()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["iam_uses"] = [list(use) for use in _recorder.uses]
+        return
+    uses = _collected | _recorder.uses
+    if not uses:
+        return
+    policies = {each.key: policy(each, STAGE) for each in LAMBDAS}
+    reason = why_partial(config, session.testsfailed)
+    wrong = missing(uses, policies) + ([] if reason else unused(uses, policies))
+    if wrong:
+        _said.extend([*wrong, "mend the table in ops/policies.py, then: python -m ops policies --write"])
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    elif reason:
+        _said.append(f"nothing missing; what is allowed and unused cannot be told, for {reason}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _said:
+        terminalreporter.section("IAM policies")
+        for line in _said:
+            terminalreporter.line(line)

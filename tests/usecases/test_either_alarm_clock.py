@@ -1,0 +1,55 @@
+"""Redial and sweep set and clear wakes by whichever alarm clock the deployment has."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.services import client
+from tests.support.world import BODY, START, World, answer_json, new_client
+
+ROLE_ARN = "arn:aws:iam::123456789012:role/redial-dev-scheduler"
+
+
+@pytest.fixture(params=["rule", "scheduler"])
+def clocked(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("WAKE_BACKEND", request.param)
+    monkeypatch.setenv("SCHEDULER_ROLE_ARN", ROLE_ARN)
+    with new_client() as world.client:  # it has read its environment once and for all
+        yield world
+
+
+def armed() -> set[str]:
+    """The wakes that are set, by their stamp."""
+    rules = [rule["Name"] for rule in client("events").list_rules()["Rules"]]
+    schedules = [schedule["Name"] for schedule in client("scheduler").list_schedules()["Schedules"]]
+    return {name.removeprefix("redial-dev-wake-") for name in rules + schedules}
+
+
+def test_an_hours_wake_sets_the_minutes_and_clears_itself(clocked: World) -> None:
+    clocked.place(retry={**BODY["retry"], "wait_minutes": 180})
+    clocked.end("busy")
+    assert armed() == {"202601261200"}
+    clocked.clock.turn(to=START + timedelta(hours=2))
+    clocked.redial(clocked.clock.now())
+    assert armed() == {"202601261300"}
+
+
+def test_the_sweep_sets_a_wake_for_what_the_provider_put_off(clocked: World) -> None:
+    call = clocked.place()
+    clocked.end("busy")
+    clocked.clock.turn(to=START + timedelta(minutes=32))
+    clocked.twilio.answers = [answer_json(429, {"code": 20429})]
+    clocked.sweep()
+    assert clocked.history(call["id"]) == [(1, "busy")]
+    next_at = clocked.call(call["id"])["next_attempt_at"]
+    assert {"202601261030", next_at[:16].translate(str.maketrans("", "", "-T:"))} == armed()
+
+
+def test_the_sweep_clears_a_wake_that_is_long_past(clocked: World) -> None:
+    call = clocked.place()
+    clocked.end("busy")
+    clocked.request("POST", f"/calls/{call['id']}/cancel")
+    clocked.clock.turn(to=START + timedelta(minutes=41))
+    assert clocked.sweep() == {"stale-alarms": 1}
+    assert armed() == set()
