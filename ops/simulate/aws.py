@@ -26,8 +26,9 @@ FAILURES: tuple[Callable[[str], Exception], ...] = (
 )
 #: Botocore sends these with a token by which DynamoDB knows a repetition.
 REPEATED_SAFELY = ("TransactWriteItems",)
-#: What a slow call takes, in seconds.
-SLOWEST_SEC = 8.0
+#: What a call takes, in seconds, and a slow one: long enough for others to come in between.
+TAKES_SEC = 0.03
+SLOW_SEC = 6.4
 
 
 def _error(code: str, status: int, operation: str) -> ClientError:
@@ -103,8 +104,7 @@ class AwsBoundary:
 
     def _pass(self, service: str, operation: str, params: Mapping[str, Any], send: Callable[[], Any]) -> Any:
         name = self._occasion(operation, params)
-        if self._hits("slow", name):
-            self._engine.linger(SLOWEST_SEC * 0.8)
+        self._engine.linger(SLOW_SEC if self._hits("slow", name) else TAKES_SEC)
         if self._hits("died-before-aws", name):
             raise Crash(f"before {name}")
         if service == "events" and self._faults.lasts("events-throttled", self._engine.at):

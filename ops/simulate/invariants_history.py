@@ -58,7 +58,11 @@ def outcomes(evidence: Evidence, tally: Tally) -> None:
             continue
         name, said = f"{leg.call_id}-{leg.attempt}", row.get("outcome")
         told = {t.moment for t in leg.told if t.status == 200}
-        if "ended" in told and not leg.looked_up:
+        lost = any(t.status == 200 and not t.kept for t in leg.told)
+        tally.expect(not lost, leg.index, f"the end of {name} was answered 200 and not written down")
+        # What was answered 5xx may have been taken all the same.
+        in_doubt = leg.looked_up or any(t.moment == "amd" and t.status != 200 for t in leg.told)
+        if "ended" in told and not in_doubt:
             truth = leg.outcome("amd" in told)
             tally.expect(
                 said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and was {truth}, as was told"

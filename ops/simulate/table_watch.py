@@ -49,6 +49,11 @@ class TableWatch:
         elif key.sk.startswith("ATTEMPT#"):
             self._note_attempt(call_id, _plain(item))
 
+    def has_ended(self, call_id: str, attempt: int) -> bool:
+        """Whether the table says now how an attempt ended."""
+        item = self._read(Written(f"CALL#{call_id}", f"ATTEMPT#{attempt:04d}"))
+        return item is not None and _plain(item).get("outcome") is not None
+
     def _read(self, key: Written) -> Item | None:
         row: Item | None = self._find().items.get(DynamoType({"S": key.pk}), {}).get(DynamoType({"S": key.sk}))
         return row
