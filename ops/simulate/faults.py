@@ -54,7 +54,7 @@ KINDS = {
     "callback-late": Kind(0.08, "a callback comes up to five minutes late, after others"),
     "callback-hours-late": Kind(0.01, "a callback comes hours late"),
     "callback-twice": Kind(0.08, "a callback comes twice"),
-    "rule-twice": Kind(0.05, "a rule fires twice"),
+    "rule-twice": Kind(0.15, "a rule fires twice"),
     "rule-late": Kind(0.05, "a rule fires minutes late"),
     "rule-never": Kind(0.04, "a rule never fires"),
     "outage": Kind(0.03, "no Lambda runs for minutes, or for an hour and a half"),

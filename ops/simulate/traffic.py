@@ -24,7 +24,7 @@ RANGES = (
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 #: How many calls have a twin: one that is asked for at the same time for the same number
-TWINS = 0.12
+TWINS = 0.2
 
 #: (opening, end) of the windows that policies have; some cross midnight
 HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
@@ -82,9 +82,9 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[
         rng = chance.stream("call", index)
         at, to = start + span * rng.random(), rng.choice(pool)
         if index and rng.random() < TWINS:
-            # Asked for in the same moment as the call before, for the same number.
+            # Asked for while the call before is being placed, for the same number.
             twin = chance.stream("call", index - 1)
-            at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0, 0.06)), twin.choice(pool)
+            at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
         found.append(_call(rng, index, at, to))
     return found
 

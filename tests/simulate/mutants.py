@@ -135,12 +135,13 @@ MUTANTS = {
             patch.object(CallStore, "_put", _unconditional(CallStore._put)),
             patch.object(NumberStore, "_put", _number_unconditional(NumberStore._put)),
         ],
+        seeds=8,
     ),
     "number-unconditional": Mutant(
         "the number's version is not checked by a claim",
         ("numbers", "caps", "opt-out"),
         lambda: [patch.object(NumberStore, "_put", _number_unconditional(NumberStore._put))],
-        seeds=6,
+        seeds=8,
     ),
     "opt-out-ignored": Mutant(
         "a claim does not ask whether the number has opted out",
@@ -243,6 +244,7 @@ MUTANTS = {
         "an attempt that the provider turned away stays counted for the number",
         ("numbers",),
         lambda: [patch.object(NumberStore, "taking_back", _counting(NumberStore.taking_back))],
+        seeds=8,
     ),
     "half-the-wait": Mutant(
         "a retry waits half as long as its policy says",
