@@ -13,6 +13,7 @@ from unittest.mock import patch
 import moto
 from chalice.test import Client
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import Item
 from moto.events.models import events_backends
 
 from app import app
@@ -151,6 +152,9 @@ class World:
             stack.enter_context(patch.object(logger, "disabled", True))
             parts.client.cache_clear()
             stack.enter_context(moto.mock_aws())
+            stack.enter_context(patch.object(quick_moto, "indexed", self.watch.indexed))
+            # No query of a run comes near the megabyte at which DynamoDB turns the page.
+            stack.enter_context(patch.object(Item, "size", lambda item: 0))
             self._set_up()
             stack.enter_context(self.aws.crossed())
             self.client = stack.enter_context(Client(app, stage_name="dev"))
