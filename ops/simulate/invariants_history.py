@@ -7,6 +7,15 @@ from ops.simulate.evidence import Evidence
 from ops.simulate.rules_asked import rule
 from ops.simulate.tally import Tally
 
+#: Why a decision was made where an attempt had ended; one end has one decision.
+AFTER_AN_ATTEMPT = (
+    "retry",
+    "reached",
+    "voicemail-is-final",
+    "outcome-not-retryable",
+    "retries-exhausted",
+    "outcome-retries-exhausted",
+)
 #: What an attempt may end as of which nobody knows, or will ever know, what became of it
 UNKNOWN_ENDS = ("failed", "error", "canceled")
 
@@ -174,6 +183,8 @@ def decisions(evidence: Evidence, tally: Tally) -> None:
         for decision in made:
             one = (decision.get("retry_at") is None) != (decision.get("summary_status") is None)
             tally.expect(one, index, f"decision {decision['sk']} of {call_id} says both or neither of when and how")
+        ends = [(d["attempt"], d["reason"], tuple(d["steps"])) for d in made if d["reason"] in AFTER_AN_ATTEMPT]
+        tally.expect(len(ends) == len(set(ends)), index, f"{call_id} decides twice about one end: {ends}")
         if call["state"] == "final":
             last = made[-1] if made else {}
             same = (last.get("summary_status"), last.get("reason")) == (call.get("summary_status"), call.get("reason"))

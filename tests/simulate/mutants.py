@@ -1,7 +1,7 @@
 """Redial broken on purpose, one way at a time: what the simulator must be able to find."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,8 +17,6 @@ from chalicelib.storage.numbers import Number, NumberStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.usecases import claim, contacted, place_call, sweep, take_callback
 from chalicelib.wheel import RuleAlarms
-
-Patches = Mapping[str, tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +121,25 @@ def _failing_over_in_doubt(decided: Callable[..., Any]) -> Callable[..., Any]:
     return failing_over
 
 
-def _reached_is_busy() -> dict[Any, Any]:
-    return {outcome: end for outcome, end in decide.ENDINGS.items() if outcome is not Outcome.COMPLETED}
+def _reached_counts_as_busy(decided: Callable[..., Any]) -> Callable[..., Any]:
+    def busy_instead(record: Any, ended: Any, event: Any, now: Any) -> Any:
+        if ended.outcome is not Outcome.COMPLETED:
+            return decided(record, ended, event, now)
+        taken = decided(record, replace(ended, outcome=Outcome.BUSY), event, now)
+        return replace(taken, attempt=ended)
+
+    return busy_instead
+
+
+def _counting(taking_back: Callable[..., Any]) -> Callable[..., Any]:
+    def counting(self: Any, call: Any, attempt_id: str) -> dict[str, Any]:
+        write: dict[str, Any] = taking_back(self, call, attempt_id)
+        update = dict(write["Update"])
+        update["UpdateExpression"] = "SET #data.version = #data.version + :one"
+        update["ExpressionAttributeNames"] = {"#data": "data"}
+        return {"Update": update}
+
+    return counting
 
 
 MUTANTS = {
@@ -180,6 +195,7 @@ MUTANTS = {
         "a repeated terminal callback is decided about again",
         ("retries", "one-at-a-time", "endings", "decisions", "reached", "outcomes", "canceled"),
         lambda: [patch.object(lifecycle, "_after_the_end", _decides_again)],
+        seeds=8,
     ),
     "posts-again": Mutant(
         "a create-call whose answer was lost is sent again",
@@ -272,24 +288,3 @@ MUTANTS = {
         seeds=6,
     ),
 }
-
-
-def _reached_counts_as_busy(decided: Callable[..., Any]) -> Callable[..., Any]:
-    def busy_instead(record: Any, ended: Any, event: Any, now: Any) -> Any:
-        if ended.outcome is not Outcome.COMPLETED:
-            return decided(record, ended, event, now)
-        taken = decided(record, replace(ended, outcome=Outcome.BUSY), event, now)
-        return replace(taken, attempt=ended)
-
-    return busy_instead
-
-
-def _counting(taking_back: Callable[..., Any]) -> Callable[..., Any]:
-    def counting(self: Any, call: Any, attempt_id: str) -> dict[str, Any]:
-        write: dict[str, Any] = taking_back(self, call, attempt_id)
-        update = dict(write["Update"])
-        update["UpdateExpression"] = "SET #data.version = #data.version + :one"
-        update["ExpressionAttributeNames"] = {"#data": "data"}
-        return {"Update": update}
-
-    return counting
