@@ -138,13 +138,9 @@ class AwsBoundary:
         return f"{name}/{self._occasions[name]}"
 
     def _about(self, operation: str, params: Mapping[str, Any]) -> str:
-        first = next(written(operation, params), None)
-        values = params.get("ExpressionAttributeValues", {})
-        pk = first.pk if first else params.get("Key", values.get(":pk", {})).get("S", "")
-        if isinstance(pk, dict):
-            pk = ""
-        if not pk and "Key" in params:
-            pk = params["Key"]["pk"]["S"]
+        key = next(written(operation, params), None)
+        asked = params.get("Key", {}).get("pk") or params.get("ExpressionAttributeValues", {}).get(":pk") or {}
+        pk = key.pk if key else asked.get("S", "")
         if pk.startswith("CALL#"):
             return self.names.get(pk, "new")
         return str(params.get("Name") or params.get("Rule") or pk)
