@@ -26,8 +26,9 @@ FAILURES: tuple[Callable[[str], Exception], ...] = (
 )
 #: Botocore sends these with a token by which DynamoDB knows a repetition.
 REPEATED_SAFELY = ("TransactWriteItems",)
-#: What a slow call takes, in seconds.
-SLOWEST_SEC = 8.0
+#: What a call takes, in seconds, and a slow one: long enough for others to come in between.
+TAKES_SEC = 0.03
+SLOW_SEC = 6.4
 
 
 def _error(code: str, status: int, operation: str) -> ClientError:
@@ -103,8 +104,7 @@ class AwsBoundary:
 
     def _pass(self, service: str, operation: str, params: Mapping[str, Any], send: Callable[[], Any]) -> Any:
         name = self._occasion(operation, params)
-        if self._hits("slow", name):
-            self._engine.linger(SLOWEST_SEC * 0.8)
+        self._engine.linger(SLOW_SEC if self._hits("slow", name) else TAKES_SEC)
         if self._hits("died-before-aws", name):
             raise Crash(f"before {name}")
         if service == "events" and self._faults.lasts("events-throttled", self._engine.at):
@@ -138,13 +138,9 @@ class AwsBoundary:
         return f"{name}/{self._occasions[name]}"
 
     def _about(self, operation: str, params: Mapping[str, Any]) -> str:
-        first = next(written(operation, params), None)
-        values = params.get("ExpressionAttributeValues", {})
-        pk = first.pk if first else params.get("Key", values.get(":pk", {})).get("S", "")
-        if isinstance(pk, dict):
-            pk = ""
-        if not pk and "Key" in params:
-            pk = params["Key"]["pk"]["S"]
+        key = next(written(operation, params), None)
+        asked = params.get("Key", {}).get("pk") or params.get("ExpressionAttributeValues", {}).get(":pk") or {}
+        pk = key.pk if key else asked.get("S", "")
         if pk.startswith("CALL#"):
             return self.names.get(pk, "new")
         return str(params.get("Name") or params.get("Rule") or pk)

@@ -96,11 +96,12 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A callback that the app has answered."""
+    """A callback that the app has answered; ``kept`` where the table then showed that the attempt had ended."""
 
     moment: str
     tick: int
     status: int
+    kept: bool = True
 
 
 #: Where a moment of a leg is posted: the leg, its moment and the callback, ready and signed

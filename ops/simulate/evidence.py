@@ -81,6 +81,8 @@ class Evidence:
     attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     decisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: when no Lambda ran
+    outages: Sequence[tuple[datetime, datetime]] = ()
     rules_left: list[str] = field(default_factory=list)
     aws_refused: list[str] = field(default_factory=list)
     faults_until: datetime | None = None

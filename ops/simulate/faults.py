@@ -1,7 +1,7 @@
 """The faults that a simulation injects: a table of kinds with their rates, and who is hit, which the seed decides."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -54,15 +54,19 @@ KINDS = {
     "callback-late": Kind(0.08, "a callback comes up to five minutes late, after others"),
     "callback-hours-late": Kind(0.01, "a callback comes hours late"),
     "callback-twice": Kind(0.08, "a callback comes twice"),
-    "rule-twice": Kind(0.05, "a rule fires twice"),
+    "rule-twice": Kind(0.15, "a rule fires twice"),
     "rule-late": Kind(0.05, "a rule fires minutes late"),
     "rule-never": Kind(0.04, "a rule never fires"),
+    "outage": Kind(0.03, "no Lambda runs for minutes, or for an hour and a half"),
     "clock-step": Kind(0.2, "the clock is put forward or back by seconds"),
 }
 
-#: Kinds that last: drawn once an hour, and in force for this long
-LASTING = ("events-throttled", "account-fault")
-SHORTEST, LONGEST = timedelta(minutes=3), timedelta(minutes=20)
+#: Kinds that last: drawn once an hour, and in force for as long as this, in minutes
+LASTING = {"events-throttled": (3, 20), "account-fault": (3, 20), "outage": (3, 90)}
+
+
+#: No run has faults for longer than this.
+LONGEST_RUN = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,15 @@ class Injected:
         return f"{self.kind}@{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When a lasting fault is in force."""
+
+    occasion: tuple[object, ...]
+    begins: datetime
+    ends: datetime
+
+
 class Faults:
     """Decides on each occasion whether a fault happens, until ``until``. ``muted`` are kinds and single faults."""
 
@@ -87,31 +100,46 @@ class Faults:
         self._scale = {Level.NONE: 0.0, Level.LIGHT: 1 / LIGHTER, Level.HEAVY: 1.0}[level]
         self._muted = frozenset(muted)
         self._seen: set[str] = set()
+        self._spans: dict[tuple[object, ...], list[Span]] = {}
         self.until = until
         self.injected: list[Injected] = []
 
     def hits(self, kind: str, at: datetime, *name: object) -> bool:
         """Whether this fault happens on this occasion. An occasion has a name of its own."""
-        share = KINDS[kind].share * self._scale
-        if at >= self.until or not share or self._chance.unit(kind, *name) >= share:
+        if not self._would_hit(kind, at, *name):
             return False
         fault = Injected(kind, "/".join(map(str, name)), at)
-        if kind in self._muted or fault.id in self._muted:
-            return False
         if fault.id not in self._seen:
             self._seen.add(fault.id)
             self.injected.append(fault)
         return True
 
+    def _would_hit(self, kind: str, at: datetime, *name: object) -> bool:
+        share = KINDS[kind].share * self._scale
+        if at >= self.until or not share or self._chance.unit(kind, *name) >= share:
+            return False
+        return kind not in self._muted and f"{kind}@{'/'.join(map(str, name))}" not in self._muted
+
     def lasts(self, kind: str, at: datetime, *name: object) -> bool:
         """Whether a lasting fault is in force now."""
-        hour = at.replace(minute=0, second=0, microsecond=0)
-        occasion = (*name, f"{hour:%m%dT%H}")
-        begins = hour + timedelta(minutes=self._chance.between(0, 40, kind, "begins", *occasion))
-        span = self._chance.unit(kind, "span", *occasion)
-        if not begins <= at < begins + SHORTEST + (LONGEST - SHORTEST) * span:
-            return False
-        return self.hits(kind, at, *occasion)
+        if (kind, *name) not in self._spans:
+            self._spans[kind, *name] = list(self._draw_spans(kind, *name))
+        spans = self._spans[kind, *name]
+        return any(span.begins <= at < span.ends and self.hits(kind, at, *span.occasion) for span in spans)
+
+    def spans(self, kind: str, *name: object) -> list[tuple[datetime, datetime]]:
+        """When a lasting fault was in force."""
+        return [(span.begins, span.ends) for span in self._spans.get((kind, *name), ())]
+
+    def _draw_spans(self, kind: str, *name: object) -> Iterator["Span"]:
+        hour = self.until - LONGEST_RUN
+        while hour < self.until:
+            occasion = (*name, f"{hour:%m%dT%H}")
+            begins = hour + timedelta(minutes=self._chance.between(0, 60, kind, "begins", *occasion))
+            length = timedelta(minutes=self._chance.between(*LASTING[kind], kind, "span", *occasion))
+            if self._would_hit(kind, begins, *occasion):
+                yield Span(occasion, begins, min(begins + length, self.until))
+            hour += timedelta(hours=1)
 
     def counted(self) -> Counter[str]:
         """How many faults of each kind were injected."""

@@ -22,6 +22,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "canceled": ("nothing is claimed after a cancel was answered", dials.canceled),
     "acted": ("an opt-out or a contact leaves no call waiting as before", dials.acted),
     "pace": ("no minute is planned over the account's pace", dials.pace),
+    "failover": ("nobody is tried at a second provider who may have been rung", dials.failover),
     "waits": ("a retry waits as long as its policy says", dials.waits),
     "ends": ("every call ends, within its time", life.ends),
     "on-time": ("what is due is dialled, moved or ended in its minute", life.on_time),

@@ -124,16 +124,35 @@ def acted(evidence: Evidence, tally: Tally) -> None:
 def pace(evidence: Evidence, tally: Tally) -> None:
     """Each minute of an account is promised to no more dials than it has room for.
 
-    Calls that may change to a second provider are left out: which account a promise is on, they do not say.
+    What is decided after an attempt of a call that may change to a second provider is left out: which account the
+    promise is on, it does not say.
     """
     room = max(1, int(float(evidence.env["TWILIO_CALLS_PER_SECOND"]) * 60))
     planned: Counter[str] = Counter()
     for call_id, made in evidence.decisions.items():
         asked = evidence.asked.get(evidence.index_of(call_id))
-        if asked is not None and "failover" not in asked.retry:
-            planned.update(decision["due_at"] for decision in made if decision.get("due_at"))
+        for decision in made:
+            ours = asked is not None and (decision["attempt"] == 0 or "failover" not in asked.retry)
+            if ours and decision.get("due_at"):
+                planned[decision["due_at"]] += 1
     for minute, count in planned.items():
         tally.expect(count <= room, -1, f"{count} dials are planned for {minute}, which has room for {room}")
+
+
+def failover(evidence: Evidence, tally: Tally) -> None:
+    """The next attempt goes to another provider only where it is known how the one before ended."""
+    put_off = {
+        (call_id, decision["attempt"])
+        for call_id, made in evidence.decisions.items()
+        for decision in made
+        if decision["reason"] == "put-off-by-provider"
+    }
+    for call_id, attempts in evidence.attempts.items():
+        for before, after in pairwise(attempts):
+            known = before.get("cause") != "no-callback" or before["provider"] == after["provider"]
+            text = f"attempt {after['number']} of {call_id} goes to {after['provider']}, the one before is unknown"
+            # Turned away for want of a connection, an attempt is made again elsewhere, whatever came before it.
+            tally.expect(known or (call_id, after["number"]) in put_off, evidence.index_of(call_id), text)
 
 
 def waits(evidence: Evidence, tally: Tally) -> None:

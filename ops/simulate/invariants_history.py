@@ -7,6 +7,15 @@ from ops.simulate.evidence import Evidence
 from ops.simulate.rules_asked import rule
 from ops.simulate.tally import Tally
 
+#: Why a decision was made where an attempt had ended; one end has one decision.
+AFTER_AN_ATTEMPT = (
+    "retry",
+    "reached",
+    "voicemail-is-final",
+    "outcome-not-retryable",
+    "retries-exhausted",
+    "outcome-retries-exhausted",
+)
 #: What an attempt may end as of which nobody knows, or will ever know, what became of it
 UNKNOWN_ENDS = ("failed", "error", "canceled")
 
@@ -59,12 +68,15 @@ def outcomes(evidence: Evidence, tally: Tally) -> None:
             continue
         name, said = f"{leg.call_id}-{leg.attempt}", row.get("outcome")
         told = {t.moment for t in leg.told if t.status == 200}
-        if "ended" in told and not leg.looked_up:
-            # News that was answered with an error may have been taken in all the same.
-            heard = {"amd" in told, any(t.moment == "amd" for t in leg.told)}
-            truths = {leg.outcome(amd) for amd in heard}
-            text = f"{name} says {said} ({row.get('cause')}) and was {truths}, as was told"
-            tally.expect(said in truths, leg.index, text)
+        lost = any(t.status == 200 and not t.kept for t in leg.told)
+        tally.expect(not lost, leg.index, f"the end of {name} was answered 200 and not written down")
+        # What was answered 5xx may have been taken all the same.
+        in_doubt = leg.looked_up or any(t.moment == "amd" and t.status != 200 for t in leg.told)
+        if "ended" in told and not in_doubt:
+            truth = leg.outcome("amd" in told)
+            tally.expect(
+                said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and was {truth}, as was told"
+            )
             tally.expect(_lasted(leg, row), leg.index, f"{name} says that it lasted {row.get('duration_sec')} s")
         elif "ended" in told:
             possible = _possible(leg)
@@ -174,6 +186,8 @@ def decisions(evidence: Evidence, tally: Tally) -> None:
         for decision in made:
             one = (decision.get("retry_at") is None) != (decision.get("summary_status") is None)
             tally.expect(one, index, f"decision {decision['sk']} of {call_id} says both or neither of when and how")
+        ends = [(d["attempt"], d["reason"], tuple(d["steps"])) for d in made if d["reason"] in AFTER_AN_ATTEMPT]
+        tally.expect(len(ends) == len(set(ends)), index, f"{call_id} decides twice about one end: {ends}")
         if call["state"] == "final":
             last = made[-1] if made else {}
             same = (last.get("summary_status"), last.get("reason")) == (call.get("summary_status"), call.get("reason"))

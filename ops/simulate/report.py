@@ -81,6 +81,8 @@ def _work(evidence: Evidence) -> Table:
     table = Table("done", box=SIMPLE_HEAD)
     table.add_column("", justify="right")
     span = (evidence.ended_at or evidence.trace[0].at) - evidence.trace[0].at if evidence.trace else timedelta()
+    dialled = {leg.token for leg in evidence.legs}
+    dead = [row for rows in evidence.attempts.values() for row in rows if row["token"] not in dialled]
     endings = Counter(str(call.get("summary_status")) for call in evidence.calls.values())
     late = sorted((w.at - w.due_at).total_seconds() for w in evidence.waited if w.became == "dialing")
     rows = {
@@ -90,6 +92,7 @@ def _work(evidence: Evidence) -> Table:
         "retries": sum(max(0, len(rows) - 1) for rows in evidence.attempts.values()),
         "phones that rang": sum(1 for leg in evidence.legs if leg.made is not None),
         "answers to create-calls that told nothing": sum(1 for g in evidence.legs if g.replied is Replied.UNCLEAR),
+        "claims that were never dialled": len(dead),
         "endings": _pairs(endings),
         "dialled by the rules": _pairs(evidence.redialed),
         "mended by the sweep": _pairs(evidence.swept),

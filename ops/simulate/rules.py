@@ -73,7 +73,7 @@ class Rules:
                 delay_sec += self._chance.between(20, 300, "late", rule.name)
             self._engine.after(delay_sec, lambda payload=payload: self._fire(rule.name, payload))  # type: ignore[misc]
             if self._hits("rule-twice", rule.name):
-                again_sec = delay_sec + self._chance.between(0, 3, "again", rule.name)
+                again_sec = delay_sec + self._chance.between(0, 1, "again", rule.name)
                 self._engine.after(again_sec, lambda payload=payload: self._fire(f"{rule.name} again", payload))  # type: ignore[misc]
 
     def _hits(self, kind: str, name: str) -> bool:

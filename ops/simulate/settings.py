@@ -39,7 +39,7 @@ LONGEST_LIFE = timedelta(hours=5 + 48)
 def environment(chance: Chance) -> dict[str, str]:
     """The environment of a run."""
     return ENV | {
-        "TWILIO_CALLS_PER_SECOND": chance.pick([(2, "0.05"), (1, "0.1"), (1, "1")], "pace"),
+        "TWILIO_CALLS_PER_SECOND": chance.pick([(2, "0.034"), (1, "0.1"), (1, "1")], "pace"),
         "PLIVO_CALLS_PER_SECOND": "0.05",
         "MAX_CALL_SECONDS": chance.pick([(1, "600"), (1, "3600")], "longest"),
     }

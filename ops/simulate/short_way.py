@@ -4,7 +4,7 @@ A request that moto refuses is sent again the long way, so that its error is the
 refused request has changed nothing.
 """
 
-import copy
+import json
 from typing import Any
 
 from moto.dynamodb.responses import DynamoHandler
@@ -29,7 +29,7 @@ def answer(operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
     if name is None:
         return None
     handler = DynamoHandler()
-    handler.body = copy.deepcopy(params)
+    handler.body = json.loads(json.dumps(params))
     handler.region = REGION
     handler.current_account = ACCOUNT
     try:

@@ -1,6 +1,6 @@
 """Watches the table from moto's side: what is due, when each attempt was claimed, and since when each call waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +48,17 @@ class TableWatch:
             self._note_call(call_id, _plain(item))
         elif key.sk.startswith("ATTEMPT#"):
             self._note_attempt(call_id, _plain(item))
+
+    def indexed(self, table: Any, index: str) -> Iterator[Item]:
+        """The items that the due index holds, or those that another may hold."""
+        if index == "due":
+            return (item for key in list(self.due) if (item := self._read(key)) is not None)
+        return (item for partition in table.items.values() for item in partition.values())
+
+    def has_ended(self, call_id: str, attempt: int) -> bool:
+        """Whether the table says now how an attempt ended."""
+        item = self._read(Written(f"CALL#{call_id}", f"ATTEMPT#{attempt:04d}"))
+        return item is not None and _plain(item).get("outcome") is not None
 
     def _read(self, key: Written) -> Item | None:
         row: Item | None = self._find().items.get(DynamoType({"S": key.pk}), {}).get(DynamoType({"S": key.sk}))

@@ -23,6 +23,9 @@ RANGES = (
 )
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
+#: How many calls have a twin: one that is asked for at the same time for the same number
+TWINS = 0.2
+
 #: (opening, end) of the windows that policies have; some cross midnight
 HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
 
@@ -74,7 +77,16 @@ def numbers(count: int) -> list[Number]:
 def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[Asked]:
     """The calls of a run, in the order of their indices; each depends on the seed and its index alone."""
     pool = numbers(max(2, count // 3))
-    return [_call(chance.stream("call", index), index, pool, start, span) for index in range(count)]
+    found = []
+    for index in range(count):
+        rng = chance.stream("call", index)
+        at, to = start + span * rng.random(), rng.choice(pool)
+        if index and rng.random() < TWINS:
+            # Asked for while the call before is being placed, for the same number.
+            twin = chance.stream("call", index - 1)
+            at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
+        found.append(_call(rng, index, at, to))
+    return found
 
 
 def acts(chance: Chance, asked: Iterable[Asked]) -> list[Act]:
@@ -82,9 +94,7 @@ def acts(chance: Chance, asked: Iterable[Asked]) -> list[Act]:
     return [act for call in asked for act in _acts(chance.stream("acts", call.index), call)]
 
 
-def _call(rng: random.Random, index: int, pool: list[Number], start: datetime, span: timedelta) -> Asked:
-    at = start + span * rng.random()
-    to = rng.choice(pool)
+def _call(rng: random.Random, index: int, at: datetime, to: Number) -> Asked:
     body: dict[str, Any] = {
         "from_number": FROM_NUMBER,
         "to_number": to.e164,
@@ -93,8 +103,12 @@ def _call(rng: random.Random, index: int, pool: list[Number], start: datetime, s
     }
     if rng.random() < 0.3:
         body["timezone"] = to.zone
-    if rng.random() < 0.25:
-        body["start_at"] = (at + timedelta(minutes=rng.randint(1, 300))).isoformat()
+    if rng.random() < 0.4:
+        later = at + timedelta(minutes=rng.randint(1, 300))
+        if rng.random() < 0.6:
+            # As people plan: many calls for one full hour.
+            later = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(hours=at.hour // 6 * 6 + 6)
+        body["start_at"] = later.isoformat()
     return Asked(index, at, to, body)
 
 
@@ -109,7 +123,7 @@ def _retry(rng: random.Random, at: datetime) -> dict[str, Any]:
         retry["window"] = _window(rng)
     if rng.random() < 0.35:
         retry["caps"] = [_cap(rng)]
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         retry["failover"] = {"provider": "plivo", "from_number": FAILOVER_NUMBER}
     return retry
 

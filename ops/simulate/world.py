@@ -13,6 +13,7 @@ from unittest.mock import patch
 import moto
 from chalice.test import Client
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import Item
 from moto.events.models import events_backends
 
 from app import app
@@ -51,6 +52,10 @@ EVENT_TRIES = 3
 FURTHEST_OFF_SEC = 8.0
 #: The sweep runs once a minute, so many seconds after its beginning.
 SWEEP_AT_SEC = 40
+#: A rule that is left over is looked for again only so often.
+STALE_AGAIN = timedelta(minutes=10)
+#: What is due for so long will not be done any more; the run need not go on.
+STUCK = timedelta(hours=6)
 #: Even where nothing is due the sweep runs this often.
 SWEEP_ANYWAY = timedelta(hours=6)
 
@@ -114,7 +119,7 @@ class World:
     def _let_time_pass(self) -> None:
         limit = self.start + settings.SPAN + settings.LONGEST_LIFE + timedelta(hours=6)
         steps = 0
-        while self.engine.at < limit and not self._is_quiet():
+        while self.engine.at < limit and not self._is_quiet() and not self._is_stuck():
             self.engine.step()
             steps += 1
             if steps % 50 == 0:
@@ -125,6 +130,9 @@ class World:
 
     def _is_quiet(self) -> bool:
         return self.engine.idle and not self.watch.due and self.rules.none_left
+
+    def _is_stuck(self) -> bool:
+        return bool(self.watch.due) and min(self.watch.due.values()) < self.engine.at - STUCK
 
     @contextmanager
     def _standing(self) -> Iterator[None]:
@@ -144,6 +152,9 @@ class World:
             stack.enter_context(patch.object(logger, "disabled", True))
             parts.client.cache_clear()
             stack.enter_context(moto.mock_aws())
+            stack.enter_context(patch.object(quick_moto, "indexed", self.watch.indexed))
+            # No query of a run comes near the megabyte at which DynamoDB turns the page.
+            stack.enter_context(patch.object(Item, "size", lambda item: 0))
             self._set_up()
             stack.enter_context(self.aws.crossed())
             self.client = stack.enter_context(Client(app, stage_name="dev"))
@@ -179,7 +190,7 @@ class World:
         if self.watch.due:
             wanted.append(min(self.watch.due.values()) - self.engine.skew)
         if (stale := self.rules.stale_at) is not None:
-            wanted.append(stale)
+            wanted.append(max(stale, self._swept_at + STALE_AGAIN))
         at = max(min(wanted), self._swept_at + timedelta(seconds=61 - SWEEP_AT_SEC))
         marked = at.replace(second=SWEEP_AT_SEC, microsecond=0)
         at = marked if marked >= at else marked + timedelta(minutes=1)
@@ -212,6 +223,9 @@ class World:
 
     def _invoke(self, function: str, payload: Any, label: str, tries: int = 1) -> None:
         """Invoke a Lambda as AWS does with an event: twice again where it fails."""
+        if self.faults.lasts("outage", self.engine.at):
+            self.engine.say(None, f"outage: {function} does not run: {label}")
+            return
         event = payload
         if function == "sweep":
             event = self.client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
@@ -237,6 +251,8 @@ class World:
 
     def _ask(self, label: str, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
         """One HTTP request to the app: the status and JSON of its answer; a dead process is answered for as 502."""
+        if self.faults.lasts("outage", self.engine.at):
+            return 503, None
         try:
             with self.engine.running(label):
                 answer = self.client.http.request(method, path, headers=headers, body=body)
@@ -323,10 +339,11 @@ class World:
         path = callback.url.removeprefix(PUBLIC_URL)
         label = f"callback {leg.index} {leg.attempt} {leg.provider} {moment.name} {tries}"
         status, said = self._ask(label, callback.method, path, dict(callback.headers), callback.body)
-        effect = said["events"][0].get("decision") if status == 200 and said else said
+        effect = [event.get("decision") for event in said["events"]] if status == 200 and said else said
         text = f"callback {moment.name} of {leg.call_id}-{leg.attempt} is answered {status}: {effect}"
         tick = self.engine.say(leg.index, text)
-        leg.told.append(Told(moment.name, tick, status))
+        kept = moment.name != "ended" or self.watch.has_ended(leg.call_id, leg.attempt)
+        leg.told.append(Told(moment.name, tick, status, kept))
         # Some providers repeat what was answered 5xx, Twilio and Plivo as they come do not.
         if status >= 500 and tries % 10 < 4 and self.chance.unit("repeats", leg.index, leg.attempt) < 0.5:
             self.engine.after(15.0 * tries, lambda: self._deliver(leg, moment, callback, tries + 1))
@@ -337,6 +354,7 @@ class World:
         evidence.claims = self.watch.claims
         evidence.waited = self.watch.waited
         evidence.aws_refused = self._strict.refused
+        evidence.outages = self.faults.spans("outage")
         evidence.legs = self.carrier.legs
         evidence.injected = self.faults.injected
         evidence.aws_calls = self.aws.made

@@ -1,0 +1,36 @@
+"""The simulator finds every way of being broken that is listed, and nothing in the code as it is."""
+
+import pytest
+
+from ops.simulate.evidence import Plan
+from ops.simulate.faults import Level
+from ops.simulate.invariants import judge, violations_of
+from ops.simulate.tally import Violation
+from ops.simulate.world import simulate
+from tests.simulate.mutants import MUTANTS
+
+pytestmark = pytest.mark.e2e
+
+CALLS = 24
+MOST_SEEDS = max(mutant.seeds for mutant in MUTANTS.values())
+
+
+def violations(seed: int) -> list[Violation]:
+    return violations_of(judge(simulate(Plan(seed, CALLS, Level.HEAVY))))
+
+
+@pytest.mark.parametrize("seed", range(1, MOST_SEEDS + 1))
+def test_the_code_as_it_is_breaks_nothing(seed: int) -> None:
+    assert violations(seed) == []
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_found_by_an_invariant_of_its_own(name: str) -> None:
+    mutant = MUTANTS[name]
+    with mutant.at_work():
+        found: set[str] = set()
+        for seed in range(1, mutant.seeds + 1):
+            found |= {violation.invariant for violation in violations(seed)}
+            if found & set(mutant.found_by):
+                break
+    assert found & set(mutant.found_by), f"{mutant.what}: not found in {mutant.seeds} runs, only {found}"

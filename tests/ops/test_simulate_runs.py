@@ -1,0 +1,236 @@
+"""Whole runs of the simulator: the same seed gives the same run, and each invariant can fail."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ops.simulate.__main__ import main
+from ops.simulate.carrier import Leg, Replied, Told
+from ops.simulate.evidence import Answered, Evidence, Plan, Waited
+from ops.simulate.faults import Level
+from ops.simulate.invariants import INVARIANTS, judge, violations_of
+from ops.simulate.traffic import Act
+from ops.simulate.world import simulate
+
+PLAN = Plan(seed=3, calls=12, level=Level.NONE)
+DIGEST = """
+from ops.simulate.evidence import Plan
+from ops.simulate.faults import Level
+from ops.simulate.world import simulate
+print(simulate(Plan(5, 6, Level.HEAVY)).digest)
+"""
+
+
+@pytest.fixture(scope="module")
+def whole() -> Evidence:
+    """What a run without faults leaves."""
+    return simulate(PLAN)
+
+
+def test_a_run_without_faults_breaks_nothing(whole: Evidence) -> None:
+    verdicts = judge(whole)
+    assert violations_of(verdicts) == []
+    assert {verdict.name: verdict.checked for verdict in verdicts if verdict.checked == 0} == {}
+
+
+def test_a_seed_gives_the_same_run_in_every_process() -> None:
+    def digest(hash_seed: str) -> str:
+        environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": "."}
+        ran = subprocess.run(
+            [sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True, check=True
+        )
+        return ran.stdout.strip()
+
+    assert digest("1") == digest("2") == simulate(Plan(5, 6, Level.HEAVY)).digest
+
+
+def test_leaving_calls_out_leaves_the_others_what_they_ask_for(whole: Evidence) -> None:
+    fewer = simulate(replace(PLAN, kept=frozenset({2, 7})))
+    assert fewer.asked == {index: whole.asked[index] for index in (2, 7)}
+
+
+def test_the_command_tells_of_each_invariant_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seed", "3", "--calls", "4", "--faults", "none"]) == 0
+    told = capsys.readouterr().out
+    assert [name for name in INVARIANTS if name not in told] == []
+    assert "violations: 0   seed: 3   calls: 4   faults: none" in told
+
+
+def first_leg(evidence: Evidence) -> Leg:
+    """The first attempt of a call that was really placed and that a person answered."""
+    return next(
+        leg
+        for leg in evidence.legs
+        if leg.made is not None and leg.made.end == "completed" and not leg.made.line.behaviour.machine
+    )
+
+
+def claim_again(evidence: Evidence, call_id: str, **changes: Any) -> None:
+    """One more claim of a call, after everything else."""
+    last = next(claim for claim in reversed(evidence.claims) if claim.call_id == call_id)
+    later = replace(last, attempt=last.attempt + 1, token=last.token + "x", tick=10**6)
+    evidence.claims.append(replace(later, **changes))
+
+
+def answered(evidence: Evidence, kind: str, leg: Leg, left: tuple[str, ...] = ()) -> None:
+    act = Act(leg.at, kind, leg.index, leg.to, {})
+    evidence.answered.append(Answered(act, leg.call_id, leg.tick, leg.tick, leg.at, left))
+
+
+def row_of(evidence: Evidence, leg: Leg) -> dict[str, Any]:
+    return next(row for row in evidence.attempts[leg.call_id] if row["token"] == leg.token)
+
+
+def in_window(evidence: Evidence) -> str:
+    """A call that is claimed and has a window that is closed some time of a week."""
+    return next(
+        claim.call_id
+        for claim in evidence.claims
+        if len(evidence.asked[evidence.index_of(claim.call_id)].retry.get("window", {}).get("open", ())) < 7
+        and "window" in evidence.asked[evidence.index_of(claim.call_id)].retry
+    )
+
+
+def post_twice(evidence: Evidence) -> None:
+    evidence.legs = [*evidence.legs, first_leg(evidence)]
+
+
+def post_while_live(evidence: Evidence) -> None:
+    leg = first_leg(evidence)
+    twin = replace(leg, attempt=leg.attempt + 1, token="other", at=leg.at + timedelta(seconds=1))
+    evidence.legs = [*evidence.legs, twin]
+
+
+def claim_at_every_hour(evidence: Evidence) -> None:
+    for hour in range(7 * 24):
+        claim = next(claim for claim in evidence.claims if claim.call_id == in_window(evidence))
+        evidence.claims.append(replace(claim, app_at=claim.app_at + timedelta(hours=hour)))
+
+
+def post_over_cap(evidence: Evidence) -> None:
+    capped = next(leg for leg in evidence.legs if "caps" in evidence.asked[leg.index].retry)
+    soon = [replace(capped, at=capped.at, app_at=capped.app_at + timedelta(minutes=n)) for n in range(1, 6)]
+    evidence.legs = [*evidence.legs, *(replace(leg, replied=Replied.PLACED) for leg in soon)]
+
+
+def claim_after(kind: str) -> Callable[[Evidence], None]:
+    def doctor(evidence: Evidence) -> None:
+        answered(evidence, kind, first_leg(evidence))
+        claim_again(evidence, first_leg(evidence).call_id)
+
+    return doctor
+
+
+def leave_waiting(evidence: Evidence) -> None:
+    answered(evidence, "contacted", first_leg(evidence), ("call_that_waits",))
+
+
+def overbook(evidence: Evidence) -> None:
+    call_id, made = next(iter(evidence.decisions.items()))
+    row = {"attempt": 0, "due_at": "2026-01-26T10:00:00+00:00", "reason": "started", "sk": "DECISION#000001"}
+    evidence.decisions[call_id] = [*made, *([row] * 100)]
+
+
+def change_provider(evidence: Evidence) -> None:
+    row = row_of(evidence, first_leg(evidence))
+    evidence.attempts[row["call_id"]] = [row | {"cause": "no-callback"}, row | {"provider": "plivo", "number": 99}]
+
+
+def hurry(evidence: Evidence) -> None:
+    for index, asked in evidence.asked.items():
+        evidence.asked[index] = replace(asked, body=asked.body | {"retry": {**asked.retry, "on": {}, "strategy": WAIT}})
+
+
+WAIT = {"type": "fixed", "wait_minutes": 10**5}
+
+
+def stay_live(evidence: Evidence) -> None:
+    next(iter(evidence.calls.values()))["state"] = "dialing"
+
+
+def come_late(evidence: Evidence) -> None:
+    due_at = first_leg(evidence).at
+    evidence.waited.append(Waited(first_leg(evidence).call_id, due_at, due_at + timedelta(hours=1), "dialing"))
+
+
+def make_two(evidence: Evidence) -> None:
+    evidence.call_ids[first_leg(evidence).index].append("call_twin")
+
+
+def leave_rule(evidence: Evidence) -> None:
+    evidence.rules_left.append("redial-dev-wake-202601261030")
+
+
+def miscount(evidence: Evidence) -> None:
+    next(iter(evidence.numbers.values()))["made"]["call_nobody-1"] = 1
+
+
+def forget_attempt(evidence: Evidence) -> None:
+    leg = first_leg(evidence)
+    evidence.attempts[leg.call_id].remove(row_of(evidence, leg))
+
+
+def tell_a_lie(evidence: Evidence) -> None:
+    row_of(evidence, first_leg(evidence))["outcome"] = "busy"
+
+
+def swallow(evidence: Evidence) -> None:
+    first_leg(evidence).told.append(Told("ended", 10**6, 200, kept=False))
+
+
+def retry_too_often(evidence: Evidence) -> None:
+    row = row_of(evidence, first_leg(evidence))
+    evidence.attempts[row["call_id"]] += [row] * 10
+
+
+def end_otherwise(evidence: Evidence) -> None:
+    evidence.calls[first_leg(evidence).call_id]["summary_status"] = "all_retries_exhausted"
+
+
+def decide_nothing(evidence: Evidence) -> None:
+    evidence.decisions[first_leg(evidence).call_id] = []
+
+
+DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
+    ("one-dial", post_twice),
+    ("one-at-a-time", post_while_live),
+    ("window", claim_at_every_hour),
+    ("caps", post_over_cap),
+    ("opt-out", claim_after("opt-out")),
+    ("reached", lambda evidence: claim_again(evidence, first_leg(evidence).call_id)),
+    ("canceled", claim_after("cancel")),
+    ("acted", leave_waiting),
+    ("pace", overbook),
+    ("failover", change_provider),
+    ("waits", hurry),
+    ("ends", stay_live),
+    ("on-time", come_late),
+    ("once-made", make_two),
+    ("aws", leave_rule),
+    ("numbers", miscount),
+    ("history", forget_attempt),
+    ("outcomes", tell_a_lie),
+    ("outcomes", swallow),
+    ("retries", retry_too_often),
+    ("endings", end_otherwise),
+    ("decisions", decide_nothing),
+]
+
+
+@pytest.mark.parametrize(("name", "doctor"), DOCTORED, ids=[f"{n}-{getattr(d, '__name__', '')}" for n, d in DOCTORED])
+def test_an_invariant_fails_on_evidence_that_breaks_it(
+    whole: Evidence, name: str, doctor: Callable[[Evidence], None]
+) -> None:
+    broken = copy.deepcopy(whole)
+    doctor(broken)
+    assert {violation.invariant for violation in violations_of(judge(broken, [name]))} == {name}
+
+
+def test_every_invariant_is_shown_to_fail() -> None:
+    assert {name for name, _ in DOCTORED} == set(INVARIANTS)
