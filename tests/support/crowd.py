@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import random
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from chalicelib import services as parts
 from chalicelib.providers import CallbackRequest, Http
 from chalicelib.providers.http import Answer
 from chalicelib.services import Services
+from chalicelib.storage.calls import CallStore
 from chalicelib.usecases.ports import Ports
 
 Done = TypeVar("Done")
@@ -98,6 +100,15 @@ class Ledger(Http):
         return [line["token"] for line in self.lines("posted")]
 
 
+class InAnyOrder(CallStore):
+    """The table, where what is due together is found in any order."""
+
+    def due(self, kind: str, before: datetime) -> Iterator[list[str]]:
+        found = [call_id for page in super().due(kind, before) for call_id in page]
+        random.shuffle(found)
+        yield found
+
+
 @dataclass(frozen=True)
 class Site:
     """One table, the environment that names it, and the provider's ledger: all that a worker needs to know."""
@@ -118,6 +129,14 @@ class Site:
 
     def ports(self, ahead: timedelta = timedelta()) -> Ports:
         return self.services(ahead).ports
+
+    def ports_of_one(self, ahead: timedelta) -> Ports:
+        """The ports of a worker that comes by what is due in an order of its own.
+
+        Workers that all take the same calls in the same order are one queue: all of them are at the same call.
+        """
+        dynamodb = parts.client("dynamodb")
+        return replace(self.ports(ahead), calls=InAnyOrder(dynamodb, self.env["TABLE_NAME"]))
 
     def items(self, prefix: str) -> list[dict[str, Any]]:
         """The items of the table whose partition begins so."""

@@ -14,13 +14,15 @@ from tests.support.crowd import Site
 PLENTY = TimeLeft(lambda: 900.0)
 #: How long a provider takes to answer.
 DIAL_SEC = 0.3
+#: About how long a call lasts.
+CALL_SEC = 0.3
 #: Nothing here takes longer.
 MOST_SEC = 60
 
 
 def redial(site: Site, ahead: timedelta, times: int, worker: int) -> Counter[str]:
     """The same wake fires for every worker, so many times."""
-    ports = site.ports(ahead)
+    ports = site.ports_of_one(ahead)
     wake = ports.clock.now().replace(second=0, microsecond=0)
     counts: Counter[str] = Counter()
     for _ in range(times):
@@ -55,7 +57,7 @@ def redial_or_end(site: Site, ahead: timedelta, wake: int, redialers: int, worke
             counts[taken[0].effect] += 1
         if all_dialed and not live:
             return counts
-        time.sleep(0.02)
+        time.sleep(CALL_SEC)
     raise AssertionError(f"the redialers were not done within {MOST_SEC} s")
 
 
