@@ -30,7 +30,17 @@ from chalicelib.usecases.sweep import sweep
 from ops.local.ministack import Ministack
 from ops.table import table_definition
 from tests.support.crowd import TALLY, Crowd, Ledger, Site, enter, in_eight_threads, process_pool
-from tests.support.crowd_work import PLENTY, keep_to_pace, place, place_once, redial, redial_or_end, reserve, take
+from tests.support.crowd_work import (
+    PLENTY,
+    keep_to_pace,
+    patiently,
+    place,
+    place_once,
+    redial,
+    redial_or_end,
+    reserve,
+    take,
+)
 from tests.support.world import ENV, PUBLIC_URL
 
 pytestmark = pytest.mark.e2e
@@ -82,7 +92,8 @@ def processes(four_processes: Executor) -> Crowd:
 def site(aws: dict[str, str], tmp_path: Path) -> Site:
     """A table of its own."""
     table = f"redial-crowd-{next(_tables)}"
-    parts.client("dynamodb").create_table(**table_definition(table))
+    stream = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+    parts.client("dynamodb").create_table(**table_definition(table), StreamSpecification=stream)
     return Site(aws | FAST | {"TABLE_NAME": table}, tmp_path / "ledger")
 
 
@@ -128,11 +139,11 @@ def holders(site: Site) -> list[str]:
     return sorted(from_item(item)["holder"] for item in site.items("SLOTS#"))
 
 
-def most_at_once(ledger: Ledger, of: Callable[[str], bool]) -> int:
-    """The most calls that were out at the provider at any moment, of those whose call's id is of interest."""
+def most_at_once(ledger: Ledger, ids: list[str]) -> int:
+    """The most of these calls that were out at the provider at any moment."""
     live = most = 0
     for line in ledger.lines():
-        if line["kind"] in ("posted", "ended") and of(line["token"].partition(".")[0]):
+        if line["kind"] in ("posted", "ended") and line["token"].partition(".")[0] in ids:
             live += 1 if line["kind"] == "posted" else -1
             most = max(most, live)
     return most
@@ -182,18 +193,20 @@ def test_no_more_calls_are_out_at_once_than_the_account_and_the_workspace_may_ha
     crowd: Crowd, site: Site, figure: Figure
 ) -> None:
     site = site.having(TWILIO_MAX_CONCURRENT_CALLS="7", WORKSPACE_MAX_CONCURRENT_CALLS="5")
-    ours = set(all_due(site, numbers(24)))
-    theirs = set(all_due(site, numbers(24), workspace="globex"))
+    ours, theirs = all_due(site, numbers(24)), list[str]()
     ahead, rounds, tally = DUE, 0, Counter[str]()
     while len(site.ledger.tokens()) < 48:
         rounds += 1
         assert rounds < 25, f"only {len(site.ledger.tokens())} of 48 calls were dialled"
-        _, more = crowd.do(redial_or_end, site, ahead, rounds, 20)
+        # At first the one workspace alone, then with the other, takes all that it may have; later they come and go.
+        _, more = crowd.do(redial_or_end, site, ahead, rounds, 20, rounds < 3)
         tally += more
         ahead += timedelta(minutes=3)
-    most = [most_at_once(site.ledger, lambda call_id, of=of: call_id in of) for of in (ours, theirs, ours | theirs)]
+        theirs = theirs or all_due(site, numbers(24), workspace="globex")
+    most = [most_at_once(site.ledger, calls) for calls in (ours, theirs, ours + theirs)]
     figure(told(crowd, tally, f"48 calls over 7 and 5 slots in {rounds} rounds, at most {most} out"))
-    assert (max(most[:2]), most[2]) == (5, 7)
+    assert (most[0], most[2]) == (5, 7)
+    assert most[1] <= 5
     assert len(set(site.ledger.tokens())) == len(site.ledger.tokens()) == 48
     assert [record.call.summary_status for record in records(site, [*ours, *theirs])] == ["completed"] * 48
     assert holders(site) == []
@@ -221,11 +234,12 @@ def test_once_an_opt_out_is_answered_nobody_claims_a_call_to_the_number(
         crowding = beside.submit(crowd.do, redial, site, DUE, 1)
         wait_for_posts(site.ledger, 4)
         began = time.monotonic()
-        known, ended = opt_out(site.ports(DUE), WORKSPACE, NUMBER, "asked us to stop")
+        ports = site.ports(DUE)
+        known, ended = patiently(lambda: opt_out(ports, WORKSPACE, NUMBER, "asked us to stop"))
         seconds = time.monotonic() - began
         _, tally = crowding.result()
     sweep(site.ports(SWEPT), PLENTY)
-    made = [f"{attempt.id}" for record in records(site, ids) for attempt in record.attempts]
+    made = [attempt.id for record in records(site, ids) for attempt in record.attempts]
     figure(told(crowd, tally, f"opted out within {seconds:.2f} s; {len(made)} of 48 calls dialled, {ended} ended"))
     # Each claim adds itself to the number, so none was committed after the opt-out.
     assert site.ports().numbers.load(WORKSPACE, NUMBER) == known
@@ -247,17 +261,19 @@ def test_a_pause_gets_through_any_number_of_claims_and_none_comes_after_it(
         began = time.monotonic()
         pause(site.ports(), scope, "a fire drill", None)
         seconds, pauser = time.monotonic() - began, TALLY.take(threading.get_ident())
-        claimed_by_then = attempt_tokens(site)
         placed, tally = crowding.result()
+    changes = site.changes()
+    shut = max(n for n, (_, partition, _) in enumerate(changes) if partition == f"GATE#{scope}")
+    claims = [n for n, (what, _, key) in enumerate(changes) if what == "INSERT" and key.startswith("ATTEMPT#")]
     figure(
-        told(crowd, tally, f"{scope} paused in {pauser['tries']} tries, {seconds:.2f} s, after {len(claimed_by_then)}")
+        told(crowd, tally, f"{scope} paused in {pauser['tries']} tries, {seconds:.2f} s, after {len(claims)} claims")
     )
-    ids = [call_id for share in placed for call_id in share]
-    ends = Counter((r.call.state, len(r.attempts), *reasons(site, r.call.id)) for r in records(site, ids))
-    dialled = len(claimed_by_then)
-    assert ends == {("dialing", 1): dialled, ("scheduled", 0, "paused"): 128 - dialled}
-    assert sorted(site.ledger.tokens()) == claimed_by_then == attempt_tokens(site)
-    assert 16 <= dialled < 128
+    assert [n for n in claims if n > shut] == []
+    found = records(site, [call_id for share in placed for call_id in share])
+    ends = Counter((r.call.state, len(r.attempts), *reasons(site, r.call.id)) for r in found)
+    assert ends == {("dialing", 1): len(claims), ("scheduled", 0, "paused"): 128 - len(claims)}
+    assert sorted(site.ledger.tokens()) == sorted(a.token for r in found for a in r.attempts)
+    assert 16 <= len(claims) < 128
 
 
 def test_no_minute_is_planned_with_more_than_it_takes(processes: Crowd, site: Site, figure: Figure) -> None:
@@ -299,9 +315,3 @@ def wait_for_posts(ledger: Ledger, how_many: int) -> None:
     while len(ledger.tokens()) < how_many:
         assert time.monotonic() < deadline, f"only {len(ledger.tokens())} calls were asked for"
         time.sleep(0.002)
-
-
-def attempt_tokens(site: Site) -> list[str]:
-    """Of every attempt that is in the table."""
-    found = [item for item in site.items("CALL#") if item["sk"]["S"].startswith("ATTEMPT#")]
-    return sorted(item["data"]["M"]["token"]["S"] for item in found)

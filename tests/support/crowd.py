@@ -147,6 +147,21 @@ class Site:
         )
         return [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith(prefix)]
 
+    def changes(self) -> list[tuple[str, str, str]]:
+        """(what, partition, sort key) of every change to the table, in the order in which they were committed.
+
+        ``what`` is INSERT, MODIFY or REMOVE. The table has a stream, which in ministack is one shard.
+        """
+        table = parts.client("dynamodb").describe_table(TableName=self.env["TABLE_NAME"])["Table"]
+        streams, arn = parts.client("dynamodbstreams"), table["LatestStreamArn"]
+        (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+        found, page = [], streams.get_records(ShardIterator=at["ShardIterator"])
+        while page["Records"]:
+            found += [(record["eventName"], record["dynamodb"]["Keys"]) for record in page["Records"]]
+            page = streams.get_records(ShardIterator=page["NextShardIterator"])
+        return [(what, keys["pk"]["S"], keys["sk"]["S"]) for what, keys in found]
+
     def callback(self, posted: Mapping[str, str], status: str) -> CallbackRequest:
         """The callback by which Twilio tells how a call ended, signed by Twilio's own code."""
         form = {
