@@ -1,6 +1,7 @@
 """Calls and attempts in DynamoDB: every change one conditional transaction on what it was computed from."""
 
 import contextlib
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -207,7 +208,8 @@ class CallStore:
 
         The index trails the table by a moment, so what it says must be checked on the call itself.
         """
-        for shard in range(items.DUE_SHARDS):
+        # In any order: invocations that run at the same time would else all be at the same shard.
+        for shard in random.sample(range(items.DUE_SHARDS), items.DUE_SHARDS):
             pages = query_pages(
                 self._dynamodb,
                 TableName=self._table,

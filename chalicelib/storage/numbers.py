@@ -17,11 +17,12 @@ from botocore.exceptions import ClientError
 
 from chalicelib import ids
 from chalicelib.domain.call import Call
+from chalicelib.errors import TooBusy
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
 from chalicelib.storage.retention import Retention
-from chalicelib.storage.transact import StaleWrite, transact
+from chalicelib.storage.transact import Canceled, Write, transact
 from chalicelib.storage.versions import Kind, data_of, stored
 
 #: As far back as any cap reaches (France counts 30 days), with a day to spare.
@@ -31,6 +32,8 @@ MOST_MADE = 1_000
 #: A call has ended this long after its policy has, whatever happens.
 SURELY_ENDED = timedelta(days=7)
 WRITE_TRIES = 8
+#: An opt-out meets every claim of the number that is under way, and must get through all the same.
+OPT_OUT_TRIES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,10 @@ class NumberStore:
         )
 
     def set_opt_out(self, workspace: str, number: str, at: datetime | None, reason: str | None) -> Number:
-        """Write an opt-out, or with ``at`` None take it back. Returns the number as it then is. Raises StaleWrite."""
+        """Write an opt-out, or with ``at`` None take it back. Returns the number as it then is. Raises TooBusy.
+
+        It rests on nothing that a claim changes, so the claims of a busy number cannot keep it waiting.
+        """
         for _ in range(WRITE_TRIES):
             known = self.load(workspace, number)
             if (known.opted_out_at is None) == (at is None):
@@ -139,16 +145,34 @@ class NumberStore:
                 self._dynamodb.delete_item(TableName=self._table, Key=self._erased_key(workspace, number))
                 return Number(workspace, number)
             try:
-                self._dynamodb.put_item(**self._put(known, known.made, at, reason))
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in (
-                    "ConditionalCheckFailedException",
-                    "TransactionConflictException",
-                ):
-                    raise
-                continue
-            return Number(workspace, number, known.version + 1, at, reason, known.made)
-        raise StaleWrite(number)
+                transact(self._dynamodb, [self._opting(known, at, reason)], OPT_OUT_TRIES)
+            except Canceled:
+                continue  # the number was first heard of in between
+        raise TooBusy("others keep opting the number in and out; try again in a moment")
+
+    def _opting(self, known: Number, at: datetime | None, reason: str | None) -> Write:
+        if not known.version:
+            return {"Put": self._put(known, known.made, at, reason)}
+        said = {"opted_out_at": at.isoformat() if at else None, "opt_out_reason": reason}
+        sets = [f"#data.{name} = :{name}" for name, value in said.items() if value is not None]
+        gone = [f"#data.{name}" for name, value in said.items() if value is None]
+        values = to_item({":one": 1, **{f":{name}": v for name, v in said.items()}})
+        if expiry := _expiry(known.made, at):
+            sets.append("expires_at = :expires_at")
+            values[":expires_at"] = expiry["expires_at"]
+        else:
+            gone.append("expires_at")
+        changes = ", ".join(["#data.version = #data.version + :one", *sets])
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(known.workspace, known.number),
+                "UpdateExpression": f"SET {changes}" + (f" REMOVE {', '.join(gone)}" if gone else ""),
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeNames": {"#data": "data"},
+                "ExpressionAttributeValues": values,
+            }
+        }
 
     def mark_erased(self, number: Number, at: datetime) -> datetime:
         """Put the mark of an erased number, which must not be called, in the place of its item.

@@ -12,6 +12,8 @@ from chalicelib.storage.codec import from_item, to_item
 
 #: A counter that lies further ahead than this comes from a clock that is wrong.
 MOST_AHEAD_SEC = 5
+#: The dialers of a pool all wait for the next stretch: one of them begins it, and the others are in it then.
+BEGIN_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +47,18 @@ class PaceStore:
     def start(self, account: str, pace: Pace, now: datetime) -> float:
         """Count one more call as started: 0.0 where it may start now, else the seconds until it may be asked again."""
         stretch = items.epoch(now) // pace.seconds
-        found = self._add(account, "#in = :stretch AND #n < :most", "ADD #n :one", stretch, pace.most)
-        if found is None:
-            return 0.0
-        current = found.get("stretch", -1)
-        if current < stretch or current > stretch + MOST_AHEAD_SEC:
-            anew = "attribute_not_exists(#in) OR #in = :current"
-            found = self._add(account, anew, "SET #in = :stretch, #n = :one", stretch, pace.most, current)
+        current = -1
+        # Whoever finds the stretch begun by somebody else meanwhile asks for a place in it like everybody.
+        for _ in range(BEGIN_TRIES):
+            found = self._add(account, "#in = :stretch AND #n < :most", "ADD #n :one", stretch, pace.most)
             if found is None:
                 return 0.0
             current = found.get("stretch", -1)
+            if stretch <= current <= stretch + MOST_AHEAD_SEC:
+                break
+            anew = "attribute_not_exists(#in) OR #in = :current"
+            if self._add(account, anew, "SET #in = :stretch, #n = :one", stretch, pace.most, current) is None:
+                return 0.0
         ends_at: float = (max(current, stretch) + 1) * pace.seconds
         return max(0.05, ends_at - now.timestamp())
 

@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 START_SECONDS = 30
 STOP_SECONDS = 10
+SERVER = "ops.local.ministack_server"
 # What of our own environment it may see: the Lambdas inherit it, and must not find the user's own keys there.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 
@@ -33,9 +34,13 @@ class LocalError(RedialError):
 
 
 class Ministack:
-    """``with Ministack(directory) as aws: aws.client("dynamodb")``. It logs to ``directory/ministack.log``."""
+    """``with Ministack(directory) as aws: aws.client("dynamodb")``. It logs to ``directory/ministack.log``.
 
-    def __init__(self, directory: Path) -> None:
+    ``server`` is the module that runs it, for whoever teaches it more.
+    """
+
+    def __init__(self, directory: Path, server: str = SERVER) -> None:
+        self._server = server
         self.log = directory / "ministack.log"
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
@@ -130,7 +135,7 @@ class Ministack:
             "AWS_SECRET_ACCESS_KEY": "test",
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "ops.local.ministack_server"],
+            [sys.executable, "-m", self._server],
             cwd=self._temporary,
             env=environment,
             stdin=subprocess.PIPE,

@@ -1,0 +1,257 @@
+"""Many workers at once, in threads and in processes, on one table; and a provider that they all write down."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from twilio.request_validator import RequestValidator
+
+from chalicelib import services as parts
+from chalicelib.providers import CallbackRequest, Http
+from chalicelib.providers.http import Answer
+from chalicelib.services import Services
+from chalicelib.usecases.ports import Ports
+
+Done = TypeVar("Done")
+
+#: Whoever waits longer for the others waits in vain.
+MEETING_SEC = 60
+#: How long the provider takes to answer.
+ANSWER_SEC = 0.005
+
+
+@dataclass(frozen=True)
+class ClockAhead:
+    """The machine's clock, so far ahead that what is planned for later is due."""
+
+    ahead: timedelta
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class Ledger(Http):
+    """Takes every request for a call, in whatever process, and writes it down as the next line of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        form: Sequence[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        fields = dict(form or ())
+        if method != "POST" or not url.endswith("/Calls.json"):
+            self.write("asked", url=url)
+            return Answer(404, {}, b"{}")
+        token = fields["StatusCallback"].rpartition("/")[2]
+        sid = "CA" + hashlib.sha256(token.encode()).hexdigest()[:32]
+        self.write("posted", token=token, sid=sid, url=fields["StatusCallback"])
+        time.sleep(ANSWER_SEC)
+        return Answer(201, {}, json.dumps({"sid": sid, "status": "queued"}).encode())
+
+    def write(self, kind: str, **fields: str) -> None:
+        """Add one line. POSIX has a write to a file opened so go to its end whole, whoever else writes."""
+        line = json.dumps({"kind": kind, **fields}) + "\n"
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+
+    def claim(self, token: str) -> bool:
+        """True for the one of all who ask that may end this call."""
+        try:
+            os.close(os.open(self.path.with_name(f"{token}.end"), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
+
+    def lines(self, kind: str | None = None) -> list[dict[str, str]]:
+        """What was written so far, in order."""
+        text = self.path.read_text() if self.path.exists() else ""
+        lines = [json.loads(line) for line in text.splitlines()]
+        return [line for line in lines if kind in (None, line["kind"])]
+
+    def tokens(self) -> list[str]:
+        """Of every request for a call, in order."""
+        return [line["token"] for line in self.lines("posted")]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One table, the environment that names it, and the provider's ledger: all that a worker needs to know."""
+
+    env: Mapping[str, str]
+    path: Path
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.path)
+
+    def having(self, **env: str) -> "Site":
+        """The same site with further settings."""
+        return replace(self, env={**self.env, **env})
+
+    def services(self, ahead: timedelta = timedelta()) -> Services:
+        return parts.build(self.env, ClockAhead(ahead), None, self.ledger)
+
+    def ports(self, ahead: timedelta = timedelta()) -> Ports:
+        return self.services(ahead).ports
+
+    def items(self, prefix: str) -> list[dict[str, Any]]:
+        """The items of the table whose partition begins so."""
+        pages = (
+            parts.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(TableName=self.env["TABLE_NAME"], ConsistentRead=True)
+        )
+        return [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith(prefix)]
+
+    def changes(self) -> list[tuple[str, str, str]]:
+        """(what, partition, sort key) of every change to the table, in the order in which they were committed.
+
+        ``what`` is INSERT, MODIFY or REMOVE. The table has a stream, which in ministack is one shard.
+        """
+        table = parts.client("dynamodb").describe_table(TableName=self.env["TABLE_NAME"])["Table"]
+        streams, arn = parts.client("dynamodbstreams"), table["LatestStreamArn"]
+        (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+        found, page = [], streams.get_records(ShardIterator=at["ShardIterator"])
+        while page["Records"]:
+            found += [(record["eventName"], record["dynamodb"]["Keys"]) for record in page["Records"]]
+            page = streams.get_records(ShardIterator=page["NextShardIterator"])
+        return [(what, keys["pk"]["S"], keys["sk"]["S"]) for what, keys in found]
+
+    def callback(self, posted: Mapping[str, str], status: str) -> CallbackRequest:
+        """The callback by which Twilio tells how a call ended, signed by Twilio's own code."""
+        form = {
+            "CallSid": posted["sid"],
+            "AccountSid": self.env["TWILIO_ACCOUNT_SID"],
+            "CallStatus": status,
+            "SequenceNumber": "3",
+        }
+        signature = RequestValidator(self.env["TWILIO_AUTH_TOKEN"]).compute_signature(posted["url"], form)
+        headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
+        return CallbackRequest("POST", posted["url"], headers, urlencode(form).encode())
+
+
+class Tally:
+    """The transactions that this process asked for, by thread and by what came of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[int, str]] = Counter()
+
+    def watch(self, client: Any) -> None:
+        client.meta.events.register("after-call.dynamodb.TransactWriteItems", self._count)
+
+    def _count(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        codes = [reason.get("Code") for reason in parsed.get("CancellationReasons", ())]
+        with self._lock:
+            for kind in (
+                "tries",
+                *(kind for kind in ("TransactionConflict", "ConditionalCheckFailed") if kind in codes),
+            ):
+                self._counts[threading.get_ident(), kind] += 1
+
+    def take(self, thread: int | None = None) -> Counter[str]:
+        """What has been counted, of one thread or of all, and is not any more."""
+        with self._lock:
+            taken = {key: n for key, n in self._counts.items() if thread in (None, key[0])}
+            for key in taken:
+                del self._counts[key]
+        counts: Counter[str] = Counter()
+        for (_, kind), n in taken.items():
+            counts[kind] += n
+        return counts
+
+
+TALLY = Tally()
+_meeting: Any = None
+
+
+def enter(env: Mapping[str, str], meeting: Any = None) -> None:
+    """Begin work in this process: AWS is where the environment says."""
+    global _meeting
+    _meeting = meeting
+    os.environ.update(env)
+    parts.client.cache_clear()
+    TALLY.watch(parts.client("dynamodb"))
+    parts.client("events")
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """So many processes of so many threads; ``pool`` is None where the one process is this one."""
+
+    processes: int
+    threads: int
+    pool: Executor | None = None
+
+    def __str__(self) -> str:
+        return f"{self.processes} process{'es' if self.pool else ''} of {self.threads} threads"
+
+    @property
+    def size(self) -> int:
+        return self.processes * self.threads
+
+    def do(self, work: Callable[..., Done], *args: Any) -> tuple[list[Done], Counter[str]]:
+        """``work(*args, worker)`` by every worker at the same moment: what each returned, and the transactions' tally.
+
+        ``worker`` counts from 0.
+        """
+        if self.pool is None:
+            return _together(work, args, 0, self.threads)
+        each = [self.pool.submit(_together, work, args, n * self.threads, self.threads) for n in range(self.processes)]
+        told = [future.result() for future in each]
+        return [done for results, _ in told for done in results], sum((tally for _, tally in told), Counter())
+
+
+def _together(
+    work: Callable[..., Done], args: tuple[Any, ...], first: int, threads: int
+) -> tuple[list[Done], Counter[str]]:
+    TALLY.take()
+    start = threading.Barrier(threads, _meeting.wait if _meeting else None, MEETING_SEC)
+
+    def one(worker: int) -> Done:
+        start.wait()
+        return work(*args, worker)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, range(first, first + threads))), TALLY.take()
+
+
+@contextmanager
+def process_pool(processes: int, env: Mapping[str, str]) -> Iterator[Executor]:
+    """Processes that share nothing with this one, and go to work together."""
+    spawn = multiprocessing.get_context("spawn")
+    meeting = spawn.Barrier(processes, timeout=MEETING_SEC)
+    with ProcessPoolExecutor(processes, spawn, enter, (env, meeting)) as pool:
+        yield pool
+
+
+def in_eight_threads(work: Callable[[str], Done], over: Iterable[str]) -> list[Done]:
+    """``work`` over all of them, to get them done rather than to get in each other's way."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(work, over))
