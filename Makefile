@@ -32,7 +32,7 @@ lint: $(INSTALLED) ## Check formatting, style, types and the layers
 	$(BIN)/lint-imports
 
 test: lint ## Check everything and run every fast test
-	$(BIN)/pytest -m "not e2e"
+	$(BIN)/pytest -m "not e2e and not slow"
 
 run: $(INSTALLED) ## Run the local stack until Ctrl-C
 	@$(BIN)/python -m ops.local
@@ -40,7 +40,8 @@ run: $(INSTALLED) ## Run the local stack until Ctrl-C
 demo: $(INSTALLED) ## Watch calls being retried on the local stack; ends by itself
 	@$(BIN)/python -m ops.local.demo
 
-e2e: $(INSTALLED) ## Run the end-to-end tests on the local stack
+e2e: $(INSTALLED) ## Run the slow tests, and the end-to-end tests on the local stack
+	$(BIN)/pytest -m slow
 	$(BIN)/pytest -m e2e -n 2 --dist loadfile tests/e2e
 
 bench: $(INSTALLED) ## Run the benchmarks

@@ -84,6 +84,12 @@ def _write(level: int, event: str, fields: dict[str, Any]) -> None:
     _logger.log(level, event, extra={"fields": {k: v for k, v in fields.items() if v is not None}})
 
 
+def put_line(text: str) -> None:
+    """Write one line to what is stdout now, at once: CloudWatch takes each for a record of its own."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 class _Json(logging.Formatter):
     """A record as one line of JSON; what libraries say is the event ``library`` with their words in ``message``."""
 
@@ -111,7 +117,6 @@ class _Stdout(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stdout.write(self.format(record) + "\n")
-            sys.stdout.flush()
+            put_line(self.format(record))
         except Exception:  # a line that cannot be written must not break what it tells of
             self.handleError(record)

@@ -9,7 +9,6 @@ The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Cloud
 
 import json
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
 from typing import Any
+
+from chalicelib import log
 
 NAMESPACE = "Redial"
 STAGE = "Stage"
@@ -143,8 +144,7 @@ def told() -> Iterator[None]:
         _gathered.reset(token)
         stage = os.environ.get("REDIAL_STAGE") or "dev"
         for line in gathered.lines(stage, int(time.time() * 1000)):
-            sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
-        sys.stdout.flush()
+            log.put_line(json.dumps(line, separators=(",", ":")))
 
 
 def _line(stage: str, at_ms: int, series: Series, metrics: Mapping[Metric, list[float]]) -> dict[str, Any]:

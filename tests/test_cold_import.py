@@ -59,6 +59,7 @@ def test_tracing_by_x_ray_loads_nothing_more(monkeypatch: pytest.MonkeyPatch) ->
     assert loaded_by(cold_start.REDIAL) == untraced
 
 
+@pytest.mark.slow
 def test_the_app_starts_in_a_quarter_more_than_the_least_that_it_must_load(figure: Callable[[str], None]) -> None:
     # A machine that is busy with something else may spoil one series, hardly three.
     ratios: list[float] = []

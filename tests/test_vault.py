@@ -1,7 +1,5 @@
 """Secrets that are kept in Systems Manager and Secrets Manager: read, remembered, read again, never told."""
 
-import json
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -18,6 +16,7 @@ from chalicelib.ready_providers import ReadyProviders
 from chalicelib.settings import Settings
 from chalicelib.vault import Vault
 from tests.support.fake_http import FakeHttp, answer
+from tests.support.told import logged
 from tests.support.world import ENV, START, TurnedClock, World
 
 REGION = "us-east-1"
@@ -135,9 +134,8 @@ def test_a_secret_is_read_again_after_five_minutes(keeper: Keeper) -> None:
 
 
 def test_while_a_secret_cannot_be_read_again_the_one_that_is_known_goes_on(
-    keeper: Keeper, caplog: pytest.LogCaptureFixture
+    keeper: Keeper, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.INFO, "redial")
     keeper.parameter("/p", "known")
     keeper.take(A="ssm:/p")
     keeper.clock.turn(minutes=5)
@@ -147,7 +145,7 @@ def test_while_a_secret_cannot_be_read_again_the_one_that_is_known_goes_on(
     asked = len(keeper.asked)
     assert [keeper.take(A="ssm:/p"), keeper.take(A="ssm:/p")] == [{"A": "known"}] * 2
     assert len(keeper.asked) == asked + 1
-    (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "redial"]
+    (line,) = logged(capsys.readouterr().out)
     assert (line["event"], line["secrets"]) == ("secret-not-read-again", "A (ssm:/p)")
 
 
@@ -259,9 +257,8 @@ class TestCallbacks:
         assert "TWILIO_AUTH_TOKEN is 'ssm:/redial-dev/twilio-auth-token'" in answer.json_body["errors"][0]["detail"]
 
     def test_no_secret_is_told_in_a_line_or_a_repr(
-        self, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+        self, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        caplog.set_level(logging.DEBUG, "redial")
         monkeypatch.setenv("PLIVO_AUTH_TOKEN", "secret-in-the-environment")
         monkeypatch.setenv("PLIVO_AUTH_ID", "MA1")
         self.put(f"{ENV['TWILIO_AUTH_TOKEN']}-the-secret")
@@ -276,7 +273,7 @@ class TestCallbacks:
         for name in ("twilio", "plivo"):
             provider = ports.provider(name)
             shown += [repr(provider), str(provider), repr(provider.http)]
-        told = "\n".join([*shown, *(record.getMessage() for record in caplog.records)])
+        told = "\n".join([*shown, capsys.readouterr().out])
         assert [word for word in ("dialed", "account-fault", "redial-broken") if f'"{word}"' not in told] == []
         assert [
             secret for secret in ("the-secret", "secret-in-the", ENV["AWS_SECRET_ACCESS_KEY"]) if secret in told

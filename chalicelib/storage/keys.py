@@ -194,7 +194,7 @@ def _key(hash_: str) -> items.Item:
 
 
 def _index(key: ApiKey) -> items.Item:
-    created = f"{key.created_at:%Y-%m-%dT%H:%M:%SZ}" if key.created_at else ""
+    created = f"{key.created_at:%Y-%m-%dT%H:%M:%S.%fZ}" if key.created_at else ""
     return to_item({"history_pk": f"KEYS#{key.workspace}", "history_sk": f"{created}#{key.hash}"})
 
 

@@ -1,7 +1,6 @@
 """A whole Redial in virtual time: the real app on moto, its Lambdas, its rules, its users and its callbacks."""
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from moto.dynamodb.models.dynamo_type import Item
 from moto.events.models import events_backends
 
 from app import app
+from chalicelib import log
 from chalicelib import services as parts
 from chalicelib.api import current
 from ops.keys import create_key
@@ -148,8 +148,7 @@ class World:
             stack.enter_context(patch("time.sleep", self.engine.linger))
             for module in (carrier_twilio, carrier_plivo):
                 stack.enter_context(patch.object(module, "utc_now", lambda: self.engine.at))
-            logger = logging.getLogger("redial")
-            stack.enter_context(patch.object(logger, "disabled", True))
+            stack.enter_context(patch.object(log, "put_line", lambda text: None))
             parts.client.cache_clear()
             stack.enter_context(moto.mock_aws())
             stack.enter_context(patch.object(quick_moto, "indexed", self.watch.indexed))

@@ -13,6 +13,8 @@ from chalicelib.api.openapi import document
 from tests.support.world import PUBLIC_URL, World, new_client
 from tests.support.wsgi import as_wsgi
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "seed": 20260126,
     "generation": {"deterministic": True, "max-examples": 20, "database": "none", "no-shrink": True},

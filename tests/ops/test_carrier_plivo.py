@@ -21,6 +21,7 @@ from chalicelib.providers import (
     PutOff,
     Refused,
     SignatureError,
+    Unanswered,
     load,
 )
 from chalicelib.settings import Settings
@@ -216,7 +217,8 @@ def test_wrong_credentials_are_refused_and_use_up_no_outcome(carrier: CarrierCli
     carrier.script("busy")
 
     assert ask(carrier, {}, token="other")[0] == 401
-    assert provider(carrier, auth_token="other").lookup("00000000") is None
+    with pytest.raises(Unanswered):
+        provider(carrier, auth_token="other").lookup("00000000")
     assert [(each["status"], each["outcome"]) for each in carrier.requests()] == [(401, None)]
 
 

@@ -8,6 +8,7 @@ from chalicelib.errors import Conflict, NotFound
 from chalicelib.storage.keys import ApiKey, KeyStore, Role
 from ops.__main__ import main
 from ops.keys import create_key, key_lines, rotate_key
+from tests.support.told import spoken
 from tests.support.world import START, TABLE, World
 
 DAY = timedelta(days=1)
@@ -87,7 +88,7 @@ def test_a_key_is_made_listed_rotated_and_revoked_by_command(world: World, capsy
     world.clock.turn(to=datetime.now(UTC))
     assert [world.request("GET", "/calls", key=key).status_code for key in (first, second)] == [401, 200]
     assert run("list", "--workspace", "bar") == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+    assert [line.split()[0] for line in spoken(capsys.readouterr().out)] == [
         "id",
         made.id,
         found(world, second).id,

@@ -9,8 +9,8 @@ import pytest
 
 from chalicelib import metrics
 from ops import dashboard
+from ops.names import LAMBDAS
 from ops.operations import FUNCTIONS, Alarm, Figure, alarms, operations, properties
-from ops.template import FUNCTION_SUFFIXES
 
 ROOT = Path(__file__).parent.parent.parent
 RUNBOOK = (ROOT / "docs/operating.md").read_text()
@@ -72,7 +72,7 @@ def test_the_lambdas_of_the_alarms_are_those_that_are_deployed() -> None:
     config = json.loads((ROOT / ".chalice/config.json").read_text())["lambda_functions"]
     timeouts = {name.replace("api_handler", "api"): each["lambda_timeout"] for name, each in config.items()}
     assert {name: function.timeout_sec for name, function in FUNCTIONS.items()} == timeouts
-    assert {function.suffix for function in FUNCTIONS.values()} == set(FUNCTION_SUFFIXES.values())
+    assert {function.suffix for function in FUNCTIONS.values()} == {each.suffix for each in LAMBDAS}
     assert [name for name, each in FUNCTIONS.items() if not 0.6 < each.slow_sec / each.timeout_sec < 1] == []
 
 

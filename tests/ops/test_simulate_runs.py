@@ -39,6 +39,7 @@ def test_a_run_without_faults_breaks_nothing(whole: Evidence) -> None:
     assert {verdict.name: verdict.checked for verdict in verdicts if verdict.checked == 0} == {}
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_run_in_every_process() -> None:
     def digest(hash_seed: str) -> str:
         environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": "."}

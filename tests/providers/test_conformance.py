@@ -259,6 +259,7 @@ class TestStory:
             assert app.history() == ["busy"]
             assert app.record().call.due_at is not None
 
+    @pytest.mark.slow
     def test_the_order_of_callbacks_makes_no_difference(self, one: ProviderCase, world: World) -> None:
         # Four make 24 orders; that no order of any number matters is shown in tests/domain/test_lifecycle.py.
         for order in permutations(one.answered_story[-4:]):

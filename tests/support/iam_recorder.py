@@ -161,12 +161,16 @@ def _covers(statement: Mapping[str, Any], use: Use) -> bool:
     )
 
 
+#: what `make test` runs
+FAST = "not e2e and not slow"
+
+
 def why_partial(config: pytest.Config, failed: int) -> str | None:
     """Why this run cannot tell what is unused; None where every fast test ran and passed."""
     option = config.option
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS and config.args != [str(config.rootpath)]:
         return f"only {' '.join(config.args)} was run"
-    if option.keyword or option.markexpr not in ("", "not e2e") or getattr(option, "lf", False):
+    if option.keyword or option.markexpr not in ("", FAST) or getattr(option, "lf", False):
         return "only some of the tests were run"
     if option.collectonly:
         return "the tests were only collected"

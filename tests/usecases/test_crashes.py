@@ -13,6 +13,8 @@ from chalicelib import ids
 from tests.support.crashes import Crash, fault_at
 from tests.support.world import BODY, START, World
 
+pytestmark = pytest.mark.slow
+
 RETRY = {**BODY["retry"], "max_retries": 2, "on": {"failed": True, "error": True, "busy": True}}
 Act = Callable[[World], Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.providers.http import AnswerLost, NotSent
-from tests.support.world import START, World, new_client
+from chalicelib.providers.http import NotSent
+from tests.support.world import START, World, answer_json, new_client
 
 PLIVO = {
     "PLIVO_AUTH_ID": "MA0123456789ABCDEFGH",
@@ -57,12 +57,12 @@ def test_a_line_that_was_reached_stays_with_its_provider(two: World, outcome: st
 
 
 def test_an_ambiguous_placement_is_never_given_to_the_second_provider(two: World) -> None:
-    two.twilio.answers = [AnswerLost("timed out")]
+    two.twilio.answers = [answer_json(503, {})]
     call = two.place(retry={**RETRY, "on": {"failed": True}, "wait_minutes": 1})
     two.clock.turn(to=START + timedelta(hours=2))
     two.sweep()
     two.pump(START + timedelta(hours=3))
-    assert two.call(call["id"])["attempts"][0]["cause"] == "no-callback"
+    assert two.call(call["id"])["attempts"][0]["cause"] == "never-placed"
     assert providers(two, call["id"]) == ["twilio", "twilio"]
 
 

@@ -91,6 +91,7 @@ EVENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", EVENTS)
 @pytest.mark.parametrize("on_voicemail", [True, False])
 def test_every_order_of_the_callbacks_makes_one_history_and_one_decision(

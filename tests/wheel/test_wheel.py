@@ -103,6 +103,7 @@ class _CountedMinutes(WakeStore):
                 yield "twilio:AC", minute, frozenset(self.armed[minute.replace(minute=0)])
 
 
+@pytest.mark.slow
 def test_100_000_calls_pending_over_30_days_leave_at_most_168_rules_at_any_time(
     world: World, figure: Callable[[str], None]
 ) -> None:
