@@ -173,7 +173,9 @@ class ModelCarrier(Http):
         index = leg.index if leg else -1
         self._asked[sid] += 1
         name = (index, leg.attempt if leg else 0, request.method, self._asked[sid])
-        self._before(index, *name)
+        self._before(provider, index, *name)
+        if request.method == "GET" and self._faults.lasts("lookups-down", self._engine.at, provider):
+            return Answer(503, {}, b"")
         reply = self._personalities[provider].manage(request, cast(Exchange, self)) or Reply(404, {})
         self._engine.say(index, f"carrier: {request.method} of {sid[:12]} is answered {reply.status}")
         if leg is not None and request.method == "GET" and reply.status == 200:
@@ -185,7 +187,7 @@ class ModelCarrier(Http):
         token, index = _token(order.form), _index(order.form)
         call_id, attempt, _ = token.split(".")
         name = (index, int(attempt), token[-6:] if index < 0 else self._reached[index])
-        self._before(index, *name)
+        self._before(provider, index, *name)
         leg = Leg(
             index, call_id, int(attempt), token, provider, _plus(order.to), self._engine.at, self._engine.now(), 0
         )
@@ -244,10 +246,11 @@ class ModelCarrier(Http):
 
         self._engine.at_time(moment.at, arrive)
 
-    def _before(self, index: int, *name: object) -> None:
+    def _before(self, provider: str, index: int, *name: object) -> None:
         if self._hits("died-before-http", index, *name):
             raise Crash(f"before asking the provider, {name}")
-        if self._hits("http-not-sent", index, *name):
+        down = self._faults.lasts("provider-down", self._engine.at, provider)
+        if down or self._hits("http-not-sent", index, *name):
             self._engine.linger(CONNECT_SEC)
             raise NotSent("simulated")
 

@@ -33,6 +33,36 @@ class Claimed:
     tick: int
     at: datetime
     app_at: datetime
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateSeen:
+    """An account's gate or a workspace's has changed at a tick: ``closed`` says by whom, None where it is open."""
+
+    scope: str
+    tick: int
+    closed: str | None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLeft:
+    """A slot that is taken in the end, until when (epoch seconds of the app's clock), and by which attempt."""
+
+    slot: str
+    holder: str
+    lease_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One request for an act, whatever its answer was: it may have taken effect between the two ticks."""
+
+    kind: str
+    number: str
+    asked_tick: int
+    tick: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +106,20 @@ class Evidence:
     claims: list[Claimed] = field(default_factory=list)
     waited: list[Waited] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
+    gates: list[GateSeen] = field(default_factory=list)
+    #: an attempt's token -> the tick at which the table showed that it had ended, or that it was taken back
+    settled: dict[str, int] = field(default_factory=dict)
+    #: how many calls the workspace's own settings let be out at once
+    own_limit: int | None = None
     #: the table in the end, as plain values
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     decisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    slots_left: list[SlotLeft] = field(default_factory=list)
+    #: a number whose erasure was answered -> the keys of the items in which its digits stand
+    digits_left: dict[str, list[str]] = field(default_factory=dict)
     #: when no Lambda ran
     outages: Sequence[tuple[datetime, datetime]] = ()
     rules_left: list[str] = field(default_factory=list)
@@ -95,9 +134,18 @@ class Evidence:
     failed: Counter[str] = field(default_factory=Counter)
     aws_calls: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def last_asked(self) -> list[Asked]:
+        """The calls that are asked for when all faults are long over, one for each provider."""
+        return [asked for index, asked in self.asked.items() if index >= self.plan.calls]
+
     def index_of(self, call_id: str) -> int:
         """Which call of the traffic this one was made of; -1 where nobody asked for it."""
         return next((index for index, ids in self.call_ids.items() if call_id in ids), -1)
+
+    def leg_of(self, token: str) -> Leg | None:
+        """The create-call of an attempt; None where it was never made."""
+        return next((leg for leg in self.legs if leg.token == token), None)
 
     def legs_of(self, call_id: str) -> list[Leg]:
         """The create-calls for one call, in order."""

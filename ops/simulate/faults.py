@@ -49,7 +49,9 @@ KINDS = {
     "http-slow": Kind(0.1, "the provider takes seconds to answer, and its callbacks come first"),
     "died-before-http": Kind(0.015, "the process dies before a request to the provider"),
     "died-after-http": Kind(0.015, "the process dies after a request to the provider"),
-    "account-fault": Kind(0.04, "the provider's account is locked for minutes on end"),
+    "account-fault": Kind(0.06, "the provider's account is locked for minutes on end"),
+    "provider-down": Kind(0.06, "the provider cannot be reached for minutes on end"),
+    "lookups-down": Kind(0.05, "the provider answers no question about its calls, for hours on end"),
     "callback-dropped": Kind(0.05, "a callback never comes"),
     "callback-late": Kind(0.08, "a callback comes up to five minutes late, after others"),
     "callback-hours-late": Kind(0.01, "a callback comes hours late"),
@@ -62,7 +64,13 @@ KINDS = {
 }
 
 #: Kinds that last: drawn once an hour, and in force for as long as this, in minutes
-LASTING = {"events-throttled": (3, 20), "account-fault": (3, 20), "outage": (3, 90)}
+LASTING = {
+    "events-throttled": (3, 20),
+    "account-fault": (3, 40),
+    "provider-down": (3, 20),
+    "lookups-down": (30, 240),
+    "outage": (3, 90),
+}
 
 
 #: No run has faults for longer than this.

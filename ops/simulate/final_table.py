@@ -1,15 +1,22 @@
 """The table as it stands in the end, read as plain values and not by the code that is judged."""
 
+import json
 from typing import Any
 
 from chalicelib.storage.codec import from_item
-from ops.simulate.evidence import Evidence
+from ops.simulate.evidence import Evidence, SlotLeft
+from ops.simulate.table_watch import plain_token
 
 
 def read_table(table: Any, evidence: Evidence) -> None:
-    """Fill in the calls, attempts, decisions and numbers of the evidence; ``table`` is moto's."""
+    """Fill in what the table holds; ``table`` is moto's."""
+    erased = {answered.act.number for answered in evidence.answered if answered.act.kind == "erase"}
     for item in table.all_items():
-        _sort_in(item.hash_key.value, item.range_key.value, from_item(item.to_json()["Attributes"]), evidence)
+        pk, sk, attributes = item.hash_key.value, item.range_key.value, item.to_json()["Attributes"]
+        _sort_in(pk, sk, from_item(attributes), evidence)
+        for number in erased:
+            if number.removeprefix("+") in json.dumps([pk, sk, attributes], default=str):
+                evidence.digits_left.setdefault(number, []).append(f"{pk} {sk}")
     for rows in (*evidence.attempts.values(), *evidence.decisions.values()):
         rows.sort(key=lambda row: row["sk"])
 
@@ -21,8 +28,10 @@ def _sort_in(pk: str, sk: str, item: dict[str, Any], evidence: Evidence) -> None
         if sk == "CALL":
             evidence.calls[rest] = row
         elif sk.startswith("ATTEMPT#"):
-            evidence.attempts.setdefault(rest, []).append(row)
+            evidence.attempts.setdefault(rest, []).append(row | {"token": plain_token(row)})
         elif sk.startswith("DECISION#"):
             evidence.decisions.setdefault(rest, []).append(row)
     elif kind == "NUMBER" and sk == "NUMBER":
         evidence.numbers[rest.partition("#")[2]] = item["data"]
+    elif kind == "SLOTS" and sk != "WAITING":
+        evidence.slots_left.append(SlotLeft(f"{rest}|{sk}", item["holder"], int(item["lease_until"])))

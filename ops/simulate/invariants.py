@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ops.simulate import invariants_dials as dials
 from ops.simulate import invariants_history as history
 from ops.simulate import invariants_life as life
+from ops.simulate import invariants_shared as shared
 from ops.simulate.evidence import Evidence
 from ops.simulate.tally import Tally, Violation
 
@@ -20,8 +21,14 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "opt-out": ("nothing is claimed after an opt-out was answered", dials.opt_out),
     "reached": ("nothing is claimed after a person was reached", dials.reached),
     "canceled": ("nothing is claimed after a cancel was answered", dials.canceled),
-    "acted": ("an opt-out or a contact leaves no call waiting as before", dials.acted),
+    "acted": ("an opt-out, an erasure or a contact leaves no call waiting as before", dials.acted),
     "pace": ("no minute is planned over the account's pace", dials.pace),
+    "in-pace": ("no more is claimed in a stretch of time than the account's pace allows", shared.in_pace),
+    "slots": ("no more attempts are out at once than a limit allows, and none keeps its slot", shared.slots),
+    "paused": ("nothing is claimed while the workspace is paused", shared.paused),
+    "breaker": ("behind a tripped breaker one probe at a time is claimed, and it opens again", shared.breaker),
+    "put-off": ("what the provider turned away uses up no attempt", shared.put_off),
+    "erased": ("an erased number stands nowhere any more", shared.erased),
     "failover": ("nobody is tried at a second provider who may have been rung", dials.failover),
     "waits": ("a retry waits as long as its policy says", dials.waits),
     "ends": ("every call ends, within its time", life.ends),

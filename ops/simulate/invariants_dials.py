@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 from ops.simulate.carrier import Leg, Replied
@@ -65,30 +65,39 @@ def _claims_in_windows(evidence: Evidence) -> Iterator[tuple[Claimed, dict[str, 
 
 def caps(evidence: Evidence, tally: Tally) -> None:
     """Counted from what the carrier received, whoever asked for it, less what it said it never had."""
-    made: dict[str, list[datetime]] = {}
+    made: dict[str, list[Leg]] = {}
     rows = (row for found in evidence.attempts.values() for row in found)
     never_placed = {row["token"] for row in rows if row.get("cause") == "never-placed"}
     for leg in evidence.legs:
         asked = evidence.asked.get(leg.index)
-        before = made.setdefault(leg.to, [])
+        before = _remembered(evidence, leg, made.setdefault(leg.to, []))
         for cap in asked.retry.get("caps", ()) if asked else ():
-            used = surely_counted(cap, asked.to.zone, leg.app_at, before, SLACK) if asked else 0
+            times = [other.app_at for other in before]
+            used = surely_counted(cap, asked.to.zone, leg.app_at, times, SLACK) if asked else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)
         if leg.replied is not Replied.PUT_OFF and (leg.made is not None or leg.token not in never_placed):
-            before.append(leg.app_at)
+            made[leg.to].append(leg)
+
+
+def _remembered(evidence: Evidence, leg: Leg, made: list[Leg]) -> list[Leg]:
+    """The legs to a number before this one, less those that were forgotten when its data was erased."""
+    erasing = [t for t in evidence.tried if t.kind == "erase" and t.number == leg.to and t.asked_tick < leg.tick]
+    forgotten = max((tried.tick for tried in erasing), default=0)
+    return [other for other in made if other.tick > forgotten]
 
 
 def opt_out(evidence: Evidence, tally: Tally) -> None:
-    """From the answer to an opt-out until somebody asks to opt in again, no claim of the number is committed."""
+    """From the answer to an opt-out or an erasure until somebody asks to opt in, the number is not claimed."""
     for claim in evidence.claims:
         index = evidence.index_of(claim.call_id)
         asked = evidence.asked.get(index)
         if asked is None:
             continue
-        acts = [a for a in evidence.answered if a.act.number == asked.to.e164 and a.act.kind in ("opt-out", "opt-in")]
-        outs = [a.tick for a in acts if a.act.kind == "opt-out" and a.tick < claim.tick]
-        ins = [a.asked_tick for a in acts if a.act.kind == "opt-in" and a.asked_tick < claim.tick]
+        acts = [a for a in evidence.answered if a.act.number == asked.to.e164 and a.act.kind in ("opt-out", "erase")]
+        outs = [a.tick for a in acts if a.tick < claim.tick]
+        back = [t for t in evidence.tried if t.number == asked.to.e164 and t.kind == "opt-in"]
+        ins = [t.tick for t in back if t.asked_tick < claim.tick]
         out = bool(outs) and (not ins or max(ins) < max(outs))
         text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.at:%d %H:%M:%S}, after its number opted out"
         tally.expect(not out, index, text)
@@ -116,7 +125,7 @@ def canceled(evidence: Evidence, tally: Tally) -> None:
 def acted(evidence: Evidence, tally: Tally) -> None:
     """What waited for a dial to the number all the time has ended or moved when the act is answered."""
     for answered in evidence.answered:
-        if answered.act.kind in ("opt-out", "contacted"):
+        if answered.act.kind in ("opt-out", "contacted", "erase"):
             text = f"{answered.act.kind} of {answered.act.number} leaves {', '.join(answered.left)} waiting as before"
             tally.expect(not answered.left, answered.act.index, text)
 

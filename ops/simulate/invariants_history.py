@@ -24,6 +24,8 @@ def numbers(evidence: Evidence, tally: Tally) -> None:
     """The attempts in a number's item are those that were made of the history of the calls to it."""
     held: dict[str, set[str]] = {}
     for call_id, call in evidence.calls.items():
+        if call.get("erased_at"):
+            continue
         made = (row for row in evidence.attempts.get(call_id, ()) if row.get("cause") != "never-placed")
         ids = {f"{call_id}-{row['number']}" for row in made}
         held.setdefault(call["to_number"], set()).update(ids)
@@ -72,6 +74,8 @@ def outcomes(evidence: Evidence, tally: Tally) -> None:
         tally.expect(not lost, leg.index, f"the end of {name} was answered 200 and not written down")
         # What was answered 5xx may have been taken all the same.
         in_doubt = leg.looked_up or any(t.moment == "amd" and t.status != 200 for t in leg.told)
+        # What detection heard says something of the person: an erased call does not take it in.
+        in_doubt = in_doubt or bool(evidence.calls[leg.call_id].get("erased_at"))
         if "ended" in told and not in_doubt:
             truth = leg.outcome("amd" in told)
             tally.expect(
@@ -158,10 +162,10 @@ def _borne_out(
         case "all_retries_exhausted":
             return said is not None and _used_up(retry, said, counted, str(reason))
         case "canceled":
-            return "cancel" in by_call or "contacted" in by_number or last == "canceled"
+            return "cancel" in by_call or bool(by_number & {"contacted", "erase"}) or last == "canceled"
         case "blocked":
             capped = reason == "capped" and "caps" in retry
-            return capped or (reason == "opted-out" and "opt-out" in by_number) or last == "dnd"
+            return capped or (reason == "opted-out" and bool(by_number & {"opt-out", "erase"})) or last == "dnd"
         case "expired":
             return reason == "policy-expired" and (said is not None or not counted)
         case _:

@@ -19,6 +19,8 @@ from ops.simulate.invariants import Verdict
 from ops.simulate.shrink import Smallest
 from ops.simulate.world import Watcher
 
+#: Why a dial that is due is put off by others than the call's own policy
+PUT_OFF = ("no-slot", "paced", "paused", "provider-paused", "put-off-by-provider", "never-placed")
 #: No trace is shown longer than this.
 MOST_LINES = 120
 
@@ -94,6 +96,9 @@ def _work(evidence: Evidence) -> Table:
         "answers to create-calls that told nothing": sum(1 for g in evidence.legs if g.replied is Replied.UNCLEAR),
         "claims that were never dialled": len(dead),
         "endings": _pairs(endings),
+        "put off": _pairs(_put_offs(evidence)),
+        "pauses of the breaker": sum(1 for gate in evidence.gates if gate.closed == "by-breaker"),
+        "answered acts": _pairs(Counter(answered.act.kind for answered in evidence.answered)),
         "dialled by the rules": _pairs(evidence.redialed),
         "mended by the sweep": _pairs(evidence.swept),
         "invocations and requests that failed": _pairs(evidence.failed),
@@ -104,6 +109,12 @@ def _work(evidence: Evidence) -> Table:
     for name, value in rows.items():
         table.add_row(name, str(value))
     return table
+
+
+def _put_offs(evidence: Evidence) -> Counter[str]:
+    """How often a dial was put off, by why."""
+    reasons = (decision["reason"] for made in evidence.decisions.values() for decision in made)
+    return Counter(reason for reason in reasons if reason in PUT_OFF)
 
 
 def _spread(seconds: Sequence[float]) -> str:

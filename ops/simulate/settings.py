@@ -32,6 +32,8 @@ TIMEOUT_SEC = {"api": 29.0, "redial": 120.0, "sweep": 55.0}
 SPAN = timedelta(hours=10)
 #: Faults go on for this long after the last call was asked for.
 FAULTS_AFTER = timedelta(hours=14)
+#: One more call of each provider is asked for this long after the faults, to see that it goes through.
+LAST_AFTER = timedelta(hours=2)
 #: The longest life of a call of the traffic (a start five hours ahead, then 48 hours), and what its end may take
 LONGEST_LIFE = timedelta(hours=5 + 48)
 
@@ -39,10 +41,19 @@ LONGEST_LIFE = timedelta(hours=5 + 48)
 def environment(chance: Chance) -> dict[str, str]:
     """The environment of a run."""
     return ENV | {
-        "TWILIO_CALLS_PER_SECOND": chance.pick([(2, "0.034"), (1, "0.1"), (1, "1")], "pace"),
+        "TWILIO_CALLS_PER_SECOND": chance.pick([(2, "0.034"), (1, "0.1"), (1, "1"), (1, "3")], "pace"),
         "PLIVO_CALLS_PER_SECOND": "0.05",
+        "TWILIO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (2, "2"), (1, "3"), (1, "6")], "account-slots"),
+        "PLIVO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2")], "plivo-slots"),
+        "WORKSPACE_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2"), (1, "5")], "workspace-slots"),
+        "RETRIES_FIRST": chance.pick([(2, "true"), (1, "false")], "first"),
         "MAX_CALL_SECONDS": chance.pick([(1, "600"), (1, "3600")], "longest"),
     }
+
+
+def own_limit(chance: Chance) -> int | None:
+    """How many calls the workspace's own settings let be out at once; None where they say nothing."""
+    return chance.pick([(3, None), (1, 3), (1, 6)], "own-limit")
 
 
 def start_of(chance: Chance) -> datetime:

@@ -10,7 +10,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from chalicelib.storage.codec import from_item
 from ops.simulate.aws import Written
 from ops.simulate.engine import Engine
-from ops.simulate.evidence import Claimed, Waited
+from ops.simulate.evidence import Claimed, GateSeen, Waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,22 @@ class TableWatch:
         self.call_ids: dict[int, list[str]] = {}
         #: the partition of a call -> its index, as text
         self.names: dict[str, str] = {}
+        self.gates: list[GateSeen] = []
+        self.settled: dict[str, int] = {}
+        #: the item of a live attempt -> its token
+        self._live: dict[Written, str] = {}
         self._tokens: set[str] = set()
 
     def touched(self, key: Written) -> None:
         """A key was written."""
         item = self._read(key)
         self._note_due(key, item)
-        if item is None or not key.pk.startswith("CALL#"):
-            return
-        call_id = key.pk.removeprefix("CALL#")
-        if key.sk == "CALL":
-            self._note_call(call_id, _plain(item))
-        elif key.sk.startswith("ATTEMPT#"):
-            self._note_attempt(call_id, _plain(item))
+        if key.pk.startswith("GATE#") and key.sk == "GATE":
+            self._note_gate(key.pk.removeprefix("GATE#"), _plain(item) if item else {})
+        elif key.pk.startswith("CALL#") and key.sk == "CALL" and item is not None:
+            self._note_call(key.pk.removeprefix("CALL#"), _plain(item))
+        elif key.pk.startswith("CALL#") and key.sk.startswith("ATTEMPT#"):
+            self._note_attempt(key, _plain(item) if item else {})
 
     def indexed(self, table: Any, index: str) -> Iterator[Item]:
         """The items that the due index holds, or those that another may hold."""
@@ -72,7 +75,8 @@ class TableWatch:
             self.due[key] = datetime.fromtimestamp(int(due_at.value), UTC)
 
     def _note_call(self, call_id: str, data: dict[str, Any]) -> None:
-        index = int(data["variables"].get("n", -1))
+        # An erased call has lost its variables.
+        index = int(self.names.get(f"CALL#{call_id}", data["variables"].get("n", -1)))
         if call_id not in self.call_ids.setdefault(index, []):
             self.call_ids[index].append(call_id)
             self.names[f"CALL#{call_id}"] = str(index)
@@ -89,18 +93,38 @@ class TableWatch:
             self.waiting[call_id] = Waiting(data["to_number"], self._engine.tick, due_at)
             self._say(index, f"{call_id} waits until {due_at:%d %H:%M}")
 
-    def _note_attempt(self, call_id: str, data: dict[str, Any]) -> None:
-        if data["token"] in self._tokens:
+    def _note_attempt(self, key: Written, data: dict[str, Any]) -> None:
+        is_over = not data or data.get("outcome") is not None
+        if is_over and key in self._live:
+            self.settled[self._live.pop(key)] = self._engine.tick
+        token = plain_token(data) if data else ""
+        if not data or token in self._tokens:
             return
-        self._tokens.add(data["token"])
-        index = int(self.names.get(f"CALL#{call_id}", -1))
-        tick = self._engine.say(index, f"attempt {data['number']} of {call_id} is claimed")
-        self.claims.append(Claimed(call_id, data["number"], data["token"], tick, self._engine.at, self._engine.now()))
+        self._tokens.add(token)
+        self._live[key] = token
+        call_id, number = key.pk.removeprefix("CALL#"), data["number"]
+        tick = self._engine.say(int(self.names.get(key.pk, -1)), f"attempt {number} of {call_id} is claimed")
+        at, app_at = self._engine.at, self._engine.now()
+        self.claims.append(Claimed(call_id, number, token, tick, at, app_at, data["provider"]))
+
+    def _note_gate(self, scope: str, data: dict[str, Any]) -> None:
+        until = datetime.fromisoformat(data["until"]) if data.get("until") else None
+        state = (data.get("closed"), until)
+        last = next((seen for seen in reversed(self.gates) if seen.scope == scope), None)
+        if state == ((last.closed, last.until) if last else (None, None)):
+            return
+        words = f"is closed {data['closed']} until {until or 'it is opened'}" if data else "is open"
+        self.gates.append(GateSeen(scope, self._engine.say(None, f"gate {scope} {words}"), *state))
 
     def _say(self, index: int, text: str) -> None:
         last = next((said.text for said in reversed(self._engine.trace) if said.call == index), "")
         if last != text:
             self._engine.say(index, text)
+
+
+def plain_token(attempt: dict[str, Any]) -> str:
+    """An attempt's token as it was before its call's erasure."""
+    return str(attempt["token"]).removeprefix("erased.")
 
 
 def _plain(item: Item) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from ops.simulate.chance import Chance
 
 FROM_NUMBER = "+14155550100"
 FAILOVER_NUMBER = "+14155550101"
+PROVIDERS = ("twilio", "plivo")
 
 #: A number's beginning, the digits to fill up, and the one zone that it is in
 RANGES = (
@@ -25,6 +26,11 @@ WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 
 #: How many calls have a twin: one that is asked for at the same time for the same number
 TWINS = 0.2
+
+#: How many calls come in one of the bursts of a run, and for how many seconds one goes on
+IN_A_BURST, BURST_SEC = 0.35, 4.0
+#: How many bursts and pauses a run has
+BURSTS, PAUSES = 2, 3
 
 #: (opening, end) of the windows that policies have; some cross midnight
 HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
@@ -55,13 +61,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a user does later on: ``cancel`` of a call; ``opt-out``, ``opt-in`` or ``contacted`` of a number."""
+    """What a user does later on.
+
+    ``cancel`` of a call; ``opt-out``, ``opt-in``, ``contacted`` or ``erase`` of a number; ``pause`` and ``resume`` of
+    the workspace, a pause that ends by itself with how long it ``lasts``. ``then`` is done once this is answered.
+    """
 
     at: datetime
     kind: str
     index: int
     number: str
     body: dict[str, Any]
+    lasts: timedelta | None = None
+    then: "Act | None" = None
 
 
 def numbers(count: int) -> list[Number]:
@@ -85,8 +97,54 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[
             # Asked for while the call before is being placed, for the same number.
             twin = chance.stream("call", index - 1)
             at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
-        found.append(_call(rng, index, at, to))
+        call = _call(rng, index, at, to)
+        found.append(_in_burst(chance, call, start, span))
     return found
+
+
+def burst_at(chance: Chance, number: int, start: datetime, span: timedelta) -> datetime:
+    """When one of the run's bursts begins."""
+    return start + span * chance.unit("burst", number)
+
+
+def _in_burst(chance: Chance, call: Asked, start: datetime, span: timedelta) -> Asked:
+    """The call, or the same one asked for at once, while many others are."""
+    rng = chance.stream("in-burst", call.index)
+    if rng.random() >= IN_A_BURST:
+        return call
+    at = burst_at(chance, rng.randrange(BURSTS), start, span) + timedelta(seconds=rng.uniform(0, BURST_SEC))
+    now = {name: value for name, value in call.body.items() if name != "start_at"}
+    return replace(call, at=at, body=now)
+
+
+def last_calls(first_index: int, at: datetime) -> list[Asked]:
+    """A call of each provider to a number of its own, when nothing goes wrong any more."""
+    retry = {"max_retries": 0, "strategy": {"type": "fixed", "wait_minutes": 1}, "expires_after_hours": 3}
+    found = []
+    for place, provider in enumerate(PROVIDERS):
+        to = Number(f"+1303555019{place}", "America/Denver")
+        body = {"from_number": FROM_NUMBER, "to_number": to.e164, "provider": provider, "retry": retry}
+        body["variables"] = {"n": str(first_index + place)}
+        found.append(Asked(first_index + place, at + timedelta(minutes=10 * place), to, body))
+    return found
+
+
+def pauses(chance: Chance, start: datetime, span: timedelta) -> Act | None:
+    """The pauses of the workspace, each followed by what comes after it; None where nobody pauses anything."""
+    rng = chance.stream("pauses")
+    times = []
+    for _ in range(rng.randint(0, PAUSES)):
+        in_burst = burst_at(chance, rng.randrange(BURSTS), start, span) + timedelta(seconds=rng.uniform(0, BURST_SEC))
+        times.append(rng.choice((in_burst, in_burst, start + span * rng.random())))
+    following = None
+    for at in sorted(times, reverse=True):
+        lasts = timedelta(minutes=rng.uniform(2, 40))
+        if rng.random() < 0.5:
+            following = Act(at, "pause", -1, "", {"reason": "simulated"}, lasts=lasts, then=following)
+        else:
+            resume = Act(at + lasts, "resume", -1, "", {}, then=following)
+            following = Act(at, "pause", -1, "", {}, then=resume)
+    return following
 
 
 def acts(chance: Chance, asked: Iterable[Asked]) -> list[Act]:
@@ -190,6 +248,10 @@ def _acts(rng: random.Random, call: Asked) -> list[Act]:
         then("cancel", rng.choice((1, 20, 300, 3600, 20000)) * rng.uniform(0.5, 2), {})
     if rng.random() < 0.07:
         then("opt-out", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {"reason": "asked to"})
+        if rng.random() < 0.6:
+            then("opt-in", rng.uniform(7200, 20000), {})
+    if rng.random() < 0.03:
+        then("erase", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {})
         if rng.random() < 0.6:
             then("opt-in", rng.uniform(7200, 20000), {})
     if rng.random() < 0.08:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -19,6 +19,7 @@ from app import app
 from chalicelib import log
 from chalicelib import services as parts
 from chalicelib.api import current
+from chalicelib.storage.workspaces import Workspace, WorkspaceStore
 from ops.keys import create_key
 from ops.local import carrier_plivo, carrier_twilio
 from ops.local.exchange import Callback
@@ -28,24 +29,15 @@ from ops.simulate.aws import AwsBoundary
 from ops.simulate.carrier import Leg, ModelCarrier, Told
 from ops.simulate.chance import Chance, no_real_chance
 from ops.simulate.engine import Engine, Event
-from ops.simulate.evidence import Answered, Evidence, Plan
+from ops.simulate.evidence import Evidence, Plan
 from ops.simulate.faults import Crash, Faults
 from ops.simulate.final_table import read_table
 from ops.simulate.rules import Rules
 from ops.simulate.settings import ACCOUNT, PUBLIC_URL, REGION, TABLE, TIMEOUT_SEC, WORKSPACE
 from ops.simulate.strict_aws import StrictAws
 from ops.simulate.table_watch import TableWatch
-from ops.simulate.traffic import Act, Asked
+from ops.simulate.users import Users
 
-#: An act of a user -> the route that it takes; one line for whatever operators can do
-ROUTES = {
-    "cancel": ("POST", "/calls/{call}/cancel"),
-    "opt-out": ("PUT", "/numbers/{number}/opt-out"),
-    "opt-in": ("DELETE", "/numbers/{number}/opt-out"),
-    "contacted": ("POST", "/numbers/{number}/contacted"),
-}
-#: Who gets no answer, or a 5xx, asks again: so many times, after so many seconds.
-ASKED_AGAIN, ASKED_AGAIN_SEC = 6, 4.0
 #: Lambda tries an event that failed twice more, after one minute and after two.
 EVENT_TRIES = 3
 #: The clock of the app is never further off than this.
@@ -92,21 +84,25 @@ class World:
         self.aws.names = self.watch.names
         self.carrier = ModelCarrier(self.engine, self.chance, self.faults, self.env, self._post)
         self.rules = Rules(self.engine, self.faults, self.chance, self._wake)
-        self.evidence = Evidence(plan, self.env, faults_until=until)
+        self.evidence = Evidence(plan, self.env, faults_until=until, own_limit=settings.own_limit(self.chance))
         self._progress = progress
         self._swept_at = self.start
 
     def run(self) -> Evidence:
         """Run it to its end and hand over what is to be judged."""
         asked = traffic.calls(self.chance, self.plan.calls, self.start, settings.SPAN)
+        asked += traffic.last_calls(self.plan.calls, self.faults.until + settings.LAST_AFTER)
         kept = [call for call in asked if self.plan.kept is None or call.index in self.plan.kept]
         self.evidence.asked = {call.index: call for call in kept}
         with self._standing():
+            users = Users(self.engine, self.watch, self.evidence, self._ask, self._key)
             for call in kept:
-                self.engine.at_time(call.at, lambda call=call: self._place(call))  # type: ignore[misc]
+                users.expect(call)
             self.evidence.acts = traffic.acts(self.chance, kept)
             for act in self.evidence.acts:
-                self.engine.at_time(act.at, lambda act=act: self._act(act))  # type: ignore[misc]
+                users.plan(act)
+            if (pause := traffic.pauses(self.chance, self.start, settings.SPAN)) is not None:
+                users.plan(pause)
             self._step_clocks()
             self.engine.also = self._also
             self._let_time_pass()
@@ -169,6 +165,9 @@ class World:
         dynamodb = parts.client("dynamodb")
         dynamodb.create_table(**table_definition(TABLE))
         self._key = create_key(dynamodb, TABLE, workspace=WORKSPACE, now=self.start)
+        if (most := self.evidence.own_limit) is not None:
+            store = WorkspaceStore(dynamodb, TABLE, self.engine.now)
+            store.put(Workspace(WORKSPACE, max_concurrent_calls=most))
         self._begin_process()
 
     def _begin_process(self) -> None:
@@ -262,53 +261,6 @@ class World:
             self.evidence.failed[f"api: {answer.status_code}"] += 1
         return answer.status_code, answer.json_body
 
-    def _as_user(self, label: str, method: str, path: str, body: Any, **headers: str) -> tuple[int, Any]:
-        sent = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json", **headers}
-        return self._ask(label, method, path, sent, json.dumps(body).encode() if body else b"")
-
-    # Users
-
-    def _place(self, call: Asked, tries: int = 1) -> None:
-        key = {"Idempotency-Key": f"key-{call.index}"}
-        status, said = self._as_user(f"place {call.index} {tries}", "POST", "/calls", call.body, **key)
-        self.engine.say(call.index, f"POST /calls is answered {status}")
-        if status >= 500 and tries < ASKED_AGAIN:
-            self.engine.after(ASKED_AGAIN_SEC * tries, lambda: self._place(call, tries + 1))
-        elif 400 <= status < 500:
-            self.evidence.refused.append((call.index, f"POST /calls: {status} {said}"))
-
-    def _act(self, act: Act, tries: int = 1) -> None:
-        known = self.watch.call_ids.get(act.index)
-        if act.kind == "cancel" and not known:
-            return
-        call_id = known[0] if known else ""
-        method, path = ROUTES[act.kind]
-        path = path.format(call=call_id, number=act.number.replace("+", "%2B"))
-        label = f"{act.kind} {act.index} {tries}"
-        asked_tick = self.engine.say(act.index, f"{act.kind} of {call_id or act.number} is asked for")
-        status, said = self._as_user(label, method, path, act.body)
-        tick = self.engine.say(act.index, f"{act.kind} is answered {status}")
-        if 200 <= status < 300:
-            left = self._left(act, asked_tick, said)
-            self.evidence.answered.append(Answered(act, call_id, asked_tick, tick, self.engine.at, left))
-        elif status >= 500 and tries < ASKED_AGAIN:
-            self.engine.after(ASKED_AGAIN_SEC * tries, lambda: self._act(act, tries + 1))
-        elif status < 500:
-            self.evidence.refused.append((act.index, f"{act.kind}: {status} {said}"))
-
-    def _left(self, act: Act, asked_tick: int, said: Any) -> tuple[str, ...]:
-        """The calls to the number that waited all the time and still wait as before, though they should not."""
-        if act.kind not in ("opt-out", "contacted"):
-            return ()
-        until = datetime.max.replace(tzinfo=UTC)
-        if said and said.get("put_off_until"):
-            until = datetime.fromisoformat(said["put_off_until"])
-        return tuple(
-            call_id
-            for call_id, waiting in self.watch.waiting.items()
-            if waiting.number == act.number and waiting.since_tick < asked_tick and waiting.due_at < until
-        )
-
     # Callbacks
 
     def _post(self, leg: Leg, moment: Moment, callback: Callback) -> None:
@@ -352,6 +304,8 @@ class World:
         evidence.call_ids = self.watch.call_ids
         evidence.claims = self.watch.claims
         evidence.waited = self.watch.waited
+        evidence.gates = self.watch.gates
+        evidence.settled = self.watch.settled
         evidence.aws_refused = self._strict.refused
         evidence.outages = self.faults.spans("outage")
         evidence.legs = self.carrier.legs

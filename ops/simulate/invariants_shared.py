@@ -1,0 +1,163 @@
+"""Invariants about what calls share: slots, the pace of an account, pauses, the circuit breaker, and erased numbers."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from ops.simulate.carrier import Replied
+from ops.simulate.evidence import Answered, Claimed, Evidence, GateSeen
+from ops.simulate.tally import Tally
+
+PROVIDERS = ("twilio", "plivo")
+#: A claim is committed this long after its slots were leased, its pace counted and its gates looked at, at the most.
+CLAIM_TAKES = timedelta(seconds=45)
+#: A slot's lease: the longest ring and talk, two minutes for the last callback, and half an hour for the sweep
+RING_SEC, LEASE_MARGIN = 60, timedelta(minutes=32)
+#: Where nothing is slow a claim is committed this soon after its pace was counted.
+AT_ONCE = timedelta(seconds=3)
+#: How long a clock that was stepped stays so
+STEPPED = timedelta(seconds=600)
+#: How early a clock that is stepped may have a gate opened
+EARLY = timedelta(seconds=20)
+#: A probe of which nothing is heard makes way for the next one after two minutes, less what the two claims take.
+PROBES_APART = timedelta(seconds=60)
+#: A call that nothing stands against is asked for within this.
+GOES_THROUGH = timedelta(minutes=10)
+
+
+def slots(evidence: Evidence, tally: Tally) -> None:
+    """At each claim the attempts in flight under a limit, it included, are no more than the limit."""
+    for scope, most, belongs in _limits(evidence):
+        claims = [claim for claim in evidence.claims if belongs(claim)]
+        for place, claim in enumerate(claims):
+            out = 1 + sum(1 for other in claims[:place] if _in_flight(evidence, other, claim))
+            text = f"{claim.call_id}-{claim.attempt} is number {out} of the {most} calls that {scope} may have out"
+            tally.expect(out <= most, evidence.index_of(claim.call_id), text)
+    rows = {f"{row['call_id']}-{row['number']}": row for found in evidence.attempts.values() for row in found}
+    for left in evidence.slots_left:
+        row = rows.get(left.holder, {})
+        ended_at = row.get("ended_at")
+        lapsed = ended_at is not None and left.lease_until < datetime.fromisoformat(ended_at).timestamp()
+        index = evidence.index_of(left.holder.rpartition("-")[0])
+        tally.expect(lapsed, index, f"{left.slot} is still held by {left.holder}, which has ended")
+
+
+def _limits(evidence: Evidence) -> Iterator[tuple[str, int, Callable[[Claimed], bool]]]:
+    for provider in PROVIDERS:
+        if most := int(evidence.env[f"{provider.upper()}_MAX_CONCURRENT_CALLS"] or 0):
+            yield provider, most, lambda claim, provider=provider: claim.provider == provider  # type: ignore[misc]
+    if most := evidence.own_limit or int(evidence.env["WORKSPACE_MAX_CONCURRENT_CALLS"] or 0):
+        yield "the workspace", most, lambda claim: True
+
+
+def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
+    """Whether an earlier attempt was out when a claim was committed, for all that the app could know."""
+    lease = timedelta(seconds=RING_SEC + int(evidence.env["MAX_CALL_SECONDS"])) + LEASE_MARGIN
+    if other.app_at + lease - CLAIM_TAKES < claim.app_at:
+        return False
+    leg = evidence.leg_of(other.token)
+    rings = leg is not None and leg.ended_at is not None and leg.at <= claim.at < leg.ended_at
+    return rings or evidence.settled.get(other.token, claim.tick) >= claim.tick
+
+
+def in_pace(evidence: Evidence, tally: Tally) -> None:
+    """By the app's clock each claim has a place in a stretch of the account's pace, its own or one just before it.
+
+    While the clock was put off, and just after, the stretches are not those of other times: such claims are left out.
+    """
+    steps = [fault.at for fault in evidence.injected if fault.kind == "clock-step"]
+    takes = CLAIM_TAKES if evidence.injected else AT_ONCE
+    for provider in PROVIDERS:
+        most, seconds = stretch(float(evidence.env[f"{provider.upper()}_CALLS_PER_SECOND"]))
+        used: Counter[int] = Counter()
+        for claim in evidence.claims:
+            if claim.provider != provider or any(at <= claim.at <= at + STEPPED + CLAIM_TAKES for at in steps):
+                continue
+            first = int((claim.app_at - takes).timestamp() // seconds)
+            last = int(claim.app_at.timestamp() // seconds)
+            place = next((number for number in range(first, last + 1) if used[number] < most), None)
+            text = f"{claim.call_id}-{claim.attempt} is claimed while {provider} is given {most} calls in {seconds} s"
+            tally.expect(place is not None, evidence.index_of(claim.call_id), text)
+            used[last if place is None else place] += 1
+
+
+def stretch(per_second: float) -> tuple[int, int]:
+    """So many calls in so many whole seconds, no more than ``per_second``."""
+    if per_second < 1:
+        return 1, -int(-1 // per_second)
+    return int(per_second), 1
+
+
+def paused(evidence: Evidence, tally: Tally) -> None:
+    """From the answer to a pause until somebody asks to resume, or until it ends by itself, nothing is claimed."""
+    asked = [tried.asked_tick for tried in evidence.tried if tried.kind == "resume"]
+    pauses = [answered for answered in evidence.answered if answered.act.kind == "pause"]
+    for claim in evidence.claims:
+        pause = max((p for p in pauses if p.tick < claim.tick), key=lambda p: p.tick, default=None)
+        resumed = pause is not None and any(pause.tick < tick < claim.tick for tick in asked)
+        holds = pause is None or resumed or _is_over(pause, claim)
+        text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.at:%d %H:%M:%S}, after a pause was answered"
+        tally.expect(holds, evidence.index_of(claim.call_id), text)
+
+
+def _is_over(pause: Answered, claim: Claimed) -> bool:
+    until = pause.act.body.get("until")
+    return until is not None and claim.app_at >= datetime.fromisoformat(until) - EARLY
+
+
+def breaker(evidence: Evidence, tally: Tally) -> None:
+    """Behind the gate that the breaker has closed one probe at a time is claimed, and it opens when all is well."""
+    for provider in PROVIDERS:
+        seen = [gate for gate in evidence.gates if gate.scope.startswith(f"account:{provider}:")]
+        probes: dict[int, Claimed] = {}
+        for claim in evidence.claims:
+            if claim.provider != provider:
+                continue
+            gate = max((g for g in seen if g.tick < claim.tick), key=lambda g: g.tick, default=None)
+            before = probes.get(gate.tick) if gate else None
+            text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.at:%d %H:%M:%S}, while {provider} is paused"
+            tally.expect(_may_pass(gate, before, claim), evidence.index_of(claim.call_id), text)
+            if gate is not None and gate.closed:
+                probes[gate.tick] = claim
+        last = max(seen, key=lambda gate: gate.tick, default=None)
+        for asked in evidence.last_asked:
+            if asked.body["provider"] != provider:
+                continue
+            legs = [leg for leg in evidence.legs if leg.index == asked.index]
+            soon = any(leg.at <= asked.at + GOES_THROUGH for leg in legs)
+            tally.expect(soon, asked.index, f"the last call of {provider} is not asked for, though all is well")
+            stuck = last is not None and last.closed is not None
+            tally.expect(not stuck, asked.index, f"the gate of {provider} is closed in the end, though all is well")
+
+
+def _may_pass(gate: GateSeen | None, before: Claimed | None, claim: Claimed) -> bool:
+    if gate is None or gate.closed is None:
+        return True
+    if gate.until is None or claim.app_at < gate.until - EARLY:
+        return False
+    if before is None or (before.call_id, before.attempt) == (claim.call_id, claim.attempt):
+        return True
+    return claim.at - before.at >= PROBES_APART
+
+
+def put_off(evidence: Evidence, tally: Tally) -> None:
+    """What the provider turned away, for pace or for a fault of the account, uses up none of the call's attempts."""
+    rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
+    for leg in evidence.legs:
+        if leg.replied is Replied.PUT_OFF:
+            row = rows.get(leg.token, {"counts": False})
+            # A call that was canceled meanwhile is not asked for again: its attempt has ended there.
+            spent = row.get("counts", True) and row.get("outcome") != "canceled"
+            tally.expect(not spent, leg.index, f"{leg.call_id}-{leg.attempt} was put off and counts as {row}")
+
+
+def erased(evidence: Evidence, tally: Tally) -> None:
+    """Once an erasure is answered the digits stand nowhere, but where somebody opted the number in again."""
+    for answered in evidence.answered:
+        if answered.act.kind != "erase":
+            continue
+        number = answered.act.number
+        back = any(t.kind == "opt-in" and t.number == number and t.tick > answered.asked_tick for t in evidence.tried)
+        found = evidence.digits_left.get(number, [])
+        text = f"{number} was erased and stands in {', '.join(found[:3])}"
+        tally.expect(back or not found, answered.act.index, text)
