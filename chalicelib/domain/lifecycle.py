@@ -7,9 +7,8 @@ scheduled --claim--> dialing --answered--> in-progress
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from chalicelib.domain.call import (
     NEVER_HEARD_OF,
@@ -23,6 +22,7 @@ from chalicelib.domain.call import (
 from chalicelib.domain.decide import Decision, Reason, decide
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome, SummaryStatus
+from chalicelib.domain.transition import Effect, Transition, apply, enriched, failed_over
 
 DIALER_DIED = "dialer-died"  # the cause of an attempt whose dial was never recorded, whatever came of it
 NO_CONNECTION = "network"  # the cause of a put-off where the provider's API could not be reached at all
@@ -34,59 +34,6 @@ PUT_OFF_LAST = timedelta(minutes=30)
 
 #: How calls end that were not reached, as far as anybody knew
 UNREACHED = (SummaryStatus.ALL_RETRIES_EXHAUSTED, SummaryStatus.NOT_RETRYABLE, SummaryStatus.VOICEMAIL_FINAL)
-
-
-class Effect(StrEnum):
-    """What an event did to a record."""
-
-    DECIDED = "decided"
-    ENRICHED = "enriched"
-    NOTHING = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """A change of a record: what it was, what it becomes, and the decision in it, if any.
-
-    ``attempt`` is the one attempt that changed; ``dropped`` is True where it is taken back as never made.
-    """
-
-    before: CallRecord
-    call: Call
-    attempt: Attempt | None
-    effect: Effect
-    at: datetime
-    decision: Decision | None = None
-    event: CallEvent | None = None
-    dropped: bool = False
-
-    @property
-    def ended_attempt(self) -> Attempt | None:
-        """The attempt whose end, or undoing, this is; None for a change that ends none."""
-        if self.attempt is None:
-            return None
-        stored = self.before.attempt(self.attempt.number)
-        lived = stored is not None and stored.outcome is None
-        return self.attempt if lived and (self.dropped or self.attempt.outcome is not None) else None
-
-    @property
-    def after(self) -> CallRecord:
-        if self.attempt is None:
-            return CallRecord(self.call, self.before.attempts)
-        if self.dropped:
-            kept = tuple(a for a in self.before.attempts if a.number != self.attempt.number)
-            return CallRecord(self.call, kept)
-        if self.before.attempt(self.attempt.number) is None:
-            return CallRecord(self.call, (*self.before.attempts, self.attempt))
-        return CallRecord(self.call, self.before.replacing(self.attempt))
-
-    def until(self, deadline_at: datetime) -> "Transition":
-        """The same transition with the attempt's end waited for until then."""
-        return replace(self, call=replace(self.call, deadline_at=deadline_at))
-
-    def booked(self, call: Call) -> "Transition":
-        """The same transition with the call in the minute that the wheel had room in."""
-        return replace(self, call=call)
 
 
 def claim(
@@ -188,7 +135,7 @@ def _along_the_way(record: CallRecord, attempt: Attempt, event: CallEvent, now: 
                 call = replace(call, state=CallState.IN_PROGRESS)
     if changed == attempt and call == record.call:
         return Transition(record, call, None, Effect.NOTHING, at=now)
-    return _enriched(record, call, changed, event, now)
+    return enriched(record, call, changed, event, now)
 
 
 def _ended(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
@@ -233,7 +180,7 @@ def _faulted(record: CallRecord, attempt: Attempt, event: CallEvent, now: dateti
     decision = _put_off_until(call, f"attempt {attempt.number} came to nothing ({event.fault})", None, now)
     if event.fault == NEVER_PLACED and not decision.is_final:
         decision = replace(decision, reason=Reason.NEVER_PLACED)
-    changed = replace(_apply(call, decision, now), put_offs=call.put_offs + 1)
+    changed = replace(apply(call, decision, now), put_offs=call.put_offs + 1)
     return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
 
 
@@ -244,9 +191,9 @@ def _after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: 
         heard = replace(attempt, amd=event.amd, evidence={**attempt.evidence, **event.evidence})
         if event.amd.is_machine and attempt.outcome is Outcome.COMPLETED:
             return _heard_machine_late(record, heard, event, now)
-        return _enriched(record, record.call, heard, event, now)
+        return enriched(record, record.call, heard, event, now)
     if event.outcome is not None and attempt.duration_sec is None and event.duration_sec is not None:
-        return _enriched(record, record.call, replace(attempt, duration_sec=event.duration_sec), event, now)
+        return enriched(record, record.call, replace(attempt, duration_sec=event.duration_sec), event, now)
     return Transition(record, record.call, None, Effect.NOTHING, at=now)
 
 
@@ -263,7 +210,7 @@ def _heard_after_all(record: CallRecord, attempt: Attempt, event: CallEvent, now
         return _decided_anew(record, ended, event, now)
     if reached and call.summary_status in UNREACHED:
         return _decided_anew(record, ended, event, now)
-    return _enriched(record, call, replace(ended, version=attempt.version), event, now)
+    return enriched(record, call, replace(ended, version=attempt.version), event, now)
 
 
 def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, now: datetime) -> Transition:
@@ -275,7 +222,7 @@ def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, no
     voicemail = replace(heard, outcome=Outcome.VOICEMAIL, version=heard.version + 1)
     if record.call.attempt == heard.number and record.call.summary_status is SummaryStatus.COMPLETED:
         return _decided(record, voicemail, event, now)
-    return _enriched(record, record.call, replace(heard, outcome=Outcome.VOICEMAIL), event, now)
+    return enriched(record, record.call, replace(heard, outcome=Outcome.VOICEMAIL), event, now)
 
 
 def _talked_sec(attempt: Attempt, ended_at: datetime) -> int | None:
@@ -305,49 +252,12 @@ def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
 def _decided_anew(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime) -> Transition:
     call = record.call
     decision = decide(call.policy, CallRecord(call, record.replacing(ended)).situation)
-    changed = _apply(call, decision, now)
+    changed = apply(call, decision, now)
     if decision.retry_at is not None and ended.outcome is not None:
         changed = replace(changed, next_target_url=call.policy.rule(ended.outcome).target_url)
         if ended.outcome is Outcome.FAILED and ended.cause != NEVER_HEARD_OF:
-            changed = _failed_over(changed)
+            changed = failed_over(changed)
     return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
-
-
-def _failed_over(call: Call) -> Call:
-    """The call with its policy's second provider, if there is one: the first one's network could not connect it.
-
-    Never after an ambiguous placement, of which nobody knows whether the phone rang.
-    """
-    failover = call.policy.failover
-    if failover is None or call.failover_account is None or call.provider == failover.provider:
-        return call
-    return replace(
-        call,
-        provider=failover.provider,
-        account=call.failover_account,
-        from_number=failover.from_number or call.from_number,
-        target_url=failover.target_url,
-    )
-
-
-def _apply(call: Call, decision: Decision, now: datetime) -> Call:
-    changed = replace(call, version=call.version + 1, due_at=None, deadline_at=None, put_offs=0)
-    if decision.retry_at is not None:
-        return replace(
-            changed,
-            state=CallState.SCHEDULED,
-            due_at=max(decision.retry_at, now),
-            summary_status=None,
-            reason=None,
-            ended_at=None,
-        )
-    return replace(
-        changed,
-        state=CallState.FINAL,
-        summary_status=decision.summary_status,
-        reason=decision.reason,
-        ended_at=now,
-    )
 
 
 def decided(record: CallRecord, decision: Decision, now: datetime) -> Transition:
@@ -356,7 +266,7 @@ def decided(record: CallRecord, decision: Decision, now: datetime) -> Transition
     if call.state is not CallState.SCHEDULED:
         raise ValueError(f"{call.id} is {call.state}, so there is nothing to move")
     put_offs = call.put_offs if decision.retry_at else 0
-    changed = replace(_apply(call, decision, now), put_offs=put_offs)
+    changed = replace(apply(call, decision, now), put_offs=put_offs)
     return Transition(record, changed, None, Effect.DECIDED, decision=decision, at=now)
 
 
@@ -378,9 +288,9 @@ def put_off(
         decision = Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
     else:
         decision = Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=until)
-    back = replace(_apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
+    back = replace(apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
     if cause == NO_CONNECTION:
-        back = _failed_over(back)
+        back = failed_over(back)
     refused = replace(attempt, cause=cause, evidence=evidence)
     return Transition(record, back, refused, Effect.DECIDED, decision=decision, dropped=True, at=now)
 
@@ -400,7 +310,7 @@ def end(record: CallRecord, *, summary: SummaryStatus, reason: Reason, step: str
         return Transition(record, call, None, Effect.NOTHING, at=now)
     decision = Decision(reason, (step,), summary_status=summary)
     # A live attempt keeps its deadline, so that a lost callback of it is still looked for.
-    ended = replace(_apply(call, decision, now), deadline_at=call.deadline_at)
+    ended = replace(apply(call, decision, now), deadline_at=call.deadline_at)
     return Transition(record, ended, None, Effect.DECIDED, decision=decision, at=now)
 
 
@@ -431,17 +341,6 @@ def extend_deadline(record: CallRecord, until: datetime, now: datetime) -> Trans
     """Wait longer for the end of an attempt that the provider says is still going on."""
     call = replace(record.call, deadline_at=until, version=record.call.version + 1)
     return Transition(record, call, None, Effect.ENRICHED, at=now)
-
-
-def _enriched(record: CallRecord, call: Call, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
-    return Transition(
-        record,
-        replace(call, version=call.version + 1),
-        replace(attempt, version=attempt.version + 1),
-        Effect.ENRICHED,
-        event=event,
-        at=now,
-    )
 
 
 def _when(event: CallEvent, attempt: Attempt, now: datetime) -> datetime:

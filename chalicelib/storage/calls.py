@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord
-from chalicelib.domain.lifecycle import Transition
+from chalicelib.domain.transition import Transition
 from chalicelib.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute

@@ -3,8 +3,8 @@
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, CallRecord
 from chalicelib.domain.decide import Reason
-from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import RedialError
 from chalicelib.log import log, warn
 from chalicelib.usecases.ports import Ports

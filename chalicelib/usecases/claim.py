@@ -10,8 +10,8 @@ from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.decide import Decision, Reason, may_dial
-from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.domain.transition import Transition
 from chalicelib.storage.numbers import Number
 from chalicelib.storage.transact import StaleWrite, Write
 from chalicelib.usecases.admission import admit

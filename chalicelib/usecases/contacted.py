@@ -5,8 +5,8 @@ from datetime import datetime
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord, CallState
 from chalicelib.domain.decide import Decision, Reason
-from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.log import log
 from chalicelib.usecases.of_a_number import change_live_calls
 from chalicelib.usecases.ports import Ports

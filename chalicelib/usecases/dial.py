@@ -7,8 +7,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord, CallState
 from chalicelib.domain.events import CallEvent
-from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.transition import Transition
 from chalicelib.log import log, warn
 from chalicelib.providers import (
     DialRequest,

@@ -13,8 +13,8 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.erasure import is_erased_token
-from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
 from chalicelib.log import log
 from chalicelib.storage.transact import StaleWrite

@@ -7,7 +7,7 @@ from chalicelib import metrics
 from chalicelib.domain.call import NEVER_PLACED, Attempt, AttemptPhase
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.events import CallEvent
-from chalicelib.domain.lifecycle import Transition
+from chalicelib.domain.transition import Transition
 from chalicelib.metrics import count, measure
 from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff
 

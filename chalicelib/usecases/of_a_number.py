@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from chalicelib.domain.call import CallRecord, CallState
-from chalicelib.domain.lifecycle import Effect, Transition
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 

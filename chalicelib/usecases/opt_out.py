@@ -5,8 +5,8 @@ from datetime import datetime
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.decide import Reason
-from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.domain.transition import Transition
 from chalicelib.log import log
 from chalicelib.storage.numbers import Number
 from chalicelib.usecases.of_a_number import change_live_calls

@@ -12,8 +12,8 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
 from chalicelib.domain.decide import Reason, first
 from chalicelib.domain.erasure import blanked
-from chalicelib.domain.lifecycle import Transition
 from chalicelib.domain.policy import Policy
+from chalicelib.domain.transition import Transition
 from chalicelib.domain.zones import contact_zones
 from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy
 from chalicelib.log import broken, log

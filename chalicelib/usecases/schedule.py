@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.domain.call import Call, CallRecord, CallState
-from chalicelib.domain.lifecycle import Effect, Transition
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
 from chalicelib.log import warn
 from chalicelib.storage.transact import StaleWrite, Write

@@ -8,8 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import NEVER_HEARD_OF, NEVER_PLACED, Attempt, AttemptPhase, Call, CallRecord
 from chalicelib.domain.events import CallEvent
-from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import RedialError
 from chalicelib.log import broken, log, warn
 from chalicelib.providers import Unanswered

@@ -9,7 +9,7 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.erasure import erased_token, is_erased_token
 from chalicelib.domain.events import CallEvent
-from chalicelib.domain.lifecycle import Effect, Transition
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError

@@ -12,9 +12,9 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import AttemptPhase, Call, CallRecord, CallState
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.events import CallEvent, Progress
-from chalicelib.domain.lifecycle import Effect
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
+from chalicelib.domain.transition import Effect
 from tests.support.world import START
 
 SID = "CA1"

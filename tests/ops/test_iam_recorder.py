@@ -134,4 +134,5 @@ def test_a_run_with_failures_cannot_tell_what_is_unused(
 ) -> None:
     monkeypatch.setattr(pytestconfig, "args_source", pytest.Config.ArgsSource.TESTPATHS)
     monkeypatch.setattr(pytestconfig.option, "keyword", "")
+    monkeypatch.setattr(pytestconfig.option, "markexpr", iam_recorder.FAST)
     assert iam_recorder.why_partial(pytestconfig, failed=2) == "2 of the tests failed"

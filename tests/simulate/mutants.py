@@ -8,8 +8,8 @@ from typing import Any
 from unittest.mock import patch
 
 from chalicelib.domain import decide, lifecycle, strategies
-from chalicelib.domain.lifecycle import Effect, Transition
 from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.providers.base import PlacementUnknown, PutOff
 from chalicelib.providers.cxml_calls import CxmlProvider
 from chalicelib.storage.calls import CallStore
@@ -115,7 +115,7 @@ def _failing_over_in_doubt(decided: Callable[..., Any]) -> Callable[..., Any]:
     def failing_over(record: Any, ended: Any, event: Any, now: Any) -> Any:
         transition = decided(record, ended, event, now)
         if transition.call.due_at is not None and ended.outcome is Outcome.FAILED:
-            return replace(transition, call=lifecycle._failed_over(transition.call))
+            return replace(transition, call=lifecycle.failed_over(transition.call))
         return transition
 
     return failing_over
