@@ -124,7 +124,8 @@ def _plain_name(name: str) -> str:
 
 
 def _operation(path: str, method: str, operation: Operation, view: Any, references: Mapping[Model, Json]) -> Json:
-    summary, _, description = " ".join((view.__doc__ or "").split()).partition(". ")
+    said = (view.__doc__ or "").replace("``", "`")
+    summary, _, description = " ".join(said.split()).partition(". ")
     if operation.role is not None:
         description = f"{description} Wants a key that may {operation.role}.".strip()
     told: Json = {

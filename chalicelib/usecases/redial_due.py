@@ -10,7 +10,7 @@ from itertools import islice
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.call import CallState
-from chalicelib.errors import RedialError
+from chalicelib.errors import RedialError, TooBusy
 from chalicelib.log import broken, inheriting, log, warn
 from chalicelib.storage.items import FRESH, RETRY
 from chalicelib.storage.transact import StaleWrite
@@ -94,6 +94,8 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
             return "left"
         try:
             return _redial(ports, call_id, before, time_left)
+        except TooBusy:
+            return "skipped"  # others had it all the time
         except Exception as error:  # one call's trouble must not keep the others from being dialled
             if isinstance(error, RedialError):
                 warn("redial-refused", call=call_id, error=str(error))
@@ -116,6 +118,7 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
             return "skipped"
         if record.call.due_at is None or record.call.due_at > before:
             return "skipped"
+        ports.provider(record.call.provider)  # one that is not set up, or whose secret cannot be read, costs no attempt
         claimed = claim(ports, record)
         if claimed.may_dial and not in_pace:
             wait_sec = keep_pace(ports, record.call, time_left.for_a_dial)

@@ -55,7 +55,7 @@ def update(stack: LocalStack, **environment: str) -> None:
         template["Resources"][each.logical_id]["Properties"]["Environment"]["Variables"] |= environment
     formation.update_stack(
         StackName=STACK_NAME,
-        TemplateBody=json.dumps(template),
+        TemplateURL=stack.template_url(template),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     wait_until(lambda: status(stack) == "UPDATE_COMPLETE", DEPLOY_SECONDS, lambda: LocalError(str(status(stack))))

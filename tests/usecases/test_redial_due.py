@@ -8,7 +8,7 @@ import pytest
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.claim import claim
 from chalicelib.usecases.redial_due import TimeLeft, pooled, redial_due
-from tests.support.world import BODY, START, World
+from tests.support.world import BODY, START, World, new_client
 
 DUE = START + timedelta(minutes=30)
 
@@ -113,3 +113,17 @@ def test_many_due_calls_are_dialled_side_by_side_but_never_more_than_the_pool_ho
 
     assert list(pooled(work, (str(n) for n in range(64)), 8)) == [str(n) for n in range(64)]
     assert most == 8
+
+
+def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = world.place()
+    world.end("busy")
+    with monkeypatch.context() as gone:
+        gone.setenv("TWILIO_AUTH_TOKEN", "")
+        with new_client() as without:
+            world.clock.turn(to=DUE)
+            counts = without.lambda_.invoke("redial", {"wake": "2026-01-26T10:30Z"}).payload
+    assert counts == {"left": 0, "broken": 1}
+    assert (world.call(call["id"])["state"], world.history(call["id"])) == ("scheduled", [(1, "busy")])
+    world.clock.turn(to=DUE + timedelta(minutes=1))
+    assert world.sweep() == {"overdue-dialed": 1}
