@@ -1,7 +1,7 @@
 """Random traffic: calls under random policies to a few numbers, and what users do to them meanwhile."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,9 @@ WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 TWINS = 0.2
 
 #: How many calls come in one of the bursts of a run, and for how many seconds one goes on
-IN_A_BURST, BURST_SEC = 0.35, 4.0
+IN_A_BURST, BURST_SEC = 0.4, 0.2
+#: How many calls of a burst go to one number
+SAME_NUMBER = 0.4
 #: How many bursts and pauses a run has
 BURSTS, PAUSES = 2, 3
 
@@ -98,7 +100,7 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[
             twin = chance.stream("call", index - 1)
             at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
         call = _call(rng, index, at, to)
-        found.append(_in_burst(chance, call, start, span))
+        found.append(_in_burst(chance, call, pool, start, span))
     return found
 
 
@@ -107,14 +109,17 @@ def burst_at(chance: Chance, number: int, start: datetime, span: timedelta) -> d
     return start + span * chance.unit("burst", number)
 
 
-def _in_burst(chance: Chance, call: Asked, start: datetime, span: timedelta) -> Asked:
-    """The call, or the same one asked for at once, while many others are."""
+def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], start: datetime, span: timedelta) -> Asked:
+    """The call, or one like it that is to be dialled at once, while many others are."""
     rng = chance.stream("in-burst", call.index)
     if rng.random() >= IN_A_BURST:
         return call
-    at = burst_at(chance, rng.randrange(BURSTS), start, span) + timedelta(seconds=rng.uniform(0, BURST_SEC))
-    now = {name: value for name, value in call.body.items() if name != "start_at"}
-    return replace(call, at=at, body=now)
+    number = rng.randrange(BURSTS)
+    at = burst_at(chance, number, start, span) + timedelta(seconds=rng.uniform(0, BURST_SEC))
+    to = chance.stream("burst-to", number).choice(pool) if rng.random() < SAME_NUMBER else call.to
+    retry = {name: value for name, value in call.retry.items() if name != "window"}
+    now = {name: value for name, value in call.body.items() if name not in ("start_at", "timezone")}
+    return replace(call, at=at, to=to, body=now | {"to_number": to.e164, "retry": retry})
 
 
 def last_calls(first_index: int, at: datetime) -> list[Asked]:
@@ -250,7 +255,7 @@ def _acts(rng: random.Random, call: Asked) -> list[Act]:
         then("opt-out", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {"reason": "asked to"})
         if rng.random() < 0.6:
             then("opt-in", rng.uniform(7200, 20000), {})
-    if rng.random() < 0.03:
+    if rng.random() < 0.04:
         then("erase", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {})
         if rng.random() < 0.6:
             then("opt-in", rng.uniform(7200, 20000), {})

@@ -309,6 +309,7 @@ class World:
         evidence.claims = self.watch.claims
         evidence.waited = self.watch.waited
         evidence.gates = self.watch.gates
+        evidence.paced = self.watch.paced
         evidence.settled = self.watch.settled
         evidence.aws_refused = self._strict.refused
         evidence.outages = self.faults.spans("outage")
