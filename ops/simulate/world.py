@@ -104,7 +104,7 @@ class World:
             self.evidence.acts = traffic.acts(self.chance, kept)
             for act in self.evidence.acts:
                 users.plan(act)
-            if (pause := traffic.pauses(self.chance, self.start, settings.SPAN)) is not None:
+            if (pause := traffic.pauses(self.chance, self.plan.calls, self.start, settings.SPAN)) is not None:
                 users.plan(pause)
             self._step_clocks()
             self.engine.also = self._also

@@ -18,7 +18,7 @@ from ops.simulate.invariants import INVARIANTS, judge, violations_of
 from ops.simulate.traffic import Act
 from ops.simulate.world import simulate
 
-PLAN = Plan(seed=1, calls=12, level=Level.NONE)
+PLAN = Plan(seed=1, calls=16, level=Level.NONE)
 DIGEST = """
 from ops.simulate.evidence import Plan
 from ops.simulate.faults import Level
