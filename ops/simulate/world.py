@@ -160,6 +160,7 @@ class World:
             try:
                 yield
             finally:
+                self.engine.close()
                 current.restart()
                 parts.client.cache_clear()
 
