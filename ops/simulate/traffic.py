@@ -28,7 +28,7 @@ WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 TWINS = 0.2
 
 #: How many calls come in one of the bursts of a run, and for how many seconds one goes on
-IN_A_BURST, BURST_SEC = 0.4, 2.0
+IN_A_BURST, BURST_SEC = 0.45, 0.2
 #: How many calls of a burst go to one number
 SAME_NUMBER = 0.3
 #: The strategy of the calls of a burst
