@@ -104,7 +104,8 @@ class CallStore:
             transact(self._dynamodb, [*writes, *yielding])
         except Canceled as canceled:
             if yielding and min(canceled.refused) >= len(writes):
-                self.commit(transition, also)
+                kept = [write for place, write in enumerate(yielding, len(writes)) if place not in canceled.refused]
+                self.commit(transition, also, kept)
                 return
             raise StaleWrite(before.id) from canceled
         if self._retention.ends_before_notes(transition.call):

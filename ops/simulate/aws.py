@@ -94,7 +94,7 @@ class AwsBoundary:
                     self._watch(key)
                 return answer
 
-            if not self._engine.depth:
+            if self._engine.label is None:
                 return send()
             self.made[operation] += 1
             return self._pass(service, operation, params, send)

@@ -2,22 +2,23 @@
 
 import hashlib
 import heapq
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-#: Handlers that wait on one another run inside each other; a chain of more than this adds nothing.
-DEEPEST = 3
+from ops.simulate.turns import Turns, Worker
 
 
 @dataclass(order=True, slots=True)
 class Event:
-    """Something that will happen: what, and in which words the trace tells of it."""
+    """Something that will happen: a new ``action``, or one that waits until then and goes on in its ``worker``."""
 
     at: datetime
     seq: int
     action: Callable[[], None] = field(compare=False)
+    worker: Worker | None = field(compare=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +32,31 @@ class Said:
 
 
 class Engine:
-    """The time, the queue and the trace. ``also`` gives events that are not in the queue (rules, the sweep)."""
+    """The time, the queue and the trace. ``also`` gives events that are not in the queue (rules, the sweep).
+
+    What waits for something (``linger``) lets everybody else go on meanwhile, each from where it was: handlers meet as
+    they do in Lambdas of their own. One runs at a time, and the time says which.
+    """
 
     def __init__(self, start: datetime) -> None:
         self.at = start
         self.skew = timedelta()
         self.tick = 0
         self.trace: list[Said] = []
-        self.labels: list[str] = []
         self.also: Callable[[], Event | None] = lambda: None
         self._queue: list[Event] = []
         self._seq = 0
+        self._turns = Turns()
+        self._running = threading.local()
 
     def now(self) -> datetime:
         """The app's clock, which may be off by some seconds."""
         return self.at + self.skew
 
     @property
-    def depth(self) -> int:
-        """How many handlers are running, each inside the one before."""
-        return len(self.labels)
-
-    @property
-    def label(self) -> str:
-        """Which handler is running."""
-        return self.labels[-1] if self.labels else "idle"
+    def label(self) -> str | None:
+        """Which handler is running here; None where none is."""
+        return getattr(self._running, "label", None)
 
     def say(self, call: int | None, text: str) -> int:
         """Add a line to the trace. Returns its tick, which orders everything that happens."""
@@ -96,7 +97,10 @@ class Engine:
         if self._queue and event is self._queue[0]:
             heapq.heappop(self._queue)
         self.at = max(self.at, event.at)
-        event.action()
+        if event.worker is not None:
+            self._turns.go_on(event.worker)
+        else:
+            self._turns.begin(event.action)
 
     def _next(self) -> Event | None:
         other = self.also()
@@ -108,18 +112,27 @@ class Engine:
     @contextmanager
     def running(self, label: str) -> Iterator[None]:
         """A handler runs."""
-        self.labels.append(label)
+        self._running.label = label
         try:
             yield
         finally:
-            self.labels.pop()
+            self._running.label = None
 
     def linger(self, sec: float) -> None:
         """The running handler waits, and others go on meanwhile."""
         until = self.at + timedelta(seconds=sec)
-        if self.depth < DEEPEST:
+        worker = self._turns.mine
+        if worker is None:
             self.advance(until)
+        elif (event := self._next()) is not None and event.at <= until:
+            self._seq += 1
+            heapq.heappush(self._queue, Event(until, self._seq, worker.rest, worker))
+            worker.rest()
         self.at = max(self.at, until)
+
+    def close(self) -> None:
+        """End what was needed to run handlers side by side."""
+        self._turns.close()
 
     def sleep(self, seconds: float) -> None:
         """The app's own waiting."""

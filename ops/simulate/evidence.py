@@ -47,6 +47,16 @@ class GateSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Paced:
+    """One more call was counted as started in a stretch of an account's time."""
+
+    provider: str
+    tick: int
+    at: datetime
+    stretch: int
+
+
+@dataclass(frozen=True, slots=True)
 class SlotLeft:
     """A slot that is taken in the end, until when (epoch seconds of the app's clock), and by which attempt."""
 
@@ -108,6 +118,7 @@ class Evidence:
     answered: list[Answered] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
     gates: list[GateSeen] = field(default_factory=list)
+    paced: list[Paced] = field(default_factory=list)
     #: an attempt's token -> the tick at which the table showed that it had ended, or that it was taken back
     settled: dict[str, int] = field(default_factory=dict)
     #: how many calls the workspace's own settings let be out at once

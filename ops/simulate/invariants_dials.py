@@ -133,16 +133,19 @@ def acted(evidence: Evidence, tally: Tally) -> None:
 def pace(evidence: Evidence, tally: Tally) -> None:
     """Each minute of an account is promised to no more dials than it has room for.
 
-    What is decided after an attempt of a call that may change to a second provider is left out: which account the
-    promise is on, it does not say.
+    What is decided of a call that may have changed to a second provider is left out: which account the promise is on,
+    it does not say.
     """
-    room = max(1, int(float(evidence.env["TWILIO_CALLS_PER_SECOND"]) * 60))
+    room = max(1, int(float(evidence.env["TWILIO_CALLS_PER_SECOND"] or 1) * 60))
     planned: Counter[str] = Counter()
     for call_id, made in evidence.decisions.items():
         asked = evidence.asked.get(evidence.index_of(call_id))
-        for decision in made:
-            ours = asked is not None and (decision["attempt"] == 0 or "failover" not in asked.retry)
-            if ours and decision.get("due_at"):
+        if asked is None or asked.body.get("provider", "twilio") != "twilio":
+            continue
+        for place, decision in enumerate(made):
+            turned_away = any(earlier["reason"] == "put-off-by-provider" for earlier in made[:place])
+            may_change = "failover" in asked.retry and (decision["attempt"] > 0 or turned_away)
+            if not may_change and decision.get("due_at"):
                 planned[decision["due_at"]] += 1
     for minute, count in planned.items():
         tally.expect(count <= room, -1, f"{count} dials are planned for {minute}, which has room for {room}")

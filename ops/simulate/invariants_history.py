@@ -154,7 +154,8 @@ def _borne_out(
         return summary == "completed"
     match summary:
         case "completed":
-            return last == "completed"
+            # An earlier attempt may have been heard of only after the later ones.
+            return any(row.get("outcome") == "completed" for row in counted)
         case "voicemail_final":
             return last == "voicemail" and said is None
         case "not_retryable":

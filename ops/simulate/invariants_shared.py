@@ -13,8 +13,8 @@ PROVIDERS = ("twilio", "plivo")
 CLAIM_TAKES = timedelta(seconds=45)
 #: A slot's lease: the longest ring and talk, two minutes for the last callback, and half an hour for the sweep
 RING_SEC, LEASE_MARGIN = 60, timedelta(minutes=32)
-#: Where nothing is slow a claim is committed this soon after its pace was counted.
-AT_ONCE = timedelta(seconds=3)
+#: What was counted for the pace is claimed before its Lambda ends.
+PACE_KEPT = timedelta(seconds=150)
 #: How long a clock that was stepped stays so
 STEPPED = timedelta(seconds=600)
 #: How early a clock that is stepped may have a gate opened
@@ -61,24 +61,30 @@ def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
 
 
 def in_pace(evidence: Evidence, tally: Tally) -> None:
-    """By the app's clock each claim has a place in a stretch of the account's pace, its own or one just before it.
+    """No stretch of an account's time is given more calls than its pace, and no claim goes without one of them.
 
-    While the clock was put off, and just after, the stretches are not those of other times: such claims are left out.
+    While the clock was put off, and just after, stretches come again: they are left out.
     """
     steps = [fault.at for fault in evidence.injected if fault.kind == "clock-step"]
-    takes = CLAIM_TAKES if evidence.injected else AT_ONCE
     for provider in PROVIDERS:
-        most, seconds = stretch(float(evidence.env[f"{provider.upper()}_CALLS_PER_SECOND"]))
-        used: Counter[int] = Counter()
+        if not (rate := evidence.env[f"{provider.upper()}_CALLS_PER_SECOND"]):
+            continue
+        most, seconds = stretch(float(rate))
+        given = [pace for pace in evidence.paced if pace.provider == provider]
+        counted: Counter[int] = Counter()
+        for pace in given:
+            if not any(at <= pace.at <= at + STEPPED + CLAIM_TAKES for at in steps):
+                counted[pace.stretch] += 1
+                begun = pace.stretch * seconds <= pace.at.timestamp()
+                text = f"{counted[pace.stretch]} calls are started in a stretch of {seconds} s, which takes {most}"
+                tally.expect(begun and counted[pace.stretch] <= most, -1, f"{provider}: {text}")
         for claim in evidence.claims:
-            if claim.provider != provider or any(at <= claim.at <= at + STEPPED + CLAIM_TAKES for at in steps):
-                continue
-            first = int((claim.app_at - takes).timestamp() // seconds)
-            last = int(claim.app_at.timestamp() // seconds)
-            place = next((number for number in range(first, last + 1) if used[number] < most), None)
-            text = f"{claim.call_id}-{claim.attempt} is claimed while {provider} is given {most} calls in {seconds} s"
-            tally.expect(place is not None, evidence.index_of(claim.call_id), text)
-            used[last if place is None else place] += 1
+            if claim.provider == provider:
+                mine = next((p for p in given if p.tick < claim.tick and claim.at - p.at <= PACE_KEPT), None)
+                text = f"{claim.call_id}-{claim.attempt} is claimed and was not counted for the pace of {provider}"
+                tally.expect(mine is not None, evidence.index_of(claim.call_id), text)
+                if mine is not None:
+                    given.remove(mine)
 
 
 def stretch(per_second: float) -> tuple[int, int]:
@@ -146,8 +152,10 @@ def put_off(evidence: Evidence, tally: Tally) -> None:
     for leg in evidence.legs:
         if leg.replied is Replied.PUT_OFF:
             row = rows.get(leg.token, {"counts": False})
-            # A call that was canceled meanwhile is not asked for again: its attempt has ended there.
-            spent = row.get("counts", True) and row.get("outcome") != "canceled"
+            # A call that was canceled meanwhile is not asked for again: its attempt has ended there. Where the dialer
+            # died before it could read the answer, nobody knows that the attempt was turned away.
+            known = row.get("outcome") != "canceled" and row.get("cause") != "no-callback"
+            spent = row.get("counts", True) and known
             tally.expect(not spent, leg.index, f"{leg.call_id}-{leg.attempt} was put off and counts as {row}")
 
 

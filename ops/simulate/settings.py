@@ -41,9 +41,9 @@ LONGEST_LIFE = timedelta(hours=5 + 48)
 def environment(chance: Chance) -> dict[str, str]:
     """The environment of a run."""
     return ENV | {
-        "TWILIO_CALLS_PER_SECOND": chance.pick([(2, "0.034"), (1, "0.1"), (1, "1"), (1, "3")], "pace"),
+        "TWILIO_CALLS_PER_SECOND": chance.pick([(3, ""), (3, "0.034"), (1, "0.1"), (1, "1"), (1, "3")], "pace"),
         "PLIVO_CALLS_PER_SECOND": "0.05",
-        "TWILIO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (2, "2"), (1, "3"), (1, "6")], "account-slots"),
+        "TWILIO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "1"), (2, "2"), (1, "5")], "account-slots"),
         "PLIVO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2")], "plivo-slots"),
         "WORKSPACE_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2"), (1, "5")], "workspace-slots"),
         "RETRIES_FIRST": chance.pick([(2, "true"), (1, "false")], "first"),

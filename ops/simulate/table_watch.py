@@ -10,7 +10,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from chalicelib.storage.codec import from_item
 from ops.simulate.aws import Written
 from ops.simulate.engine import Engine
-from ops.simulate.evidence import Claimed, GateSeen, Waited
+from ops.simulate.evidence import Claimed, GateSeen, Paced, Waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class TableWatch:
         #: the partition of a call -> its index, as text
         self.names: dict[str, str] = {}
         self.gates: list[GateSeen] = []
+        self.paced: list[Paced] = []
         self.settled: dict[str, int] = {}
         #: the item of a live attempt -> its token
         self._live: dict[Written, str] = {}
@@ -47,6 +48,10 @@ class TableWatch:
         self._note_due(key, item)
         if key.pk.startswith("GATE#") and key.sk == "GATE":
             self._note_gate(key.pk.removeprefix("GATE#"), _plain(item) if item else {})
+        elif key.pk.startswith("PACE#") and item is not None:
+            provider = key.pk.removeprefix("PACE#").partition(":")[0]
+            stretch = int(item.attrs["stretch"].value)
+            self.paced.append(Paced(provider, self._engine.tick, self._engine.at, stretch))
         elif key.pk.startswith("CALL#") and key.sk == "CALL" and item is not None:
             self._note_call(key.pk.removeprefix("CALL#"), _plain(item))
         elif key.pk.startswith("CALL#") and key.sk.startswith("ATTEMPT#"):

@@ -1,7 +1,7 @@
 """Random traffic: calls under random policies to a few numbers, and what users do to them meanwhile."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,9 +28,13 @@ WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 TWINS = 0.2
 
 #: How many calls come in one of the bursts of a run, and for how many seconds one goes on
-IN_A_BURST, BURST_SEC = 0.35, 4.0
-#: How many bursts and pauses a run has
-BURSTS, PAUSES = 2, 3
+IN_A_BURST, BURST_SEC = 0.45, 0.2
+#: How many calls of a burst go to one number
+SAME_NUMBER = 0.3
+#: The strategy of the calls of a burst
+SOON = {"type": "fixed", "wait_minutes": 5}
+#: A run has a burst, and one more for each so many calls; and at most so many pauses.
+CALLS_A_BURST, PAUSES = 50, 3
 
 #: (opening, end) of the windows that policies have; some cross midnight
 HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
@@ -89,6 +93,7 @@ def numbers(count: int) -> list[Number]:
 def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[Asked]:
     """The calls of a run, in the order of their indices; each depends on the seed and its index alone."""
     pool = numbers(max(2, count // 3))
+    begins = bursts(chance, count, start, span)
     found = []
     for index in range(count):
         rng = chance.stream("call", index)
@@ -98,23 +103,26 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[
             twin = chance.stream("call", index - 1)
             at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
         call = _call(rng, index, at, to)
-        found.append(_in_burst(chance, call, start, span))
+        found.append(_in_burst(chance, call, pool, begins))
     return found
 
 
-def burst_at(chance: Chance, number: int, start: datetime, span: timedelta) -> datetime:
-    """When one of the run's bursts begins."""
-    return start + span * chance.unit("burst", number)
+def bursts(chance: Chance, count: int, start: datetime, span: timedelta) -> list[datetime]:
+    """When the bursts of a run of so many calls begin."""
+    return [start + span * chance.unit("burst", number) for number in range(1 + count // CALLS_A_BURST)]
 
 
-def _in_burst(chance: Chance, call: Asked, start: datetime, span: timedelta) -> Asked:
-    """The call, or the same one asked for at once, while many others are."""
+def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], begins: Sequence[datetime]) -> Asked:
+    """The call, or one like it that is to be dialled at once, while many others are."""
     rng = chance.stream("in-burst", call.index)
     if rng.random() >= IN_A_BURST:
         return call
-    at = burst_at(chance, rng.randrange(BURSTS), start, span) + timedelta(seconds=rng.uniform(0, BURST_SEC))
-    now = {name: value for name, value in call.body.items() if name != "start_at"}
-    return replace(call, at=at, body=now)
+    number = rng.randrange(len(begins))
+    at = begins[number] + timedelta(seconds=rng.uniform(0, BURST_SEC))
+    to = chance.stream("burst-to", number).choice(pool) if rng.random() < SAME_NUMBER else call.to
+    retry = {name: value for name, value in call.retry.items() if name != "window"} | {"strategy": SOON}
+    now = {name: value for name, value in call.body.items() if name not in ("start_at", "timezone")}
+    return replace(call, at=at, to=to, body=now | {"to_number": to.e164, "retry": retry})
 
 
 def last_calls(first_index: int, at: datetime) -> list[Asked]:
@@ -129,12 +137,12 @@ def last_calls(first_index: int, at: datetime) -> list[Asked]:
     return found
 
 
-def pauses(chance: Chance, start: datetime, span: timedelta) -> Act | None:
+def pauses(chance: Chance, count: int, start: datetime, span: timedelta) -> Act | None:
     """The pauses of the workspace, each followed by what comes after it; None where nobody pauses anything."""
     rng = chance.stream("pauses")
     times = []
     for _ in range(rng.randint(0, PAUSES)):
-        in_burst = burst_at(chance, rng.randrange(BURSTS), start, span) + timedelta(seconds=rng.uniform(0, BURST_SEC))
+        in_burst = rng.choice(bursts(chance, count, start, span)) + timedelta(seconds=rng.uniform(0, BURST_SEC))
         times.append(rng.choice((in_burst, in_burst, start + span * rng.random())))
     following = None
     for at in sorted(times, reverse=True):
@@ -250,7 +258,7 @@ def _acts(rng: random.Random, call: Asked) -> list[Act]:
         then("opt-out", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {"reason": "asked to"})
         if rng.random() < 0.6:
             then("opt-in", rng.uniform(7200, 20000), {})
-    if rng.random() < 0.03:
+    if rng.random() < 0.04:
         then("erase", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {})
         if rng.random() < 0.6:
             then("opt-in", rng.uniform(7200, 20000), {})

@@ -101,7 +101,7 @@ class World:
             self.evidence.acts = traffic.acts(self.chance, kept)
             for act in self.evidence.acts:
                 users.plan(act)
-            if (pause := traffic.pauses(self.chance, self.start, settings.SPAN)) is not None:
+            if (pause := traffic.pauses(self.chance, self.plan.calls, self.start, settings.SPAN)) is not None:
                 users.plan(pause)
             self._step_clocks()
             self.engine.also = self._also
@@ -156,6 +156,7 @@ class World:
             try:
                 yield
             finally:
+                self.engine.close()
                 current.restart()
                 parts.client.cache_clear()
 
@@ -305,6 +306,7 @@ class World:
         evidence.claims = self.watch.claims
         evidence.waited = self.watch.waited
         evidence.gates = self.watch.gates
+        evidence.paced = self.watch.paced
         evidence.settled = self.watch.settled
         evidence.aws_refused = self._strict.refused
         evidence.outages = self.faults.spans("outage")

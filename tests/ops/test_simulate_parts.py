@@ -33,15 +33,31 @@ def test_events_happen_in_the_order_of_their_times_and_then_of_their_making() ->
     assert (happened, engine.at) == (["soon", "soon too", "late"], START + timedelta(seconds=5))
 
 
-def test_others_go_on_while_a_handler_waits() -> None:
+def test_handlers_go_on_side_by_side_while_they_wait() -> None:
     engine, happened = Engine(START), []
-    engine.after(3, lambda: happened.append(f"other at depth {engine.depth}"))
-    with engine.running("first"):
-        engine.linger(2)
-        happened.append("first goes on")
-        engine.linger(2)
-    assert happened == ["first goes on", "other at depth 1"]
-    assert engine.at == START + timedelta(seconds=4)
+
+    def handler(name: str, sec: float) -> None:
+        with engine.running(name):
+            for _ in range(2):
+                engine.linger(sec)
+                happened.append((engine.label, (engine.at - START).total_seconds()))
+
+    engine.after(0, lambda: handler("slow", 3))
+    engine.after(1, lambda: handler("quick", 2.5))
+    engine.advance(START + timedelta(seconds=10))
+    assert happened == [("slow", 3), ("quick", 3.5), ("slow", 6), ("quick", 6)]
+    engine.close()
+
+
+def test_what_a_handler_raises_reaches_whoever_runs_the_events() -> None:
+    engine = Engine(START)
+
+    def broken() -> None:
+        raise LookupError("broken")
+
+    engine.after(1, broken)
+    with pytest.raises(LookupError, match="broken"):
+        engine.advance(START + timedelta(seconds=5))
 
 
 def test_the_digest_is_that_of_the_whole_trace() -> None:

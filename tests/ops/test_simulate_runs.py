@@ -12,13 +12,13 @@ import pytest
 
 from ops.simulate.__main__ import main
 from ops.simulate.carrier import Leg, Replied, Told
-from ops.simulate.evidence import Answered, Evidence, Plan, Waited
+from ops.simulate.evidence import Answered, Claimed, Evidence, GateSeen, Plan, SlotLeft, Tried, Waited
 from ops.simulate.faults import Level
 from ops.simulate.invariants import INVARIANTS, judge, violations_of
 from ops.simulate.traffic import Act
 from ops.simulate.world import simulate
 
-PLAN = Plan(seed=3, calls=12, level=Level.NONE)
+PLAN = Plan(seed=1, calls=16, level=Level.NONE)
 DIGEST = """
 from ops.simulate.evidence import Plan
 from ops.simulate.faults import Level
@@ -59,6 +59,8 @@ def test_leaving_calls_out_leaves_the_others_what_they_ask_for(whole: Evidence) 
 def test_the_command_tells_of_each_invariant_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seed", "3", "--calls", "4", "--faults", "none"]) == 0
     told = capsys.readouterr().out
+    assert '"event"' not in told
+    assert "_aws" not in told
     assert [name for name in INVARIANTS if name not in told] == []
     assert "violations: 0   seed: 3   calls: 4   faults: none" in told
 
@@ -198,16 +200,116 @@ def decide_nothing(evidence: Evidence) -> None:
     evidence.decisions[first_leg(evidence).call_id] = []
 
 
+def count_twice(evidence: Evidence) -> None:
+    evidence.paced += [replace(evidence.paced[0]) for _ in range(100)]
+
+
+def count_too_early(evidence: Evidence) -> None:
+    evidence.paced[0] = replace(evidence.paced[0], stretch=evidence.paced[0].stretch + 1)
+
+
+def count_none(evidence: Evidence) -> None:
+    evidence.paced.clear()
+
+
+def limits(evidence: Evidence, **most: str) -> None:
+    evidence.env = {**evidence.env, **most}
+
+
+def claim_while_many_are_out(evidence: Evidence) -> None:
+    limits(evidence, TWILIO_MAX_CONCURRENT_CALLS="2")
+    claim = next(claim for claim in evidence.claims if claim.provider == "twilio")
+    for number in range(2):
+        evidence.claims.insert(0, replace(claim, token=f"other{number}", tick=claim.tick - 1))
+
+
+def claim_while_phones_ring(evidence: Evidence) -> None:
+    """The table says that the attempt before has ended, and the carrier knows that it goes on."""
+    limits(evidence, TWILIO_MAX_CONCURRENT_CALLS="1")
+    leg = first_leg(evidence)
+    claim = next(claim for claim in evidence.claims if claim.token == leg.token)
+    evidence.settled[claim.token] = claim.tick
+    evidence.claims.append(replace(claim, token="other", tick=10**6, at=leg.at + timedelta(seconds=1)))
+
+
+def keep_slot(evidence: Evidence) -> None:
+    row = row_of(evidence, first_leg(evidence))
+    evidence.slots_left.append(SlotLeft("twilio|000001", f"{row['call_id']}-{row['number']}", 2**40))
+
+
+def claim_in_pause(evidence: Evidence) -> None:
+    claim = evidence.claims[-1]
+    act = Act(claim.at, "pause", -1, "", {"until": (claim.app_at + timedelta(minutes=1)).isoformat()})
+    evidence.answered.append(Answered(act, "", claim.tick - 1, claim.tick - 1, claim.at))
+
+
+def resume_too_late(evidence: Evidence) -> None:
+    claim = evidence.claims[-1]
+    tick = claim.tick
+    evidence.answered.append(Answered(Act(claim.at, "pause", -1, "", {}), "", tick - 1, tick - 1, claim.at))
+    evidence.tried.append(Tried("resume", "", tick + 1, tick + 2))
+
+
+def trip(evidence: Evidence, claim: Claimed, later: timedelta = timedelta()) -> GateSeen:
+    scope = f"account:{claim.provider}:x"
+    gate = GateSeen(scope, claim.tick - 1, "by-breaker", claim.app_at + later)
+    evidence.gates += [gate, GateSeen(scope, 10**6, None)]
+    return gate
+
+
+def claim_behind_the_breaker(evidence: Evidence) -> None:
+    trip(evidence, evidence.claims[0], timedelta(minutes=1))
+
+
+def probe_twice(evidence: Evidence) -> None:
+    claim = evidence.claims[0]
+    trip(evidence, claim)
+    evidence.claims.insert(1, replace(claim, call_id="call_other", token="other"))
+
+
+def stay_closed(evidence: Evidence) -> None:
+    evidence.gates.append(GateSeen("account:twilio:x", 10**6, "by-breaker", None))
+
+
+def never_come_to_the_last(evidence: Evidence) -> None:
+    evidence.legs = [leg for leg in evidence.legs if leg.index < PLAN.calls]
+
+
+def turn_away(evidence: Evidence) -> None:
+    first_leg(evidence).replied = Replied.PUT_OFF
+
+
+def keep_digits(evidence: Evidence) -> None:
+    leg = first_leg(evidence)
+    answered(evidence, "erase", leg)
+    evidence.digits_left[leg.to] = ["NUMBER#acme NUMBER"]
+
+
 DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("one-dial", post_twice),
     ("one-at-a-time", post_while_live),
     ("window", claim_at_every_hour),
     ("caps", post_over_cap),
     ("opt-out", claim_after("opt-out")),
+    ("opt-out", claim_after("erase")),
     ("reached", lambda evidence: claim_again(evidence, first_leg(evidence).call_id)),
     ("canceled", claim_after("cancel")),
     ("acted", leave_waiting),
     ("pace", overbook),
+    ("in-pace", count_twice),
+    ("in-pace", count_too_early),
+    ("in-pace", count_none),
+    ("slots", claim_while_many_are_out),
+    ("slots", claim_while_phones_ring),
+    ("slots", keep_slot),
+    ("paused", claim_in_pause),
+    ("paused", resume_too_late),
+    ("breaker", claim_behind_the_breaker),
+    ("breaker", probe_twice),
+    ("breaker", stay_closed),
+    ("breaker", never_come_to_the_last),
+    ("put-off", turn_away),
+    ("erased", keep_digits),
     ("failover", change_provider),
     ("waits", hurry),
     ("ends", stay_live),

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call
 from chalicelib.storage.slots import Limit
 from chalicelib.storage.workspaces import Workspace
+from chalicelib.usecases.schedule import settle
 from tests.support.world import BODY, ENV, START, World, answer_json, new_client
 
 ACCOUNT = Limit("account:twilio:" + ENV["TWILIO_ACCOUNT_SID"], 2)
@@ -196,3 +198,14 @@ def test_the_limit_is_of_the_account_that_a_call_fails_over_to(world: World) -> 
     call = world.place()
     stored: Call = world.services.ports.calls.load(call["id"]).call  # type: ignore[union-attr]
     assert ACCOUNT.scope == f"account:{stored.account}"
+
+
+def test_a_slot_comes_back_though_the_number_was_erased_meanwhile(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="2")
+    ports, call = world.services.ports, world.place()
+    record = ports.calls.load(call["id"])
+    assert record is not None
+    ports.numbers.forget("acme", call["to_number"])
+    now = world.clock.now()
+    settle(ports, lifecycle.put_off(record, cause="network", wait=None, evidence={}, now=now))
+    assert taken(world) == 0

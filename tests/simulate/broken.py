@@ -1,0 +1,176 @@
+"""The pieces of a broken Redial: each takes a function of the code and gives one that does wrong in one way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import AttemptPhase, CallState
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.transition import Effect, Transition
+from chalicelib.providers.base import PlacementUnknown, PutOff
+from chalicelib.storage.health import Answered
+from chalicelib.usecases import schedule, sweep
+
+
+def nothing(record: Any, *_: Any, **__: Any) -> Transition:
+    return Transition(record, record.call, None, Effect.NOTHING, at=record.call.created_at)
+
+
+def unconditional(put: Callable[..., Any]) -> Callable[..., Any]:
+    """``CallStore._put`` without its condition."""
+    return lambda self, item, condition=None, values=None: put(self, item)
+
+
+def number_unconditional(put: Callable[..., Any]) -> Callable[..., Any]:
+    """``NumberStore._put`` without its condition."""
+
+    def unconditional(self: Any, *args: Any) -> dict[str, Any]:
+        kept = ("TableName", "Item")
+        return {name: value for name, value in put(self, *args).items() if name in kept}
+
+    return unconditional
+
+
+def again_on_doubt(dial_once: Callable[..., Any]) -> Callable[..., Any]:
+    def dial_again(self: Any, request: Any) -> Any:
+        result = dial_once(self, request)
+        return dial_once(self, request) if isinstance(result, PlacementUnknown) else result
+
+    return dial_again
+
+
+def doubt_is_refusal(dial_once: Callable[..., Any]) -> Callable[..., Any]:
+    def dial_sure(self: Any, request: Any) -> Any:
+        result = dial_once(self, request)
+        return PutOff("network", fault=False) if isinstance(result, PlacementUnknown) else result
+
+    return dial_sure
+
+
+def decides_again(record: Any, attempt: Any, event: Any, now: Any) -> Any:
+    if event.outcome is None:
+        return nothing(record)
+    return lifecycle._ended(record, attempt, event, now)
+
+
+def one_more(used_up: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda policy, rule, situation: used_up(replace(policy, max_retries=policy.max_retries + 1), rule, situation)
+
+
+def one_less(used_up: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda policy, rule, situation: used_up(
+        replace(policy, max_retries=max(0, policy.max_retries - 1)), rule, situation
+    )
+
+
+def without_window(may_dial: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda policy, situation, now: may_dial(replace(policy, window=None), situation, now)
+
+
+def forgiving(take: Callable[..., Any]) -> Callable[..., Any]:
+    def take_or_not(*args: Any) -> list[Any]:
+        try:
+            taken: list[Any] = take(*args)
+        except Exception:
+            return []
+        return taken
+
+    return take_or_not
+
+
+def roomy(add: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, account, minute, capacity: add(self, account, minute, 10_000)
+
+
+def hasty(after_wait: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda wait_minutes, last: after_wait(wait_minutes / 2, last)
+
+
+def failing_over_in_doubt(decided: Callable[..., Any]) -> Callable[..., Any]:
+    def failing_over(record: Any, ended: Any, event: Any, now: Any) -> Any:
+        transition = decided(record, ended, event, now)
+        if transition.call.due_at is not None and ended.outcome is Outcome.FAILED:
+            return replace(transition, call=lifecycle.failed_over(transition.call))
+        return transition
+
+    return failing_over
+
+
+def reached_counts_as_busy(decided: Callable[..., Any]) -> Callable[..., Any]:
+    def busy_instead(record: Any, ended: Any, event: Any, now: Any) -> Any:
+        if ended.outcome is not Outcome.COMPLETED:
+            return decided(record, ended, event, now)
+        taken = decided(record, replace(ended, outcome=Outcome.BUSY), event, now)
+        return replace(taken, attempt=ended)
+
+    return busy_instead
+
+
+def unguarded(taking: Callable[..., Any]) -> Callable[..., Any]:
+    """``SlotStore.taking`` without its condition."""
+
+    def unguarded(self: Any, *args: Any) -> list[dict[str, Any]]:
+        kept = ("TableName", "Item")
+        return [{"Put": {name: write["Put"][name] for name in kept}} for write in taking(self, *args)]
+
+    return unguarded
+
+
+def ungated(checks: Callable[..., Any]) -> Callable[..., Any]:
+    """``GateStore.checks`` for whoever probes alone."""
+    return lambda self, call, probed, attempt_id: checks(self, call, probed, attempt_id)[-1:] if probed else []
+
+
+def counts_all_the_same(put_off: Callable[..., Any]) -> Callable[..., Any]:
+    """``lifecycle.put_off`` that keeps the attempt as one that was made and came to nothing."""
+
+    def spent(record: Any, *, cause: str, now: Any, **given: Any) -> Transition:
+        taken = put_off(record, cause=cause, now=now, **given)
+        attempt = replace(taken.attempt, outcome=Outcome.ERROR, phase=AttemptPhase.ENDED, ended_at=now)
+        attempt = replace(attempt, version=attempt.version + 1)
+        return replace(taken, attempt=attempt, dropped=False, call=replace(taken.call, attempt=attempt.number))
+
+    return spent
+
+
+def never_opens(probed: Callable[..., Any]) -> Callable[..., Any]:
+    """``breaker._probed`` that takes every probe for one that failed."""
+    return lambda ports, gate, said, cause, now: probed(ports, gate, Answered.FAULT, cause, now)
+
+
+def asks_again(unknown: Callable[..., Any]) -> Callable[..., Any]:
+    """``sweep._of_unknown_placement`` that takes an attempt back which the provider does not know."""
+
+    def again(ports: Any, record: Any, attempt: Any, now: Any) -> Transition:
+        if record.call.state is CallState.DIALING and not sweep._find(ports, record.call, attempt):
+            return lifecycle.put_off(record, cause="never-placed", wait=None, evidence={}, now=now)
+        taken: Transition = unknown(ports, record, attempt, now)
+        return taken
+
+    return again
+
+
+def arming_late(settle: Callable[..., Any]) -> Callable[..., Any]:
+    """``schedule.settle`` that sets the alarms after it has committed."""
+
+    def settle_first(ports: Any, transition: Any, also: Any = ()) -> Any:
+        wakes: list[Any] = []
+        settled = settle(replace(ports, alarms=SimpleNamespace(arm=wakes.append)), transition, also)
+        for wake in wakes:
+            schedule.set_alarm(ports, wake)
+        return settled
+
+    return settle_first
+
+
+def counting(taking_back: Callable[..., Any]) -> Callable[..., Any]:
+    def counting(self: Any, call: Any, attempt_id: str) -> dict[str, Any]:
+        write: dict[str, Any] = taking_back(self, call, attempt_id)
+        update = dict(write["Update"])
+        update["UpdateExpression"] = "SET #data.version = #data.version + :one"
+        update["ExpressionAttributeNames"] = {"#data": "data"}
+        return {"Update": update}
+
+    return counting
