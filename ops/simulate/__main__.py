@@ -46,8 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.width = PLAIN_WIDTH
     seeds = options.seeds if options.seeds else [options.seed]
     if len(seeds) == 1:
-        return _one(console, Plan(seeds[0], options.calls, Level(options.faults)), smaller=not options.as_is)
-    return _many(console, [Plan(seed, options.calls, Level(options.faults)) for seed in seeds])
+        return _one(
+            console, Plan(seeds[0], options.calls, Level(options.faults), rush=options.rush), smaller=not options.as_is
+        )
+    return _many(console, [Plan(seed, options.calls, Level(options.faults), rush=options.rush) for seed in seeds])
 
 
 def _one(console: Console, plan: Plan, *, smaller: bool) -> int:
@@ -110,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_seeds, help="several, as in 1-20, in two processes; sums up")
     parser.add_argument("--calls", type=int, default=100, help="how many calls are asked for (100)")
     parser.add_argument("--faults", choices=[str(level) for level in Level], default=str(Level.HEAVY))
+    parser.add_argument("--rush", action="store_true", help="all calls come at the same few moments")
     parser.add_argument("--as-is", action="store_true", help="do not look for a smaller run that goes wrong")
     return parser
 

@@ -11,6 +11,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from ops.simulate import short_way
+from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine
 from ops.simulate.faults import Crash, Faults
 from ops.simulate.strict_aws import StrictAws
@@ -26,8 +27,8 @@ FAILURES: tuple[Callable[[str], Exception], ...] = (
 )
 #: Botocore sends these with a token by which DynamoDB knows a repetition.
 REPEATED_SAFELY = ("TransactWriteItems",)
-#: What a call takes, in seconds, and a slow one: long enough for others to come in between.
-TAKES_SEC = 0.03
+#: What a call takes, in seconds, at least and at most, and a slow one: long enough for others to come in between
+TAKES_SEC = (0.005, 0.08)
 SLOW_SEC = 6.4
 
 
@@ -67,8 +68,11 @@ class AwsBoundary:
     Faults happen only while a handler runs: who sets the world up, or looks at it, is left alone.
     """
 
-    def __init__(self, engine: Engine, faults: Faults, strict: StrictAws, watch: Callable[[Written], None]) -> None:
+    def __init__(
+        self, engine: Engine, chance: Chance, faults: Faults, strict: StrictAws, watch: Callable[[Written], None]
+    ) -> None:
         self._engine = engine
+        self._chance = chance
         self._faults = faults
         self._strict = strict
         self._watch = watch
@@ -104,7 +108,7 @@ class AwsBoundary:
 
     def _pass(self, service: str, operation: str, params: Mapping[str, Any], send: Callable[[], Any]) -> Any:
         name = self._occasion(operation, params)
-        self._engine.linger(SLOW_SEC if self._hits("slow", name) else TAKES_SEC)
+        self._engine.linger(SLOW_SEC if self._hits("slow", name) else self._chance.between(*TAKES_SEC, "takes", name))
         if self._hits("died-before-aws", name):
             raise Crash(f"before {name}")
         if service == "events" and self._faults.lasts("events-throttled", self._engine.at):

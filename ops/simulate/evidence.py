@@ -14,13 +14,17 @@ from ops.simulate.traffic import Act, Asked
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. ``kept`` are the indices of the calls that stay, None for all; ``muted`` the faults left out."""
+    """What to run. ``kept`` are the indices of the calls that stay, None for all; ``muted`` the faults left out.
+
+    In a ``rush`` every call comes in a burst, to few numbers, under few slots, and is paused in the midst of it.
+    """
 
     seed: int
     calls: int
     level: Level
     kept: frozenset[int] | None = None
     muted: frozenset[str] = frozenset()
+    rush: bool = False
 
 
 @dataclass(frozen=True, slots=True)

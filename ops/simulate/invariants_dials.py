@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from ops.simulate.carrier import Leg, Replied
@@ -64,27 +64,32 @@ def _claims_in_windows(evidence: Evidence) -> Iterator[tuple[Claimed, dict[str, 
 
 
 def caps(evidence: Evidence, tally: Tally) -> None:
-    """Counted from what the carrier received, whoever asked for it, less what it said it never had."""
-    made: dict[str, list[Leg]] = {}
+    """Counted from what the carrier received, whoever asked for it, less what it said it never had.
+
+    In the order of the claims, for it is then that a cap is looked at: one request may overtake another.
+    """
+    made: dict[str, list[tuple[Leg, datetime]]] = {}
     rows = (row for found in evidence.attempts.values() for row in found)
     never_placed = {row["token"] for row in rows if row.get("cause") == "never-placed"}
-    for leg in evidence.legs:
+    claimed = {claim.token: claim for claim in evidence.claims}
+    known = [leg for leg in evidence.legs if leg.token in claimed]
+    for leg in sorted(known, key=lambda leg: claimed[leg.token].tick):
+        at = claimed[leg.token].app_at
         asked = evidence.asked.get(leg.index)
         before = _remembered(evidence, leg, made.setdefault(leg.to, []))
         for cap in asked.retry.get("caps", ()) if asked else ():
-            times = [other.app_at for other in before]
-            used = surely_counted(cap, asked.to.zone, leg.app_at, times, SLACK) if asked else 0
+            used = surely_counted(cap, asked.to.zone, at, before, SLACK) if asked else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)
         if leg.replied is not Replied.PUT_OFF and (leg.made is not None or leg.token not in never_placed):
-            made[leg.to].append(leg)
+            made[leg.to].append((leg, at))
 
 
-def _remembered(evidence: Evidence, leg: Leg, made: list[Leg]) -> list[Leg]:
-    """The legs to a number before this one, less those that were forgotten when its data was erased."""
+def _remembered(evidence: Evidence, leg: Leg, made: list[tuple[Leg, datetime]]) -> list[datetime]:
+    """When a number was called before, less what was forgotten when its data was erased."""
     erasing = [t for t in evidence.tried if t.kind == "erase" and t.number == leg.to and t.asked_tick < leg.tick]
     forgotten = max((tried.tick for tried in erasing), default=0)
-    return [other for other in made if other.tick > forgotten]
+    return [at for other, at in made if other.tick > forgotten]
 
 
 def opt_out(evidence: Evidence, tally: Tally) -> None:

@@ -38,9 +38,13 @@ LAST_AFTER = timedelta(hours=2)
 LONGEST_LIFE = timedelta(hours=5 + 48)
 
 
-def environment(chance: Chance) -> dict[str, str]:
+#: What a rush is run with: nothing but the account's slots, where it has any, keeps calls from being dialled at once.
+RUSH = {"TWILIO_CALLS_PER_SECOND": "", "WORKSPACE_MAX_CONCURRENT_CALLS": ""}
+
+
+def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
     """The environment of a run."""
-    return ENV | {
+    drawn = ENV | {
         "TWILIO_CALLS_PER_SECOND": chance.pick([(3, ""), (3, "0.034"), (1, "0.1"), (1, "1"), (1, "3")], "pace"),
         "PLIVO_CALLS_PER_SECOND": "0.05",
         "TWILIO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "1"), (2, "2"), (1, "5")], "account-slots"),
@@ -49,10 +53,13 @@ def environment(chance: Chance) -> dict[str, str]:
         "RETRIES_FIRST": chance.pick([(2, "true"), (1, "false")], "first"),
         "MAX_CALL_SECONDS": chance.pick([(1, "600"), (1, "3600")], "longest"),
     }
+    return drawn | RUSH | {"TWILIO_MAX_CONCURRENT_CALLS": chance.pick([(1, ""), (1, "2")], "rush")} if rush else drawn
 
 
-def own_limit(chance: Chance) -> int | None:
+def own_limit(chance: Chance, *, rush: bool = False) -> int | None:
     """How many calls the workspace's own settings let be out at once; None where they say nothing."""
+    if rush:
+        return None
     return chance.pick([(3, None), (1, 3), (1, 6)], "own-limit")
 
 

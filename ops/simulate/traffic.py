@@ -29,6 +29,8 @@ TWINS = 0.2
 
 #: How many calls come in one of the bursts of a run, and for how many seconds one goes on
 IN_A_BURST, BURST_SEC = 0.45, 0.2
+#: The requests of a burst are answered within this.
+ANSWERED_SEC = 0.6
 #: How many calls of a burst go to one number
 SAME_NUMBER = 0.3
 #: The strategy of the calls of a burst
@@ -90,9 +92,10 @@ def numbers(count: int) -> list[Number]:
     return found
 
 
-def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[Asked]:
+def calls(chance: Chance, count: int, start: datetime, span: timedelta, *, rush: bool = False) -> list[Asked]:
     """The calls of a run, in the order of their indices; each depends on the seed and its index alone."""
-    pool = numbers(max(2, count // 3))
+    pool = numbers(max(2, count // (6 if rush else 3)))
+    share = 1.0 if rush else IN_A_BURST
     begins = bursts(chance, count, start, span)
     found = []
     for index in range(count):
@@ -103,7 +106,7 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta) -> list[
             twin = chance.stream("call", index - 1)
             at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
         call = _call(rng, index, at, to)
-        found.append(_in_burst(chance, call, pool, begins))
+        found.append(_in_burst(chance, call, pool, begins, share))
     return found
 
 
@@ -112,10 +115,10 @@ def bursts(chance: Chance, count: int, start: datetime, span: timedelta) -> list
     return [start + span * chance.unit("burst", number) for number in range(1 + count // CALLS_A_BURST)]
 
 
-def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], begins: Sequence[datetime]) -> Asked:
+def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], begins: Sequence[datetime], share: float) -> Asked:
     """The call, or one like it that is to be dialled at once, while many others are."""
     rng = chance.stream("in-burst", call.index)
-    if rng.random() >= IN_A_BURST:
+    if rng.random() >= share:
         return call
     number = rng.randrange(len(begins))
     at = begins[number] + timedelta(seconds=rng.uniform(0, BURST_SEC))
@@ -137,13 +140,13 @@ def last_calls(first_index: int, at: datetime) -> list[Asked]:
     return found
 
 
-def pauses(chance: Chance, count: int, start: datetime, span: timedelta) -> Act | None:
+def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush: bool = False) -> Act | None:
     """The pauses of the workspace, each followed by what comes after it; None where nobody pauses anything."""
     rng = chance.stream("pauses")
     times = []
-    for _ in range(rng.randint(0, PAUSES)):
-        in_burst = rng.choice(bursts(chance, count, start, span)) + timedelta(seconds=rng.uniform(0, BURST_SEC))
-        times.append(rng.choice((in_burst, in_burst, start + span * rng.random())))
+    for _ in range(1 if rush else rng.randint(0, PAUSES)):
+        in_burst = rng.choice(bursts(chance, count, start, span)) + timedelta(seconds=rng.uniform(0.2, ANSWERED_SEC))
+        times.append(in_burst if rush else rng.choice((in_burst, in_burst, start + span * rng.random())))
     following = None
     for at in sorted(times, reverse=True):
         lasts = timedelta(minutes=rng.uniform(2, 40))

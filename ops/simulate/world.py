@@ -73,24 +73,27 @@ class World:
     def __init__(self, plan: Plan, progress: Watcher = lambda done, of: None) -> None:
         self.plan = plan
         self.chance = Chance(plan.seed)
-        self.env = settings.environment(self.chance)
+        self.env = settings.environment(self.chance, rush=plan.rush)
         self.start = settings.start_of(self.chance)
         self.engine = Engine(self.start)
         until = self.start + settings.SPAN + settings.FAULTS_AFTER
         self.faults = Faults(self.chance, plan.level, until, plan.muted)
         self.watch = TableWatch(self.engine, self._table)
         self._strict = StrictAws()
-        self.aws = AwsBoundary(self.engine, self.faults, self._strict, self.watch.touched)
+        self.aws = AwsBoundary(self.engine, self.chance, self.faults, self._strict, self.watch.touched)
         self.aws.names = self.watch.names
         self.carrier = ModelCarrier(self.engine, self.chance, self.faults, self.env, self._post)
         self.rules = Rules(self.engine, self.faults, self.chance, self._wake)
-        self.evidence = Evidence(plan, self.env, faults_until=until, own_limit=settings.own_limit(self.chance))
+        self.evidence = Evidence(
+            plan, self.env, faults_until=until, own_limit=settings.own_limit(self.chance, rush=plan.rush)
+        )
         self._progress = progress
         self._swept_at = self.start
 
     def run(self) -> Evidence:
         """Run it to its end and hand over what is to be judged."""
-        asked = traffic.calls(self.chance, self.plan.calls, self.start, settings.SPAN)
+        rush = self.plan.rush
+        asked = traffic.calls(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
         asked += traffic.last_calls(self.plan.calls, self.faults.until + settings.LAST_AFTER)
         kept = [call for call in asked if self.plan.kept is None or call.index in self.plan.kept]
         self.evidence.asked = {call.index: call for call in kept}
@@ -101,7 +104,9 @@ class World:
             self.evidence.acts = traffic.acts(self.chance, kept)
             for act in self.evidence.acts:
                 users.plan(act)
-            if (pause := traffic.pauses(self.chance, self.plan.calls, self.start, settings.SPAN)) is not None:
+            if (
+                pause := traffic.pauses(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
+            ) is not None:
                 users.plan(pause)
             self._step_clocks()
             self.engine.also = self._also

@@ -15,13 +15,14 @@ CALLS = 24
 MOST_SEEDS = max(mutant.seeds for mutant in MUTANTS.values())
 
 
-def violations(seed: int) -> list[Violation]:
-    return violations_of(judge(simulate(Plan(seed, CALLS, Level.HEAVY))))
+def violations(seed: int, *, rush: bool) -> list[Violation]:
+    return violations_of(judge(simulate(Plan(seed, CALLS, Level.HEAVY, rush=rush))))
 
 
+@pytest.mark.parametrize("rush", [False, True], ids=["", "rush"])
 @pytest.mark.parametrize("seed", range(1, MOST_SEEDS + 1))
-def test_the_code_as_it_is_breaks_nothing(seed: int) -> None:
-    assert violations(seed) == []
+def test_the_code_as_it_is_breaks_nothing(seed: int, rush: bool) -> None:
+    assert violations(seed, rush=rush) == []
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -30,7 +31,7 @@ def test_a_mutant_is_found_by_an_invariant_of_its_own(name: str) -> None:
     with mutant.at_work():
         found: set[str] = set()
         for seed in range(1, mutant.seeds + 1):
-            found |= {violation.invariant for violation in violations(seed)}
+            found |= {violation.invariant for violation in violations(seed, rush=mutant.rush)}
             if found & set(mutant.found_by):
                 break
     assert found & set(mutant.found_by), f"{mutant.what}: not found in {mutant.seeds} runs, only {found}"

@@ -18,7 +18,7 @@ from ops.simulate.invariants import INVARIANTS, judge, violations_of
 from ops.simulate.traffic import Act
 from ops.simulate.world import simulate
 
-PLAN = Plan(seed=1, calls=16, level=Level.NONE)
+PLAN = Plan(seed=20, calls=16, level=Level.NONE)
 DIGEST = """
 from ops.simulate.evidence import Plan
 from ops.simulate.faults import Level
@@ -118,8 +118,11 @@ def claim_at_every_hour(evidence: Evidence) -> None:
 
 def post_over_cap(evidence: Evidence) -> None:
     capped = next(leg for leg in evidence.legs if "caps" in evidence.asked[leg.index].retry)
-    soon = [replace(capped, at=capped.at, app_at=capped.app_at + timedelta(minutes=n)) for n in range(1, 6)]
-    evidence.legs = [*evidence.legs, *(replace(leg, replied=Replied.PLACED) for leg in soon)]
+    claim = next(claim for claim in evidence.claims if claim.token == capped.token)
+    for n in range(1, 6):
+        evidence.legs = [*evidence.legs, replace(capped, token=f"more{n}", replied=Replied.PLACED)]
+        soon = claim.app_at + timedelta(minutes=n)
+        evidence.claims.append(replace(claim, token=f"more{n}", tick=10**6 + n, app_at=soon))
 
 
 def claim_after(kind: str) -> Callable[[Evidence], None]:

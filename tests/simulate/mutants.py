@@ -21,12 +21,16 @@ from tests.simulate import broken
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One way of being broken. ``found_by`` are the invariants that may tell, within ``seeds`` small runs."""
+    """One way of being broken. ``found_by`` are the invariants that may tell, within ``seeds`` small runs.
+
+    What only shows where requests meet is looked for in a ``rush``.
+    """
 
     what: str
     found_by: tuple[str, ...]
     patches: Callable[[], list[Any]]
     seeds: int = 3
+    rush: bool = False
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -52,6 +56,7 @@ MUTANTS = {
         ("numbers", "caps", "opt-out"),
         lambda: [patch.object(NumberStore, "_put", broken.number_unconditional(NumberStore._put))],
         seeds=8,
+        rush=True,
     ),
     "opt-out-ignored": Mutant(
         "a claim does not ask whether the number has opted out",
@@ -193,12 +198,14 @@ MUTANTS = {
         ("slots",),
         lambda: [patch.object(SlotStore, "taking", broken.unguarded(SlotStore.taking))],
         seeds=8,
+        rush=True,
     ),
     "gates-not-checked": Mutant(
         "a claim does not check its gates in its own transaction",
         ("paused", "breaker"),
         lambda: [patch.object(GateStore, "checks", broken.ungated(GateStore.checks))],
         seeds=8,
+        rush=True,
     ),
     "pause-ignored": Mutant(
         "a pause is answered and nobody looks at the gates",
