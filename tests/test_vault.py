@@ -17,7 +17,7 @@ from chalicelib.settings import Settings
 from chalicelib.vault import Vault
 from tests.support.fake_http import FakeHttp, answer
 from tests.support.told import logged
-from tests.support.world import ENV, START, TurnedClock, World
+from tests.support.world import ENV, START, TurnedClock, World, new_client
 
 REGION = "us-east-1"
 TOKEN = "twilio-token-1"
@@ -278,6 +278,29 @@ class TestCallbacks:
         assert [
             secret for secret in ("the-secret", "secret-in-the", ENV["AWS_SECRET_ACCESS_KEY"]) if secret in told
         ] == []
+
+
+@pytest.mark.parametrize(
+    "reference", ["ssm:/redial-dev/twilio-auth-token", "secretsmanager:redial-dev/twilio-auth-token"]
+)
+def test_each_lambda_reads_a_reference_by_itself(world: World, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
+    kind, _, name = reference.partition(":")
+    if kind == "ssm":
+        parts.client("ssm").put_parameter(Name=name, Value=ENV["TWILIO_AUTH_TOKEN"], Type="SecureString")
+    else:
+        parts.client("secretsmanager").create_secret(Name=name, SecretString=ENV["TWILIO_AUTH_TOKEN"])
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", reference)
+    world.client = new_client().__enter__()
+    call = world.place()
+    world.end("busy")
+    world.restart()
+    world.clock.turn(minutes=30)
+    assert world.redial(START + timedelta(minutes=30)) == {"left": 0, "dialed": 1}
+    world.restart()
+    world.clock.turn(hours=2)
+    world.twilio.known[world.twilio.placed[1].sid] = {"status": "completed", "duration": "9"}
+    assert world.sweep()["silent-ended"] == 1
+    assert world.call(call["id"])["summary_status"] == "completed"
 
 
 def test_an_answer_url_must_stand_in_the_environment_itself() -> None:
