@@ -7,6 +7,7 @@ end of the run what was asked for and is not allowed ("missing"), and what is al
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -112,22 +113,23 @@ class Recorder:
 
     def __init__(self) -> None:
         self.uses: set[Use] = set()
-        self._running: list[str] = []
+        # Lambdas run side by side in threads; a Lambda's own threads inherit its context.
+        self._running: ContextVar[str | None] = ContextVar("running", default=None)
 
     @contextmanager
     def running(self, function: str) -> Iterator[None]:
         """While this Lambda runs. One may run within another: a callback that comes during a dial."""
-        self._running.append(function)
+        before = self._running.set(function)
         try:
             yield
         finally:
-            self._running.pop()
+            self._running.reset(before)
 
     def note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         """botocore's ``provide-client-params``, which comes before each request."""
-        if self._running:
+        if function := self._running.get():
             service = model.service_model.service_name
-            self.uses |= {Use(self._running[-1], *each) for each in asked(service, model.name, params)}
+            self.uses |= {Use(function, *each) for each in asked(service, model.name, params)}
 
 
 def missing(uses: Iterable[Use], policies: Mapping[str, Mapping[str, Any]]) -> list[str]:
