@@ -49,7 +49,7 @@ bench: $(INSTALLED) ## Run the benchmarks
 
 SEED ?= 1
 CALLS ?= 100
-FAULTS ?= heavy
+FAULTS ?= light
 
 simulate: $(INSTALLED) ## Simulate everything under faults: SEED=1 CALLS=100 FAULTS=none|light|heavy
 	@$(BIN)/python -m ops.simulate --seed $(SEED) --calls $(CALLS) --faults $(FAULTS)
