@@ -51,9 +51,6 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
     try:
         ports.calls.commit(planned, also, released)
     except StaleWrite:
-        stored = ports.calls.load(planned.call.id)
-        if stored is not None and stored.call == planned.call:
-            return planned  # our own write had taken effect, and its answer was lost
         if planned.call.due_at is not None:
             ports.wakes.release(planned.call.account, planned.call.due_at)
         raise
