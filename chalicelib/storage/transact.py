@@ -12,6 +12,7 @@ from chalicelib.storage.items import Item
 
 #: Two transactions that meet on one item cancel each other; the loser tries again after a moment.
 CONFLICT_TRIES = 6
+BUSY = "others keep changing the same item; try again in a moment"
 
 #: One write of a transaction, as botocore takes it
 Write = dict[str, Any]
@@ -43,6 +44,19 @@ class Canceled(Exception):
         return cls(response.get("CancellationReasons") or [])
 
 
+def update(dynamodb: Any, **request: Any) -> dict[str, Any]:
+    """UpdateItem, tried again where a transaction held the item for a moment. Raises TooBusy, and ClientError."""
+    for number in range(CONFLICT_TRIES):
+        try:
+            answer: dict[str, Any] = dynamodb.update_item(**request)
+            return answer
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionConflictException":
+                raise
+        _pause(number)
+    raise TooBusy(BUSY)
+
+
 def transact(dynamodb: Any, writes: Sequence[Write], tries: int = CONFLICT_TRIES) -> None:
     """Make all the writes or none. Raises Canceled where a condition failed, TooBusy where others kept it out."""
     for number in range(tries):
@@ -53,5 +67,9 @@ def transact(dynamodb: Any, writes: Sequence[Write], tries: int = CONFLICT_TRIES
             canceled = Canceled.read(error)
         if canceled.refused:
             raise canceled
-        time.sleep(random.uniform(0, 0.02 * 2 ** min(number, 5)))  # noqa: S311 - jitter, no secret
-    raise TooBusy("others keep changing the same item; try again in a moment")
+        _pause(number)
+    raise TooBusy(BUSY)
+
+
+def _pause(number: int) -> None:
+    time.sleep(random.uniform(0, 0.02 * 2 ** min(number, 5)))  # noqa: S311 - jitter, no secret

@@ -5,6 +5,7 @@ holds the wakes that somebody has armed for them. The items of a day share a par
 lies below it with one query.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from chalicelib.errors import TooBusy
 from chalicelib.storage import items
 from chalicelib.storage.codec import Attribute, from_item, to_attribute
 from chalicelib.storage.query import query_items
+from chalicelib.storage.transact import transact, update
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -51,18 +53,25 @@ class WakeStore:
         raise TooBusy(f"no free minute found from {wanted:%Y-%m-%dT%H:%MZ} on; try again in a moment")
 
     def release(self, account: str, minute: datetime) -> None:
-        """Give a place back that was reserved for nothing."""
-        self._dynamodb.update_item(
-            TableName=self._table,
-            Key=_hour_key(account, minute),
-            UpdateExpression="ADD #p :less",
-            ExpressionAttributeNames={"#p": _counter(minute)},
-            ExpressionAttributeValues={":less": to_attribute(-1)},
-        )
+        """Give a place back that was reserved for nothing; where others keep it out, the place stays empty.
+
+        By a transaction: botocore sends one with a token, so where it repeats a request whose answer was lost,
+        DynamoDB knows it. A place given back twice would let the minute be promised to one dial too many.
+        """
+        write = {
+            "TableName": self._table,
+            "Key": _hour_key(account, minute),
+            "UpdateExpression": "ADD #p :less",
+            "ExpressionAttributeNames": {"#p": _counter(minute)},
+            "ExpressionAttributeValues": {":less": to_attribute(-1)},
+        }
+        with contextlib.suppress(TooBusy):
+            transact(self._dynamodb, [{"Update": write}])
 
     def mark_armed(self, account: str, minute: datetime, wakes: set[str]) -> None:
-        """Remember that these wakes are armed for the hour that ``minute`` is in."""
-        self._dynamodb.update_item(
+        """Remember that these wakes are armed for the hour that ``minute`` is in. Raises TooBusy."""
+        update(
+            self._dynamodb,
             TableName=self._table,
             Key=_hour_key(account, minute),
             UpdateExpression="ADD armed :wakes",
@@ -103,7 +112,8 @@ class WakeStore:
     def _add(self, account: str, minute: datetime, capacity: int) -> "dict[str, Any] | _Full":
         has_room = "attribute_not_exists(#p) OR #p < :capacity"
         try:
-            answer = self._dynamodb.update_item(
+            answer = update(
+                self._dynamodb,
                 TableName=self._table,
                 Key=_hour_key(account, minute),
                 UpdateExpression="ADD #p :one SET expires_at = :expires",

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,6 +141,44 @@ def test_a_place_that_was_given_back_is_given_out_again(world: World) -> None:
     wakes.reserve("a", START, 1)
     wakes.release("a", START)
     assert wakes.reserve("a", START, 1).minute == START
+
+
+def test_a_place_is_given_back_once_where_botocore_repeats_what_had_taken_effect(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request is sent twice, as after a lost answer; a transaction is not, its token tells DynamoDB."""
+    wakes = world.services.ports.wakes
+    for _ in range(3):
+        wakes.reserve("a", START, 3)
+    once = BaseClient._make_api_call
+
+    def twice(client: BaseClient, operation: str, params: dict[str, object]) -> object:
+        if operation != "TransactWriteItems":
+            once(client, operation, params)
+        return once(client, operation, params)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BaseClient, "_make_api_call", twice)
+        wakes.release("a", START)
+    assert [wakes.reserve("a", START, 3).minute for _ in range(2)] == [START, START + MINUTE]
+
+
+def test_a_place_is_taken_after_a_transaction_that_was_in_the_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_way = [1, 2]
+    once = BaseClient._make_api_call
+
+    def held(client: BaseClient, operation: str, params: dict[str, object]) -> object:
+        if operation == "UpdateItem" and in_the_way:
+            in_the_way.pop()
+            raise ClientError({"Error": {"Code": "TransactionConflictException", "Message": ""}}, operation)
+        return once(client, operation, params)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", held)
+    wakes = world.services.ports.wakes
+    assert wakes.reserve("a", START, 1).minute == START
+    assert not in_the_way
 
 
 def test_accounts_do_not_share_their_minutes(world: World) -> None:
