@@ -44,8 +44,9 @@ class Call:
     ``zones`` are those that the number may be in, as far as the policy needs them. ``others_made`` are the attempts of
     other calls to the same number, as of the latest claim and as far back as the policy's caps reach.
     ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
-    second provider, which ``provider`` and ``account`` are changed to when it takes over. Since ``erased_at``
-    nothing in the call names the person any more, and ``to_number`` is empty.
+    second provider, which ``provider`` and ``account`` are changed to when it takes over. After ``canceled_at``, the
+    moment of a cancel, no news of an attempt leads to another one. Since ``erased_at`` nothing in the call names the
+    person any more, and ``to_number`` is empty.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Call:
     webhook_url: str | None = None
     public_url: str = ""
     put_offs: int = 0
+    canceled_at: datetime | None = None
     erased_at: datetime | None = None
 
     @property

@@ -96,9 +96,10 @@ def having_made(record: CallRecord, others_made: tuple[datetime, ...]) -> CallRe
 def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> Transition:
     """Take in what a provider says of an attempt, in whatever order it comes and however often.
 
-    The first terminal event of the latest attempt decides. What comes later may enrich an attempt; the one thing
-    that reopens a call is a machine detected after ``completed`` (see _heard_machine_late). An erased call takes in
-    nothing that names the person, and is never reopened.
+    The first terminal event of the latest attempt decides. What comes later may enrich an attempt; two things reopen a
+    call that has ended: a machine detected after ``completed`` (see _heard_machine_late), and the true end of an
+    attempt that had been given up (see _heard_after_all). After a cancel they lead to no further attempt. An erased
+    call takes in nothing that names the person, and is never reopened.
     """
     if record.call.erased_at is not None:
         event = event.anonymous
@@ -200,15 +201,13 @@ def _after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: 
 def _heard_after_all(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
     """An attempt that ended for want of news gets its true end, hours late perhaps.
 
-    A call that waits for its next attempt is decided anew, so that nobody is called after having been reached. One that
-    has ended stays so, but is told as reached if it was.
+    A call that waits for its next attempt, or that ended unreached, is decided anew, as if the end had been known:
+    nobody is called after having been reached, and no retry is lost that the policy allows.
     """
     ended = _with_end(attempt, event, now)
     call = record.call
-    reached = ended.outcome is Outcome.COMPLETED
-    if call.state is CallState.SCHEDULED and (reached or call.attempt == attempt.number):
-        return _decided_anew(record, ended, event, now)
-    if reached and call.summary_status in UNREACHED:
+    tells = ended.outcome is Outcome.COMPLETED or call.attempt == attempt.number
+    if tells and (call.state is CallState.SCHEDULED or call.summary_status in UNREACHED):
         return _decided_anew(record, ended, event, now)
     return enriched(record, call, replace(ended, version=attempt.version), event, now)
 
@@ -252,12 +251,26 @@ def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
 def _decided_anew(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime) -> Transition:
     call = record.call
     decision = decide(call.policy, CallRecord(call, record.replacing(ended)).situation)
+    if decision.retry_at is not None:
+        decision = _unless_over(call, decision, now)
     changed = apply(call, decision, now)
+    if call.ended_at is not None and decision.is_final:
+        changed = replace(changed, ended_at=call.ended_at)  # it ended then; only how, is news
     if decision.retry_at is not None and ended.outcome is not None:
         changed = replace(changed, next_target_url=call.policy.rule(ended.outcome).target_url)
         if ended.outcome is Outcome.FAILED and ended.cause != NEVER_HEARD_OF:
             changed = failed_over(changed)
     return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
+
+
+def _unless_over(call: Call, decision: Decision, now: datetime) -> Decision:
+    """The decision to try again, where the news that it rests on has not come too late for that."""
+    if call.canceled_at is not None:
+        return _canceled(f"canceled by request at {call.canceled_at:%Y-%m-%dT%H:%M:%SZ}")
+    if now > call.expires_at:
+        late = f"heard of at {now:%Y-%m-%dT%H:%M:%SZ}, after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        return Decision(Reason.POLICY_EXPIRED, (*decision.steps, late), summary_status=SummaryStatus.EXPIRED)
+    return decision
 
 
 def decided(record: CallRecord, decision: Decision, now: datetime) -> Transition:
@@ -303,12 +316,30 @@ def _put_off_until(call: Call, why: str, wait: timedelta | None, now: datetime) 
     return Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=now + wait)
 
 
+def cancel(record: CallRecord, now: datetime) -> Transition:
+    """End a call as canceled. One that has ended stays as it ended, but nothing can reopen it any more."""
+    call = record.call
+    if call.canceled_at is not None:
+        return Transition(record, call, None, Effect.NOTHING, at=now)
+    if call.state is not CallState.FINAL:
+        return _end(record, _canceled("canceled by request"), replace(call, canceled_at=now), now)
+    closed = replace(call, canceled_at=now, version=call.version + 1)
+    return Transition(record, closed, None, Effect.ENRICHED, at=now)
+
+
+def _canceled(step: str) -> Decision:
+    return Decision(Reason.CANCELED, (step,), summary_status=SummaryStatus.CANCELED)
+
+
 def end(record: CallRecord, *, summary: SummaryStatus, reason: Reason, step: str, now: datetime) -> Transition:
     """End a call whatever it is doing; an attempt that is out goes on to its own end in the history."""
     call = record.call
     if call.state is CallState.FINAL:
         return Transition(record, call, None, Effect.NOTHING, at=now)
-    decision = Decision(reason, (step,), summary_status=summary)
+    return _end(record, Decision(reason, (step,), summary_status=summary), call, now)
+
+
+def _end(record: CallRecord, decision: Decision, call: Call, now: datetime) -> Transition:
     # A live attempt keeps its deadline, so that a lost callback of it is still looked for.
     ended = replace(apply(call, decision, now), deadline_at=call.deadline_at)
     return Transition(record, ended, None, Effect.DECIDED, decision=decision, at=now)

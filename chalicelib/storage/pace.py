@@ -10,8 +10,9 @@ from botocore.exceptions import ClientError
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_item, to_item
 
-#: A counter that lies further ahead than this comes from a clock that is wrong.
-MOST_AHEAD_SEC = 5
+#: A counter that lies further ahead than this was written by a clock that is wrong. One that lies less far ahead was
+#: written while a slow request was on its way, which must not begin the stretch that it was made in again.
+MOST_AHEAD_SEC = 60
 #: The dialers of a pool all wait for the next stretch: one of them begins it, and the others are in it then.
 BEGIN_TRIES = 3
 

@@ -2,9 +2,7 @@
 
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, CallRecord
-from chalicelib.domain.decide import Reason
-from chalicelib.domain.outcome import SummaryStatus
-from chalicelib.domain.transition import Effect, Transition
+from chalicelib.domain.transition import Effect
 from chalicelib.errors import RedialError
 from chalicelib.log import log, warn
 from chalicelib.usecases.ports import Ports
@@ -12,11 +10,11 @@ from chalicelib.usecases.schedule import change
 
 
 def cancel_call(ports: Ports, call_id: str) -> CallRecord:
-    """End a call as ``canceled``; one that has ended already stays as it is. Raises NotFound, TooBusy.
+    """End a call as ``canceled``; one that has ended already stays as it ended. Raises NotFound, TooBusy.
 
     The cancel is committed before the provider is asked to hang up: from that moment no claim can succeed.
     """
-    transition = change(ports, call_id, lambda record: _cancel(ports, record))
+    transition = change(ports, call_id, lambda record: lifecycle.cancel(record, ports.clock.now()))
     if transition.effect is not Effect.NOTHING:
         log("canceled", call=call_id)
     record = transition.after
@@ -33,13 +31,3 @@ def _hung_up(ports: Ports, live: Attempt) -> bool:
     except RedialError as error:  # it did not answer, or is not set up any more: the call is canceled all the same
         warn("not-hung-up", call=live.call_id, attempt=live.number, error=str(error))
         return False
-
-
-def _cancel(ports: Ports, record: CallRecord) -> Transition:
-    return lifecycle.end(
-        record,
-        summary=SummaryStatus.CANCELED,
-        reason=Reason.CANCELED,
-        step="canceled by request",
-        now=ports.clock.now(),
-    )

@@ -132,13 +132,47 @@ def test_whatever_comes_an_attempt_decides_once_or_is_corrected_to_voicemail(eve
 
 def test_a_machine_heard_after_the_end_does_not_reopen_a_canceled_call() -> None:
     record = claimed(new_call())
-    record = lifecycle.end(
-        record, summary=SummaryStatus.CANCELED, reason=Reason.CANCELED, step="canceled", now=START
-    ).after
+    record = lifecycle.cancel(record, START).after
     for event in (ended(Outcome.COMPLETED), heard(Amd.MACHINE)):
         record = lifecycle.absorb(record, 1, event, START).after
     assert record.call.summary_status is SummaryStatus.CANCELED
     assert record.attempts[0].outcome is Outcome.VOICEMAIL
+
+
+def test_a_machine_heard_after_a_cancel_that_came_after_the_end_leads_to_no_retry() -> None:
+    record = claimed(new_call())
+    record = lifecycle.absorb(record, 1, ended(Outcome.COMPLETED), START).after
+    record = lifecycle.cancel(record, START).after
+    assert (record.call.state, record.call.summary_status) == (CallState.FINAL, SummaryStatus.COMPLETED)
+    told = lifecycle.absorb(record, 1, heard(Amd.MACHINE), START)
+    assert (told.call.state, told.call.summary_status, told.call.due_at) == (
+        CallState.FINAL,
+        SummaryStatus.CANCELED,
+        None,
+    )
+    assert told.decision is not None
+    assert told.decision.steps == ("canceled by request at 2026-01-26T10:00:00Z",)
+
+
+def test_a_machine_heard_after_the_policy_ended_leads_to_no_retry() -> None:
+    record = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.COMPLETED), START).after
+    late = START + timedelta(hours=73)
+    told = lifecycle.absorb(record, 1, heard(Amd.MACHINE), late)
+    assert (told.call.state, told.call.summary_status, told.call.ended_at) == (
+        CallState.FINAL,
+        SummaryStatus.EXPIRED,
+        START,
+    )
+    assert told.decision is not None
+    assert told.decision.steps == (
+        "+30 min after voicemail",
+        "heard of at 2026-01-29T11:00:00Z, after the policy ends at 2026-01-29T10:00:00Z",
+    )
+
+
+def test_a_cancel_that_is_repeated_changes_nothing() -> None:
+    first = lifecycle.cancel(claimed(new_call()), START).after
+    assert lifecycle.cancel(first, START + timedelta(hours=1)).effect is Effect.NOTHING
 
 
 def test_a_machine_heard_after_a_later_attempt_began_changes_only_the_earlier_one() -> None:

@@ -25,7 +25,8 @@ SCRIPTS: dict[str, list[Any]] = {
     "+16505550202": ["voicemail"],
     "+16505550203": [{"outcome": "busy", "duplicate": True}, "completed"],
     "+16505550204": ["busy"],
-    "+16505550205": ["server-error-but-placed"],
+    # Nothing is told of this one until it has ended, long after its request was answered.
+    "+16505550205": [{"outcome": "server-error-but-placed", "ring_sec": 6, "reorder": True}, "completed"],
 }
 REDIALLED, VOICEMAIL, TOLD_TWICE, CANCELED, PLACED_BY_A_500 = SCRIPTS
 RETRY = {"max_retries": 3, "strategy": {"type": "fixed", "wait_minutes": 0}}

@@ -82,7 +82,7 @@ MUTANTS = {
     "cancel-ignored": Mutant(
         "a cancel is answered and changes nothing",
         ("canceled", "endings"),
-        lambda: [patch("chalicelib.usecases.cancel_call._cancel", lambda ports, record: broken.nothing(record))],
+        lambda: [patch.object(lifecycle, "cancel", broken.nothing)],
         seeds=4,
     ),
     "contacted-ignored": Mutant(

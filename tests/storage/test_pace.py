@@ -29,3 +29,19 @@ def test_who_is_not_the_one_to_begin_a_stretch_starts_in_it_all_the_same(world: 
     slower = PaceStore(Interrupted(world.dynamodb, 2, lambda: other.start("twilio:AC", pace, later)), TABLE)
     assert slower.start("twilio:AC", pace, later) == 0.0
     assert [other.start("twilio:AC", pace, later) for _ in range(2)] == [0.0, 1.0]
+
+
+def test_a_request_that_was_on_its_way_for_seconds_does_not_begin_its_stretch_again(world: World) -> None:
+    pace, soon = Pace.of(1), START + timedelta(seconds=7)
+    store = PaceStore(world.dynamodb, TABLE)
+    assert store.start("twilio:AC", pace, START) == 0.0
+    slow = PaceStore(Interrupted(world.dynamodb, 1, lambda: store.start("twilio:AC", pace, soon)), TABLE)
+    assert slow.start("twilio:AC", pace, START) == 8.0
+    assert store.start("twilio:AC", pace, soon) == 1.0
+
+
+def test_a_counter_that_a_wrong_clock_wrote_is_written_over(world: World) -> None:
+    pace = Pace.of(1)
+    store = PaceStore(world.dynamodb, TABLE)
+    assert store.start("twilio:AC", pace, START + timedelta(hours=1)) == 0.0
+    assert [store.start("twilio:AC", pace, START) for _ in range(2)] == [0.0, 1.0]

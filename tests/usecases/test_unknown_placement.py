@@ -128,6 +128,31 @@ def test_the_true_end_that_comes_hours_late_is_taken_for_what_it_is(
     assert (after["state"], after["summary_status"]) == (state, summary)
 
 
+@pytest.mark.parametrize(
+    ("status", "canceled", "state", "summary"),
+    [
+        ("busy", False, "scheduled", None),
+        ("completed", False, "final", "completed"),
+        ("failed", False, "final", "not_retryable"),
+        ("busy", True, "final", "canceled"),
+        ("completed", True, "final", "completed"),
+    ],
+)
+def test_the_true_end_reopens_a_call_that_had_ended_for_want_of_it_unless_it_was_canceled(
+    world: World, status: str, canceled: bool, state: str, summary: str | None
+) -> None:
+    call = world.place()
+    sweep_at(world, seconds=LIMIT.total_seconds())
+    assert world.call(call["id"])["summary_status"] == "not_retryable"
+    if canceled:
+        answer = world.request("POST", f"/calls/{call['id']}/cancel")
+        assert (answer.status_code, answer.json_body["summary_status"]) == (200, "not_retryable")
+    world.callback(world.twilio.placed[0], status, SequenceNumber="3")
+    after = world.call(call["id"])
+    assert (first(world, call)["outcome"], after["state"], after["summary_status"]) == (status, state, summary)
+    assert bool(after["next_attempt_at"]) == (state == "scheduled")
+
+
 def test_news_of_an_earlier_attempt_that_reached_the_person_ends_the_call(world: World) -> None:
     call = world.place(retry={**RETRY, "max_retries": 3, "on": {"failed": True}})
     sweep_at(world, seconds=LIMIT.total_seconds())
