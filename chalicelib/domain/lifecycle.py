@@ -208,7 +208,7 @@ def _heard_after_all(record: CallRecord, attempt: Attempt, event: CallEvent, now
     call = record.call
     tells = ended.outcome is Outcome.COMPLETED or call.attempt == attempt.number
     if tells and (call.state is CallState.SCHEDULED or call.summary_status in UNREACHED):
-        return _decided_anew(record, ended, event, now)
+        return _decided_anew(record, ended, event, now, f"attempt {ended.number} had been given up ({attempt.cause})")
     return enriched(record, call, replace(ended, version=attempt.version), event, now)
 
 
@@ -248,9 +248,11 @@ def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
     return _decided_anew(record, ended, event, now)
 
 
-def _decided_anew(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime) -> Transition:
+def _decided_anew(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime, *before: str) -> Transition:
+    """Decide about the call as it is with this end. ``before`` are the steps that led here."""
     call = record.call
     decision = decide(call.policy, CallRecord(call, record.replacing(ended)).situation)
+    decision = replace(decision, steps=(*before, *decision.steps))
     if decision.retry_at is not None:
         decision = _unless_over(call, decision, now)
     changed = apply(call, decision, now)
@@ -266,7 +268,7 @@ def _decided_anew(record: CallRecord, ended: Attempt, event: CallEvent, now: dat
 def _unless_over(call: Call, decision: Decision, now: datetime) -> Decision:
     """The decision to try again, where the news that it rests on has not come too late for that."""
     if call.canceled_at is not None:
-        return _canceled(f"canceled by request at {call.canceled_at:%Y-%m-%dT%H:%M:%SZ}")
+        return _canceled(*decision.steps, f"canceled by request at {call.canceled_at:%Y-%m-%dT%H:%M:%SZ}")
     if now > call.expires_at:
         late = f"heard of at {now:%Y-%m-%dT%H:%M:%SZ}, after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
         return Decision(Reason.POLICY_EXPIRED, (*decision.steps, late), summary_status=SummaryStatus.EXPIRED)
@@ -327,8 +329,8 @@ def cancel(record: CallRecord, now: datetime) -> Transition:
     return Transition(record, closed, None, Effect.ENRICHED, at=now)
 
 
-def _canceled(step: str) -> Decision:
-    return Decision(Reason.CANCELED, (step,), summary_status=SummaryStatus.CANCELED)
+def _canceled(*steps: str) -> Decision:
+    return Decision(Reason.CANCELED, steps, summary_status=SummaryStatus.CANCELED)
 
 
 def end(record: CallRecord, *, summary: SummaryStatus, reason: Reason, step: str, now: datetime) -> Transition:

@@ -8,18 +8,18 @@ import argparse
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from ops.simulate.evidence import Plan
 from ops.simulate.faults import Level
 from ops.simulate.invariants import judge, violations_of
-from ops.simulate.report import print_run, print_smallest, watching
+from ops.simulate.report import Counts, print_counts, print_run, print_smallest, watching
 from ops.simulate.shrink import Smallest, shrink
 from ops.simulate.world import simulate
 
@@ -29,12 +29,10 @@ PROCESSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One seed's run in a line: figures that can be sent from process to process."""
+    """One seed's run: figures that can be sent from process to process."""
 
     seed: int
-    calls: int
-    dials: int
-    faults: int
+    counts: Counts
     seconds: float
     wrong: tuple[str, ...]
 
@@ -78,32 +76,35 @@ def _one(console: Console, plan: Plan, *, smaller: bool) -> int:
 
 
 def _many(console: Console, plans: Sequence[Plan]) -> int:
-    table = Table("seed", "calls", "dials", "faults", "seconds", "violations")
-    totals: Counter[str] = Counter()
+    table = Table("seed", "calls", "attempts", "faults", "seconds", "violations", box=SIMPLE_HEAD)
+    summaries: list[Summary] = []
     with ProcessPoolExecutor(PROCESSES) as pool, watching(console, "seeds") as progress:
         for done, summary in enumerate(pool.map(_summary, plans), 1):
             progress(done, len(plans))
-            figures = (summary.seed, summary.calls, summary.dials, summary.faults, round(summary.seconds, 1))
-            table.add_row(*map(str, figures), str(len(summary.wrong)), style="red" if summary.wrong else "")
+            counts, wrong = summary.counts, len(summary.wrong)
+            figures = (counts.done["calls"], counts.done["attempts"], counts.faults.total(), round(summary.seconds, 1))
+            table.add_row(str(summary.seed), *map(str, figures), str(wrong), style="red" if wrong else "")
             for text in summary.wrong:
                 console.print(f"  seed {summary.seed}: {text}", style="red", markup=False)
-            totals.update(
-                violations=len(summary.wrong), calls=summary.calls, dials=summary.dials, faults=summary.faults
-            )
+            summaries.append(summary)
+    first, *others = [summary.counts for summary in summaries]
+    total = sum(others, start=first)
+    print_counts(console, total)
     console.print(table)
+    violated = total.violated.total()
     console.print(
-        f"violations: {totals['violations']}   seeds: {len(plans)}   calls: {totals['calls']}"
-        f"   dials: {totals['dials']}   faults: {totals['faults']}"
+        f"violations: {violated}   seeds: {len(plans)}   calls: {total.done['calls']}"
+        f"   attempts: {total.done['attempts']}   faults: {total.faults.total()}"
     )
-    return 1 if totals["violations"] else 0
+    return 1 if violated else 0
 
 
 def _summary(plan: Plan) -> Summary:
     began = time.monotonic()
     evidence = simulate(plan)
-    wrong = tuple(f"{v.invariant}: call {v.call}: {v.text}" for v in violations_of(judge(evidence)))
-    seconds = time.monotonic() - began
-    return Summary(plan.seed, len(evidence.calls), len(evidence.legs), len(evidence.injected), seconds, wrong)
+    verdicts = judge(evidence)
+    wrong = tuple(f"{v.invariant}: call {v.call}: {v.text}" for v in violations_of(verdicts))
+    return Summary(plan.seed, Counts.of(evidence, verdicts), time.monotonic() - began, wrong)
 
 
 def _parser() -> argparse.ArgumentParser:

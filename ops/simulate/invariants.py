@@ -49,7 +49,6 @@ class Verdict:
     """How one invariant fared: how many things were looked at, and which were wrong."""
 
     name: str
-    what: str
     checked: int
     violations: tuple[Violation, ...] = field(default=())
 
@@ -58,10 +57,10 @@ def judge(evidence: Evidence, names: Iterable[str] = INVARIANTS) -> list[Verdict
     """Hold the evidence against the invariants."""
     verdicts = []
     for name in names:
-        what, check = INVARIANTS[name]
+        _, check = INVARIANTS[name]
         tally = Tally(name)
         check(evidence, tally)
-        verdicts.append(Verdict(name, what, tally.checked, tuple(tally.violations)))
+        verdicts.append(Verdict(name, tally.checked, tuple(tally.violations)))
     return verdicts
 
 

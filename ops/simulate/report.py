@@ -1,10 +1,12 @@
 """How a simulation is told: a row for each invariant, what was injected, what was mended, and the smallest trace."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median, quantiles
+from types import MappingProxyType
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,7 +17,7 @@ from rich.text import Text
 from ops.simulate.carrier import Replied
 from ops.simulate.evidence import Evidence
 from ops.simulate.faults import KINDS
-from ops.simulate.invariants import Verdict
+from ops.simulate.invariants import INVARIANTS, Verdict
 from ops.simulate.shrink import Smallest
 from ops.simulate.world import Watcher
 
@@ -34,11 +36,76 @@ def watching(console: Console, what: str) -> Iterator[Watcher]:
         yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The figures of one run, or of several added up: those of one number, and those by kind."""
+
+    checked: Counter[str]
+    violated: Counter[str]
+    faults: Counter[str]
+    done: Counter[str]
+    by_kind: Mapping[str, Counter[str]]
+
+    @classmethod
+    def of(cls, evidence: Evidence, verdicts: Sequence[Verdict]) -> "Counts":
+        """Counted in one run."""
+        dialled = {leg.token for leg in evidence.legs}
+        attempts = [row for rows in evidence.attempts.values() for row in rows]
+        done = {
+            "calls": len(evidence.calls),
+            "attempts": len(attempts),
+            "retries": sum(max(0, len(rows) - 1) for rows in evidence.attempts.values()),
+            "phones that rang": sum(1 for leg in evidence.legs if leg.made is not None),
+            "answers to create-calls that told nothing": sum(1 for g in evidence.legs if g.replied is Replied.UNCLEAR),
+            "claims that were never dialled": sum(1 for row in attempts if row["token"] not in dialled),
+            "pauses of the breaker": sum(1 for gate in evidence.gates if gate.closed == "by-breaker"),
+            "calls of AWS": sum(evidence.aws_calls.values()),
+        }
+        by_kind = {
+            "endings": Counter(str(call.get("summary_status")) for call in evidence.calls.values()),
+            "put off": _put_offs(evidence),
+            "answered acts": Counter(answered.act.kind for answered in evidence.answered),
+            "dialled by the rules": evidence.redialed,
+            "mended by the sweep": evidence.swept,
+            "invocations and requests that failed": evidence.failed,
+        }
+        return cls(
+            checked=Counter({verdict.name: verdict.checked for verdict in verdicts}),
+            violated=Counter({verdict.name: len(verdict.violations) for verdict in verdicts}),
+            faults=Counter(fault.kind for fault in evidence.injected),
+            done=Counter(done),
+            by_kind=by_kind,
+        )
+
+    def __add__(self, other: "Counts") -> "Counts":
+        kinds = {**self.by_kind, **other.by_kind}
+        none: Counter[str] = Counter()
+        return Counts(
+            checked=self.checked + other.checked,
+            violated=self.violated + other.violated,
+            faults=self.faults + other.faults,
+            done=self.done + other.done,
+            by_kind={kind: self.by_kind.get(kind, none) + other.by_kind.get(kind, none) for kind in kinds},
+        )
+
+
 def print_run(console: Console, evidence: Evidence, verdicts: Sequence[Verdict]) -> None:
     """Everything about one run."""
-    console.print(_invariants(verdicts))
-    console.print(_faults(Counter(fault.kind for fault in evidence.injected)))
-    console.print(_work(evidence))
+    span = (evidence.ended_at or evidence.trace[0].at) - evidence.trace[0].at if evidence.trace else timedelta()
+    late = sorted((w.at - w.due_at).total_seconds() for w in evidence.waited if w.became == "dialing")
+    of_this_run = {
+        "virtual time": f"{span / timedelta(hours=1):.1f} h",
+        "dials later than due (median, 99 of 100, most)": _spread(late),
+        "trace": evidence.digest[:16],
+    }
+    print_counts(console, Counts.of(evidence, verdicts), of_this_run)
+
+
+def print_counts(console: Console, counts: Counts, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """What was checked, what was injected, and what was done, of one run or of several."""
+    console.print(_invariants(counts))
+    console.print(_faults(counts.faults))
+    console.print(_work(counts, more))
 
 
 def print_smallest(console: Console, found: Smallest) -> None:
@@ -57,14 +124,13 @@ def print_smallest(console: Console, found: Smallest) -> None:
         console.print(f"  and {len(lines) - MOST_LINES} more lines")
 
 
-def _invariants(verdicts: Sequence[Verdict]) -> Table:
+def _invariants(counts: Counts) -> Table:
     table = Table("invariant", "what must be true", box=SIMPLE_HEAD)
     table.add_column("checked", justify="right")
     table.add_column("violations", justify="right")
-    for verdict in verdicts:
-        style = "red" if verdict.violations else "green"
-        count = Text(str(len(verdict.violations)), style)
-        table.add_row(verdict.name, verdict.what, str(verdict.checked), count)
+    for name, (what, _) in INVARIANTS.items():
+        violated = counts.violated[name]
+        table.add_row(name, what, str(counts.checked[name]), Text(str(violated), "red" if violated else "green"))
     return table
 
 
@@ -79,35 +145,13 @@ def _faults(counted: Counter[str]) -> Table:
     return table
 
 
-def _work(evidence: Evidence) -> Table:
+def _work(counts: Counts, more: Mapping[str, str]) -> Table:
     table = Table("done", box=SIMPLE_HEAD)
     table.add_column("", justify="right")
-    span = (evidence.ended_at or evidence.trace[0].at) - evidence.trace[0].at if evidence.trace else timedelta()
-    dialled = {leg.token for leg in evidence.legs}
-    dead = [row for rows in evidence.attempts.values() for row in rows if row["token"] not in dialled]
-    endings = Counter(str(call.get("summary_status")) for call in evidence.calls.values())
-    late = sorted((w.at - w.due_at).total_seconds() for w in evidence.waited if w.became == "dialing")
-    rows = {
-        "virtual time": f"{span / timedelta(hours=1):.1f} h",
-        "calls": len(evidence.calls),
-        "attempts": sum(len(rows) for rows in evidence.attempts.values()),
-        "retries": sum(max(0, len(rows) - 1) for rows in evidence.attempts.values()),
-        "phones that rang": sum(1 for leg in evidence.legs if leg.made is not None),
-        "answers to create-calls that told nothing": sum(1 for g in evidence.legs if g.replied is Replied.UNCLEAR),
-        "claims that were never dialled": len(dead),
-        "endings": _pairs(endings),
-        "put off": _pairs(_put_offs(evidence)),
-        "pauses of the breaker": sum(1 for gate in evidence.gates if gate.closed == "by-breaker"),
-        "answered acts": _pairs(Counter(answered.act.kind for answered in evidence.answered)),
-        "dialled by the rules": _pairs(evidence.redialed),
-        "mended by the sweep": _pairs(evidence.swept),
-        "invocations and requests that failed": _pairs(evidence.failed),
-        "calls of AWS": sum(evidence.aws_calls.values()),
-        "dials later than due (median, 99 of 100, most)": _spread(late),
-        "trace": evidence.digest[:16],
-    }
-    for name, value in rows.items():
-        table.add_row(name, str(value))
+    counted = {name: str(count) for name, count in counts.done.items()}
+    by_kind = {name: _pairs(kinds) for name, kinds in counts.by_kind.items()}
+    for name, value in {**counted, **by_kind, **more}.items():
+        table.add_row(name, value)
     return table
 
 

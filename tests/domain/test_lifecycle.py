@@ -151,7 +151,7 @@ def test_a_machine_heard_after_a_cancel_that_came_after_the_end_leads_to_no_retr
         None,
     )
     assert told.decision is not None
-    assert told.decision.steps == ("canceled by request at 2026-01-26T10:00:00Z",)
+    assert told.decision.steps == ("+30 min after voicemail", "canceled by request at 2026-01-26T10:00:00Z")
 
 
 def test_a_machine_heard_after_the_policy_ended_leads_to_no_retry() -> None:

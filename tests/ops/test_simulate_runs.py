@@ -65,6 +65,18 @@ def test_the_command_tells_of_each_invariant_and_ends_well(capsys: pytest.Captur
     assert "violations: 0   seed: 3   calls: 4   faults: none" in told
 
 
+def test_the_command_adds_up_several_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "3-4", "--calls", "3", "--faults", "heavy"]) == 0
+    told = capsys.readouterr().out
+    plans = [Plan(seed, 3, Level.HEAVY) for seed in (3, 4)]
+    runs = [simulate(plan) for plan in plans]
+    attempts = sum(len(rows) for run in runs for rows in run.attempts.values())
+    faults = sum(len(run.injected) for run in runs)
+    calls = sum(len(run.calls) for run in runs)
+    assert f"violations: 0   seeds: 2   calls: {calls}   attempts: {attempts}   faults: {faults}" in told
+    assert [name for name in INVARIANTS if name not in told] == []
+
+
 def first_leg(evidence: Evidence) -> Leg:
     """The first attempt of a call that was really placed and that a person answered."""
     return next(

@@ -151,6 +151,8 @@ def test_the_true_end_reopens_a_call_that_had_ended_for_want_of_it_unless_it_was
     after = world.call(call["id"])
     assert (first(world, call)["outcome"], after["state"], after["summary_status"]) == (status, state, summary)
     assert bool(after["next_attempt_at"]) == (state == "scheduled")
+    decisions = world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]
+    assert decisions[-1]["steps"][0] == "attempt 1 had been given up (no-callback)"
 
 
 def test_news_of_an_earlier_attempt_that_reached_the_person_ends_the_call(world: World) -> None:
