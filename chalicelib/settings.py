@@ -41,6 +41,7 @@ class Settings:
     log_numbers: str
     retention_days: int
     workspace_max_concurrent_calls: int | None
+    workspace_calls_per_second: float | None
     retries_first: bool
     webhook_allow_local: bool
 
@@ -72,6 +73,7 @@ class Settings:
             log_numbers=_one_of(env, "LOG_NUMBERS", ["masked", "plain"], "masked"),
             retention_days=_whole(env, "RETENTION_DAYS", 365, 1, 3650),
             workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
+            workspace_calls_per_second=_rate(env, "WORKSPACE_CALLS_PER_SECOND"),
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
             webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
         )
@@ -91,17 +93,28 @@ class Settings:
 
     def calls_per_second(self, provider: str) -> float | None:
         """How many calls a second may start on the provider's account: ``<PROVIDER>_CALLS_PER_SECOND``, if set."""
-        name = f"{provider.upper()}_CALLS_PER_SECOND"
-        value = self.env.get(name)
-        if not value:
-            return None
-        try:
-            rate = float(value)
-        except ValueError:
-            rate = 0.0
-        if not 1 / 60 <= rate <= 1000:
-            raise RedialError(f"{name} is {value!r}; it must be a number from 0.0167 (one a minute) to 1000")
-        return rate
+        return _rate(self.env, f"{provider.upper()}_CALLS_PER_SECOND")
+
+
+def read_rate(text: str) -> float:
+    """Calls a second, from one a minute to 1000 a second. Raises ValueError, saying so."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 1 / 60 <= rate <= 1000:
+        raise ValueError("it must be a number from 0.0167 (one a minute) to 1000")
+    return rate
+
+
+def _rate(env: Mapping[str, str], name: str) -> float | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        return read_rate(value)
+    except ValueError as error:
+        raise RedialError(f"{name} is {value!r}; {error}") from None
 
 
 def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

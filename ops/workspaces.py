@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.settings import MOST_SLOTS
+from chalicelib.settings import MOST_SLOTS, read_rate
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore
 from ops.table import table_name
 
@@ -24,25 +24,32 @@ def workspace_name(text: str) -> str:
     return text
 
 
-def changed(workspace: Workspace, retention_days: str | None, max_concurrent_calls: str | None) -> Workspace:
+def changed(
+    workspace: Workspace, retention_days: str | None, max_concurrent_calls: str | None, calls_per_second: str | None
+) -> Workspace:
     """The settings with those changed that are given: a number as text, or ``default``."""
     if retention_days is not None:
         workspace = replace(workspace, retention_days=_number(retention_days))
     if max_concurrent_calls is not None:
         workspace = replace(workspace, max_concurrent_calls=_number(max_concurrent_calls))
+    if calls_per_second is not None:
+        workspace = replace(workspace, calls_per_second=_rate(calls_per_second))
     return workspace
 
 
 def shown(workspace: Workspace) -> str:
     """A workspace's settings in one line."""
     kept = f"{workspace.retention_days} days" if workspace.retention_days else "the default time"
-    most = workspace.max_concurrent_calls
-    return f"{workspace.name}: calls kept for {kept}, {f'at most {most}' if most else 'any number'} at once"
+    most, rate = workspace.max_concurrent_calls, workspace.calls_per_second
+    at_once = f"at most {most} at once" if most else "the default number at once"
+    return f"{workspace.name}: calls kept for {kept}, {at_once}, {f'{rate:g} a second' if rate else 'the default pace'}"
 
 
 def add_parser(subparsers: Any) -> None:
     """Register ``workspaces``."""
-    parser = subparsers.add_parser("workspaces", help="set how long calls are kept and how many may be out at once")
+    parser = subparsers.add_parser(
+        "workspaces", help="set how long calls are kept, how many may be out at once, how fast they start"
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     setting = actions.add_parser("set", help="change what is given, leave the rest")
     setting.add_argument(
@@ -55,7 +62,13 @@ def add_parser(subparsers: Any) -> None:
         "--max-concurrent-calls",
         type=lambda text: _checked(text, MOST_SLOTS),
         metavar="CALLS",
-        help="how many calls may be out at the providers at once; 'default' for no limit",
+        help="how many calls may be out at the providers at once; 'default' for WORKSPACE_MAX_CONCURRENT_CALLS",
+    )
+    setting.add_argument(
+        "--calls-per-second",
+        type=_checked_rate,
+        metavar="RATE",
+        help="how many calls may be started in a second, 0.5 for one in two; 'default' for WORKSPACE_CALLS_PER_SECOND",
     )
     showing = actions.add_parser("show", help="show one workspace")
     listing = actions.add_parser("list", help="show every workspace for which something was set")
@@ -72,13 +85,27 @@ def _checked(text: str, most: int) -> str:
     return text
 
 
+def _checked_rate(text: str) -> str:
+    try:
+        _rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {DEFAULT!r}, and {error}") from None
+    return text
+
+
+def _rate(text: str) -> float | None:
+    return None if text == DEFAULT else read_rate(text)
+
+
 def _number(text: str) -> int | None:
     return None if text == DEFAULT else int(text)
 
 
 def _set(args: argparse.Namespace) -> int:
     store = _store(args)
-    workspace = changed(store.load(args.workspace), args.retention_days, args.max_concurrent_calls)
+    workspace = changed(
+        store.load(args.workspace), args.retention_days, args.max_concurrent_calls, args.calls_per_second
+    )
     store.put(workspace)
     print(shown(workspace))
     return 0

@@ -1,8 +1,8 @@
 """The minutes that dials are planned in: a counter for each minute, so that no minute gets more than it can dial.
 
 One item holds an hour of one provider account: ``p00`` .. ``p59`` count what is planned in each minute, ``armed``
-holds the wakes that somebody has armed for them. The items of a day share a partition, so that a wake reads what
-lies below it with one query.
+holds the wakes that somebody has armed for them. A workspace that has a pace of its own (``workspace:<name>``) is
+counted in the same way. The items of a day share a partition, so that a wake reads what lies below it with one query.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""What is set for a workspace as a whole: how long its calls are kept, how many may be out at once."""
+"""What is set for a workspace as a whole: how long its calls are kept, how many are out at once, how fast."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,11 +16,12 @@ MOST_CACHED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The settings of a workspace. None means the deployment's default (retention), or no limit (calls at once)."""
+    """The settings of a workspace. None means the deployment's default."""
 
     name: str
     retention_days: int | None = None
     max_concurrent_calls: int | None = None
+    calls_per_second: float | None = None
 
 
 class WorkspaceStore:
@@ -47,7 +48,7 @@ class WorkspaceStore:
 
     def put(self, workspace: Workspace) -> None:
         """Write a workspace's settings over what they were; other processes see them within a minute."""
-        data = {"retention_days": workspace.retention_days, "max_concurrent_calls": workspace.max_concurrent_calls}
+        data = {name: value for name, value in asdict(workspace).items() if name != "name"}
         item = _key(workspace.name) | {"data": to_attribute(data)}
         item |= to_item({"history_pk": "WORKSPACES", "history_sk": workspace.name})
         self._dynamodb.put_item(TableName=self._table, Item=item)
@@ -73,4 +74,7 @@ def _key(name: str) -> items.Item:
 def _read(item: items.Item) -> Workspace:
     data = from_attribute(item["data"])
     name = item["pk"]["S"].removeprefix("WORKSPACE#")
-    return Workspace(name, data.get("retention_days"), data.get("max_concurrent_calls"))
+    rate = data.get("calls_per_second")
+    return Workspace(
+        name, data.get("retention_days"), data.get("max_concurrent_calls"), None if rate is None else float(rate)
+    )

@@ -23,7 +23,7 @@ from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases import measure
 from chalicelib.usecases.claim import Claim, claim_with, opted_out
 from chalicelib.usecases.dial import dial_claimed
-from chalicelib.usecases.pace import keep_pace
+from chalicelib.usecases.pace import OutOfPace, keep_pace
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import book_minute
 
@@ -108,9 +108,11 @@ def _begin(ports: Ports, call: Call, number: Number, *, dial_now: bool) -> Claim
     decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
     if decision.retry_at != call.created_at or not dial_now:
         return Claim(_waiting(ports, lifecycle.decided(record, decision, call.created_at)))
-    if keep_pace(ports, call, lambda wait_sec: wait_sec <= LONGEST_WAIT_SEC) is None:
+    try:
+        keep_pace(ports, call, lambda wait_sec: wait_sec <= LONGEST_WAIT_SEC)
+    except OutOfPace as held:
         now = ports.clock.now()
-        paced = lifecycle.postponed(call, Reason.PACED, f"{call.account} starts as many calls as it may", now)
+        paced = lifecycle.postponed(call, Reason.PACED, str(held), now)
         return Claim(_waiting(ports, lifecycle.decided(record, paced, now)))
     claimed = claim_with(ports, record, number)
     return claimed if claimed.may_dial else Claim(_waiting(ports, claimed.transition))

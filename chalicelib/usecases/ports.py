@@ -72,6 +72,11 @@ class Ports:
         per_second = self.settings.calls_per_second(provider)
         return Pace.of(per_second) if per_second else None
 
+    def workspace_pace(self, workspace: str) -> Pace | None:
+        """How fast calls of the workspace may be started, on all accounts together, where anybody says so."""
+        per_second = self.workspaces.load(workspace).calls_per_second or self.settings.workspace_calls_per_second
+        return Pace.of(per_second) if per_second else None
+
     def minute_capacity(self, provider: str) -> int:
         """How many dials one minute of the provider's account is planned with."""
         pace = self.pace_of(provider) or Pace.of(provider_class(provider).calls_per_second)

@@ -17,7 +17,7 @@ from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases import measure
 from chalicelib.usecases.claim import claim, commit
 from chalicelib.usecases.dial import dial_claimed
-from chalicelib.usecases.pace import keep_pace
+from chalicelib.usecases.pace import OutOfPace, keep_pace
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import set_alarm
 from chalicelib.wheel import plan
@@ -121,8 +121,9 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
         ports.provider(record.call.provider)  # one that is not set up, or whose secret cannot be read, costs no attempt
         claimed = claim(ports, record)
         if claimed.may_dial and not in_pace:
-            wait_sec = keep_pace(ports, record.call, time_left.for_a_dial)
-            if wait_sec is None:
+            try:
+                wait_sec = keep_pace(ports, record.call, time_left.for_a_dial)
+            except OutOfPace:
                 return "left"
             in_pace = True
             if wait_sec:

@@ -8,13 +8,17 @@ from chalicelib.domain.call import Call, CallRecord, CallState
 from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
 from chalicelib.log import warn
+from chalicelib.storage.gates import workspace_scope
 from chalicelib.storage.transact import StaleWrite, Write
+from chalicelib.storage.wakes import Reservation
 from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import AlarmNotSet, plan
 
 #: Each lost race means that somebody else's change was committed, so this many losses in a row is no accident.
 CHANGE_TRIES = 8
+#: An account and a workspace agree on a minute after two or three of these, unless others take it meanwhile.
+MEETING_TRIES = 30
 
 
 def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transition]) -> Transition:
@@ -52,7 +56,8 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
         ports.calls.commit(planned, also, released)
     except StaleWrite:
         if planned.call.due_at is not None:
-            ports.wakes.release(planned.call.account, planned.call.due_at)
+            for scope, _ in _room(ports, planned.call):
+                ports.wakes.release(scope, planned.call.due_at)
         raise
     measure.committed(planned)
     return planned
@@ -68,11 +73,32 @@ def book_minute(ports: Ports, call: Call) -> Call:
         raise ValueError(f"{call.id} is due at no time")
     now, lead = ports.clock.now(), ports.wake_lead
     wanted = plan.first_minute(call.due_at, now, lead)
-    booked = ports.wakes.reserve(call.account, wanted, ports.minute_capacity(call.provider))
+    booked = _reserve(ports, call, wanted)
     wake = plan.wake_for(booked.minute, now, lead)
     if plan.stamp(wake) not in booked.armed and set_alarm(ports, wake):
         ports.wakes.mark_armed(call.account, booked.minute, {plan.stamp(wake)})
     return replace(call, due_at=booked.minute)
+
+
+def _reserve(ports: Ports, call: Call, wanted: datetime) -> Reservation:
+    """A place in the first minute that has one with the account and, where it has a pace, with the workspace."""
+    for _ in range(MEETING_TRIES):
+        places = [(scope, ports.wakes.reserve(scope, wanted, room)) for scope, room in _room(ports, call)]
+        wanted = max(place.minute for _, place in places)
+        if all(place.minute == wanted for _, place in places):
+            break
+        for scope, place in places:
+            ports.wakes.release(scope, place.minute)
+    else:
+        raise TooBusy(f"no minute up to {wanted:%Y-%m-%dT%H:%MZ} has room; try again in a moment")
+    return places[0][1]
+
+
+def _room(ports: Ports, call: Call) -> list[tuple[str, int]]:
+    """How many dials a minute takes: of the call's account and, where a pace is set for it, of its workspace."""
+    account = call.account, ports.minute_capacity(call.provider)
+    pace = ports.workspace_pace(call.workspace)
+    return [account, (workspace_scope(call.workspace), pace.a_minute)] if pace else [account]
 
 
 def set_alarm(ports: Ports, wake: datetime) -> bool:

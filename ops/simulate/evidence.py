@@ -52,9 +52,9 @@ class GateSeen:
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """One more call was counted as started in a stretch of an account's time."""
+    """One more call was counted as started in a stretch of time, of a provider's account or of the ``workspace``."""
 
-    provider: str
+    scope: str
     tick: int
     at: datetime
     stretch: int

@@ -23,7 +23,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "canceled": ("nothing is claimed after a cancel was answered", dials.canceled),
     "acted": ("an opt-out, an erasure or a contact leaves no call waiting as before", dials.acted),
     "pace": ("no minute is planned over the account's pace", dials.pace),
-    "in-pace": ("no more is claimed in a stretch of time than the account's pace allows", shared.in_pace),
+    "in-pace": ("no more is claimed in a stretch of time than the pace allows", shared.in_pace),
     "slots": ("no more attempts are out at once than a limit allows, and none keeps its slot", shared.slots),
     "paused": ("nothing is claimed while the workspace is paused", shared.paused),
     "breaker": ("behind a tripped breaker one probe at a time is claimed, and it opens again", shared.breaker),

@@ -136,24 +136,45 @@ def acted(evidence: Evidence, tally: Tally) -> None:
 
 
 def pace(evidence: Evidence, tally: Tally) -> None:
-    """Each minute of an account is promised to no more dials than it has room for.
+    """Each minute of an account, or of a workspace with a pace, is promised to no more dials than it has room for.
 
     What is decided of a call that may have changed to a second provider is left out: which account the promise is on,
     it does not say.
     """
-    room = max(1, int(float(evidence.env["TWILIO_CALLS_PER_SECOND"] or 1) * 60))
-    planned: Counter[str] = Counter()
+    rates = {"twilio": evidence.env["TWILIO_CALLS_PER_SECOND"] or "1"}
+    if own := evidence.env["WORKSPACE_CALLS_PER_SECOND"]:
+        rates["workspace"] = own
+    planned: Counter[tuple[str, str]] = Counter()
     for call_id, made in evidence.decisions.items():
         asked = evidence.asked.get(evidence.index_of(call_id))
-        if asked is None or asked.body.get("provider", "twilio") != "twilio":
+        if asked is None:
+            continue
+        planned.update(("workspace", decision["due_at"]) for decision in made if decision.get("due_at"))
+        if asked.body.get("provider", "twilio") != "twilio":
             continue
         for place, decision in enumerate(made):
             turned_away = any(earlier["reason"] == "put-off-by-provider" for earlier in made[:place])
             may_change = "failover" in asked.retry and (decision["attempt"] > 0 or turned_away)
             if not may_change and decision.get("due_at"):
-                planned[decision["due_at"]] += 1
-    for minute, count in planned.items():
-        tally.expect(count <= room, -1, f"{count} dials are planned for {minute}, which has room for {room}")
+                planned["twilio", decision["due_at"]] += 1
+    for (scope, minute), count in planned.items():
+        if rate := rates.get(scope):
+            room = a_minute(float(rate))
+            text = f"{count} dials are planned for {minute}, which has room for {room} of {scope}"
+            tally.expect(count <= room, -1, text)
+
+
+def a_minute(per_second: float) -> int:
+    """How many dials a minute has room for."""
+    most, seconds = stretch(per_second)
+    return max(1, 60 * most // seconds)
+
+
+def stretch(per_second: float) -> tuple[int, int]:
+    """So many calls in so many whole seconds, no more than ``per_second``."""
+    if per_second < 1:
+        return 1, -int(-1 // per_second)
+    return int(per_second), 1
 
 
 def failover(evidence: Evidence, tally: Tally) -> None:

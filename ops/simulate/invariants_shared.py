@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from ops.simulate.carrier import Replied
 from ops.simulate.evidence import Answered, Claimed, Evidence, GateSeen
+from ops.simulate.invariants_dials import stretch
 from ops.simulate.tally import Tally
 
 PROVIDERS = ("twilio", "plivo")
@@ -61,37 +62,30 @@ def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
 
 
 def in_pace(evidence: Evidence, tally: Tally) -> None:
-    """No stretch of an account's time is given more calls than its pace, and no claim goes without one of them.
+    """No stretch of time is given more calls than the pace of its account or of the workspace; no claim goes without.
 
     While the clock was put off, and just after, stretches come again: they are left out.
     """
     steps = [fault.at for fault in evidence.injected if fault.kind == "clock-step"]
-    for provider in PROVIDERS:
-        if not (rate := evidence.env[f"{provider.upper()}_CALLS_PER_SECOND"]):
+    for scope in (*PROVIDERS, "workspace"):
+        if not (rate := evidence.env[f"{scope.upper()}_CALLS_PER_SECOND"]):
             continue
         most, seconds = stretch(float(rate))
-        given = [pace for pace in evidence.paced if pace.provider == provider]
+        given = [pace for pace in evidence.paced if pace.scope == scope]
         counted: Counter[int] = Counter()
         for pace in given:
             if not any(at <= pace.at <= at + STEPPED + CLAIM_TAKES for at in steps):
                 counted[pace.stretch] += 1
                 begun = pace.stretch * seconds <= pace.at.timestamp()
                 text = f"{counted[pace.stretch]} calls are started in a stretch of {seconds} s, which takes {most}"
-                tally.expect(begun and counted[pace.stretch] <= most, -1, f"{provider}: {text}")
+                tally.expect(begun and counted[pace.stretch] <= most, -1, f"{scope}: {text}")
         for claim in evidence.claims:
-            if claim.provider == provider:
+            if scope in (claim.provider, "workspace"):
                 mine = next((p for p in given if p.tick < claim.tick and claim.at - p.at <= PACE_KEPT), None)
-                text = f"{claim.call_id}-{claim.attempt} is claimed and was not counted for the pace of {provider}"
+                text = f"{claim.call_id}-{claim.attempt} is claimed and was not counted for the pace of {scope}"
                 tally.expect(mine is not None, evidence.index_of(claim.call_id), text)
                 if mine is not None:
                     given.remove(mine)
-
-
-def stretch(per_second: float) -> tuple[int, int]:
-    """So many calls in so many whole seconds, no more than ``per_second``."""
-    if per_second < 1:
-        return 1, -int(-1 // per_second)
-    return int(per_second), 1
 
 
 def paused(evidence: Evidence, tally: Tally) -> None:

@@ -39,7 +39,7 @@ LONGEST_LIFE = timedelta(hours=5 + 48)
 
 
 #: What a rush is run with: nothing but the account's slots, where it has any, keeps calls from being dialled at once.
-RUSH = {"TWILIO_CALLS_PER_SECOND": "", "WORKSPACE_MAX_CONCURRENT_CALLS": ""}
+RUSH = {"TWILIO_CALLS_PER_SECOND": "", "WORKSPACE_CALLS_PER_SECOND": "", "WORKSPACE_MAX_CONCURRENT_CALLS": ""}
 
 
 def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
@@ -47,6 +47,7 @@ def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
     drawn = ENV | {
         "TWILIO_CALLS_PER_SECOND": chance.pick([(3, ""), (3, "0.034"), (1, "0.1"), (1, "1"), (1, "3")], "pace"),
         "PLIVO_CALLS_PER_SECOND": "0.05",
+        "WORKSPACE_CALLS_PER_SECOND": chance.pick([(4, ""), (1, "0.05"), (1, "1")], "workspace-pace"),
         "TWILIO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "1"), (2, "2"), (1, "5")], "account-slots"),
         "PLIVO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2")], "plivo-slots"),
         "WORKSPACE_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2"), (1, "5")], "workspace-slots"),

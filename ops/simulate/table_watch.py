@@ -37,6 +37,8 @@ class TableWatch:
         self.names: dict[str, str] = {}
         self.gates: list[GateSeen] = []
         self.paced: list[Paced] = []
+        #: the latest stretch of a scope, and the calls started in it
+        self._started: dict[str, tuple[int, int]] = {}
         self.settled: dict[str, int] = {}
         #: the item of a live attempt -> its token
         self._live: dict[Written, str] = {}
@@ -49,9 +51,8 @@ class TableWatch:
         if key.pk.startswith("GATE#") and key.sk == "GATE":
             self._note_gate(key.pk.removeprefix("GATE#"), _plain(item) if item else {})
         elif key.pk.startswith("PACE#") and item is not None:
-            provider = key.pk.removeprefix("PACE#").partition(":")[0]
-            stretch = int(item.attrs["stretch"].value)
-            self.paced.append(Paced(provider, self._engine.tick, self._engine.at, stretch))
+            scope = key.pk.removeprefix("PACE#").partition(":")[0]
+            self._note_pace(scope, int(item.attrs["stretch"].value), int(item.attrs["started"].value))
         elif key.pk.startswith("CALL#") and key.sk == "CALL" and item is not None:
             self._note_call(key.pk.removeprefix("CALL#"), _plain(item))
         elif key.pk.startswith("CALL#") and key.sk.startswith("ATTEMPT#"):
@@ -71,6 +72,15 @@ class TableWatch:
     def _read(self, key: Written) -> Item | None:
         row: Item | None = self._find().items.get(DynamoType({"S": key.pk}), {}).get(DynamoType({"S": key.sk}))
         return row
+
+    def _note_pace(self, scope: str, stretch: int, started: int) -> None:
+        was_at, were_started = self._started.get(scope, (-1, 0))
+        if was_at == stretch and started < were_started:
+            given_back = max((p for p in self.paced if (p.scope, p.stretch) == (scope, stretch)), key=lambda p: p.tick)
+            self.paced.remove(given_back)
+        else:
+            self.paced.append(Paced(scope, self._engine.tick, self._engine.at, stretch))
+        self._started[scope] = stretch, started
 
     def _note_due(self, key: Written, item: Item | None) -> None:
         due_at = item.attrs.get("due_at") if item is not None else None

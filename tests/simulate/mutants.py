@@ -221,6 +221,7 @@ MUTANTS = {
         ("breaker",),
         lambda: [patch.object(breaker, "_probed", broken.never_opens(breaker._probed))],
         seeds=4,
+        rush=True,
     ),
     "put-off-counts": Mutant(
         "an attempt that the provider put off uses up one of the call's",

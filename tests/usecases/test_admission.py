@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call
+from chalicelib.storage.pace import Pace
 from chalicelib.storage.slots import Limit
 from chalicelib.storage.workspaces import Workspace
 from chalicelib.usecases.schedule import settle
@@ -160,6 +161,35 @@ def test_no_more_calls_start_in_a_second_than_the_account_takes(configured: Conf
     world.pump(START + timedelta(minutes=33))
     seconds = Counter(p.at.replace(microsecond=0) for p in world.twilio.placed)
     assert (seconds.total(), set(seconds.values())) in ((7, {2, 1}), (7, {2}))
+
+
+def test_a_workspace_starts_no_more_calls_in_a_second_than_it_may_on_all_accounts_together(
+    configured: Configure,
+) -> None:
+    world = configured(WORKSPACE_CALLS_PER_SECOND="0.1")
+    world.services.ports.workspaces.put(Workspace("acme", calls_per_second=2))
+    for n in range(5):
+        world.place(to_number=f"+1650555010{n}", start_at="2026-01-26T10:30:00Z")
+    world.pump(START + timedelta(minutes=33))
+    seconds = Counter(p.at.replace(microsecond=0) for p in world.twilio.placed)
+    assert (seconds.total(), max(seconds.values())) == (5, 2)
+
+
+def test_the_minutes_of_a_workspace_are_filled_to_its_pace(configured: Configure) -> None:
+    world = configured(WORKSPACE_CALLS_PER_SECOND="0.03", TWILIO_CALLS_PER_SECOND="0.04")
+    calls = [world.place(to_number=f"+1650555010{n}", start_at="2026-01-26T10:30:00Z") for n in range(5)]
+    due = [due_at(world, call) for call in calls]
+    assert due == [START + timedelta(minutes=m) for m in (30, 31, 32, 33, 34)]
+
+
+def test_what_the_account_may_not_start_yet_is_given_back_to_the_workspace(configured: Configure) -> None:
+    world = configured(WORKSPACE_CALLS_PER_SECOND="1", TWILIO_CALLS_PER_SECOND="0.1")
+    ports = world.services.ports
+    assert world.place()["state"] == "dialing"
+    held = world.place(to_number="+16505550111")
+    assert (held["state"], reasons(world, held)) == ("scheduled", ["paced"])
+    assert world.clock.now() == START + timedelta(seconds=1)
+    assert ports.pace.start("workspace:acme", Pace.of(1), world.clock.now()) == 0.0
 
 
 def test_a_new_call_waits_a_moment_for_its_pace_and_else_goes_to_the_next_minute(configured: Configure) -> None:
