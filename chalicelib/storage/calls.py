@@ -1,10 +1,12 @@
 """Calls and attempts in DynamoDB: every change one conditional transaction on what it was computed from."""
 
 import contextlib
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,7 +17,7 @@ from chalicelib.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.items import Item
-from chalicelib.storage.query import query_items, query_pages
+from chalicelib.storage.query import query_items
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
 from chalicelib.storage.versions import Kind, data_of
@@ -205,24 +207,25 @@ class CallStore:
         return str(from_attribute(found["data"])["token"])
 
     def due(self, kind: str, before: datetime) -> Iterator[list[str]]:
-        """Pages of ids of the calls whose retry, first attempt or deadline is due by ``before``, oldest first a shard.
+        """Ids of the calls whose retry, first attempt or deadline is due by ``before``: what is due together at once.
 
-        The index trails the table by a moment, so what it says must be checked on the call itself.
+        What is due the longest comes first. The index trails the table by a moment, so what it says must be checked
+        on the call itself.
         """
-        # In any order: invocations that run at the same time would else all be at the same shard.
-        for shard in random.sample(range(items.DUE_SHARDS), items.DUE_SHARDS):
-            pages = query_pages(
-                self._dynamodb,
-                TableName=self._table,
-                IndexName=items.DUE_INDEX,
-                KeyConditionExpression="due_shard = :shard AND due_at <= :before",
-                ExpressionAttributeValues={
-                    ":shard": {"S": f"{kind}#{shard}"},
-                    ":before": {"N": str(items.epoch(before))},
-                },
-            )
-            for page in pages:
-                yield [item["pk"]["S"].removeprefix("CALL#") for item in page]
+        shards = [self._due_in(f"{kind}#{shard}", before) for shard in range(items.DUE_SHARDS)]
+        for _, together in groupby(merge(*shards, key=itemgetter(0)), key=itemgetter(0)):
+            yield [call_id for _, call_id in together]
+
+    def _due_in(self, shard: str, before: datetime) -> Iterator[tuple[int, str]]:
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            IndexName=items.DUE_INDEX,
+            KeyConditionExpression="due_shard = :shard AND due_at <= :before",
+            ExpressionAttributeValues={":shard": {"S": shard}, ":before": {"N": str(items.epoch(before))}},
+        )
+        for item in found:
+            yield int(item["due_at"]["N"]), item["pk"]["S"].removeprefix("CALL#")
 
     def decisions(self, call_id: str) -> list[dict[str, Any]]:
         """Every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status."""

@@ -6,18 +6,11 @@ from typing import Any
 from chalicelib.storage.items import Item
 
 
-def query_pages(dynamodb: Any, **query: Any) -> Iterator[list[Item]]:
-    """The pages of a query that have anything in them; each is fetched when it is asked for."""
+def query_items(dynamodb: Any, **query: Any) -> Iterator[Item]:
+    """The items of a query; each page of them is fetched when it is asked for."""
     while True:
         page = dynamodb.query(**query)
-        if page["Items"]:
-            yield page["Items"]
+        yield from page["Items"]
         if "LastEvaluatedKey" not in page:
             return
         query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-
-def query_items(dynamodb: Any, **query: Any) -> Iterator[Item]:
-    """The items of a query, over all its pages."""
-    for page in query_pages(dynamodb, **query):
-        yield from page

@@ -81,8 +81,8 @@ def arm_below(ports: Ports, wake: datetime) -> None:
 def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str]:
     """Claim and dial every call that is due by ``before``, a bounded number at a time, retries first by default.
 
-    Of what is due together each invocation has an order of its own: those that run at the same time would else all
-    want the same call, and go through the rest as one.
+    What is due the longest goes first. Of what is due together each invocation has an order of its own: those that run
+    at the same time would else all want the same call, and go through the rest as one.
 
     Counts ``dialed``, ``moved`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (somebody else had
     it, or it is no longer due), ``broken`` (an error, logged; the sweep comes back to it) and ``left`` (no time).
@@ -104,7 +104,7 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
             return "broken"
 
     kinds = (RETRY, FRESH) if ports.settings.retries_first else (FRESH, RETRY)
-    due = (call_id for kind in kinds for page in ports.calls.due(kind, before) for call_id in shuffled(page))
+    due = (call_id for kind in kinds for together in ports.calls.due(kind, before) for call_id in shuffled(together))
     counts.update(pooled(one, due, ports.settings.dial_pool_size))
     return counts
 
@@ -140,9 +140,9 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
     return "skipped"
 
 
-def shuffled(page: list[str]) -> list[str]:
+def shuffled(ids: list[str]) -> list[str]:
     """The same in an order by chance."""
-    return random.sample(page, len(page))
+    return random.sample(ids, len(ids))
 
 
 def _arm_next(ports: Ports) -> None:

@@ -38,8 +38,8 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
     now = ports.clock.now()
     counts: Counter[str] = Counter()
     counts.update({f"overdue-{end}": n for end, n in dial_due(ports, now - WAKE_GRACE, time_left).items()})
-    for page in ports.calls.due(DEADLINE, now):
-        for call_id in page:
+    for together in ports.calls.due(DEADLINE, now):
+        for call_id in together:
             if not time_left.for_a_dial():
                 counts["silent-left"] += 1
                 continue

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from ops.simulate.evidence import Evidence, Waited
 from ops.simulate.hours import utc
+from ops.simulate.invariants_dials import stretch
 from ops.simulate.tally import Tally
 
 #: A call's last attempt may be claimed when the call expires, and its end looked into when its deadline is over.
@@ -40,7 +41,7 @@ def on_time(evidence: Evidence, tally: Tally) -> None:
             text = f"{waited.call_id} is due at {waited.due_at:%d %H:%M} and claimed at {waited.at:%d %H:%M:%S}"
             tally.expect(late >= -EARLY, index, text)
         quiet = evidence.faults_until is not None and waited.due_at > evidence.faults_until + IN_QUIET
-        most = IN_QUIET if quiet else UNDER_FAULTS + _out_of_order(evidence, waited)
+        most = IN_QUIET if quiet else UNDER_FAULTS + _out_of_order(evidence, waited) + _in_line(evidence, waited)
         text = f"{waited.call_id} is due at {waited.due_at:%d %H:%M} and {waited.became} only {late} later"
         tally.expect(late <= most, index, text)
 
@@ -49,6 +50,21 @@ def _out_of_order(evidence: Evidence, waited: Waited) -> timedelta:
     """For how long no Lambda ran while a call waited past its time."""
     spans = [(max(begins, waited.due_at), min(ends, waited.at)) for begins, ends in evidence.outages]
     return sum((ends - begins for begins, ends in spans if ends > begins), timedelta())
+
+
+def _in_line(evidence: Evidence, waited: Waited) -> timedelta:
+    """For how long a call that was due had to let others start, at the pace of its account or of the workspace."""
+    asked = evidence.asked.get(evidence.index_of(waited.call_id))
+    if asked is None:
+        return timedelta()
+    providers = {asked.body.get("provider", "twilio"), asked.retry.get("failover", {}).get("provider")}
+    longest = timedelta()
+    for scope in (*sorted(filter(None, providers)), "workspace"):
+        if rate := evidence.env.get(f"{scope.upper()}_CALLS_PER_SECOND"):
+            most, seconds = stretch(float(rate))
+            others = sum(1 for p in evidence.paced if p.scope == scope and waited.due_at <= p.at <= waited.at)
+            longest = max(longest, timedelta(seconds=others * seconds / most))
+    return longest
 
 
 def once_made(evidence: Evidence, tally: Tally) -> None:

@@ -127,3 +127,13 @@ def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeyp
     assert (world.call(call["id"])["state"], world.history(call["id"])) == ("scheduled", [(1, "busy")])
     world.clock.turn(to=DUE + timedelta(minutes=1))
     assert world.sweep() == {"overdue-dialed": 1}
+
+
+def test_what_is_due_the_longest_is_dialled_first(world: World) -> None:
+    starts = {f"+1650555{n:04d}": START + timedelta(minutes=30 + n % 4) for n in range(24)}
+    for number, at in sorted(starts.items()):
+        world.place(to_number=number, start_at=f"{at:%Y-%m-%dT%H:%M:%SZ}")
+    world.clock.turn(to=START + timedelta(minutes=40))
+    world.redial(START + timedelta(minutes=40))
+    dialled = [starts[placed.form["To"]] for placed in world.twilio.placed]
+    assert (len(dialled), dialled) == (24, sorted(dialled))
