@@ -129,7 +129,9 @@ def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeyp
     assert world.sweep() == {"overdue-dialed": 1}
 
 
-def test_what_is_due_the_longest_is_dialled_first(world: World) -> None:
+def test_what_is_due_the_longest_is_dialled_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIAL_POOL_SIZE", "1")
+    world.client = new_client().__enter__()
     starts = {f"+1650555{n:04d}": START + timedelta(minutes=30 + n % 4) for n in range(24)}
     for number, at in sorted(starts.items()):
         world.place(to_number=number, start_at=f"{at:%Y-%m-%dT%H:%M:%SZ}")
