@@ -21,17 +21,22 @@ UNKNOWN_ENDS = ("failed", "error", "canceled")
 
 
 def numbers(evidence: Evidence, tally: Tally) -> None:
-    """The attempts in a number's item are those that were made of the history of the calls to it."""
+    """The attempts in a number's item are those that were made of the history of the calls to it.
+
+    An erasure takes the item first and the calls after it, and its user may never have got it through to the end.
+    """
+    erasing = {tried.number for tried in evidence.tried if tried.kind == "erase"}
     held: dict[str, set[str]] = {}
     for call_id, call in evidence.calls.items():
         if call.get("erased_at"):
             continue
-        made = (row for row in evidence.attempts.get(call_id, ()) if row.get("cause") != "never-placed")
-        ids = {f"{call_id}-{row['number']}" for row in made}
+        placed = (row for row in evidence.attempts.get(call_id, ()) if row.get("cause") != "never-placed")
+        ids = {f"{call_id}-{row['number']}" for row in placed}
         held.setdefault(call["to_number"], set()).update(ids)
     for number in held.keys() | evidence.numbers.keys():
         counted = set(evidence.numbers.get(number, {}).get("made", {}))
-        wrong = counted ^ held.get(number, set())
+        made = held.get(number, set())
+        wrong = counted - made if number in erasing else counted ^ made
         index = evidence.index_of(min(wrong).rpartition("-")[0]) if wrong else -1
         tally.expect(not wrong, index, f"{number} and the history differ by {sorted(wrong)}")
 
