@@ -29,6 +29,8 @@ class TableWatch:
         self._engine = engine
         self._find = find
         self.due: dict[Written, datetime] = {}
+        #: in which shard of the due index each of them is
+        self._shards: dict[Written, str] = {}
         self.claims: list[Claimed] = []
         self.waited: list[Waited] = []
         self.waiting: dict[str, Waiting] = {}
@@ -64,6 +66,10 @@ class TableWatch:
             return (item for key in list(self.due) if (item := self._read(key)) is not None)
         return (item for partition in table.items.values() for item in partition.values())
 
+    def has_due(self, shard: str) -> bool:
+        """Whether anything at all is in a shard of the due index."""
+        return shard in self._shards.values()
+
     def has_ended(self, call_id: str, attempt: int) -> bool:
         """Whether the table says now how an attempt ended."""
         item = self._read(Written(f"CALL#{call_id}", f"ATTEMPT#{attempt:04d}"))
@@ -86,7 +92,9 @@ class TableWatch:
         due_at = item.attrs.get("due_at") if item is not None else None
         if due_at is None:
             self.due.pop(key, None)
-        else:
+            self._shards.pop(key, None)
+        elif item is not None:
+            self._shards[key] = str(item.attrs["due_shard"].value)
             self.due[key] = datetime.fromtimestamp(int(due_at.value), UTC)
 
     def _note_call(self, call_id: str, data: dict[str, Any]) -> None:

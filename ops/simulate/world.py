@@ -82,6 +82,7 @@ class World:
         self._strict = StrictAws()
         self.aws = AwsBoundary(self.engine, self.chance, self.faults, self._strict, self.watch.touched)
         self.aws.names = self.watch.names
+        self.aws.has_due = self.watch.has_due
         self.carrier = ModelCarrier(self.engine, self.chance, self.faults, self.env, self._post)
         self.rules = Rules(self.engine, self.faults, self.chance, self._wake)
         self.evidence = Evidence(

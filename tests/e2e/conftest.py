@@ -8,6 +8,11 @@ from ops.local.package import LOCAL
 from ops.local.stack import LocalStack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for real minutes begins first: the simulations fill the time."""
+    items.sort(key=lambda item: item.path.name == "test_mutants.py" or item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Mapping[str, str]]:
     """The environment of a running stack: BASE_URL, API_KEY, CARRIER_URL and AWS_ENDPOINT_URL."""

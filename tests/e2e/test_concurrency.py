@@ -3,6 +3,7 @@
 DynamoDB is ministack over HTTP, taught to turn away what meets a transaction under way, as AWS does.
 """
 
+import os
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -43,7 +45,7 @@ from tests.support.crowd_work import (
 )
 from tests.support.world import ENV, PUBLIC_URL
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("concurrency")]
 
 SERVER = "tests.support.contended_ministack"
 FAST = {"TWILIO_CALLS_PER_SECOND": "1000", "WAKE_LEAD_SECONDS": "0"}
@@ -61,10 +63,9 @@ _tables = count(1)
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment in which a contended ministack is AWS, for this process and those of the crowds."""
-    with Ministack(tmp_path_factory.mktemp("aws"), SERVER) as running, pytest.MonkeyPatch.context() as patch:
+    # What the threads of this process enter is not to be there for whatever this process tests next.
+    with Ministack(tmp_path_factory.mktemp("aws"), SERVER) as running, patch.dict(os.environ):
         env = ENV | running.environment
-        for name, value in env.items():
-            patch.setenv(name, value)
         enter(env)
         yield env
         parts.client.cache_clear()

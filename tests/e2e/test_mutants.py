@@ -15,8 +15,8 @@ CALLS = 24
 MOST_SEEDS = max(mutant.seeds for mutant in MUTANTS.values())
 
 
-def violations(seed: int, *, rush: bool) -> list[Violation]:
-    return violations_of(judge(simulate(Plan(seed, CALLS, Level.HEAVY, rush=rush))))
+def violations(seed: int, *, rush: bool, calls: int = CALLS) -> list[Violation]:
+    return violations_of(judge(simulate(Plan(seed, calls, Level.HEAVY, rush=rush))))
 
 
 @pytest.mark.parametrize("rush", [False, True], ids=["", "rush"])
@@ -31,7 +31,7 @@ def test_a_mutant_is_found_by_an_invariant_of_its_own(name: str) -> None:
     with mutant.at_work():
         found: set[str] = set()
         for seed in range(1, mutant.seeds + 1):
-            found |= {violation.invariant for violation in violations(seed, rush=mutant.rush)}
+            found |= {violation.invariant for violation in violations(seed, rush=mutant.rush, calls=mutant.calls)}
             if found & set(mutant.found_by):
                 break
     assert found & set(mutant.found_by), f"{mutant.what}: not found in {mutant.seeds} runs, only {found}"

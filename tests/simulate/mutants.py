@@ -23,7 +23,7 @@ from tests.simulate import broken
 class Mutant:
     """One way of being broken. ``found_by`` are the invariants that may tell, within ``seeds`` small runs.
 
-    What only shows where requests meet is looked for in a ``rush``.
+    What only shows where requests meet is looked for in a ``rush``, and what shows seldom among more ``calls``.
     """
 
     what: str
@@ -31,6 +31,7 @@ class Mutant:
     patches: Callable[[], list[Any]]
     seeds: int = 3
     rush: bool = False
+    calls: int = 24
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -222,6 +223,7 @@ MUTANTS = {
         lambda: [patch.object(breaker, "_probed", broken.never_opens(breaker._probed))],
         seeds=4,
         rush=True,
+        calls=60,
     ),
     "put-off-counts": Mutant(
         "an attempt that the provider put off uses up one of the call's",
