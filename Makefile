@@ -41,7 +41,7 @@ demo: $(INSTALLED) ## Watch calls being retried on the local stack; ends by itse
 	@$(BIN)/python -m ops.local.demo
 
 e2e: $(INSTALLED) ## Run the slow tests, and the end-to-end tests on the local stack
-	$(BIN)/pytest -m "slow or e2e" -n 3 --dist loadgroup
+	$(BIN)/pytest -m "slow or e2e" -n 3 --dist loadscope
 
 bench: $(INSTALLED) ## Run the benchmarks
 	@$(BIN)/python -m ops.bench

@@ -17,7 +17,7 @@ for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(_name, None)
 quick_moto.install()
 
-pytest_plugins = ["tests.support.iam_recorder"]
+pytest_plugins = ["tests.support.iam_recorder", "tests.support.together"]
 
 
 @pytest.fixture

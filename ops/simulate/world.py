@@ -143,6 +143,8 @@ class World:
         cleared = {name: "" for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL") if name in os.environ}
         quick_moto.install()
         with ExitStack() as stack:
+            # Chalice's client puts a copy in its place for each call, and calls that overlap leave one there.
+            stack.enter_context(patch.object(os, "environ", os.environ))
             stack.enter_context(patch.dict(os.environ, self.env | cleared))
             for name in cleared:
                 os.environ.pop(name)

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.e2e
 
 Stack = Mapping[str, str]
 

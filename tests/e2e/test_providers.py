@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.providers import REGISTRY
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.e2e
 
 NAMES = sorted(REGISTRY)
 #: two dials, the wait for a full minute, and cold starts of everything at once on two cores

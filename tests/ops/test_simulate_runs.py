@@ -1,6 +1,7 @@
 """Whole runs of the simulator: the same seed gives the same run, and each invariant can fail."""
 
 import copy
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +64,13 @@ def test_the_command_tells_of_each_invariant_and_ends_well(capsys: pytest.Captur
     assert "_aws" not in told
     assert [name for name in INVARIANTS if name not in told] == []
     assert "violations: 0   seed: 3   calls: 4   faults: none" in told
+
+
+def test_a_run_leaves_the_environment_as_it_was() -> None:
+    before, environ = dict(os.environ), os.environ
+    simulate(Plan(3, 6, Level.HEAVY))
+    assert os.environ is environ
+    assert dict(os.environ) == before
 
 
 def test_the_command_adds_up_several_seeds(capsys: pytest.CaptureFixture[str]) -> None:
