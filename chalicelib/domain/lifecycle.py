@@ -293,16 +293,7 @@ def put_off(
     attempt = record.attempt(call.attempt)
     if call.state is not CallState.DIALING or attempt is None:
         raise ValueError(f"{call.id} is {call.state}, so nothing can be put off")
-    wait = wait or min(PUT_OFF_FIRST * 2 ** min(call.put_offs, 10), PUT_OFF_LAST)
-    until = now + wait
-    steps = (
-        f"the provider turned attempt {attempt.number} away ({cause})",
-        f"+{wait} until it is asked again",
-    )
-    if until > call.expires_at:
-        decision = Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
-    else:
-        decision = Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=until)
+    decision = _put_off_until(call, f"the provider turned attempt {attempt.number} away ({cause})", wait, now)
     back = replace(apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
     if cause == NO_CONNECTION:
         back = failed_over(back)
@@ -312,7 +303,7 @@ def put_off(
 
 def _put_off_until(call: Call, why: str, wait: timedelta | None, now: datetime) -> Decision:
     wait = wait or min(PUT_OFF_FIRST * 2 ** min(call.put_offs, 10), PUT_OFF_LAST)
-    steps = (why, f"+{wait.total_seconds() / 60:g} min until the provider is asked again")
+    steps = (why, f"+{round(wait.total_seconds() / 60, 1):g} min until the provider is asked again")
     if now + wait > call.expires_at:
         return Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
     return Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=now + wait)
