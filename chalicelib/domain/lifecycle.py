@@ -33,7 +33,12 @@ PUT_OFF_LAST = timedelta(minutes=30)
 
 
 #: How calls end that were not reached, as far as anybody knew
-UNREACHED = (SummaryStatus.ALL_RETRIES_EXHAUSTED, SummaryStatus.NOT_RETRYABLE, SummaryStatus.VOICEMAIL_FINAL)
+UNREACHED = (
+    SummaryStatus.ALL_RETRIES_EXHAUSTED,
+    SummaryStatus.NOT_RETRYABLE,
+    SummaryStatus.VOICEMAIL_FINAL,
+    SummaryStatus.EXPIRED,
+)
 
 
 def claim(

@@ -155,6 +155,20 @@ def test_the_true_end_reopens_a_call_that_had_ended_for_want_of_it_unless_it_was
     assert decisions[-1]["steps"][0] == "attempt 1 had been given up (no-callback)"
 
 
+@pytest.mark.parametrize(("status", "summary"), [("completed", "completed"), ("busy", "expired")])
+def test_the_true_end_that_comes_after_the_policy_ended_tells_how_the_call_ended(
+    world: World, status: str, summary: str
+) -> None:
+    call = world.place(retry={**RETRY, "expires_after_hours": 1.2})
+    sweep_at(world, seconds=LIMIT.total_seconds())
+    before = world.call(call["id"])
+    assert (before["state"], before["summary_status"]) == ("final", "expired")
+    world.clock.turn(minutes=60)
+    world.callback(world.twilio.placed[0], status, SequenceNumber="3")
+    after = world.call(call["id"])
+    assert (after["state"], after["summary_status"]) == ("final", summary)
+
+
 def test_news_of_an_earlier_attempt_that_reached_the_person_ends_the_call(world: World) -> None:
     call = world.place(retry={**RETRY, "max_retries": 3, "on": {"failed": True}})
     sweep_at(world, seconds=LIMIT.total_seconds())
