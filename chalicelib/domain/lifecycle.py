@@ -207,12 +207,13 @@ def _heard_after_all(record: CallRecord, attempt: Attempt, event: CallEvent, now
     """An attempt that ended for want of news gets its true end, hours late perhaps.
 
     A call that waits for its next attempt, or that ended unreached, is decided anew, as if the end had been known:
-    nobody is called after having been reached, and no retry is lost that the policy allows.
+    nobody is called after having been reached, and no retry is lost that the policy allows. (What an earlier attempt
+    came to, short of reaching the person, is no reason to move a retry that is planned already.)
     """
     ended = _with_end(attempt, event, now)
     call = record.call
     tells = ended.outcome is Outcome.COMPLETED or call.attempt == attempt.number
-    if tells and (call.state is CallState.SCHEDULED or call.summary_status in UNREACHED):
+    if (tells and call.state is CallState.SCHEDULED) or call.summary_status in UNREACHED:
         return _decided_anew(record, ended, event, now, f"attempt {ended.number} had been given up ({attempt.cause})")
     return enriched(record, call, replace(ended, version=attempt.version), event, now)
 
@@ -256,16 +257,18 @@ def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
 def _decided_anew(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime, *before: str) -> Transition:
     """Decide about the call as it is with this end. ``before`` are the steps that led here."""
     call = record.call
-    decision = decide(call.policy, CallRecord(call, record.replacing(ended)).situation)
+    attempts = record.replacing(ended)
+    decision = decide(call.policy, CallRecord(call, attempts).situation)
     decision = replace(decision, steps=(*before, *decision.steps))
     if decision.retry_at is not None:
         decision = _unless_over(call, decision, now)
     changed = apply(call, decision, now)
     if call.ended_at is not None and decision.is_final:
         changed = replace(changed, ended_at=call.ended_at)  # it ended then; only how, is news
-    if decision.retry_at is not None and ended.outcome is not None:
-        changed = replace(changed, next_target_url=call.policy.rule(ended.outcome).target_url)
-        if ended.outcome is Outcome.FAILED and ended.cause != NEVER_HEARD_OF:
+    last = attempts[-1]
+    if decision.retry_at is not None and last.outcome is not None:
+        changed = replace(changed, next_target_url=call.policy.rule(last.outcome).target_url)
+        if last.outcome is Outcome.FAILED and last.cause != NEVER_HEARD_OF:
             changed = failed_over(changed)
     return Transition(record, changed, ended, Effect.DECIDED, decision=decision, event=event, at=now)
 

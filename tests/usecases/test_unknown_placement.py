@@ -202,3 +202,19 @@ def test_a_claim_whose_commit_was_carried_out_but_not_answered_is_dialled(world:
     with fault_at("TransactWriteItems", after=True, dies=False):
         assert world.redial(START + timedelta(minutes=30))["dialed"] == 1
     assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+
+
+@pytest.mark.parametrize(("status", "state"), [("busy", "scheduled"), ("failed", "final")])
+def test_the_true_end_of_an_earlier_attempt_gives_back_the_retry_that_it_had_used_up(
+    world: World, status: str, state: str
+) -> None:
+    """One retry after ``failed`` is allowed: the first attempt was given up as that, and the second one is that."""
+    call = world.place(retry={**RETRY, "max_retries": 3})
+    sweep_at(world, seconds=LIMIT.total_seconds())
+    world.pump(START + LIMIT + timedelta(minutes=35))
+    world.end("failed")
+    assert world.call(call["id"])["summary_status"] == "all_retries_exhausted"
+    world.callback(world.twilio.placed[0], status, SequenceNumber="3")
+    after = world.call(call["id"])
+    assert [a["outcome"] for a in after["attempts"]] == [status, "failed"]
+    assert after["state"] == state
