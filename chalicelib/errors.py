@@ -1,7 +1,9 @@
 """The errors of Redial: one small tree, each saying what was wrong and what would be right."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class RedialError(Exception):
@@ -50,6 +52,12 @@ class FieldError:
 
     pointer: str
     detail: str
+
+
+def with_value(message: str, given: Any) -> str:
+    """Return the message with the value that was given, shortened where it is long."""
+    shown = json.dumps(given, default=str)
+    return f"{message} (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
 
 
 class Invalid(RedialError):

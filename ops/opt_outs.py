@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.progress import track
 
 from chalicelib.clock import SystemClock
-from chalicelib.domain.numbers import is_e164
+from chalicelib.domain.numbers import e164
+from chalicelib.errors import with_value
 from chalicelib.services import build
 from chalicelib.usecases.opt_out import opt_out
 from chalicelib.usecases.ports import Ports
+from ops.workspaces import workspace_name
 
 #: the column that holds the numbers, where the file has a header
 NUMBER_COLUMN = "number"
@@ -32,8 +34,13 @@ class Line:
     reason: str | None
 
     @property
-    def is_right(self) -> bool:
-        return is_e164(self.number)
+    def wrong(self) -> str | None:
+        """What is wrong with the number, in the words of the API; None where it is E.164."""
+        try:
+            e164(self.number)
+        except ValueError as error:
+            return with_value(f"number {error}", self.number)
+        return None
 
 
 def read_list(lines: Iterable[str]) -> Iterator[Line]:
@@ -61,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
     importing = actions.add_parser("import", help="opt every number of a CSV file out; may be repeated without harm")
     importing.add_argument("file", type=Path, help="one E.164 number a line, or a header with number and reason")
     importing.add_argument("--stage", default="dev")
-    importing.add_argument("--workspace", required=True, help="whose calls the numbers are out of")
+    importing.add_argument("--workspace", required=True, type=workspace_name, help="whose calls the numbers are out of")
     importing.set_defaults(run=_import)
 
 
@@ -69,11 +76,11 @@ def _import(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     with args.file.open(encoding="utf-8", newline="") as file:
         lines = list(read_list(file))
-    wrong = [line for line in lines if not line.is_right]
+    wrong = [line for line in lines if line.wrong]
     if wrong:
         # All or nothing: a list of which a part was silently left out is worse than one that has to be mended.
         for line in wrong[:20]:
-            console.print(f"line {line.row}: {line.number!r} is no E.164 number, like +16505550199", markup=False)
+            console.print(f"line {line.row}: {line.wrong}", markup=False, soft_wrap=True)
         console.print(f"{len(wrong)} of {len(lines)} lines are wrong; nothing was taken over", style="red")
         return 1
     ports = build({**os.environ, "REDIAL_STAGE": args.stage}, SystemClock(), None).ports

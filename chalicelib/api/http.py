@@ -156,8 +156,7 @@ def _detail(error: Any) -> str:
     given = error.get("input")
     if error["type"] == "missing" or isinstance(given, dict | list):
         return message
-    shown = json.dumps(given, default=str)
-    return f"{message} (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
+    return errors.with_value(message, given)
 
 
 def public_url(services: Services, request: Request) -> str:

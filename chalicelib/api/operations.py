@@ -67,7 +67,7 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "number": {
         "in": "path",
         "description": "A phone number in E.164, its + encoded or not.",
-        "schema": {"type": "string", "pattern": r"^\+?[1-9][0-9]{6,14}$", "examples": ["+16505550199"]},
+        "schema": {"type": "string", "pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+16505550199"]},
     },
     "name": {
         "in": "path",

@@ -4,8 +4,8 @@ import re
 from urllib.parse import unquote
 
 from chalicelib import ids
-from chalicelib.domain.numbers import is_e164
-from chalicelib.errors import FieldError, Invalid
+from chalicelib.domain.numbers import e164
+from chalicelib.errors import FieldError, Invalid, with_value
 
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -17,13 +17,19 @@ def call_named(path: str) -> str | None:
 
 
 def number_in(path: str) -> str:
-    """An E.164 number in a path, its ``+`` encoded or not. Raises Invalid."""
-    number = unquote(path).strip()
-    if number[:1].isdigit():
-        number = "+" + number
-    if not is_e164(number):
-        raise Invalid([FieldError("", f"{number[:80]!r} in the path is no E.164 number, like +16505550199")])
-    return number
+    """Return the E.164 number in a path, its ``+`` encoded or not. Raise Invalid for any other spelling.
+
+    A number without its ``+`` is not completed: nobody can tell whether its country code is there.
+    """
+    return number_of(unquote(path), "/number")
+
+
+def number_of(text: str, pointer: str) -> str:
+    """Return ``text``, an E.164 number. Raise Invalid, pointing at where the text was, for anything else."""
+    try:
+        return e164(text)
+    except ValueError as error:
+        raise Invalid([FieldError(pointer, with_value(str(error), text))]) from None
 
 
 def policy_name_in(path: str) -> str:

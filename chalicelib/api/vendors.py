@@ -7,8 +7,9 @@ from chalice.app import Blueprint, Response
 from chalicelib import ids
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed_in
+from chalicelib.api.paths import number_of
 from chalicelib.api.reading import idempotency_key, json_body
-from chalicelib.domain.numbers import is_e164, national_to_e164
+from chalicelib.domain.numbers import national_to_e164
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.services import Services
 from chalicelib.storage.keys import Role
@@ -111,7 +112,4 @@ def _from_number(parts: Services, given: str | None) -> str:
 
 
 def _number(text: str, pointer: str) -> str:
-    number = national_to_e164(text)
-    if not is_e164(number):
-        raise Invalid([FieldError(pointer, f"must be in E.164, like +919876543210 (got {text[:80]!r})")])
-    return number
+    return number_of(national_to_e164(text), pointer)

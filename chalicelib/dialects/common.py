@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from chalicelib.domain.numbers import is_e164
+from chalicelib.domain.numbers import e164
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import OutcomeRule
 
@@ -107,14 +107,8 @@ def retried(outcomes: Iterable[str], *, voicemail: bool) -> dict[Outcome, Outcom
     return rules | {Outcome.VOICEMAIL: OutcomeRule(retry=voicemail)}
 
 
-def _e164(number: str) -> str:
-    if not is_e164(number):
-        raise ValueError("must be in E.164: '+', then 7 to 15 digits that begin with the country code")
-    return number
-
-
 E164 = Annotated[
     str,
     Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+16505550199"]}),
-    AfterValidator(_e164),
+    AfterValidator(e164),
 ]

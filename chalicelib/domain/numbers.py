@@ -10,6 +10,13 @@ def is_e164(number: str) -> bool:
     return _E164.fullmatch(number) is not None
 
 
+def e164(number: str) -> str:
+    """Return the number as it is. Raise ValueError where it is not E.164; every route says this sentence."""
+    if not is_e164(number):
+        raise ValueError("must be in E.164: '+', then 7 to 15 digits that begin with the country code")
+    return number
+
+
 _INDIAN_NATIONAL = re.compile(r"0([1-9][0-9]{9})")
 
 

@@ -1,6 +1,7 @@
 """Do-not-call, and the customer who called back."""
 
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
@@ -73,9 +74,65 @@ def test_an_opt_out_is_the_workspaces_own(world: World) -> None:
     assert world.request("POST", "/calls", BODY, key=other).json_body["state"] == "dialing"
 
 
-@pytest.mark.parametrize("number", ["123", "+1", "abc", "+0123456789"])
-def test_a_path_without_a_number_is_refused(world: World, number: str) -> None:
-    assert world.request("PUT", f"/numbers/{number}/opt-out").status_code == 422
+#: spellings of +16505550410 and of other numbers that are not E.164
+WRONG = [
+    "6505550410",
+    "16505550410",
+    " 16505550410",  # a "+" that was decoded as in a form
+    "+16505550410 ",
+    "+1 650 555 0410",
+    "+1-650-555-0410",
+    "(650) 555-0410",
+    "0016505550410",
+    "+016505550410",
+    "+\uff11\uff16\uff15\uff10\uff15\uff15\uff15\uff10\uff14\uff11\uff10",  # full-width digits
+    "\uff0b16505550410",  # a full-width plus sign
+    "+\u0661\u0666\u0665\u0660\u0665\u0665\u0665\u0660\u0664\u0661\u0660",  # Arabic digits
+    "+123456",
+    "+1234567890123456",
+    "+",
+    "abc",
+    "+16505550410\n",
+    "++16505550410",
+    "tel:+16505550410",
+]
+ROUTES = [
+    ("PUT", "/numbers/{}/opt-out"),
+    ("GET", "/numbers/{}/opt-out"),
+    ("DELETE", "/numbers/{}/opt-out"),
+    ("POST", "/numbers/{}/contacted"),
+    ("DELETE", "/numbers/{}"),
+]
+
+
+@pytest.mark.parametrize("number", WRONG)
+def test_a_number_that_is_not_e164_is_refused_by_every_route(world: World, number: str) -> None:
+    placed = world.request("POST", "/calls", {**BODY, "to_number": number})
+    said = placed.json_body["errors"][0]["detail"]
+    assert (placed.status_code, "must be in E.164" in said) == (422, True)
+    before = world.items()
+    for method, route in ROUTES:
+        answer = world.request(method, route.format(quote(number)))
+        assert (answer.status_code, answer.json_body["errors"]) == (422, [{"pointer": "/number", "detail": said}])
+    for path, body, pointer in (
+        ("/call", {"agent_id": "a", "recipient_phone_number": number}, "/recipient_phone_number"),
+        ("/v1/Accounts/x/Campaigns", {"name": "P", "caller_id": "+918047112233", "numbers": [number]}, "/numbers/0"),
+    ):
+        answer = world.request("POST", path, body)
+        assert (answer.status_code, answer.json_body["errors"]) == (422, [{"pointer": pointer, "detail": said}])
+    assert world.items() == before
+
+
+def test_an_opt_out_stops_the_dial_only_under_the_right_number(world: World) -> None:
+    call = world.place(to_number="+16505550410")
+    world.end("busy")
+    for wrong in ("6505550410", "16505550410", "%2016505550410"):
+        assert world.request("PUT", f"/numbers/{wrong}/opt-out").status_code == 422
+    assert world.call(call["id"])["state"] == "scheduled"
+    assert world.request("PUT", "/numbers/%2B16505550410/opt-out").json_body["calls_ended"] == 1
+    world.pump(DUE + timedelta(hours=2))
+    assert world.call(call["id"])["summary_status"] == "blocked"
+    assert len(world.twilio.placed) == 1
 
 
 class TestContacted:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.domain.numbers import is_e164
 from ops.__main__ import main
 from ops.opt_outs import Line, read_list
+from tests.api.test_numbers import WRONG
 from tests.support.world import BODY, World
 
 
@@ -39,6 +41,16 @@ def test_every_number_is_opted_out_and_its_calls_end(
     assert (answer.status_code, answer.json_body["reason"]) == (200, "registry")
 
 
+# Blanks around a cell of a CSV file are no part of the number.
+@pytest.mark.parametrize("number", [number for number in WRONG if not is_e164(number.strip())])
+def test_a_list_takes_no_number_that_the_api_refuses(world: World, tmp_path: Path, number: str) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(f'number,reason\n"{number}",\n')
+    before = world.items()
+    assert run(file) == 1
+    assert world.items() == before
+
+
 def test_a_list_with_a_wrong_line_is_not_taken_over_at_all(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,6 +58,6 @@ def test_a_list_with_a_wrong_line_is_not_taken_over_at_all(
     file.write_text("+16505550123\n6505550199\n")
     assert run(file) == 1
     said = capsys.readouterr().err
-    assert "line 2: '6505550199' is no E.164 number" in said
+    assert "line 2: number must be in E.164" in said
     assert "1 of 2 lines are wrong; nothing was taken over" in said
     assert world.request("GET", "/numbers/+16505550123/opt-out").status_code == 404
