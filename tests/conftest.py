@@ -21,6 +21,22 @@ pytest_plugins = ["tests.support.iam_recorder", "tests.support.together"]
 
 
 @pytest.fixture
+def monkeypatch(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """pytest's own, but a changed environment starts the app's process again, for a process reads it only once."""
+    for name in ("setenv", "delenv"):
+        monkeypatch.__dict__[name] = _forgetting(getattr(monkeypatch, name))
+    return monkeypatch
+
+
+def _forgetting(change: Callable[..., None]) -> Callable[..., None]:
+    def changed(*args: object, **kwargs: object) -> None:
+        change(*args, **kwargs)
+        current.forget()
+
+    return changed
+
+
+@pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A fresh Redial: an empty table, no rules, the clock at 2026-01-26 10:00 UTC."""
     for name, value in ENV.items():

@@ -1,7 +1,10 @@
-"""The services of the running process: put together on the first request, and anew where the environment changes."""
+"""The services of the running process, put together on its first request.
+
+They are never put together again: AWS's runtime writes ``_X_AMZN_TRACE_ID`` into the environment before every
+invocation, so a process that compared environments would forget its secrets and connections each time.
+"""
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.clock import Clock, SystemClock
@@ -11,16 +14,21 @@ from chalicelib.services import Services, build
 _clock: Clock = SystemClock()
 _http: Http | None = None
 _own_arn: str | None = None
-_built: tuple[Mapping[str, str], Services] | None = None
+_built: Services | None = None
 
 
 def services() -> Services:
-    """The services of this process, made from its environment on first use."""
+    """Return the services of this process, made from its environment on first use."""
     global _built
-    env = dict(os.environ)
-    if _built is None or _built[0] != env:
-        _built = env, build(env, _clock, _own_arn, _http)
-    return _built[1]
+    if _built is None:
+        _built = build(dict(os.environ), _clock, _own_arn, _http)
+    return _built
+
+
+def forget() -> None:
+    """Forget the services, so that the next request makes them from the environment as it is then (for tests)."""
+    global _built
+    _built = None
 
 
 def running_as(context: Any) -> None:

@@ -120,9 +120,11 @@ def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeyp
     world.end("busy")
     with monkeypatch.context() as gone:
         gone.setenv("TWILIO_AUTH_TOKEN", "")
+        world.restart()
         with new_client() as without:
             world.clock.turn(to=DUE)
             counts = without.lambda_.invoke("redial", {"wake": "2026-01-26T10:30Z"}).payload
+    world.restart()
     assert counts == {"left": 0, "broken": 1}
     assert (world.call(call["id"])["state"], world.history(call["id"])) == ("scheduled", [(1, "busy")])
     world.clock.turn(to=DUE + timedelta(minutes=1))
