@@ -136,10 +136,14 @@ class Entry(Answer):
 
 
 class History(Answer):
-    """A page of the history; ``next_cursor`` is null on the last one."""
+    """A page of the history; ``next_cursor`` is null on the last one.
+
+    ``unreadable`` are the ids of entries that are stored in a shape that this release cannot read.
+    """
 
     data: list[Entry]
     next_cursor: str | None
+    unreadable: list[str]
 
 
 class Decision(Answer):
@@ -156,10 +160,11 @@ class Decision(Answer):
 
 
 class Decisions(Answer):
-    """Every decision about a call, in order."""
+    """Every decision about a call, in order; ``unreadable`` names those that this release cannot read."""
 
     call_id: str
     data: list[Decision]
+    unreadable: list[str]
 
 
 class DialNexaAttempt(Answer):
@@ -258,9 +263,10 @@ class NamedPolicy(Answer):
 
 
 class Policies(Answer):
-    """Every named policy of the workspace, by name."""
+    """Every named policy of the workspace, by name; ``unreadable`` names those that this release cannot read."""
 
     data: list[NamedPolicy]
+    unreadable: list[str]
 
 
 class OptOut(Answer):

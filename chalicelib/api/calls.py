@@ -65,8 +65,12 @@ def history() -> dict[str, Any]:
     parts = services()
     owner = signed_in(parts, request, Role.READ)
     limit = page_limit(request, PAGE, MOST_ENTRIES)
-    entries, cursor = parts.history.page(owner.workspace, limit, query_value(request, "cursor"))
-    return {"data": [views.entry_view(e.call, e.attempt) for e in entries], "next_cursor": cursor}
+    page = parts.history.page(owner.workspace, limit, query_value(request, "cursor"))
+    return {
+        "data": [views.entry_view(e.call, e.attempt) for e in page.entries],
+        "next_cursor": page.cursor,
+        "unreadable": page.unreadable,
+    }
 
 
 @blueprint.route("/calls/{call_id}", methods=["GET"], content_types=ANY_TYPE)
@@ -89,8 +93,10 @@ def cancel(call_id: str) -> dict[str, Any]:
 def decisions(call_id: str) -> dict[str, Any]:
     """Why each attempt was made, moved or refused, in order."""
     record = _own(call_id, Role.READ)
-    found = services().ports.calls.decisions(record.call.id)
-    return {"call_id": record.call.id, "data": [views.decision_view(record.call, decision) for decision in found]}
+    unreadable: list[str] = []
+    found = services().ports.calls.decisions(record.call.id, unreadable.append)
+    shown = [views.decision_view(record.call, decision) for decision in found]
+    return {"call_id": record.call.id, "data": shown, "unreadable": unreadable}
 
 
 @blueprint.route("/call-logs/{call_id}/retries", methods=["GET"], content_types=ANY_TYPE)

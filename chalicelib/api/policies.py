@@ -45,7 +45,9 @@ def names() -> dict[str, Any]:
     """Every named policy of the workspace."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
-    return {"data": [views.named_policy_view(named) for named in parts.policies.all(owner.workspace)]}
+    unreadable: list[str] = []
+    found = parts.policies.all(owner.workspace, unreadable.append)
+    return {"data": [views.named_policy_view(named) for named in found], "unreadable": unreadable}
 
 
 @blueprint.route("/policies/{name}", methods=["PUT"], content_types=ANY_TYPE)

@@ -95,12 +95,17 @@ def _whole(text: str) -> int:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object's members. A name that is there twice is refused: nobody can say which of the two was meant."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"{twice[:80]!r} is there twice in one object")
+    """Return an object's members. Raise ValueError for a name that is there twice, or that holds the character NUL.
+
+    Nobody can say which of two members of one name was meant.
+    """
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise ValueError(f"{name[:80]!r} is there twice in one object")
+        if "\0" in name:
+            raise ValueError(f"the name {name[:80]!r} holds the character NUL")
+        members[name] = value
     return members
 
 

@@ -1,5 +1,6 @@
 """The vendors' own requests, taken as they stand: Bolna's ``POST /call`` and Exotel's campaigns."""
 
+from collections import Counter
 from typing import Any
 
 from chalice.app import Blueprint, Response
@@ -62,7 +63,7 @@ def exotel_campaign(sid: str) -> Response:
     wanted = checked(exotel.CampaignIn, body)
     numbers = [_number(number, f"/numbers/{i}") for i, number in enumerate(wanted.numbers)]
     if len(set(numbers)) < len(numbers):
-        twice = next(number for i, number in enumerate(numbers) if number in numbers[:i])
+        twice = next(number for number, times in Counter(numbers).items() if times > 1)
         raise Invalid([FieldError("/numbers", f"{twice} is there twice; each number is called once")])
     now = parts.ports.clock.now()
     new = NewCall(

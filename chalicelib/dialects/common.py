@@ -68,11 +68,22 @@ MOST_JSON = 16 * 1024
 
 
 def small(values: dict[str, Any]) -> dict[str, Any]:
-    """Values of the user's own that are kept with a call. Raises ValueError beyond MOST_JSON bytes as JSON."""
+    """Return the user's own values that are kept with a call.
+
+    Raise ValueError beyond MOST_JSON bytes as JSON, and for an empty name at any depth: DynamoDB stores none.
+    """
     size = len(json.dumps(values))
     if size > MOST_JSON:
         raise ValueError(f"has {size} bytes as JSON; at most {MOST_JSON} are kept with a call")
+    if _has_empty_name(values):
+        raise ValueError("has an empty name; give each value a name of at least one character")
     return values
+
+
+def _has_empty_name(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "" in value or any(map(_has_empty_name, value.values()))
+    return isinstance(value, list) and any(map(_has_empty_name, value))
 
 
 Kept = Annotated[dict[str, Any], AfterValidator(small)]

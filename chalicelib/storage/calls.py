@@ -1,7 +1,7 @@
 """Calls and attempts in DynamoDB: every change one conditional transaction on what it was computed from."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
@@ -18,9 +18,9 @@ from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items
+from chalicelib.storage.reading import read_each
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
-from chalicelib.storage.versions import Kind, data_of
 
 
 class IdempotencyKeyUsed(Exception):
@@ -227,9 +227,13 @@ class CallStore:
         for item in found:
             yield int(item["due_at"]["N"]), item["pk"]["S"].removeprefix("CALL#")
 
-    def decisions(self, call_id: str) -> list[dict[str, Any]]:
-        """Every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status."""
-        return [data_of(Kind.DECISION, item) for item in self._of(call_id, "DECISION#")]
+    def decisions(self, call_id: str, skipped: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
+        """Return every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status.
+
+        ``skipped`` is called with the name of one that cannot be read.
+        """
+        found = self._of(call_id, "DECISION#")
+        return list(read_each(found, items.read_decision, lambda item: f"{call_id} {item['sk']['S']}", skipped))
 
     def _put(self, item: Item, condition: str | None = None, values: Item | None = None) -> dict[str, Any]:
         put: dict[str, Any] = {"TableName": self._table, "Item": item}

@@ -10,6 +10,7 @@ from chalicelib.domain.call import Attempt, Call
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.storage import items
 from chalicelib.storage.items import Item
+from chalicelib.storage.reading import read_each
 from chalicelib.storage.retention import Retention
 
 #: One BatchGetItem takes 100 keys: an entry needs its attempt and its call.
@@ -32,6 +33,15 @@ class Entry:
     attempt: Attempt | None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the history. ``cursor`` is that of the next page; ``unreadable`` are ids of entries left out of it."""
+
+    entries: list[Entry]
+    cursor: str | None
+    unreadable: list[str]
+
+
 class HistoryStore:
     """The history index of the table. It trails what was committed by a moment."""
 
@@ -40,8 +50,8 @@ class HistoryStore:
         self._table = table
         self._retention = retention
 
-    def page(self, workspace: str, limit: int, cursor: str | None) -> tuple[list[Entry], str | None]:
-        """At most ``limit`` entries, and the cursor of the next page if there is more. Raises Invalid."""
+    def page(self, workspace: str, limit: int, cursor: str | None) -> Page:
+        """Return at most ``limit`` entries, and the cursor of the next page if there is more. Raise Invalid."""
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": items.HISTORY_INDEX,
@@ -54,9 +64,11 @@ class HistoryStore:
             query["ExclusiveStartKey"] = _read_cursor(cursor, workspace)
         page = self._dynamodb.query(**query)
         found = self._fetch(page["Items"])
-        entries = [entry for key in page["Items"] if (entry := _entry(key, found)) is not None]
+        unreadable: list[str] = []
+        read = read_each(page["Items"], lambda key: _entry(key, found), _entry_id, unreadable.append)
+        entries = [entry for entry in read if entry is not None]
         last = page.get("LastEvaluatedKey")
-        return entries, _write_cursor(last) if last else None
+        return Page(entries, _write_cursor(last) if last else None, unreadable)
 
     def _fetch(self, keys: list[Item]) -> dict[tuple[str, str], Item]:
         wanted = {(k["pk"]["S"], k["sk"]["S"]) for k in keys} | {(k["pk"]["S"], "CALL") for k in keys}
@@ -82,6 +94,12 @@ def _entry(key: Item, found: dict[tuple[str, str], Item]) -> Entry | None:
     if call is None or item is None:
         return None  # taken back since the index was written, or kept long enough
     return Entry(items.read_call(call), None if sk == "CALL" else items.read_attempt(item))
+
+
+def _entry_id(key: Item) -> str:
+    """Return the id of the attempt, or of the call without attempts, that an entry is about."""
+    call_id, _, attempt = key["history_sk"]["S"].partition("#")[2].partition("#")
+    return f"{call_id}-{int(attempt)}" if attempt else call_id
 
 
 def _write_cursor(key: Item) -> str:

@@ -140,3 +140,14 @@ def read_call(item: Item) -> Call:
 def read_attempt(item: Item) -> Attempt:
     """Reads what attempt_item wrote."""
     return adapter(Attempt).validate_python(data_of(Kind.ATTEMPT, item))
+
+
+def read_decision(item: Item) -> dict[str, Any]:
+    """Return what decision_item wrote. Raise ValueError or LookupError where it is not of that shape."""
+    data = data_of(Kind.DECISION, item)
+    adapter(Decision).validate_python({"summary_status": None, "retry_at": None} | data)
+    datetime.fromisoformat(data["at"])
+    if data.get("due_at"):
+        datetime.fromisoformat(data["due_at"])
+    int(data["attempt"])
+    return data

@@ -19,6 +19,7 @@ from chalicelib.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
+from chalicelib.storage.reading import read_each
 
 #: How long a public key id is: 48 bits of the hash tell the keys of one workspace apart.
 ID_LENGTH = 12
@@ -81,8 +82,8 @@ class KeyStore:
 
     def find(self, key: str) -> ApiKey | None:
         """Whose key this is, expired or not; None where it is nobody's. A revoked key is nobody's at once."""
-        found = self._dynamodb.get_item(TableName=self._table, Key=_key(ids.hashed(key)), ConsistentRead=True)
-        return _read(found["Item"]) if "Item" in found else None
+        found = self._item(ids.hashed(key))
+        return _read(found) if found else None
 
     def add(self, key: str, owner: ApiKey, now: datetime) -> ApiKey:
         """Store a new key by its hash; ``owner`` says all else about it. Returns what was stored.
@@ -122,11 +123,14 @@ class KeyStore:
             KeyConditionExpression="history_pk = :keys",
             ExpressionAttributeValues={":keys": {"S": f"KEYS#{workspace}"}},
         )
-        for entry in listed:
-            hash_ = entry["pk"]["S"].removeprefix("KEY#")
-            found = self._dynamodb.get_item(TableName=self._table, Key=_key(hash_), ConsistentRead=True)
-            if "Item" in found:  # else revoked since the index was written
-                yield _read(found["Item"])
+        found = (item for entry in listed if (item := self._item(_hash(entry))) is not None)
+        yield from read_each(found, _read, lambda item: f"key {_hash(item)[:ID_LENGTH]}")
+
+    def _item(self, hash_: str) -> items.Item | None:
+        """Return a key's item; None where it was revoked since the index was written."""
+        found = self._dynamodb.get_item(TableName=self._table, Key=_key(hash_), ConsistentRead=True)
+        item: items.Item | None = found.get("Item")
+        return item
 
     def by_id(self, workspace: str, key_id: str) -> ApiKey:
         """The key of a workspace by its public id. Raises NotFound."""
@@ -189,6 +193,10 @@ class KeyStore:
         }
 
 
+def _hash(item: items.Item) -> str:
+    return str(item["pk"]["S"].removeprefix("KEY#"))
+
+
 def _key(hash_: str) -> items.Item:
     return items.key(f"KEY#{hash_}", "KEY")
 
@@ -208,7 +216,7 @@ def _read(item: items.Item) -> ApiKey:
         workspace=data["workspace"],
         role=Role(data["role"]),
         name=data.get("name", ""),
-        hash=item["pk"]["S"].removeprefix("KEY#"),
+        hash=_hash(item),
         created_at=_at(data.get("created_at")),
         expires_at=_at(data.get("expires_at")),
         last_used_at=_at(data.get("last_used_at")),

@@ -1,5 +1,6 @@
 """A workspace's named policies in the table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ from chalicelib.domain.policy import Policy
 from chalicelib.storage import items
 from chalicelib.storage.adapters import adapter
 from chalicelib.storage.query import query_items
+from chalicelib.storage.reading import read_each
 from chalicelib.storage.versions import Kind, data_of, stored
 
 
@@ -49,15 +51,15 @@ class PolicyStore:
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, name), ConsistentRead=True)
         return _read(name, found["Item"]) if "Item" in found else None
 
-    def all(self, workspace: str) -> list[NamedPolicy]:
-        """Every policy of a workspace, by name."""
+    def all(self, workspace: str, skipped: Callable[[str], None]) -> list[NamedPolicy]:
+        """Return every policy of a workspace, by name. ``skipped`` is called with the name of an unreadable one."""
         found = query_items(
             self._dynamodb,
             TableName=self._table,
             KeyConditionExpression="pk = :policies",
             ExpressionAttributeValues={":policies": {"S": f"POLICIES#{workspace}"}},
         )
-        return [_read(item["sk"]["S"], item) for item in found]
+        return list(read_each(found, lambda item: _read(_name(item), item), _name, skipped))
 
     def delete(self, workspace: str, name: str) -> None:
         """Remove a policy; calls that were placed with it keep theirs."""
@@ -66,6 +68,10 @@ class PolicyStore:
 
 def _key(workspace: str, name: str) -> items.Item:
     return items.key(f"POLICIES#{workspace}", name)
+
+
+def _name(item: items.Item) -> str:
+    return str(item["sk"]["S"])
 
 
 def _read(name: str, item: items.Item) -> NamedPolicy:

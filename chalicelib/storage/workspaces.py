@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
+from chalicelib.storage.reading import read_each
 
 #: How long a process goes by what it has read.
 CACHED = timedelta(minutes=1)
@@ -63,8 +64,8 @@ class WorkspaceStore:
             KeyConditionExpression="history_pk = :workspaces",
             ExpressionAttributeValues={":workspaces": {"S": "WORKSPACES"}},
         )
-        for entry in listed:
-            yield self.load(entry["history_sk"]["S"])
+        names = (str(entry["history_sk"]["S"]) for entry in listed)
+        yield from read_each(names, self.load, lambda name: f"workspace {name}")
 
 
 def _key(name: str) -> items.Item:

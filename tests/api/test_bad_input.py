@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +42,12 @@ def nested(depth: int) -> dict[str, Any]:
         (b'{"metadata": {"n": -Infinity}}', "-Infinity is no JSON number"),
         (b'{"metadata": {"n": ' + b"9" * 5000 + b"}}", "a number of 5000 digits; at most 300 are read"),
         (b'{"to_number": "+16505550199", "to_number": "+16505550198"}', "'to_number' is there twice in one object"),
+        (b'{"metadata": {"a": 1, "b": 2, "a": 3}}', "'a' is there twice in one object"),
+        (b'{"metadata": {"a\\u0000b": 1}}', "holds the character NUL"),
+        (b'{"\\u0000": 1}', "holds the character NUL"),
+        (b'{"metadata": {"n": NaN}}', "NaN is no JSON number"),
+        (b'{"metadata": {"n": ' + b"9" * 100_000 + b"}}", "a number of 100000 digits; at most 300 are read"),
+        (b'{"metadata": {"n": ' + b"9" * 100_000 + b".5}}", "is too large a number"),
         (b'{"metadata": ' + b'{"a":' * 5000, f"more than {MOST_DEPTH} deep"),
         (b'{"metadata": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", f"more than {MOST_DEPTH} deep"),
         (b"to_number=%2B16505550199", "the body is not JSON"),
@@ -50,6 +57,35 @@ def test_a_body_that_cannot_be_read_is_a_bad_request_that_says_why(world: World,
     answer = post(world, raw)
     assert answer.status_code == 400, answer.body
     assert says in answer.json_body["detail"]
+    assert world.twilio.requests == []
+
+
+def test_a_name_that_is_there_twice_is_found_in_linear_time(world: World) -> None:
+    names = b",".join(b'"n%d":1' % i for i in range(20_000))
+    raw = b'{"metadata": {%s, "n19999": 1}}' % names
+    assert len(raw) > 200_000
+    began = time.process_time()
+    answer = post(world, raw)
+    assert (answer.status_code, answer.json_body["detail"][-37:]) == (400, "'n19999' is there twice in one object")
+    assert time.process_time() - began < 0.5  # 5 s where each name is looked for among those before it
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("/calls", PLAIN | {"variables": {"": "x"}}, "/variables"),
+        ("/calls", PLAIN | {"metadata": {"": "x"}}, "/metadata"),
+        ("/calls", PLAIN | {"metadata": {"a": [{"b": {"": None}}]}}, "/metadata"),
+        ("/call", {"agent_id": "a", "recipient_phone_number": "+16505550199", "user_data": {"": "x"}}, "/user_data"),
+    ],
+)
+def test_an_empty_name_is_refused_before_anything_is_dialled(
+    world: World, path: str, body: dict[str, object], pointer: str
+) -> None:
+    answer = world.request("POST", path, body)
+    assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, pointer)
+    assert "has an empty name" in answer.json_body["errors"][0]["detail"]
+    assert [item["pk"]["S"].partition("#")[0] for item in world.items()] == ["KEY"]
     assert world.twilio.requests == []
 
 

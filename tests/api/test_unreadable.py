@@ -1,0 +1,79 @@
+"""One item that cannot be read never takes a list down: it is left out, named, and a line in the log."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.storage.codec import to_attribute
+from chalicelib.storage.keys import KeyStore
+from chalicelib.storage.workspaces import Workspace
+from ops.keys import create_key
+from tests.support.told import logged
+from tests.support.world import BODY, TABLE, World
+
+WRONG: list[Any] = [{}, {"policy": {}}, "text", {"state": "dreaming"}, {"at": "yesterday"}, []]
+
+
+def spoil(world: World, pk: str, sk: str, data: Any) -> None:
+    """Write data of a shape that nobody knows into an item, as a later release or a hand might."""
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": pk}, "sk": {"S": sk}},
+        UpdateExpression="SET #data = :data",
+        ExpressionAttributeNames={"#data": "data"},
+        ExpressionAttributeValues={":data": to_attribute(data)},
+    )
+
+
+@pytest.mark.parametrize("data", WRONG)
+def test_the_history_lists_what_can_be_read(world: World, data: Any) -> None:
+    whole, broken_call, broken_attempt = world.place(), world.place(), world.place()
+    spoil(world, f"CALL#{broken_call['id']}", "CALL", data)
+    spoil(world, f"CALL#{broken_attempt['id']}", "ATTEMPT#0001", data)
+    answer = world.request("GET", "/calls")
+    assert answer.status_code == 200, answer.body
+    assert [entry["call_id"] for entry in answer.json_body["data"]] == [whole["id"]]
+    assert sorted(answer.json_body["unreadable"]) == sorted(f"{call['id']}-1" for call in (broken_call, broken_attempt))
+
+
+@pytest.mark.parametrize("data", WRONG)
+def test_policies_and_decisions_list_what_can_be_read(world: World, data: Any) -> None:
+    for name in ("a", "b"):
+        assert world.request("PUT", f"/policies/{name}", {"retry": {}}).status_code == 200
+    spoil(world, "POLICIES#acme", "a", data)
+    listed = world.request("GET", "/policies").json_body
+    assert ([policy["name"] for policy in listed["data"]], listed["unreadable"]) == (["b"], ["a"])
+    call = world.place()
+    world.end("busy")
+    (decided,) = [item["sk"]["S"] for item in world.items() if item["sk"]["S"].startswith("DECISION#")]
+    spoil(world, f"CALL#{call['id']}", decided, data)
+    listed = world.request("GET", f"/calls/{call['id']}/decisions").json_body
+    assert (listed["data"], listed["unreadable"]) == ([], [f"{call['id']} {decided}"])
+
+
+@pytest.mark.parametrize("data", WRONG)
+def test_keys_list_what_can_be_read(world: World, data: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    create_key(world.dynamodb, TABLE, workspace="acme", now=world.clock.now(), name="second")
+    store = KeyStore(world.dynamodb, TABLE)
+    first, second = store.of_workspace("acme")
+    spoil(world, f"KEY#{first.hash}", "KEY", data)
+    assert [key.id for key in store.of_workspace("acme")] == [second.id]
+    said = [line["item"] for line in logged(capsys.readouterr().out) if line["event"] == "item-unreadable"]
+    assert said == [f"key {first.id}"]
+
+
+def test_workspaces_list_what_can_be_read(world: World) -> None:
+    store = world.services.ports.workspaces
+    for name in ("broken", "whole"):
+        store.put(Workspace(name, retention_days=7))
+    spoil(world, "WORKSPACE#broken", "WORKSPACE", "text")
+    assert [workspace.name for workspace in store.all()] == ["whole"]
+
+
+def test_an_opt_out_ends_the_calls_that_can_be_read(world: World) -> None:
+    whole, broken_call = world.place(), world.place(start_at="2026-01-27T10:00:00Z")
+    world.end("busy")
+    spoil(world, f"CALL#{broken_call['id']}", "CALL", {"state": "dreaming"})
+    answer = world.request("PUT", f"/numbers/{BODY['to_number']}/opt-out")
+    assert (answer.status_code, answer.json_body["calls_ended"]) == (200, 1)
+    assert world.call(whole["id"])["summary_status"] == "blocked"
