@@ -22,6 +22,7 @@ from chalicelib.domain.call import (
 from chalicelib.domain.decide import Decision, Reason, decide
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome, SummaryStatus
+from chalicelib.domain.reached import corrected_by, ended_unreached, having_heard, was_answered, weighed
 from chalicelib.domain.transition import Effect, Transition, apply, enriched, failed_over
 
 DIALER_DIED = "dialer-died"  # the cause of an attempt whose dial was never recorded, whatever came of it
@@ -30,15 +31,6 @@ NO_CONNECTION = "network"  # the cause of a put-off where the provider's API cou
 #: from the first to the last.
 PUT_OFF_FIRST = timedelta(minutes=1)
 PUT_OFF_LAST = timedelta(minutes=30)
-
-
-#: How calls end that were not reached, as far as anybody knew
-UNREACHED = (
-    SummaryStatus.ALL_RETRIES_EXHAUSTED,
-    SummaryStatus.NOT_RETRYABLE,
-    SummaryStatus.VOICEMAIL_FINAL,
-    SummaryStatus.EXPIRED,
-)
 
 
 def claim(
@@ -101,10 +93,11 @@ def having_made(record: CallRecord, others_made: tuple[datetime, ...]) -> CallRe
 def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> Transition:
     """Take in what a provider says of an attempt, in whatever order it comes and however often.
 
-    The first terminal event of the latest attempt decides. What comes later may enrich an attempt; two things reopen a
-    call that has ended: a machine detected after ``completed`` (see _heard_machine_late), and the true end of an
-    attempt that had been given up (see _heard_after_all). After a cancel they lead to no further attempt. An erased
-    call takes in nothing that names the person, and is never reopened.
+    The first terminal event of the latest attempt decides, and evidence of a conversation counts more than its word
+    (see reached.py). What comes later may enrich an attempt. Three things make Redial decide again: evidence that an
+    attempt was answered after all (see _corrected), a machine detected after ``completed`` (see _heard_machine_late),
+    and the true end of an attempt that had been given up (see _heard_after_all). After a cancel they lead to no further
+    attempt. An erased call takes in nothing that names the person, and is never reopened.
     """
     if record.call.erased_at is not None:
         event = event.anonymous
@@ -113,9 +106,9 @@ def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> 
         return Transition(record, record.call, None, Effect.NOTHING, at=now)
     if attempt.outcome is not None:
         return _after_the_end(record, attempt, event, now)
-    if event.fault is not None:
+    if event.fault is not None and not was_answered(attempt, event):
         return _faulted(record, attempt, event, now)
-    if event.outcome is None:
+    if event.outcome is None and event.fault is None:
         return _along_the_way(record, attempt, event, now)
     return _ended(record, attempt, event, now)
 
@@ -126,19 +119,12 @@ def _is_other_leg(attempt: Attempt, event: CallEvent) -> bool:
 
 
 def _along_the_way(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
-    changed = replace(
-        attempt,
-        provider_call_id=event.provider_call_id,
-        phase=AttemptPhase.PLACED,
-        amd=attempt.amd or event.amd,
-    )
+    heard = having_heard(attempt, event, _when(event, attempt, now))
+    changed = replace(heard, provider_call_id=event.provider_call_id, phase=AttemptPhase.PLACED)
     call = record.call
-    if event.progress is not None and event.progress.rank > attempt.progress_rank:
-        changed = replace(changed, progress=event.progress, progress_rank=event.progress.rank)
-        if event.progress == "in-progress":
-            changed = replace(changed, answered_at=_when(event, attempt, now))
-            if call.attempt == attempt.number and call.state is CallState.DIALING:
-                call = replace(call, state=CallState.IN_PROGRESS)
+    answered = changed.answered_at is not None and attempt.answered_at is None
+    if answered and call.attempt == attempt.number and call.state is CallState.DIALING:
+        call = replace(call, state=CallState.IN_PROGRESS)
     if changed == attempt and call == record.call:
         return Transition(record, call, None, Effect.NOTHING, at=now)
     return enriched(record, call, changed, event, now)
@@ -151,16 +137,18 @@ def _ended(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime
 def _with_end(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
     amd = attempt.amd or event.amd
     ended_at = _when(event, attempt, now)
+    # A fault of the account ends an attempt only where the call was answered, so the callee was reached.
+    word = event.outcome or Outcome.FAILED
     return replace(
         attempt,
         version=attempt.version + 1,
         phase=AttemptPhase.ENDED,
         provider_call_id=event.provider_call_id or attempt.provider_call_id,
-        outcome=_merged(event.outcome, amd),
+        outcome=weighed(word, answered=was_answered(attempt, event), amd=amd),
         ended_at=ended_at,
-        duration_sec=event.duration_sec if event.duration_sec is not None else _talked_sec(attempt, ended_at),
+        duration_sec=event.duration_sec if event.duration_sec is not None else _talked_sec(attempt, event, ended_at),
         amd=amd,
-        cause=event.cause,
+        cause=event.cause or event.fault,
         counts=True,
         evidence={**attempt.evidence, **event.evidence},
     )
@@ -193,6 +181,8 @@ def _faulted(record: CallRecord, attempt: Attempt, event: CallEvent, now: dateti
 def _after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
     if event.outcome is not None and attempt.cause in (NEVER_HEARD_OF, NEVER_PLACED):
         return _heard_after_all(record, attempt, event, now)
+    if corrected_by(attempt, event):
+        return _corrected(record, attempt, event, now)
     if event.amd is not None and attempt.amd is None:
         heard = replace(attempt, amd=event.amd, evidence={**attempt.evidence, **event.evidence})
         if event.amd.is_machine and attempt.outcome is Outcome.COMPLETED:
@@ -206,16 +196,43 @@ def _after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: 
 def _heard_after_all(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
     """An attempt that ended for want of news gets its true end, hours late perhaps.
 
-    A call that waits for its next attempt, or that ended unreached, is decided anew, as if the end had been known:
-    nobody is called after having been reached, and no retry is lost that the policy allows. (What an earlier attempt
-    came to, short of reaching the person, is no reason to move a retry that is planned already.)
+    A call that waits for its next attempt, or that ended unreached, is decided about as if the end had been known:
+    nobody is called after having been reached, and no retry is lost that the policy allows.
     """
     ended = _with_end(attempt, event, now)
+    return _told_late(record, ended, event, now, f"attempt {ended.number} had been given up ({attempt.cause})")
+
+
+def _corrected(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
+    """The attempt had ended as not answered, and this event proves that it was: ``completed``, or ``voicemail``.
+
+    A retry that waits is called off where a person was reached, for the call then ends as completed. A voicemail is
+    decided about as if it had been known. A later attempt that is in flight goes on, and is the call's last.
+    """
+    heard = having_heard(attempt, event, min(_when(event, attempt, now), attempt.ended_at or now))
+    ended = replace(
+        heard,
+        version=attempt.version + 1,
+        outcome=weighed(event.outcome or Outcome.COMPLETED, answered=True, amd=heard.amd),
+        duration_sec=event.duration_sec if event.duration_sec is not None else attempt.duration_sec,
+        counts=True,
+        evidence={**attempt.evidence, **event.evidence},
+    )
+    return _told_late(
+        record, ended, event, now, f"attempt {ended.number} was answered, although it ended {attempt.outcome}"
+    )
+
+
+def _told_late(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime, step: str) -> Transition:
+    """Take in how an attempt that had ended really ended, and decide about the call as if it had been known.
+
+    What an earlier attempt came to, short of reaching the person, is no reason to move a retry that is planned.
+    """
     call = record.call
-    tells = ended.outcome is Outcome.COMPLETED or call.attempt == attempt.number
-    if (tells and call.state is CallState.SCHEDULED) or call.summary_status in UNREACHED:
-        return _decided_anew(record, ended, event, now, f"attempt {ended.number} had been given up ({attempt.cause})")
-    return enriched(record, call, replace(ended, version=attempt.version), event, now)
+    tells = ended.outcome is Outcome.COMPLETED or call.attempt == ended.number
+    if (tells and call.state is CallState.SCHEDULED) or ended_unreached(call):
+        return _decided_anew(record, ended, event, now, step)
+    return enriched(record, call, replace(ended, version=ended.version - 1), event, now)
 
 
 def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, now: datetime) -> Transition:
@@ -230,17 +247,14 @@ def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, no
     return enriched(record, record.call, replace(heard, outcome=Outcome.VOICEMAIL), event, now)
 
 
-def _talked_sec(attempt: Attempt, ended_at: datetime) -> int | None:
-    """How long an answered call lasted, for a provider that does not say so (Telnyx's hangup has no duration)."""
-    if attempt.answered_at is None:
+def _talked_sec(attempt: Attempt, event: CallEvent, ended_at: datetime) -> int | None:
+    """How long an answered call lasted, for a provider that does not say so (Telnyx's hangup has no duration).
+
+    None where the end of the call was never heard of.
+    """
+    if attempt.answered_at is None or event.cause == NEVER_HEARD_OF:
         return None
     return max(0, round((ended_at - attempt.answered_at).total_seconds()))
-
-
-def _merged(outcome: Outcome | None, amd: object) -> Outcome | None:
-    if outcome is Outcome.COMPLETED and getattr(amd, "is_machine", False):
-        return Outcome.VOICEMAIL
-    return outcome
 
 
 def _decided(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime) -> Transition:

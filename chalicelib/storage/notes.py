@@ -1,12 +1,13 @@
 """What a provider says along the way of an attempt, noted in one request without reading first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from chalicelib.domain.call import AttemptPhase, CallState
 from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.reached import corrected_by
 from chalicelib.storage import items
 from chalicelib.storage.codec import to_attribute, to_item
 from chalicelib.storage.items import Item
@@ -65,7 +66,10 @@ class NoteStore:
             if canceled.codes[0] != "ConditionalCheckFailed":
                 # The call moved on (a cancel, say) while its attempt lives: the attempt is noted by itself.
                 return self._note_alone(attempt)
-            return _why_not_noted(canceled.items[0], named, event)
+            why = _why_not_noted(canceled.items[0], named, event)
+            if why is Noted.NOTHING_NEW and event.progress is not None and event.amd is not None:
+                return self.note(named, replace(event, progress=None), at)  # the progress is old, detection may be new
+            return why
         return Noted.NOTED
 
     def _note_alone(self, attempt: Write) -> Noted:
@@ -113,8 +117,9 @@ class NoteStore:
                 values[":at"] = (event.occurred_at or at).isoformat()
         else:
             news = "attribute_not_exists(#data.amd)"
-            sets.append("#data.amd = :amd")
-            values[":amd"] = event.amd or ""
+        if event.amd is not None:
+            sets.append("#data.amd = if_not_exists(#data.amd, :amd)")
+            values[":amd"] = event.amd
         return {
             "Update": {
                 "TableName": self._table,
@@ -155,6 +160,7 @@ def _why_not_noted(stored: Item | None, named: Named, event: CallEvent) -> Noted
     attempt = items.read_attempt(stored)
     if (attempt.token, attempt.provider) != (named.token, named.provider):
         return Noted.NO_SUCH_ATTEMPT
-    if attempt.outcome is not None and event.amd is not None and attempt.amd is None:
+    news = event.amd is not None and attempt.amd is None
+    if attempt.outcome is not None and (news or corrected_by(attempt, event)):
         return Noted.AFTER_THE_END
     return Noted.NOTHING_NEW

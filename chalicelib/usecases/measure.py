@@ -22,7 +22,7 @@ def committed(transition: Transition) -> None:
     ended = None if transition.dropped else transition.ended_attempt
     if ended is not None and ended.outcome is not None:
         count(metrics.ATTEMPTS, Outcome=ended.outcome, Provider=ended.provider)
-        if _tells_of_a_fault(transition.event):
+        if not ended.counts and _tells_of_a_fault(transition.event):
             count(metrics.ACCOUNT_FAULTS, Provider=ended.provider)
     if transition.attempt is not None and _was_lost_sight_of(transition, transition.attempt):
         count(metrics.PLACEMENT_UNKNOWN, Provider=transition.attempt.provider)

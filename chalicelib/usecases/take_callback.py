@@ -121,7 +121,9 @@ def _take(ports: Ports, named: Named, event: CallEvent) -> Taken:
 
     transition = change(ports, call_id, absorb)
     measure.heard(event, ports.clock.now())
-    if event.fault is not None and transition.effect is not Effect.NOTHING:
+    # An account that carried a conversation is not at fault for want of credit or channels to place calls with.
+    came_to_nothing = transition.attempt is not None and not transition.attempt.counts
+    if event.fault is not None and came_to_nothing:
         warn("account-fault", call=call_id, attempt=number, fault=event.fault, cause=event.cause)
         account = transition.before.call.account
         report(ports, account, f"{call_id}-{number}", Answered.FAULT, event.cause or event.fault)

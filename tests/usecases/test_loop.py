@@ -137,10 +137,54 @@ def test_a_callback_of_an_earlier_attempt_changes_nothing_about_a_later_one(worl
     first = world.twilio.placed[0]
     world.end("busy")
     world.pump(START + timedelta(minutes=30))
-    assert world.callback(first, "completed", SequenceNumber="9").json_body["events"][0]["decision"] == "nothing-new"
-    assert world.callback(first, "in-progress", SequenceNumber="2").json_body["events"][0]["decision"] == "nothing-new"
+    assert world.callback(first, "no-answer", SequenceNumber="9").json_body["events"][0]["decision"] == "nothing-new"
+    assert world.callback(first, "ringing", SequenceNumber="2").json_body["events"][0]["decision"] == "nothing-new"
     assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+    assert world.callback(first, "completed", SequenceNumber="9").json_body["events"][0]["decision"] == "enriched"
+    assert world.history(call["id"]) == [(1, "completed"), (2, "placed")]
     assert world.call(call["id"])["state"] == "dialing"
+    world.end("busy")
+    assert world.call(call["id"])["summary_status"] == "completed"
+
+
+LATE_EVIDENCE = [
+    {"CallStatus": "in-progress", "SequenceNumber": "2"},
+    {"CallStatus": "in-progress", "SequenceNumber": "2", "AnsweredBy": "human"},
+    {"AnsweredBy": "human"},
+    {"CallStatus": "completed", "SequenceNumber": "4", "CallDuration": "12"},
+]
+
+
+@pytest.mark.parametrize("late", LATE_EVIDENCE, ids=lambda late: "-".join(late.values()))
+def test_evidence_of_a_human_after_the_end_calls_the_retry_off(world: World, late: dict[str, str]) -> None:
+    call = world.place()
+    world.end("no-answer")
+    assert world.call(call["id"])["state"] == "scheduled"
+    (taken,) = world.callback(world.twilio.placed[0], late.get("CallStatus"), **late).json_body["events"]
+    assert (taken["decision"], taken["reason"], taken["summary_status"]) == ("decided", "reached", "completed")
+    world.pump(START + timedelta(hours=24))
+    assert len(world.twilio.placed) == 1
+    assert world.history(call["id"]) == [(1, "completed")]
+
+
+@pytest.mark.parametrize("known", LATE_EVIDENCE[:3], ids=lambda known: "-".join(known.values()))
+@pytest.mark.parametrize("end", ["busy", "no-answer", "failed", "canceled"])
+def test_nobody_who_was_heard_is_redialled_whatever_the_end_says(world: World, known: dict[str, str], end: str) -> None:
+    call = world.place()
+    world.callback(world.twilio.placed[0], known.get("CallStatus"), **known)
+    world.end(end, SipResponseCode="503")
+    world.pump(START + timedelta(hours=24))
+    assert (len(world.twilio.placed), world.history(call["id"])) == (1, [(1, "completed")])
+
+
+def test_detection_told_with_the_answer_is_kept(world: World) -> None:
+    call = world.place()
+    placed = world.twilio.placed[0]
+    for fields in ({"SequenceNumber": "2"}, {"SequenceNumber": "2", "AnsweredBy": "machine_start"}):
+        assert world.callback(placed, "in-progress", **fields).json_body["events"][0]["decision"] == "noted"
+    world.end("busy")
+    (attempt,) = world.call(call["id"])["attempts"]
+    assert (attempt["outcome"], attempt["amd"]) == ("voicemail", "machine")
 
 
 def test_a_leg_of_another_id_on_the_same_address_is_not_ours(world: World) -> None:
