@@ -3,12 +3,12 @@
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import urljoin
 
+from chalicelib.deadline import Deadline
 from chalicelib.errors import RedialError
 from chalicelib.outbound.address import Destination, Resolve, Rules, Unsafe, addresses, destination, resolve_by_dns
 
@@ -122,7 +122,7 @@ def _exchange(
     # http.client names the port in Host where it is not its own default.
     connection.default_port = 443 if to.scheme == "https" else 80
     raw.settimeout(limits.total_sec)
-    with _Until(deadline, raw) as until:
+    with Deadline(deadline, raw) as until:
         try:
             if to.scheme == "https":
                 context = tls or ssl.create_default_context()
@@ -143,32 +143,3 @@ def _exchange(
         raise Undelivered(f"{to.host}: no answer within {limits.total_sec:g} s")
     headers = {name.lower(): text for name, text in answer.getheaders()}
     return Reply(answer.status, request.url, headers, body)
-
-
-class _Until:
-    """Ends a connection at a deadline, whatever it is at: a timeout of the socket begins anew with every byte."""
-
-    def __init__(self, deadline: float, raw: socket.socket) -> None:
-        self.over = False
-        self._raw = raw
-        self._timer = threading.Timer(max(0.0, deadline - monotonic()), self._end)
-        self._timer.daemon = True
-
-    def watch(self, raw: socket.socket) -> None:
-        """From now on it is this socket, which has the other one's place."""
-        self._raw = raw
-
-    def __enter__(self) -> "_Until":
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def _end(self) -> None:
-        self.over = True
-        try:
-            # Wakes whoever waits for a byte; the socket itself is closed by its owner.
-            socket.socket.shutdown(self._raw, socket.SHUT_RDWR)
-        except OSError:
-            return

@@ -1,27 +1,48 @@
-"""One HTTP request to a provider: no retries, no redirects, bounded in time and size."""
+"""One HTTP request to a provider: sent once, no redirects, bounded in time and in size."""
 
-from collections.abc import Mapping, Sequence
+import http.client
+import select
+import socket
+import ssl
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from functools import lru_cache
+from time import monotonic, time
+from urllib.parse import SplitResult, urlencode, urlsplit
 
-import urllib3
+from chalicelib.deadline import Deadline, addresses_by
 
 #: API Gateway ends a request after 29 s; a dial must leave time to record its answer.
 CONNECT_TIMEOUT_SEC = 3.0
 READ_TIMEOUT_SEC = 10.0
+#: Bytes of an answer, decompressed. The longest are pages of a list, of some 300 kB.
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+#: Seconds of wall-clock time that a connection may rest and be used again. While a Lambda is frozen nothing tells it
+#: that the other side has closed, and some servers close after as little as 5 s.
+MAX_IDLE_SEC = 2.0
+#: Connections to one host that are kept
+MAX_IDLE_CONNECTIONS = 16
+
+_CHUNK_BYTES = 64 * 1024
+#: zlib's number for "gzip or zlib, as the header says"
+_GZIP_OR_ZLIB = 47
+
+Origin = tuple[str, str, int]
 
 
 class NotSent(Exception):
-    """The request surely never reached the provider (no connection)."""
+    """The request did not reach the provider: no connection was made."""
 
 
 class AnswerLost(Exception):
-    """The request may have reached the provider; its answer did not reach us."""
+    """The request may have reached the provider; no whole answer came back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A provider's answer, whole. ``headers`` has lower-case names."""
+    """A provider's answer, whole and decompressed. ``headers`` has lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,12 +50,24 @@ class Answer:
 
 
 class Http:
-    """A pool of connections that sends each request exactly once."""
+    """Connections that are kept for a moment, and send each request exactly once.
 
-    def __init__(self, connect_sec: float = CONNECT_TIMEOUT_SEC, read_sec: float = READ_TIMEOUT_SEC) -> None:
-        self._pool = urllib3.PoolManager(
-            retries=False, timeout=urllib3.Timeout(connect=connect_sec, read=read_sec), maxsize=16
-        )
+    ``connect_sec`` bounds name, connection and TLS together, ``read_sec`` the time from the first byte sent to the
+    last byte of the answer. ``wall_clock`` must go on while the process is frozen, as ``time.time`` does.
+    """
+
+    def __init__(
+        self,
+        connect_sec: float = CONNECT_TIMEOUT_SEC,
+        read_sec: float = READ_TIMEOUT_SEC,
+        *,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        wall_clock: Callable[[], float] = time,
+    ) -> None:
+        self._connect_sec = connect_sec
+        self._read_sec = read_sec
+        self._max_answer_bytes = max_answer_bytes
+        self._idle = _IdleConnections(wall_clock)
 
     def request(
         self,
@@ -46,19 +79,196 @@ class Http:
         body: bytes | None = None,
     ) -> Answer:
         """Send once. Raises NotSent where no connection was made, AnswerLost where the answer is unknown."""
-        sent = dict(headers)
+        sent = {"User-Agent": "redial", **headers}
         if form is not None:
             body = urlencode(form).encode()
             sent["Content-Type"] = "application/x-www-form-urlencoded"
+        parts, origin = _split(url)
+        connection = self._idle.take(origin) or _connected(origin, self._connect_sec)
+        answer, reusable = self._exchange(connection, method, _target(parts), body, sent)
+        if reusable:
+            self._idle.give_back(origin, connection)
+        return answer
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str],
+    ) -> tuple[Answer, bool]:
+        """Send the request and read its answer; True where the connection can be used again."""
+        with Deadline(monotonic() + self._read_sec, connection.sock) as deadline:
+            reusable = False
+            try:
+                _write_head(connection, method, target, headers, body)
+                connection.endheaders(body)
+                response = connection.getresponse()
+                kept = {name.lower(): value for name, value in response.getheaders()}
+                read = _whole(response, kept.get("content-encoding", ""), self._max_answer_bytes)
+                reusable = response.isclosed() and not response.will_close and not deadline.over
+            except (OSError, http.client.HTTPException, zlib.error) as error:
+                said = f"no answer within {self._read_sec:g} s" if deadline.over else _said(error)
+                raise AnswerLost(said) from error
+            finally:
+                if not reusable:
+                    connection.close()
+        if deadline.over:
+            raise AnswerLost(f"no answer within {self._read_sec:g} s")
+        return Answer(response.status, kept, read), reusable
+
+
+class _IdleConnections:
+    """The connections that rest, each with the time of its last use. Safe for threads."""
+
+    def __init__(self, wall_clock: Callable[[], float]) -> None:
+        self._wall_clock = wall_clock
+        self._lock = threading.Lock()
+        self._kept: dict[Origin, list[tuple[http.client.HTTPConnection, float]]] = {}
+
+    def take(self, origin: Origin) -> http.client.HTTPConnection | None:
+        """Return the connection that was used last, or None. What has rested too long or was closed is dropped."""
+        with self._lock:
+            waiting = self._kept.setdefault(origin, [])
+            while waiting:
+                connection, used_at = waiting.pop()
+                # A clock that was set back tells nothing of the rest
+                if 0 <= self._wall_clock() - used_at <= MAX_IDLE_SEC and not _has_something_to_read(connection):
+                    return connection
+                connection.close()
+        return None
+
+    def give_back(self, origin: Origin, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection whose last answer was read whole, where there is room."""
+        with self._lock:
+            waiting = self._kept.setdefault(origin, [])
+            if len(waiting) < MAX_IDLE_CONNECTIONS:
+                waiting.append((connection, self._wall_clock()))
+                return
+        connection.close()
+
+
+def _has_something_to_read(connection: http.client.HTTPConnection) -> bool:
+    """True where the other side has closed the connection, or has sent what nobody asked for."""
+    if isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending():
+        return True
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _split(url: str) -> tuple[SplitResult, Origin]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise NotSent("the provider's address is not a URL") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise NotSent(f"{parts.scheme[:20]!r} is not a scheme of the provider's address; expected https://host")
+    return parts, (parts.scheme, host, port or (443 if parts.scheme == "https" else 80))
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _connected(origin: Origin, connect_sec: float) -> http.client.HTTPConnection:
+    """Return a new connection, ready to send. Raises NotSent."""
+    scheme, host, port = origin
+    until = monotonic() + connect_sec
+    connection = http.client.HTTPConnection(host, port)
+    # http.client names the port in Host where it is not its own default.
+    connection.default_port = 443 if scheme == "https" else 80
+    # It must never connect again by itself and send the request a second time.
+    connection.auto_open = 0
+    try:
+        raw = _first_that_connects(host, port, until)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sock = _secured(raw, host, until) if scheme == "https" else raw
+    except OSError as error:
+        raise NotSent(_said(error)) from error
+    # Without a timeout of its own; each exchange has its deadline.
+    connection.sock.settimeout(None)
+    return connection
+
+
+def _first_that_connects(host: str, port: int, until: float) -> socket.socket:
+    """Try one address after the other, each with its share of the time that is left."""
+    addresses = addresses_by(until, host, port)
+    failed = OSError(f"{host} has no address")
+    for tried, address in enumerate(addresses):
+        share_sec = (until - monotonic()) / (len(addresses) - tried)
         try:
-            response = self._pool.request(method, url, body=body, headers=sent, redirect=False)
-        except (
-            urllib3.exceptions.NewConnectionError,
-            urllib3.exceptions.NameResolutionError,
-            urllib3.exceptions.ConnectTimeoutError,
-            urllib3.exceptions.LocationValueError,
-        ) as error:
-            raise NotSent(str(error)) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise AnswerLost(str(error)) from error
-        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
+            return socket.create_connection((address, port), max(share_sec, 0.001))
+        except OSError as error:
+            failed = error
+    raise failed
+
+
+def _secured(raw: socket.socket, host: str, until: float) -> socket.socket:
+    """Return the socket with TLS, its certificate checked. Raises OSError."""
+    secure = _tls().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        with Deadline(until, secure) as deadline:
+            secure.do_handshake()
+        if deadline.over:
+            raise TimeoutError("TLS was not set up in time")
+    except OSError:
+        secure.close()
+        raise
+    return secure
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Return the one TLS context of the process: to load the certificates takes some 20 ms."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _write_head(
+    connection: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+) -> None:
+    """Lay out the request, of which nothing is sent yet. Raises NotSent."""
+    try:
+        connection.putrequest(method, target)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        if body is not None or method in ("POST", "PUT", "PATCH"):
+            connection.putheader("Content-Length", str(len(body or b"")))
+    except (ValueError, http.client.HTTPException) as error:
+        # Their texts hold the header or the address, and so a credential
+        raise NotSent("a header or the address holds a character that HTTP does not allow") from error
+
+
+def _whole(response: http.client.HTTPResponse, encoding: str, most: int) -> bytes:
+    """Read an answer to its end. Raises HTTPException once more than ``most`` bytes have been unpacked."""
+    packed = encoding.strip().lower() in ("gzip", "x-gzip", "deflate")
+    body = bytearray()
+    for piece in _unpacked(response) if packed else iter(lambda: response.read(_CHUNK_BYTES), b""):
+        body += piece
+        if len(body) > most:
+            raise http.client.HTTPException(f"the answer is longer than {most} bytes")
+    if response.length:
+        raise http.client.HTTPException(f"the answer ended {response.length} bytes early")
+    return bytes(body)
+
+
+def _unpacked(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield the decompressed answer in small pieces, however much a byte of it may stand for."""
+    unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+    begun = False
+    while not unpack.eof and (piece := response.read(_CHUNK_BYTES)):
+        begun = True
+        while piece and not unpack.eof:
+            yield unpack.decompress(piece, _CHUNK_BYTES)
+            piece = unpack.unconsumed_tail
+    if begun and not unpack.eof:
+        raise http.client.HTTPException("the compressed answer ended early")
+    response.read(_CHUNK_BYTES)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
