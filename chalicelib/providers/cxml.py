@@ -12,7 +12,7 @@ from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers.base import CallbackRequest, MalformedCallback, SignatureError
 from chalicelib.providers.forms import decode_form, excerpt, instant, is_json, query_of, whole_number
-from chalicelib.providers.signing import matches_any, with_and_without_port
+from chalicelib.providers.signing import matches_any, url_spellings, with_and_without_port
 from chalicelib.providers.sip import outcome_of_sip
 from chalicelib.providers.words import is_inbound
 
@@ -98,42 +98,50 @@ def verify(
     *,
     header: str,
     keys: Sequence[str],
+    digest: str = "sha1",
     flatten: Callable[[Params], str] = sorted_params,
+    json_fields: Callable[[bytes], Params | None] = lambda body: None,
     spellings: Callable[[str], Iterable[str]] = with_and_without_port,
 ) -> None:
-    """Raise SignatureError unless ``header`` holds base64(HMAC-SHA1(key, URL + parameters)) for one key.
+    """Raise SignatureError unless ``header`` holds base64(HMAC(key, URL + parameters)) for one key.
 
     A GET is signed by its URL alone. A body is signed as form parameters, or through its SHA-256 in the URL
-    (twilio.com/docs/usage/webhooks/webhooks-security). ``spellings`` are the ways to write the URL that
-    may have been signed.
+    (twilio.com/docs/usage/webhooks/webhooks-security). ``spellings`` are the ways to write the URL's port that
+    may have been signed. ``json_fields`` are the parameters in a body of JSON, for a vendor that signs it as a form.
     """
     given = request.header(header)
     if not given:
         raise SignatureError(f"{header} is missing")
     try:
-        params, body_holds = _signed_params(request, flatten)
-        texts = [f"{url}{params}".encode() for url in spellings(request.url)]
+        params, body_holds = _signed_params(request, flatten, json_fields)
+        urls = dict.fromkeys(each for url in url_spellings(request.url) for each in spellings(url))
+        texts = [f"{url}{params}".encode() for url in urls]
     except ValueError:
         raise SignatureError("the body is no UTF-8 form of a callback's size, so it cannot have been signed") from None
-    signature_holds = matches_any(given, [_signature(key, text) for key in keys for text in texts])
+    signature_holds = matches_any(given, [_signature(key, text, digest) for key in keys for text in texts])
     if not (signature_holds and body_holds):
         raise SignatureError(f"{header} does not match; are the secret and the public URL those the sender has?")
 
 
-def _signed_params(request: CallbackRequest, flatten: Callable[[Params], str]) -> tuple[str, bool]:
+def _signed_params(
+    request: CallbackRequest, flatten: Callable[[Params], str], json_fields: Callable[[bytes], Params | None]
+) -> tuple[str, bool]:
     """The parameters that the signature covers, and whether a body signed by hash is the one that came."""
     if request.method.upper() == "GET":
         return "", True
     digest = dict(reversed(decode_form(query_of(request.url)))).get("bodySHA256")
     if digest is not None:
         return "", matches_any(digest, [hashlib.sha256(request.body).hexdigest()])
-    if is_json(request):
+    if not is_json(request):
+        return flatten(decode_form(request.body)), True
+    fields = json_fields(request.body)
+    if fields is None:
         raise SignatureError("the JSON body is unsigned: the URL's query has no bodySHA256")
-    return flatten(decode_form(request.body)), True
+    return flatten(fields), True
 
 
-def _signature(key: str, text: bytes) -> str:
-    return base64.b64encode(hmac.new(key.encode(), text, hashlib.sha1).digest()).decode()
+def _signature(key: str, text: bytes, digest: str) -> str:
+    return base64.b64encode(hmac.new(key.encode(), text, digest).digest()).decode()
 
 
 def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:

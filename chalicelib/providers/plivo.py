@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
@@ -30,7 +31,7 @@ from chalicelib.providers.forms import MAX_TEXT, decode_form, excerpt, is_json, 
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.plivo_events import created_at, ended_event, live_event, read_event
-from chalicelib.providers.signing import basic_login, matches_any, secrets_of
+from chalicelib.providers.signing import basic_login, matches_any, secrets_of, url_spellings
 
 API_URL = "https://api.plivo.com"
 
@@ -113,10 +114,11 @@ class Plivo(Provider):
         if request.method.upper() != "GET" and is_json(request):
             raise SignatureError("the body is JSON; Plivo signs the fields of a form")
         try:
-            text = f"{signed_text(request)}.{nonce}".encode()
+            urls = url_spellings(request.url)
+            texts = {f"{signed_text(replace(request, url=url))}.{nonce}".encode() for url in urls}
         except ValueError:
             raise SignatureError("the request is no UTF-8 form of a callback's size, so it cannot be signed") from None
-        expected = [_signature(token, text) for token in self._tokens]
+        expected = [_signature(token, text) for token in self._tokens for text in texts]
         if not any([matches_any(each, expected) for each in given]):  # noqa: C419 (a generator would end early)
             raise SignatureError(
                 f"{SIGNATURE_HEADERS[0]} does not match; are token and public URL those the sender has?"

@@ -13,9 +13,9 @@ from chalicelib.errors import RedialError
 from chalicelib.providers.base import CallbackRequest, MalformedCallback, Now, SignatureError
 from chalicelib.providers.cxml import EVIDENCE, Params, Vocabulary, read_event, verify
 from chalicelib.providers.cxml_calls import RESOURCE_FIELDS, CxmlProvider, Refusals
-from chalicelib.providers.forms import read_fields
+from chalicelib.providers.forms import json_object, read_fields, scalars
 from chalicelib.providers.http import Http
-from chalicelib.providers.signing import matches_any, secrets_of, with_and_without_standard_port
+from chalicelib.providers.signing import matches_any, secrets_of, url_spellings, with_and_without_standard_port
 
 SIGNATURE_HEADER = "X-SignalWire-Signature"
 #: the same signature under the name that programs written for Twilio look for
@@ -105,24 +105,33 @@ class SignalWire(CxmlProvider):
     def verify(self, request: CallbackRequest) -> None:
         """Raise SignatureError unless SignalWire signed the request in one of its ways.
 
-        A body of JSON is signed as hex(HMAC-SHA1(key, URL + body)), a form as Twilio's but for repeated names, and a
-        body whose SHA-256 is in the URL by the URL. Their validator also takes the signature of the URL alone for
-        any body; that one is refused here, as it would let a body be exchanged
-        (github.com/signalwire/signalwire-python, core/security/webhook_validator.py).
+        A body of JSON is signed as hex(HMAC-SHA1(key, URL + body)), or by its fields like a form (PyPI signalwire
+        2.1.1, request_validator.py). A form is signed as Twilio's but for repeated names, and a body whose SHA-256 is
+        in the URL by the URL. Their validator also takes the signature of the URL alone for any body; that one is
+        refused here, as it would let a body be exchanged (github.com/signalwire/signalwire-python,
+        core/security/webhook_validator.py).
         """
         header = SIGNATURE_HEADER if request.header(SIGNATURE_HEADER) else ALIAS_HEADER
         given = request.header(header)
         if not given:
             raise SignatureError(f"{SIGNATURE_HEADER} is missing")
-        text = request.url.encode("utf-8", "surrogatepass") + request.body
-        if not matches_any(given, [hmac.new(key.encode(), text, hashlib.sha1).hexdigest() for key in self._keys]):
+        if not matches_any(given, self._signatures_of_json(request)):
             verify(
                 request,
                 header=header,
                 keys=self._keys,
                 flatten=params_in_order,
+                json_fields=flat_json,
                 spellings=with_and_without_standard_port,
             )
+
+    def _signatures_of_json(self, request: CallbackRequest) -> list[str]:
+        try:
+            urls = [each for url in url_spellings(request.url) for each in with_and_without_standard_port(url)]
+        except ValueError:
+            raise SignatureError("the URL's query is no UTF-8 form, so it cannot have been signed") from None
+        texts = [url.encode("utf-8", "surrogatepass") + request.body for url in urls]
+        return [hmac.new(key.encode(), text, hashlib.sha1).hexdigest() for key in self._keys for text in texts]
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
         fields = read_fields(request)
@@ -130,6 +139,13 @@ class SignalWire(CxmlProvider):
         if project and project.lower() != self.account.lower():
             raise MalformedCallback(f"AccountSid is {project[:40]!r}; expected {self.account!r}")
         return [read_event(fields, WORDS)]
+
+
+def flat_json(body: bytes) -> Params | None:
+    """The fields of a JSON object as a form has them; None where one is no text or number, for it would be unsigned."""
+    found = json_object(body)
+    fields = scalars(found or {})
+    return list(fields.items()) if found is not None and len(fields) == len(found) else None
 
 
 def params_in_order(params: Params) -> str:

@@ -3,10 +3,25 @@
 import base64
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from urllib.parse import quote, quote_plus, urlencode
+
+from chalicelib.providers.forms import decode_form
 
 #: scheme and host (group 1), port (2), and the rest (3) of an absolute URL; an IPv6 host stands in brackets
 _URL = re.compile(r"([^:/?#]+://(?:[^/?#@]*@)?(?:\[[^\]/?#]*\]|[^:/?#]*))(?::([0-9]+))?([/?#].*)?", re.DOTALL)
+
+#: How senders write a character of a query: ``%20`` or ``+`` for a space, and which others they leave as they are.
+#: API Gateway hands a query over decoded, so the spelling that was signed has to be found.
+_QUOTINGS: tuple[tuple[Callable[..., str], str], ...] = (
+    (quote, ""),  # RFC 3986: Python, Go, Ruby's ERB
+    (quote_plus, ""),  # a form: urlencode, Ruby's and PHP's
+    (quote, "!'()*"),  # JavaScript's encodeURIComponent and querystring
+    (quote_plus, "*"),  # a form by the WHATWG and Java, but for the tilde
+    (quote, "!$'()*,/:;=?@"),  # all that RFC 3986 allows in a query as it is
+    (quote_plus, "!$'()*,/:;=?@"),
+)
 
 
 def secrets_of(value: str) -> tuple[str, ...]:
@@ -45,3 +60,29 @@ def with_and_without_standard_port(url: str) -> tuple[str, ...]:
     if match is None or standard is None or match[2] not in (None, standard):
         return (url,)
     return with_and_without_port(url)
+
+
+def url_spellings(url: str) -> tuple[str, ...]:
+    """Return the ways to write a callback's URL, the given one first: the slash at the end of its path, and its query.
+
+    A query is tried as it is and encoded in each of the usual ways, in the order given and sorted. All of them name the
+    same address with the same fields. Raises ValueError where the query cannot be decoded.
+    """
+    address, mark, query = url.partition("?")
+    slashed = address.removesuffix("/") if address.endswith("/") else address + "/"
+    queries = (query, *_query_spellings(query)) if query else (query,)
+    return tuple(dict.fromkeys(f"{each}{mark}{q}" for each in (address, slashed) for q in queries))
+
+
+def _query_spellings(query: str) -> Iterator[str]:
+    pairs = decode_form(query)
+    orders: tuple[Sequence[tuple[str, str]], ...] = (pairs, sorted(pairs))
+    for order in orders:
+        for quoting, safe in _QUOTINGS:
+            spelled = urlencode(order, quote_via=partial(_quoted, quoting), safe=safe)
+            yield spelled
+            yield spelled.replace("~", "%7E")  # Java
+
+
+def _quoted(quoting: Callable[..., str], text: str, safe: str, encoding: str | None, errors: str | None) -> str:
+    return quoting(text, safe=safe, encoding=encoding, errors=errors)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
-from chalicelib.providers.base import CallbackRequest, MalformedCallback, Now
+from chalicelib.providers.base import CallbackRequest, MalformedCallback, Now, SignatureError
 from chalicelib.providers.cxml import Vocabulary, read_event, verify
 from chalicelib.providers.cxml_calls import CxmlProvider, Refusals
 from chalicelib.providers.forms import read_fields
@@ -17,6 +17,11 @@ from chalicelib.providers.signing import secrets_of
 
 API_URL = "https://api.twilio.com"
 SIGNATURE_HEADER = "X-Twilio-Signature"
+#: ``key=<id>,algorithm=HMAC_SHA256``: there where a Webhook Rule has Twilio sign with a SharedKey and not with the
+#: Auth Token (twilio.com/docs/usage/webhooks/webhook-shared-keys)
+SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
+#: algorithm -> hash; those of RequestValidator (github.com/twilio/twilio-python, request_validator.py)
+ALGORITHMS = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 
 #: Error codes that are about the number called -> how the attempt ended, be it that the API refused the call
 #: or that a callback says why it failed. Each has its page: twilio.com/docs/api/errors/<code>
@@ -71,10 +76,11 @@ WORDS = Vocabulary(
 
 
 class Twilio(CxmlProvider):
-    """One Twilio account. Credentials: ``account_sid``, ``auth_token`` and, optionally, ``api_url``.
+    """One Twilio account. Credentials: ``account_sid``, ``auth_token`` and, optionally, ``shared_key`` and ``api_url``.
 
     ``auth_token`` may be two tokens separated by a comma: callbacks signed with either are taken, and calls
-    are placed with the first.
+    are placed with the first. ``shared_key`` is the secret of the SharedKey that a Webhook Rule has callbacks signed
+    with, or two separated by a comma while one replaces the other.
     """
 
     name = "twilio"
@@ -89,6 +95,7 @@ class Twilio(CxmlProvider):
         self._tokens = secrets_of(credentials["auth_token"])
         if not self._tokens:
             raise RedialError("TWILIO_AUTH_TOKEN holds no token; expected one, or two separated by a comma")
+        self._shared_keys = secrets_of(credentials.get("shared_key") or "")
         api_url = (credentials.get("api_url") or API_URL).rstrip("/")
         self._calls_url = f"{api_url}/2010-04-01/Accounts/{quote(self.account, safe='')}/Calls"
 
@@ -105,7 +112,14 @@ class Twilio(CxmlProvider):
         return self.account, self._tokens[0]
 
     def verify(self, request: CallbackRequest) -> None:
-        verify(request, header=SIGNATURE_HEADER, keys=self._tokens)
+        """Raise SignatureError unless Twilio signed the request with an Auth Token or a SharedKey, by its algorithm."""
+        algorithm = signature_algorithm(request.header(SETTINGS_HEADER))
+        digest = ALGORITHMS.get(algorithm)
+        if digest is None:
+            known = ", ".join(ALGORITHMS)
+            raise SignatureError(f"{SETTINGS_HEADER} names the algorithm {algorithm[:40]!r}; expected one of {known}")
+        keys = (*self._tokens, *self._shared_keys)
+        verify(request, header=SIGNATURE_HEADER, keys=keys, digest=digest)
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
         fields = read_fields(request)
@@ -113,3 +127,12 @@ class Twilio(CxmlProvider):
         if account and account != self.account:
             raise MalformedCallback(f"AccountSid is {account[:40]!r}; expected {self.account!r}")
         return [read_event(fields, WORDS)]
+
+
+def signature_algorithm(settings: str | None) -> str:
+    """Return the algorithm that the settings' header names; HMAC_SHA1, that of the Auth Token, where it names none."""
+    for part in (settings or "").split(","):
+        name, _, value = part.partition("=")
+        if name.strip() == "algorithm" and value.strip():
+            return value.strip().upper()
+    return "HMAC_SHA1"

@@ -99,6 +99,78 @@ def test_the_vendors_own_vectors_are_accepted_whatever_the_content_type(headers:
     assert accepts(request(B_BODY, B_SIGNATURE, B_URL, headers))
 
 
+# The vendor's own vectors of an older SDK: PyPI signalwire 2.1.1, tests/test_request_validator.py
+PSK = "PSK_V3bF8oyeRNpJWGoRWHNYQMUU"
+BUSY_URL = "http://0aac-189-71-169-171.ngrok-free.app/voice"
+BUSY = {
+    "AccountSid": "6bfbbe86-a901-4197-8759-2a0de1fa319d",
+    "ApiVersion": "2010-04-01",
+    "CallbackSource": "call-progress-events",
+    "CallSid": "0703574f-b151-465d-aedb-28972eb513c7",
+    "CallStatus": "busy",
+    "Direction": "outbound-api",
+    "From": "sip:+17063958228@sip.swire.io",
+    "HangupBy": "sip:jpsantos@joaosantos-2a0de1fa319d.sip.swire.io",
+    "HangupDirection": "inbound",
+    "Timestamp": "Thu, 09 Nov 2023 17:05:04 +0000",
+    "To": "sip:jpsantos@joaosantos-2a0de1fa319d.sip.swire.io",
+    "SipResultCode": "486",
+}
+UNANSWERED_URL = "https://675d-189-71-169-171.ngrok-free.app/voice"
+UNANSWERED = {
+    **BUSY,
+    "CallSid": "a97d4e8a-6047-4e2b-be48-fb96b33b5642",
+    "CallStatus": "no-answer",
+    "HangupBy": "sip:+17063958228@sip.swire.io",
+    "HangupDirection": "outbound",
+    "Timestamp": "Thu, 09 Nov 2023 14:40:55 +0000",
+    "SipResultCode": "487",
+}
+BUSY_SIGNATURE, UNANSWERED_SIGNATURE = "lf3nWPmUr2y6jSeeoMW4mg58vgI=", "muUMpldcBHlzuXGZ5gbw1ETZCYA="
+
+
+@pytest.mark.parametrize(
+    ("url", "fields", "signature", "outcome"),
+    [
+        (BUSY_URL, BUSY, BUSY_SIGNATURE, Outcome.BUSY),
+        (UNANSWERED_URL, UNANSWERED, UNANSWERED_SIGNATURE, Outcome.NO_ANSWER),
+    ],
+)
+def test_the_older_sdks_vectors_are_accepted_as_a_form_and_as_json(
+    url: str, fields: Mapping[str, str], signature: str, outcome: Outcome
+):
+    provider = signalwire(signing_key=PSK, project_id=BUSY["AccountSid"])
+    for body, headers in ((urlencode(fields).encode(), FORM_TYPE), (json.dumps(fields, indent=12).encode(), JSON_TYPE)):
+        callback = request(body, signature, url, headers)
+        provider.verify(callback)
+        assert [event.outcome for event in provider.parse(callback)] == [outcome]
+        with pytest.raises(SignatureError):
+            provider.verify(request(body.replace(b"no-answer", b"busy").replace(b"486", b"603"), signature, url))
+
+
+@pytest.mark.parametrize("more", [{"nested": {"CallStatus": "x"}}, {"list": ["x"]}, {"flag": True}, {"nothing": None}])
+def test_json_with_a_value_that_a_form_signature_cannot_cover_is_refused(more: Mapping[str, object]):
+    body = json.dumps({**UNANSWERED, **more}).encode()
+    with pytest.raises(SignatureError, match="unsigned"):
+        signalwire(signing_key=PSK).verify(request(body, UNANSWERED_SIGNATURE, UNANSWERED_URL, JSON_TYPE))
+
+
+def test_the_older_sdks_signature_of_json_is_accepted():
+    body = (
+        b'{"call":{"call_id":"b5d63b2e-f75b-4dc8-b6d4-269b635f96c0",'
+        b'"node_id":"fa3570ae-f8bd-42c2-83f4-9950d906c91b@us-west",'
+        b'"segment_id":"b5d63b2e-f75b-4dc8-b6d4-269b635f96c0","call_state":"created","direction":"inbound",'
+        b'"type":"phone","from":"+12135877632","to":"+12089806814","from_number":"+12135877632",'
+        b'"to_number":"+12089806814","project_id":"4b7ae78a-d02e-4889-a63b-08b156d5916e",'
+        b'"space_id":"62615f44-2a34-4235-b38b-76b5a1de6ef8"},"vars":{}}'
+    )
+    signature, url = "b18500437ebb010220ddd770cbe6fd531ea0ba0d", "https://81f2-2-45-18-191.ngrok-free.app/"
+    provider = signalwire(signing_key="PSK_7TruNcSNTxp4zNrykMj4EPzF")
+    provider.verify(request(body, signature, url, JSON_TYPE))
+    with pytest.raises(SignatureError):
+        provider.verify(request(body + b" ", signature, url, JSON_TYPE))
+
+
 def test_the_alias_header_counts_where_signalwires_own_is_missing():
     assert accepts(request(B_BODY, B_SIGNATURE, B_URL, name="X-Twilio-Signature"))
     both = request(B_BODY, B_SIGNATURE, B_URL, {**FORM_TYPE, "X-SignalWire-Signature": "wrong"}, "X-Twilio-Signature")

@@ -120,7 +120,7 @@ def test_a_real_busy_callback_is_accepted_only_with_its_blank_values():
         request(urlencode(P[1:]).encode(), T1),
         request(urlencode(P).encode(), T1, URL.replace("foo=1", "foo=2")),
         request(urlencode(P).encode(), T1, URL.replace("https", "http")),
-        request(urlencode(P).encode(), T1, URL + "&"),
+        request(urlencode(P).encode(), T1, URL + "&baz="),
         request(urlencode(P).encode(), T1.swapcase()),
         request(urlencode(P).encode(), T1[:-1]),
         request(urlencode(P).encode(), T1 + " "),
@@ -225,3 +225,71 @@ def test_a_refusal_gives_no_secret_away(signature: str | None):
 def test_garbage_is_refused_and_breaks_nothing(body: bytes, headers: Mapping[str, str], text: str):
     assert not accepts(request(body, text, f"https://a.example/x?{text}", headers=headers))
     assert not accepts(request(body, text, text, "GET", headers))
+
+
+SHARED_SECRET = "shared-key-secret"
+SETTINGS = {"X-Twilio-Webhooks-Signature-Settings": "key=webhooks_sharedkey_01,algorithm=HMAC_SHA256"}
+P_BODY = urlencode(P).encode()
+
+
+def with_shared_key(*, keys: str = SHARED_SECRET) -> providers.Provider:
+    credentials = {"account_sid": "AC37682153267845716245762454a", "auth_token": TOKEN, "shared_key": keys}
+    return providers.load("twilio", credentials, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def shared(url: str, params: object, secret: str = SHARED_SECRET) -> str:
+    return RequestValidator(secret).compute_signature(url, params, "HMAC_SHA256")
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        request(P_BODY, shared(URL, dict(P)), headers=FORM_TYPE | SETTINGS),
+        request(JSON_BODY, shared(JSON_URL, {}), JSON_URL, headers=JSON_TYPE | SETTINGS),
+        request(b"", shared(URL, {}), URL, "GET", headers=SETTINGS),
+        request(P_BODY, shared(URL.replace(".com/", ".com:443/"), dict(P)), headers=FORM_TYPE | SETTINGS),
+        request(P_BODY, shared(URL, dict(P)), URL.replace(".com/", ".com:443/"), headers=FORM_TYPE | SETTINGS),
+        request(P_BODY, shared(URL, dict(P), "the-next-one"), headers=FORM_TYPE | SETTINGS),
+    ],
+    ids=["form", "json", "get", "signed with a port", "received with a port", "rotated"],
+)
+def test_a_signature_by_a_shared_key_is_accepted_as_the_validator_does(callback: CallbackRequest):
+    with_shared_key(keys=f"{SHARED_SECRET}, the-next-one").verify(callback)
+    with pytest.raises(SignatureError):
+        twilio().verify(callback)  # the key is not set up
+
+
+def test_a_body_that_a_shared_key_did_not_sign_is_refused():
+    for body in (P_BODY + b"0", JSON_BODY + b" "):
+        url, signed = (JSON_URL, shared(JSON_URL, {})) if body.startswith(b"{") else (URL, shared(URL, dict(P)))
+        with pytest.raises(SignatureError, match="does not match"):
+            with_shared_key().verify(request(body, signed, url, headers=FORM_TYPE | SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("settings", "algorithm"),
+    [
+        ("key=webhooks_sharedkey_01, algorithm=hmac_sha256", "HMAC_SHA256"),
+        ("algorithm=HMAC_SHA256", "HMAC_SHA256"),
+        ("key=webhooks_sharedkey_01,algorithm=HMAC_SHA1", "HMAC_SHA1"),
+        ("key=webhooks_sharedkey_01", None),
+        ("", None),
+        (",,=,algorithm=", None),
+    ],
+)
+def test_the_algorithm_is_read_from_the_header_as_the_validator_does(settings: str, algorithm: str | None):
+    signed = RequestValidator(SHARED_SECRET).compute_signature(URL, dict(P), algorithm)
+    headers = FORM_TYPE | {"x-twilio-webhooks-signature-settings": settings}
+    with_shared_key().verify(request(P_BODY, signed, headers=headers))
+
+
+@pytest.mark.parametrize("algorithm", ["HMAC_SHA512", "none", "md5", "HMAC_SHA256;"])
+def test_an_algorithm_that_the_validator_does_not_have_is_refused(algorithm: str):
+    headers = FORM_TYPE | {"X-Twilio-Webhooks-Signature-Settings": f"key=1,algorithm={algorithm}"}
+    with pytest.raises(SignatureError, match="names the algorithm"):
+        with_shared_key().verify(request(P_BODY, shared(URL, dict(P)), headers=headers))
+
+
+def test_a_sha256_signature_without_its_header_is_refused():
+    with pytest.raises(SignatureError):
+        with_shared_key().verify(request(P_BODY, shared(URL, dict(P))))
