@@ -16,7 +16,7 @@ from tests.support.world import ENV
 
 ROOT = Path(__file__).parent.parent
 #: loaded only by who needs them: each costs a cold start tens of milliseconds
-LAZY = ("phonenumbers", "holidays", "boto3", "nacl", "rsa", "cryptography", "twilio", "rich")
+LAZY = ("phonenumbers", "holidays", "boto3", "cryptography", "twilio", "rich")
 #: what only those requests need that have a body of ours to read
 SCHEMAS = ("chalicelib.api.schemas", "chalicelib.dialects")
 #: what makes the API's document, wanted by nobody but its readers

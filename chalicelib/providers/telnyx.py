@@ -349,8 +349,8 @@ def _public_key(text: str) -> bytes:
 
 
 def _signed_by_any(keys: list[bytes], signed: bytes, given: str) -> bool:
-    from nacl.exceptions import CryptoError
-    from nacl.signing import VerifyKey
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
         signature = base64.b64decode(given.encode("ascii"), validate=True)
@@ -359,9 +359,9 @@ def _signed_by_any(keys: list[bytes], signed: bytes, given: str) -> bool:
     found = False
     for key in keys:
         try:
-            VerifyKey(key).verify(signed, signature)
+            Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
             found = True
-        except (CryptoError, ValueError):
+        except (InvalidSignature, ValueError):
             continue
     return found
 

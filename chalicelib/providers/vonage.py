@@ -41,9 +41,10 @@ API_URL = "https://api.nexmo.com"
 #: (github.com/Vonage/vonage-python-sdk, jwt/src/vonage_jwt/verify_jwt.py); this is what its peers allow.
 TOLERANCE_SEC = 300
 
-#: How long a token of ours is good for; a token is made for each request (developer.vonage.com/getting-started/
-#: concepts/authentication: at most 24 hours, 15 minutes where it does not say)
-TOKEN_SEC = 300
+#: How long a token of ours is valid, which is what Vonage takes where a token does not say
+#: (developer.vonage.com/getting-started/concepts/authentication), and how long before its end a new one is signed
+TOKEN_SEC = 900
+RENEWED_BEFORE_SEC = 120
 
 #: seconds: 7200 is the most by github.com/Nexmo/api-specification, definitions/voice.yml, and 86400 by the newer
 #: reference; the narrower of the two is surely taken
@@ -100,6 +101,8 @@ class Vonage(Provider):
         if not self._secrets:
             raise RedialError("VONAGE_SIGNATURE_SECRET holds no secret; expected one, or two separated by a comma")
         self._calls_url = f"{(credentials.get('api_url') or API_URL).rstrip('/')}/v1/calls"
+        #: when the current token was signed, and the token
+        self._signed: tuple[int, str] | None = None
 
     @property
     def account(self) -> str:
@@ -142,7 +145,7 @@ class Vonage(Provider):
         except ValueError as error:
             return PutOff(cause="private-key", fault=True, evidence={"error": str(error)})
         body = json.dumps(call_request(request)).encode()
-        return place(lambda: self.http.request("POST", self._calls_url, headers=headers, body=body), self._read_answer)
+        return place(lambda: self._send("POST", self._calls_url, headers, body), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
         answer = self._ask("GET", provider_call_id)
@@ -185,7 +188,7 @@ class Vonage(Provider):
             headers = self._headers()
         except ValueError as error:
             raise Unsure("the private key cannot sign") from error
-        body = answered(ask(lambda: self.http.request("GET", f"{self._calls_url}?{query}", headers=headers)))
+        body = answered(ask(lambda: self._send("GET", f"{self._calls_url}?{query}", headers)))
         count, rows = body.get("count"), rows_of(mapping(body.get("_embedded")).get("calls"))
         if not isinstance(count, int) or (not rows and index < count):
             raise Unsure("a page says nothing of how many calls there are, or lacks some of them")
@@ -200,23 +203,31 @@ class Vonage(Provider):
         except ValueError:
             return None
         url = f"{self._calls_url}/{call_uuid}"
-        return ask(lambda: self.http.request(method, url, headers=headers, body=body))
+        return ask(lambda: self._send(method, url, headers, body))
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        answer = self.http.request(method, url, headers=headers, body=body)
+        if answer.status == 401:
+            self._signed = None  # Vonage rejects the token: the next request gets a new one
+        return answer
 
     def _headers(self) -> dict[str, str]:
         """Raises ValueError where the private key cannot sign."""
-        issued_at = int(self.now().timestamp())
-        claims = {
-            "application_id": self.account,
-            "iat": issued_at,
-            "exp": issued_at + TOKEN_SEC,
-            "jti": str(uuid.uuid4()),
-        }
-        token = sign_rs256(claims, self.credentials["private_key"])
         return {
-            "Authorization": f"Bearer {token}",
+            "Authorization": f"Bearer {self._token()}",
             "Accept": "application/json",
             "Content-Type": "application/json",
         }
+
+    def _token(self) -> str:
+        """Return the token of this key, signed once for its whole life. Raises ValueError, as sign_rs256 does."""
+        at = int(self.now().timestamp())
+        if self._signed is not None and 0 <= at - self._signed[0] < TOKEN_SEC - RENEWED_BEFORE_SEC:
+            return self._signed[1]
+        claims = {"application_id": self.account, "iat": at, "exp": at + TOKEN_SEC, "jti": str(uuid.uuid4())}
+        token = sign_rs256(claims, self.credentials["private_key"])
+        self._signed = at, token
+        return token
 
     def _read_answer(self, answer: Answer) -> DialResult:
         body = json_object(answer.body) or {}

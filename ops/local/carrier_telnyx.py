@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from chalicelib.providers.forms import instant
 from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request, rfc3339, utc_now, whole
 from ops.local.line import Call, Moment, Order
@@ -120,16 +122,12 @@ def error(status: int, code: str, title: str, detail: str, pointer: str | None =
 
 def signature(seed: bytes, timestamp: str, body: bytes) -> str:
     """The telnyx-signature-ed25519 of a webhook; ``seed`` is the private key's 32 bytes."""
-    from nacl.signing import SigningKey
-
-    return base64.b64encode(SigningKey(seed).sign(f"{timestamp}|".encode() + body).signature).decode()
+    return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).sign(f"{timestamp}|".encode() + body)).decode()
 
 
 def public_key(seed: bytes) -> str:
     """The public key of a private one, as the portal shows it."""
-    from nacl.signing import SigningKey
-
-    return base64.b64encode(SigningKey(seed).verify_key.encode()).decode()
+    return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()).decode()
 
 
 def control_id(call: Call) -> str:

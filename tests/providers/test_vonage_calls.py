@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
@@ -122,10 +122,46 @@ def test_a_call_is_asked_for_once_with_the_whole_body(detection: MachineDetectio
     assert headers == {"Authorization": headers["Authorization"], "Accept": json_type, "Content-Type": json_type}
     claims = claims_in(headers)
     at = int(NOW.timestamp())
-    assert claims == {"application_id": APPLICATION, "iat": at, "exp": at + 300, "jti": claims["jti"]}
+    assert claims == {"application_id": APPLICATION, "iat": at, "exp": at + 900, "jti": claims["jti"]}
 
 
-def test_every_token_is_another():
+class Clock:
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+def test_one_token_is_signed_for_its_whole_life(monkeypatch: pytest.MonkeyPatch):
+    signed = []
+    monkeypatch.setattr("chalicelib.providers.vonage.sign_rs256", lambda claims, _: signed.append(claims) or "t")
+    clock, http = Clock(), FakeHttp(answer(201, STARTED))
+    provider = Vonage(
+        {"application_id": APPLICATION, "private_key": pem(), "signature_secret": "s"}, now=clock, http=http
+    )
+    for seconds in (0, 60, 778, 1):
+        clock.at += timedelta(seconds=seconds)
+        provider.dial(DIAL)
+        provider.lookup(CALL)
+        provider.hang_up(CALL)
+    begun = int(NOW.timestamp())
+    # The last one comes with 61 s of the first token's 900 left.
+    assert [claims["iat"] - begun for claims in signed] == [0, 838]
+    clock.at = NOW
+    provider.dial(DIAL)
+    assert [claims["iat"] - begun for claims in signed] == [0, 838, 0]
+
+
+def test_a_rejected_token_is_not_used_again():
+    http = FakeHttp(answer(401), answer(201, STARTED))
+    provider = vonage(http)
+    assert [type(provider.dial(DIAL)) for _ in range(3)] == [PutOff, Placed, Placed]
+    tokens = [claims_in(headers)["jti"] for _, _, headers, _ in http.sent]
+    assert tokens[0] != tokens[1] == tokens[2]
+
+
+def test_every_provider_signs_its_own_token():
     http = FakeHttp(answer(201, STARTED))
     for _ in range(2):
         vonage(http).dial(DIAL)
