@@ -15,6 +15,7 @@ from chalicelib.errors import RedialError
 from chalicelib.providers import Http
 from chalicelib.ready_providers import ReadyProviders
 from chalicelib.settings import Settings, WakeBackend
+from chalicelib.storage.budgets import BudgetStore
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.erasure import ErasureStore
 from chalicelib.storage.gates import GateStore
@@ -69,6 +70,7 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         gates=GateStore(dynamodb, table),
         slots=SlotStore(dynamodb, table),
         pace=PaceStore(dynamodb, table),
+        budgets=BudgetStore(dynamodb, table),
         health=HealthStore(dynamodb, table),
         wakes=WakeStore(dynamodb, table),
         alarms=_LazyAlarms(settings, own_arn),

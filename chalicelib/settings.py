@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chalicelib.domain.destinations import entries
+from chalicelib.domain.limits import Limits
 from chalicelib.errors import RedialError
 from chalicelib.vault import Reference
 
 #: More slots than this would make the query that looks for a free one too long.
 MOST_SLOTS = 5_000
+#: the largest daily budget of dials or of minutes
+MAX_DAILY = 10_000_000
 
 
 class WakeBackend(StrEnum):
@@ -42,6 +46,7 @@ class Settings:
     retention_days: int
     workspace_max_concurrent_calls: int | None
     workspace_calls_per_second: float | None
+    workspace_limits: Limits
     retries_first: bool
     webhook_allow_local: bool
 
@@ -74,6 +79,11 @@ class Settings:
             retention_days=_whole(env, "RETENTION_DAYS", 365, 1, 3650),
             workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
             workspace_calls_per_second=_rate(env, "WORKSPACE_CALLS_PER_SECOND"),
+            workspace_limits=Limits(
+                allow=_destinations(env, "WORKSPACE_ALLOW"),
+                daily_dials=_whole(env, "WORKSPACE_DAILY_DIALS", 0, 1, MAX_DAILY) or None,
+                daily_minutes=_whole(env, "WORKSPACE_DAILY_MINUTES", 0, 1, MAX_DAILY) or None,
+            ),
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
             webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
         )
@@ -105,6 +115,16 @@ def read_rate(text: str) -> float:
     if not 1 / 60 <= rate <= 1000:
         raise ValueError("it must be a number from 0.0167 (one a minute) to 1000")
     return rate
+
+
+def _destinations(env: Mapping[str, str], name: str) -> tuple[str, ...] | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        return entries(value)
+    except ValueError as error:
+        raise RedialError(f"{name} is {value!r}: {error}") from None
 
 
 def _rate(env: Mapping[str, str], name: str) -> float | None:

@@ -2,11 +2,14 @@
 
 import argparse
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.settings import MOST_SLOTS, read_rate
+from chalicelib.domain.destinations import entries
+from chalicelib.domain.limits import Limits
+from chalicelib.settings import MAX_DAILY, MOST_SLOTS, read_rate
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore
 from ops.table import table_name
 
@@ -24,31 +27,37 @@ def workspace_name(text: str) -> str:
     return text
 
 
-def changed(
-    workspace: Workspace, retention_days: str | None, max_concurrent_calls: str | None, calls_per_second: str | None
-) -> Workspace:
-    """The settings with those changed that are given: a number as text, or ``default``."""
-    if retention_days is not None:
-        workspace = replace(workspace, retention_days=_number(retention_days))
-    if max_concurrent_calls is not None:
-        workspace = replace(workspace, max_concurrent_calls=_number(max_concurrent_calls))
-    if calls_per_second is not None:
-        workspace = replace(workspace, calls_per_second=_rate(calls_per_second))
-    return workspace
+def changed(workspace: Workspace, given: Mapping[str, str | None]) -> Workspace:
+    """Return the settings with those changed that are given by name: as text, or ``default``."""
+    said = {name: text for name, text in given.items() if text is not None}
+    own = {name: read(said[name]) for name, read in OWN.items() if name in said}
+    limits = {name: read(said[name]) for name, read in LIMITS.items() if name in said}
+    return replace(workspace, limits=replace(workspace.limits, **limits), **own)
 
 
 def shown(workspace: Workspace) -> str:
-    """A workspace's settings in one line."""
+    """Return a workspace's settings in one line."""
     kept = f"{workspace.retention_days} days" if workspace.retention_days else "the default time"
     most, rate = workspace.max_concurrent_calls, workspace.calls_per_second
     at_once = f"at most {most} at once" if most else "the default number at once"
-    return f"{workspace.name}: calls kept for {kept}, {at_once}, {f'{rate:g} a second' if rate else 'the default pace'}"
+    pace = f"{rate:g} a second" if rate else "the default pace"
+    return ", ".join([f"{workspace.name}: calls kept for {kept}", at_once, pace, *_limits_shown(workspace.limits)])
+
+
+def _limits_shown(limits: Limits) -> Iterator[str]:
+    if limits.allow is not None:
+        yield f"dials {' '.join(limits.allow)}"
+    if limits.daily_dials is not None:
+        yield f"{limits.daily_dials} dials a day"
+    if limits.daily_minutes is not None:
+        yield f"{limits.daily_minutes} minutes a day"
 
 
 def add_parser(subparsers: Any) -> None:
     """Register ``workspaces``."""
     parser = subparsers.add_parser(
-        "workspaces", help="set how long calls are kept, how many may be out at once, how fast they start"
+        "workspaces",
+        help="set how long calls are kept, how many may be in flight, how fast they start, what they may cost",
     )
     actions = parser.add_subparsers(dest="action", required=True)
     setting = actions.add_parser("set", help="change what is given, leave the rest")
@@ -69,6 +78,25 @@ def add_parser(subparsers: Any) -> None:
         type=_checked_rate,
         metavar="RATE",
         help="how many calls may be started in a second, 0.5 for one in two; 'default' for WORKSPACE_CALLS_PER_SECOND",
+    )
+    setting.add_argument(
+        "--allow",
+        type=_checked_destinations,
+        metavar="LIST",
+        help="what may be dialled: prefixes, country codes or any, with commas (+91,US,any); costly ranges only by a"
+        " prefix inside them; 'default' for WORKSPACE_ALLOW",
+    )
+    setting.add_argument(
+        "--daily-dials",
+        type=lambda text: _checked(text, MAX_DAILY),
+        metavar="DIALS",
+        help="how many dials a UTC day may have; 'default' for WORKSPACE_DAILY_DIALS",
+    )
+    setting.add_argument(
+        "--daily-minutes",
+        type=lambda text: _checked(text, MAX_DAILY),
+        metavar="MINUTES",
+        help="after how many minutes of ended calls a UTC day has no more dials; 'default' for WORKSPACE_DAILY_MINUTES",
     )
     showing = actions.add_parser("show", help="show one workspace")
     listing = actions.add_parser("list", help="show every workspace for which something was set")
@@ -101,11 +129,34 @@ def _number(text: str) -> int | None:
     return None if text == DEFAULT else int(text)
 
 
+def _checked_destinations(text: str) -> str:
+    try:
+        _destinations(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor {DEFAULT!r}") from None
+    return text
+
+
+def _destinations(text: str) -> tuple[str, ...] | None:
+    return None if text == DEFAULT else entries(text)
+
+
+#: option -> how its text is read: the settings of the workspace itself, and its limits on cost
+OWN: Mapping[str, Callable[[str], Any]] = {
+    "retention_days": _number,
+    "max_concurrent_calls": _number,
+    "calls_per_second": _rate,
+}
+LIMITS: Mapping[str, Callable[[str], Any]] = {
+    "allow": _destinations,
+    "daily_dials": _number,
+    "daily_minutes": _number,
+}
+
+
 def _set(args: argparse.Namespace) -> int:
     store = _store(args)
-    workspace = changed(
-        store.load(args.workspace), args.retention_days, args.max_concurrent_calls, args.calls_per_second
-    )
+    workspace = changed(store.load(args.workspace), vars(args))
     store.put(workspace)
     print(shown(workspace))
     return 0

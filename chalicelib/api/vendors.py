@@ -14,6 +14,7 @@ from chalicelib.domain.numbers import national_to_e164
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.services import Services
 from chalicelib.storage.keys import Role
+from chalicelib.usecases.limits import check_destination
 from chalicelib.usecases.place_call import NewCall, place_call
 
 blueprint = Blueprint(__name__)
@@ -35,6 +36,7 @@ def bolna_call() -> dict[str, Any]:
     new = NewCall(
         workspace=owner.workspace,
         to_number=_number(wanted.recipient_phone_number, "/recipient_phone_number"),
+        to_pointer="/recipient_phone_number",
         from_number=_from_number(parts, wanted.from_phone_number),
         policy=wanted.retry_config.policy(),
         provider=parts.ports.settings.default_provider,
@@ -87,10 +89,14 @@ def exotel_campaign(sid: str) -> Response:
 def _campaign(
     parts: Services, name: str, new: NewCall, numbers: list[str], key: str | None, request_hash: str
 ) -> Response:
+    each = [new.to(number, f"/numbers/{place}") for place, number in enumerate(numbers)]
+    for one in each:
+        # All of them first: a campaign is placed whole or not at all.
+        check_destination(parts.ports, one.workspace, one.to_number, one.from_number, one.to_pointer)
     calls = []
-    for number in numbers:
-        own_key = f"{key} {number}" if key else None
-        calls.append(place_call(parts.ports, new.to(number), own_key, request_hash).call)
+    for one in each:
+        own_key = f"{key} {one.to_number}" if key else None
+        calls.append(place_call(parts.ports, one, own_key, request_hash).call)
     view = {
         "id": calls[0].campaign_id,
         "campaign_sid": calls[0].campaign_id,

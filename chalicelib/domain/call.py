@@ -99,6 +99,7 @@ class Attempt:
 
     ``counts`` is False where the account was at fault, or the call was never placed: such an attempt uses up none of
     the policy's. ``slots`` are those that it holds while it lives, of the calls that may be in flight at once.
+    ``budget`` names where the dial was counted in its workspace's daily budget, if that has one.
     """
 
     call_id: str
@@ -120,6 +121,7 @@ class Attempt:
     cause: str | None = None
     counts: bool = True
     slots: tuple[str, ...] = ()
+    budget: str | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     @property

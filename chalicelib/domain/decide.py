@@ -44,6 +44,8 @@ class Reason(StrEnum):
     PACED = "paced"
     PAUSED = "paused"
     PROVIDER_PAUSED = "provider-paused"
+    DESTINATION_NOT_ALLOWED = "destination-not-allowed"
+    OVER_BUDGET = "over-budget"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def claim(
     deadline_at: datetime,
     others_made: tuple[datetime, ...] = (),
     slots: tuple[str, ...] = (),
+    budget: str | None = None,
 ) -> Transition:
     """Take the next attempt: from here on it counts as made, whatever becomes of us."""
     call = record.call
@@ -55,6 +56,7 @@ def claim(
         provider=call.provider,
         target_url=call.next_target_url or call.target_url,
         slots=slots,
+        budget=budget,
     )
     claimed = replace(
         call,

@@ -19,6 +19,7 @@
     SLOTS#<scope>         WAITING                until when retries wait for a slot, and fresh calls for them
     GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
     PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
+    BUDGET#<ws>#<date>    DIALS|MINUTES#<nn>     what a workspace has used of a day's budget, in shards
     HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute
 
 Domain values live in the map ``data``, whose shape has the version ``v``; what else stands beside it is for DynamoDB

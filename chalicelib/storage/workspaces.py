@@ -1,10 +1,11 @@
-"""What is set for a workspace as a whole: how long its calls are kept, how many are out at once, how fast."""
+"""What is set for a workspace as a whole: how long its calls are kept, and its limits on calls and on cost."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.domain.limits import NO_LIMITS, Limits
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
@@ -23,6 +24,7 @@ class Workspace:
     retention_days: int | None = None
     max_concurrent_calls: int | None = None
     calls_per_second: float | None = None
+    limits: Limits = NO_LIMITS
 
 
 class WorkspaceStore:
@@ -49,7 +51,8 @@ class WorkspaceStore:
 
     def put(self, workspace: Workspace) -> None:
         """Write a workspace's settings over what they were; other processes see them within a minute."""
-        data = {name: value for name, value in asdict(workspace).items() if name != "name"}
+        plain = asdict(workspace)
+        data = {name: value for name, value in {**plain, **plain["limits"]}.items() if name not in ("name", "limits")}
         item = _key(workspace.name) | {"data": to_attribute(data)}
         item |= to_item({"history_pk": "WORKSPACES", "history_sk": workspace.name})
         self._dynamodb.put_item(TableName=self._table, Item=item)
@@ -75,7 +78,11 @@ def _key(name: str) -> items.Item:
 def _read(item: items.Item) -> Workspace:
     data = from_attribute(item["data"])
     name = item["pk"]["S"].removeprefix("WORKSPACE#")
-    rate = data.get("calls_per_second")
+    rate, allow = data.get("calls_per_second"), data.get("allow")
     return Workspace(
-        name, data.get("retention_days"), data.get("max_concurrent_calls"), None if rate is None else float(rate)
+        name,
+        data.get("retention_days"),
+        data.get("max_concurrent_calls"),
+        None if rate is None else float(rate),
+        Limits(None if allow is None else tuple(allow), data.get("daily_dials"), data.get("daily_minutes")),
     )

@@ -15,6 +15,7 @@ from chalicelib.domain.transition import Transition
 from chalicelib.storage.numbers import Number
 from chalicelib.storage.transact import StaleWrite, Write
 from chalicelib.usecases.admission import admit
+from chalicelib.usecases.limits import destination_refused, within_budget
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import settle
 
@@ -50,9 +51,12 @@ def claim_with(ports: Ports, record: CallRecord, number: Number) -> Claim:
     call = record.call
     others_made = number.made_by_others(call.id, now - call.policy.reach) if call.policy.caps else ()
     situation = lifecycle.having_made(record, others_made).situation
-    decision = opted_out(number) or may_dial(call.policy, situation, now)
+    decision = opted_out(number) or destination_refused(ports, call) or may_dial(call.policy, situation, now)
     if decision.reason is not Reason.DUE:
         return Claim(lifecycle.decided(record, decision, now))
+    budgeted = within_budget(ports, call, now)
+    if isinstance(budgeted, Decision):
+        return Claim(lifecycle.decided(record, budgeted, now))
     admitted = admit(ports, call, now)
     if isinstance(admitted, Decision):
         return Claim(lifecycle.decided(record, admitted, now))
@@ -63,9 +67,10 @@ def claim_with(ports: Ports, record: CallRecord, number: Number) -> Claim:
         deadline_at=now + DIAL_LIMIT,
         others_made=others_made,
         slots=admitted.slots,
+        budget=budgeted.name,
     )
     attempt_id = f"{call.id}-{transition.call.attempt}"
-    return Claim(transition, [ports.numbers.adding(number, attempt_id, now), *admitted.also])
+    return Claim(transition, [ports.numbers.adding(number, attempt_id, now), *admitted.also, *budgeted.also])
 
 
 def commit(ports: Ports, claimed: Claim) -> Transition:

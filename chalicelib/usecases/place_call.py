@@ -23,6 +23,7 @@ from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases import measure
 from chalicelib.usecases.claim import Claim, claim_with, opted_out
 from chalicelib.usecases.dial import dial_claimed
+from chalicelib.usecases.limits import check_destination
 from chalicelib.usecases.pace import OutOfPace, keep_pace
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import book_minute
@@ -39,7 +40,8 @@ LONGEST_WAIT_SEC = 2.0
 class NewCall:
     """A call as asked for, checked; numbers are E.164, ``start_at`` is UTC, None for now.
 
-    Without ``dial_now`` even a call that may start at once waits for the wheel: one of a hundred in a request.
+    ``to_pointer`` is where in the request the number is. Without ``dial_now`` even a call that may start at once waits
+    for the wheel: one of a hundred in a request.
     """
 
     workspace: str
@@ -57,10 +59,11 @@ class NewCall:
     webhook_url: str | None = None
     campaign_id: str | None = None
     dial_now: bool = True
+    to_pointer: str = "/to_number"
 
-    def to(self, number: str) -> "NewCall":
-        """The same call to another number."""
-        return replace(self, to_number=number)
+    def to(self, number: str, pointer: str) -> "NewCall":
+        """Return the same call to another number, which stands at ``pointer`` in the request."""
+        return replace(self, to_number=number, to_pointer=pointer)
 
 
 def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash: str = "") -> CallRecord:
@@ -150,6 +153,7 @@ def account_of(ports: Ports, name: str, target_url: str | None, agent: str | Non
 
 
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
+    check_destination(ports, new.workspace, new.to_number, new.from_number, new.to_pointer)
     account = account_of(ports, new.provider, new.target_url, new.agent_version_id, "")
     failover = new.policy.failover
     start_at = max(new.start_at or now, now)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chalicelib.clock import Clock
+from chalicelib.domain.limits import Limits
 from chalicelib.providers import Provider, provider_class
 from chalicelib.settings import Settings
+from chalicelib.storage.budgets import BudgetStore
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.erasure import ErasureStore
 from chalicelib.storage.gates import GateStore
@@ -42,6 +44,7 @@ class Ports:
     gates: GateStore
     slots: SlotStore
     pace: PaceStore
+    budgets: BudgetStore
     health: HealthStore
     wakes: WakeStore
     alarms: Alarms
@@ -76,6 +79,15 @@ class Ports:
         """How fast calls of the workspace may be started, on all accounts together, where anybody says so."""
         per_second = self.workspaces.load(workspace).calls_per_second or self.settings.workspace_calls_per_second
         return Pace.of(per_second) if per_second else None
+
+    def limits_of(self, workspace: str) -> Limits:
+        """Return what the workspace may dial and spend: each limit as it says itself, or as the deployment does."""
+        own, default = self.workspaces.load(workspace).limits, self.settings.workspace_limits
+        return Limits(
+            allow=default.allow if own.allow is None else own.allow,
+            daily_dials=own.daily_dials or default.daily_dials,
+            daily_minutes=own.daily_minutes or default.daily_minutes,
+        )
 
     def minute_capacity(self, provider: str) -> int:
         """How many dials one minute of the provider's account is planned with."""

@@ -47,6 +47,9 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
     if ended and (transition.dropped or not ended.was_made):
         # The number may have been erased meanwhile: then there is nothing to take it back from.
         released = [*released, ports.numbers.taking_back(transition.call, ended.id)]
+        released += ports.budgets.giving_back(transition.call.workspace, ended)
+    if ports.limits_of(transition.call.workspace).daily_minutes is not None:
+        also = [*also, *ports.budgets.adding_minutes(transition)]
     if not _schedules(transition):
         ports.calls.commit(transition, also, released)
         measure.committed(transition)

@@ -22,7 +22,7 @@ from ops.simulate.shrink import Smallest
 from ops.simulate.world import Watcher
 
 #: Why a dial that is due is put off by others than the call's own policy
-PUT_OFF = ("no-slot", "paced", "paused", "provider-paused", "put-off-by-provider", "never-placed")
+PUT_OFF = ("no-slot", "paced", "paused", "provider-paused", "over-budget", "put-off-by-provider", "never-placed")
 #: No trace is shown longer than this.
 MOST_LINES = 120
 

@@ -1,0 +1,129 @@
+"""Which numbers a workspace may dial: its allowed prefixes and countries, and the ranges that cost far more.
+
+A workspace that names nothing may dial every ordinary number. A costly range is dialled only where the workspace names
+a prefix inside it, so that an allowed country does not open the country's premium-rate numbers.
+"""
+
+import re
+from functools import lru_cache
+
+#: an entry that stands for every ordinary number
+ANY = "any"
+MAX_ENTRIES = 100
+_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+#: calling codes that belong to no country (ITU-T E.164, list of assigned codes) -> what is behind them
+GLOBAL_CODES: dict[str, str] = {
+    "+800": "international freephone",
+    "+808": "international shared-cost",
+    "+870": "satellite (Inmarsat)",
+    "+878": "universal personal",
+    "+881": "satellite (global mobile)",
+    "+882": "satellite or international network",
+    "+883": "satellite or international network",
+    "+888": "disaster-relief",
+    "+979": "international premium-rate",
+    "+991": "international trial service",
+}
+#: the name of a kind in phonenumbers.PhoneNumberType -> what is behind it
+COSTLY_KINDS: dict[str, str] = {
+    "PREMIUM_RATE": "premium-rate",
+    "SHARED_COST": "shared-cost",
+    "PERSONAL_NUMBER": "personal",
+    "UAN": "company-wide (UAN)",
+    "PAGER": "pager",
+    "VOICEMAIL": "voicemail access",
+}
+
+
+def entry(text: str) -> str:
+    """Return an entry of an allow list in its own spelling. Raise ValueError where it is none.
+
+    An entry is a prefix (``+91``, ``+44909``), a country's ISO code (``US``), or ``any``.
+    """
+    spelled = text.strip()
+    if spelled.lower() == ANY:
+        return ANY
+    if _PREFIX.fullmatch(spelled):
+        return spelled
+    if _COUNTRY.fullmatch(spelled.upper()) and spelled.upper() in _countries():
+        return spelled.upper()
+    raise ValueError(f"{text!r} is neither a prefix such as +91, nor a country code such as US, nor {ANY!r}")
+
+
+def entries(text: str) -> tuple[str, ...]:
+    """Return the entries of a list with commas between them. Raise ValueError for a wrong one, and for too many."""
+    found = tuple(dict.fromkeys(entry(each) for each in text.split(",") if each.strip()))
+    if not 1 <= len(found) <= MAX_ENTRIES:
+        raise ValueError(f"{len(found)} destinations; give 1 to {MAX_ENTRIES}, or {ANY!r}")
+    return found
+
+
+def refusal(number: str, from_number: str, allowed: tuple[str, ...] | None) -> str | None:
+    """Return why a workspace may not dial an E.164 number; None where it may. ``allowed`` None allows ``any``."""
+    prefixes = [each for each in allowed or () if each.startswith("+") and number.startswith(each)]
+    costly = _costly(number, from_number)
+    if costly is not None:
+        code = calling_code(number)
+        if any(len(prefix) > len(code) or code in GLOBAL_CODES for prefix in prefixes):
+            return None
+        return f"is in a costly range ({costly}); the workspace must allow a prefix inside that range to dial it"
+    if allowed is None or ANY in allowed or prefixes or _country(number) in allowed:
+        return None
+    return f"is not in the workspace's allowed destinations ({', '.join(allowed)})"
+
+
+def calling_code(number: str) -> str:
+    """Return the calling code of an E.164 number with its ``+``."""
+    from phonenumbers.phonenumberutil import COUNTRY_CODE_TO_REGION_CODE
+
+    for length in (2, 3, 4):
+        if int(number[1:length]) in COUNTRY_CODE_TO_REGION_CODE:
+            return number[:length]
+    return number[:4]
+
+
+def _costly(number: str, from_number: str) -> str | None:
+    """Return what kind of costly range a number is in; None for an ordinary number."""
+    for code, kind in GLOBAL_CODES.items():
+        if number.startswith(code):
+            return kind
+    kind = _kind(number)
+    if kind == "TOLL_FREE" and calling_code(number) != calling_code(from_number):
+        return "foreign toll-free"
+    return COSTLY_KINDS.get(kind)
+
+
+@lru_cache(maxsize=4096)
+def _kind(number: str) -> str:
+    """Return the kind of a number as phonenumbers names it.
+
+    Networks pass over digits past the last one that they need, so a number that is too long is judged without them.
+    """
+    from phonenumbers import NumberParseException, PhoneNumberType, number_type, parse, truncate_too_long_number
+
+    try:
+        parsed = parse(number)
+    except NumberParseException:
+        return "UNKNOWN"
+    if number_type(parsed) == PhoneNumberType.UNKNOWN:
+        truncate_too_long_number(parsed)
+    return str(PhoneNumberType.to_string(number_type(parsed)))
+
+
+@lru_cache(maxsize=4096)
+def _country(number: str) -> str | None:
+    from phonenumbers import NumberParseException, parse, region_code_for_number
+
+    try:
+        region: str | None = region_code_for_number(parse(number))
+    except NumberParseException:
+        return None
+    return region
+
+
+def _countries() -> frozenset[str]:
+    from phonenumbers import SUPPORTED_REGIONS
+
+    return frozenset(SUPPORTED_REGIONS)

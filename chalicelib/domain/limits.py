@@ -1,0 +1,19 @@
+"""What a workspace may dial and spend."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A workspace's limits; None means that nobody set that limit.
+
+    ``allow`` are the entries of its allowed destinations (see ``destinations.entry``). ``daily_dials`` and
+    ``daily_minutes`` count UTC days.
+    """
+
+    allow: tuple[str, ...] | None = None
+    daily_dials: int | None = None
+    daily_minutes: int | None = None
+
+
+NO_LIMITS = Limits()

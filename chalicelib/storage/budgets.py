@@ -1,0 +1,132 @@
+"""A workspace's daily budgets: how many dials it has made on a UTC day, and how many minutes they took.
+
+Only a workspace with a budget has these items. The day's dials are counted in SHARDS items, and each has its share of
+the budget as the upper limit, so that claims meet on one item seldom and their sum never passes the budget.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from math import ceil
+from typing import Any
+
+from chalicelib.domain.call import Attempt
+from chalicelib.domain.transition import Transition
+from chalicelib.storage import items
+from chalicelib.storage.codec import from_item, to_item
+from chalicelib.storage.query import query_items
+from chalicelib.storage.transact import Write
+
+SHARDS = 16
+#: An attempt that began on one day may end, and give its dial back, on the day after.
+DAY_KEPT = timedelta(days=3)
+DIALS, MINUTES = "DIALS", "MINUTES"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a workspace has used of a day: dials by shard, and minutes."""
+
+    workspace: str
+    day: date
+    dials: Mapping[int, int]
+    minutes: int
+
+    def room(self, daily_dials: int) -> int | None:
+        """Return a shard that has room for one more dial, at random; None where the budget is used up."""
+        if sum(self.dials.values()) >= daily_dials:
+            # Where the budget was lowered during the day, a shard may have room although the sum has none.
+            return None
+        free = [shard for shard in range(SHARDS) if self.dials.get(shard, 0) < share(daily_dials, shard)]
+        return random.choice(free) if free else None  # noqa: S311 - spreads, hides nothing
+
+
+def share(daily_dials: int, shard: int) -> int:
+    """Return how many of the day's dials one shard may count: all shares add up to the budget."""
+    return daily_dials // SHARDS + (shard < daily_dials % SHARDS)
+
+
+class BudgetStore:
+    """The budget items of the table."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def load(self, workspace: str, now: datetime) -> Spent:
+        """Return what was used of the UTC day, as last committed."""
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :day",
+            ExpressionAttributeValues={":day": _key(workspace, now.date(), DIALS, 0)["pk"]},
+        )
+        dials: dict[int, int] = {}
+        minutes = 0
+        for item in found:
+            values = from_item(item)
+            kind, _, shard = values["sk"].partition("#")
+            if kind == DIALS:
+                dials[int(shard)] = values["used"]
+            else:
+                minutes += values["used"]
+        return Spent(workspace, now.date(), dials, minutes)
+
+    def taking(self, spent: Spent, shard: int, daily_dials: int) -> Write:
+        """Return the write that counts a dial in a shard: it fails where others have filled the shard meanwhile."""
+        return self._adding(
+            _key(spent.workspace, spent.day, DIALS, shard),
+            1,
+            spent.day,
+            condition="attribute_not_exists(used) OR used < :share",
+            share=share(daily_dials, shard),
+        )
+
+    def giving_back(self, workspace: str, attempt: Attempt) -> list[Write]:
+        """Return the writes that take back the count of a dial that was not made."""
+        if attempt.budget is None:
+            return []
+        day, _, shard = attempt.budget.partition("#")
+        key = _key(workspace, date.fromisoformat(day), DIALS, int(shard))
+        return [self._adding(key, -1, date.fromisoformat(day), condition="used > :none", none=0)]
+
+    def adding_minutes(self, transition: Transition) -> list[Write]:
+        """Return the writes that add the minutes that a transition tells of its attempt; none where it tells no more.
+
+        Each attempt counts the minutes that it began, as most providers bill them.
+        """
+        attempt, workspace = transition.attempt, transition.call.workspace
+        if attempt is None or transition.dropped:
+            return []
+        before = transition.before.attempt(attempt.number)
+        more = _minutes(attempt) - (_minutes(before) if before else 0)
+        key = _key(workspace, transition.at.date(), MINUTES, random.randrange(SHARDS))  # noqa: S311 - spreads only
+        return [self._adding(key, more, transition.at.date())] if more else []
+
+    def _adding(self, key: items.Item, number: int, day: date, condition: str | None = None, **values: int) -> Write:
+        expires_at = items.epoch(datetime.combine(day, datetime.min.time(), UTC) + DAY_KEPT)
+        named = {f":{name}": value for name, value in values.items()}
+        write: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": key,
+            "UpdateExpression": "ADD used :number SET expires_at = :expires_at",
+            "ExpressionAttributeValues": to_item({":number": number, ":expires_at": expires_at, **named}),
+        }
+        if condition is not None:
+            write["ConditionExpression"] = condition
+        return {"Update": write}
+
+
+def budget_name(spent: Spent, shard: int) -> str:
+    """Return what an attempt remembers of the dial that was counted for it."""
+    return f"{spent.day.isoformat()}#{shard:02d}"
+
+
+def _minutes(attempt: Attempt) -> int:
+    return ceil((attempt.duration_sec or 0) / 60)
+
+
+def _key(workspace: str, day: date, kind: str, shard: int) -> items.Item:
+    return items.key(f"BUDGET#{workspace}#{day.isoformat()}", f"{kind}#{shard:02d}")
