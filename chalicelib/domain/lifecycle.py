@@ -22,7 +22,7 @@ from chalicelib.domain.call import (
 from chalicelib.domain.decide import Decision, Reason, decide
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome, SummaryStatus
-from chalicelib.domain.reached import corrected_by, ended_unreached, having_heard, was_answered, weighed
+from chalicelib.domain.reached import corrected_by, ended_unreached, having_heard, outcome_of_end, was_answered, weighed
 from chalicelib.domain.transition import Effect, Transition, apply, enriched, failed_over
 
 DIALER_DIED = "dialer-died"  # the cause of an attempt whose dial was never recorded, whatever came of it
@@ -139,14 +139,12 @@ def _ended(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime
 def _with_end(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
     amd = attempt.amd or event.amd
     ended_at = _when(event, attempt, now)
-    # A fault of the account ends an attempt only where the call was answered, so the callee was reached.
-    word = event.outcome or Outcome.FAILED
     return replace(
         attempt,
         version=attempt.version + 1,
         phase=AttemptPhase.ENDED,
         provider_call_id=event.provider_call_id or attempt.provider_call_id,
-        outcome=weighed(word, answered=was_answered(attempt, event), amd=amd),
+        outcome=outcome_of_end(attempt, event),
         ended_at=ended_at,
         duration_sec=event.duration_sec if event.duration_sec is not None else _talked_sec(attempt, event, ended_at),
         amd=amd,

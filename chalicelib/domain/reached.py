@@ -1,7 +1,8 @@
 """Whether somebody was reached: what was heard during an attempt counts more than the word of its end.
 
-Evidence of a conversation is an ``in-progress`` event, a result of answering machine detection, or an end that
-carries such evidence itself: ``completed`` or ``voicemail``. It may come before the end or after it.
+Evidence of a conversation is an ``in-progress`` event, a result of answering machine detection, or an end that says
+``completed`` or ``voicemail``. It may come before the end or after it. What one event's own fields prove about its end
+is for the provider's ``parse`` to weigh: some vendors name a detection result on calls that nobody answered.
 """
 
 from dataclasses import replace
@@ -48,6 +49,12 @@ def was_answered(attempt: Attempt, event: CallEvent) -> bool:
     return attempt.answered_at is not None or attempt.amd is not None or _proves_an_answer(event)
 
 
+def outcome_of_end(attempt: Attempt, event: CallEvent) -> Outcome:
+    """Return the outcome of an attempt that this event ends. A fault of the account has no word but ``failed``."""
+    amd = attempt.amd or (event.amd if event.outcome in ANSWERED else None)
+    return weighed(event.outcome or Outcome.FAILED, answered=was_answered(attempt, event), amd=amd)
+
+
 def corrected_by(attempt: Attempt, event: CallEvent) -> bool:
     """True where the attempt has ended as not answered, and this later event proves that it was."""
     unanswered = attempt.outcome is not None and attempt.outcome not in ANSWERED
@@ -70,4 +77,6 @@ def having_heard(attempt: Attempt, event: CallEvent, at: datetime) -> Attempt:
 
 
 def _proves_an_answer(event: CallEvent) -> bool:
-    return event.progress is Progress.IN_PROGRESS or event.amd is not None or event.outcome in ANSWERED
+    if event.outcome is not None or event.fault is not None:
+        return event.outcome in ANSWERED
+    return event.progress is Progress.IN_PROGRESS or event.amd is not None

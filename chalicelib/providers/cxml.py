@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import CallbackRequest, MalformedCallback, SignatureError
 from chalicelib.providers.forms import decode_form, excerpt, instant, is_json, query_of, whole_number
 from chalicelib.providers.signing import matches_any, url_spellings, with_and_without_port
@@ -75,7 +76,8 @@ class Vocabulary:
     """What one vendor of the family calls things.
 
     ``number_errors`` maps the error codes that are about the number called to outcomes; ``account_errors``
-    are those for which nobody but the account is to blame. ``evidence`` names the fields to keep.
+    are those for which nobody but the account is to blame. ``evidence`` names the fields to keep. ``talk_field`` holds
+    the seconds that were talked, 0 on a call that nobody answered; None where the vendor's seconds may be of ringing.
     """
 
     vendor: str
@@ -83,6 +85,7 @@ class Vocabulary:
     number_errors: Mapping[str, Outcome]
     account_errors: Collection[str]
     evidence: tuple[str, ...] = EVIDENCE
+    talk_field: str | None = "CallDuration"
 
 
 def sorted_params(params: Params) -> str:
@@ -154,7 +157,11 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
     amd = ANSWERED_BY.get(answered_by)
     error = _error_code(fields)
     sip = whole_number(fields.get(words.sip_field))
-    outcome, fault = _ending(status, amd, error, sip, words)
+    outcome, fault = _ending(status, error, sip, words)
+    stated = ENDINGS.get(status or "")
+    if stated is not None and (amd is not None or whole_number(fields.get(words.talk_field or ""))):
+        # What the event itself tells of a conversation counts more than its word and its error code.
+        outcome, fault = weighed(stated, answered=True, amd=amd), None
     return CallEvent(
         event_id=_event_id(call_id, fields.get("SequenceNumber", ""), status, answered_by),
         provider_call_id=call_id,
@@ -175,12 +182,10 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
 
 
 def _ending(
-    status: str | None, amd: Amd | None, error: str | None, sip: int | None, words: Vocabulary
+    status: str | None, error: str | None, sip: int | None, words: Vocabulary
 ) -> tuple[Outcome | None, str | None]:
     """The outcome of a terminal event, or the account's fault in its place; neither while the call lives."""
     stated = ENDINGS.get(status or "")
-    if stated is Outcome.COMPLETED and amd is not None and amd.is_machine:
-        return Outcome.VOICEMAIL, None
     if stated in UNREACHED and error in words.account_errors:
         return None, f"{words.vendor}:{error}"
     if stated in UNREACHED and error in words.number_errors:

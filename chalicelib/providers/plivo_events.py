@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, scalars, whole_number
 from chalicelib.providers.words import call_id_or_none, is_inbound, spelled
@@ -65,7 +66,7 @@ HANGUP_CAUSES = {
     "5020": Outcome.FAILED,
     "6000": Outcome.COMPLETED,  # our own time limit
     "6010": Outcome.NO_ANSWER,  # our own ring timeout
-    # Our answer URL or its XML was at fault, after somebody had picked up and heard nothing
+    # Our answer URL or its XML was at fault; after somebody had picked up, the answer counts and not this cause
     **dict.fromkeys(map(str, (*range(7011, 7015), *range(7022, 7035), *range(8011, 8015))), Outcome.FAILED),
     "9000": Outcome.CANCELED,  # lost race: another of the numbers answered first
     "9100": Outcome.VOICEMAIL,
@@ -84,6 +85,85 @@ ACCOUNT_FAULTS = frozenset(
 UNTOLD = {
     "0": Outcome.FAILED,  # unknown; also set by the API that ends all calls
     "6020": Outcome.FAILED,  # no media; after an answer somebody was there
+}
+
+#: What a hangup calls its cause, in lower case with hyphens -> HangupCauseCode, for hangups that name no code. First
+#: the names of Plivo's page (HangupCauseName), then FreeSWITCH's, which HangupCause has (Q.850).
+CAUSE_NAMES = {
+    "unknown": "0",
+    "cancelled": "1000",
+    "canceled": "1000",
+    "cancelled-out-of-credits": "1010",
+    "out-of-credits": "1010",
+    "cancelled-simultaneous-dial-limit-reached": "1020",
+    "simultaneous-dial-limit-reached": "1020",
+    "simultaneous-dial-limit": "1020",
+    "invalid-destination-address": "2000",
+    "invalid-destination": "2000",
+    "destination-out-of-service": "2010",
+    "endpoint-not-registered": "2020",
+    "destination-country-barred": "2030",
+    "country-barred": "2030",
+    "destination-number-barred": "2040",
+    "number-barred": "2040",
+    "destination-prefix-barred": "2050",
+    "prefix-barred": "2050",
+    "loop-detected": "2060",
+    "loop": "2060",
+    "media-anchoring": "2070",
+    "no-answer": "3000",
+    "busy-line": "3010",
+    "busy": "3010",
+    "rejected": "3020",
+    "unknown-caller-id": "3030",
+    "forbidden": "3040",
+    "unallocated-number": "3050",
+    "request-timeout": "3070",
+    "internal-server-error-from-carrier": "3080",
+    "carrier-internal-error": "3080",
+    "network-congestion-from-carrier": "3090",
+    "carrier-congestion": "3090",
+    "busy-everywhere": "3100",
+    "declined": "3110",
+    "user-does-not-exist-anywhere": "3120",
+    "spam-block": "3130",
+    "dno-caller-id": "3140",
+    "normal-hangup": "4000",
+    "end-of-xml-instructions": "4010",
+    "network-error": "5000",
+    "internal-error": "5010",
+    "routing-error": "5020",
+    "scheduled-hangup": "6000",
+    "ring-timeout-reached": "6010",
+    "ring-timeout": "6010",
+    "media-timeout": "6020",
+    "error-reaching-answer-url": "7011",
+    "lost-race": "9000",
+    "machine-detected": "9100",
+    "originator-cancel": "1000",
+    "invalid-number-format": "2000",
+    "number-changed": "2000",
+    "no-route-destination": "2000",
+    "destination-out-of-order": "2010",
+    "user-not-registered": "2020",
+    "subscriber-absent": "2020",
+    "outgoing-call-barred": "2040",
+    "incoming-call-barred": "2040",
+    "no-user-response": "3000",
+    "user-busy": "3010",
+    "call-rejected": "3020",
+    "recovery-on-timer-expire": "3070",
+    "progress-timeout": "3070",
+    "normal-temporary-failure": "3080",
+    "service-unavailable": "3080",
+    "normal-circuit-congestion": "3090",
+    "switch-congestion": "3090",
+    "unwanted": "3130",
+    "normal-clearing": "4000",
+    "network-out-of-order": "5000",
+    "exchange-routing-error": "5020",
+    "allotted-timeout": "6000",
+    "lose-race": "9000",
 }
 
 #: Machine -> what detection heard. Without detection, or while it listens, there is no such field
@@ -131,6 +211,7 @@ LIVE_FIELDS = {
 
 #: the longest call is one day (time_limit of docs.plivo.com/docs/voice/api/call/make-a-call), and it rings before
 _LONGEST = timedelta(hours=25)
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
 _CODE = re.compile(r"[0-9]{1,9}")
 _NAMES_ITS_ZONE = re.compile(r".*\d(Z|[+-]\d\d:?\d\d)", re.DOTALL)
 
@@ -145,7 +226,12 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
     code = _cause_code(fields)
     has_ended = kind in ("", "hangup") or code is not None
     amd = MACHINE.get(fields.get("Machine", "").strip().lower())
-    outcome, fault = _ending(status, code, amd, fields) if has_ended else (None, None)
+    if has_ended and amd is Amd.HUMAN and not _says_that_it_was_answered(fields):
+        amd = None  # "no machine" is no person on a call that nobody answered
+    outcome, fault = _ending(status, code, fields) if has_ended else (None, None)
+    if (outcome or fault) and (amd is not None or _was_talked(fields)):
+        outcome, fault = weighed(outcome or Outcome.FAILED, answered=True, amd=amd), None
+    code = code or _named_code(fields)
     return CallEvent(
         event_id=f"{call_id}:{kind}:{status or ''}",
         provider_call_id=call_id,
@@ -214,28 +300,43 @@ def _cause_code(fields: Mapping[str, str]) -> str | None:
     return str(int(code)) if _CODE.fullmatch(code) else None
 
 
-def _ending(
-    status: str | None, code: str | None, amd: Amd | None, fields: Mapping[str, str]
-) -> tuple[Outcome | None, str | None]:
+def _named_code(fields: Mapping[str, str]) -> str | None:
+    """The code of the cause that the hangup names, in any spelling; None for a name that we do not know."""
+    names = (_SEPARATORS.sub("-", fields.get(key, "").lower()).strip("-") for key in ("HangupCauseName", "HangupCause"))
+    return next((CAUSE_NAMES[name] for name in names if name in CAUSE_NAMES), None)
+
+
+def _ending(status: str | None, code: str | None, fields: Mapping[str, str]) -> tuple[Outcome | None, str | None]:
     """The outcome of a call that has ended, or the account's fault in its place.
 
     Neither where both cause and status are words that we do not know: a lookup may tell.
     """
-    if code in ACCOUNT_FAULTS:
-        return None, f"plivo:{code}"
-    outcome = HANGUP_CAUSES.get(code or "")
-    if outcome is None:
-        outcome = ENDINGS.get(status or "") or UNTOLD.get(code or "")
+    named = code or _named_code(fields)
+    if named in ACCOUNT_FAULTS:
+        return None, f"plivo:{named}"
+    outcome = HANGUP_CAUSES.get(named or "")
+    stated = ENDINGS.get(status or "")
+    if outcome is None or (code is None and outcome is Outcome.COMPLETED):
+        # Without a code, a normal hangup says no more than the status.
+        outcome = stated or outcome or UNTOLD.get(named or "")
         if outcome is Outcome.COMPLETED and not _was_answered(fields):
-            outcome = UNTOLD.get(code or "", Outcome.FAILED)
-    if outcome is Outcome.COMPLETED and amd is not None and amd.is_machine:
-        return Outcome.VOICEMAIL, None
+            outcome = UNTOLD.get(named or "", Outcome.FAILED)
     return outcome, None
 
 
 def _was_answered(fields: Mapping[str, str]) -> bool:
     """False where AnswerTime is there and empty. Where it is not there at all, the status must do."""
     return bool(fields.get("AnswerTime", "unsaid").strip())
+
+
+def _says_that_it_was_answered(fields: Mapping[str, str]) -> bool:
+    return bool(fields.get("AnswerTime", "").strip())
+
+
+def _was_talked(fields: Mapping[str, str]) -> bool:
+    """True for an answer time with a duration above zero; the time that a line rang is in neither duration."""
+    lasted = whole_number(fields.get("Duration")) or whole_number(fields.get("BillDuration"))
+    return _says_that_it_was_answered(fields) and bool(lasted)
 
 
 def _occurred_at(fields: Mapping[str, str]) -> datetime | None:

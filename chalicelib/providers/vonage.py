@@ -32,7 +32,7 @@ from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.jwt import read_hs256, sign_rs256
 from chalicelib.providers.placing import AMBIGUOUS, Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.signing import matches_any, secrets_of
-from chalicelib.providers.vonage_events import flat, looked_up_event, read_event, read_fields_of
+from chalicelib.providers.vonage_events import flat, looked_up_event, party, read_event, read_fields_of
 from chalicelib.providers.words import mapping
 
 API_URL = "https://api.nexmo.com"
@@ -61,7 +61,11 @@ LONGEST_RING = timedelta(seconds=RINGING_TIMER_SEC[1])
 #: What a refusal says -> outcome. Errors are RFC 7807 problems (developer.vonage.com/api-errors) whose
 #: ``invalid_parameters`` name the field; older ones are worded, so the table goes by the field and not by the wording.
 REFUSALS = Meanings(
-    said=((re.compile(r"(?:^|[\s$.])to(?![A-Za-z_])"), Outcome.INVALID_NUMBER),),
+    said=(
+        (re.compile(r"(?:^|[\s$.])to(?![A-Za-z_])"), Outcome.INVALID_NUMBER),
+        # ``number`` alone is that of the endpoint in ``to``; one in ``from`` is named with it, see ACCOUNT_FIELDS
+        (re.compile(r"(?:^|[\s$.])number(?![A-Za-z_])"), Outcome.INVALID_NUMBER),
+    ),
     account=(
         401,
         402,
@@ -274,8 +278,7 @@ def call_request(request: DialRequest) -> dict[str, object]:
 
 def _has_phones(record: Row) -> bool:
     """False for a call with a party that is no phone: a websocket, a SIP address, an app's user."""
-    parties = [scalars(mapping(record.get(name))) for name in ("to", "from")]
-    return all(party.get("type", "phone") == "phone" for party in parties)
+    return all(party(record.get(name)).get("type", "phone") == "phone" for name in ("to", "from"))
 
 
 def _within(seconds: int, bounds: tuple[int, int]) -> int:

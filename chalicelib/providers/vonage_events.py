@@ -6,6 +6,7 @@ from dataclasses import replace
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import CallbackRequest, MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars, whole_number
 from chalicelib.providers.sip import outcome_of_sip
@@ -29,6 +30,12 @@ ENDINGS = {
     "failed": Outcome.FAILED,  # the vaguest word of all: the SIP code may say more
     "cancelled": Outcome.CANCELED,
     "canceled": Outcome.CANCELED,
+    # Words of older pages and of the Client SDK's calls (developer.vonage.com, in-app-voice/concepts/call-statuses)
+    "complete": Outcome.COMPLETED,
+    "no-answer": Outcome.NO_ANSWER,
+    "noanswer": Outcome.NO_ANSWER,
+    "unreachable": Outcome.NO_ANSWER,
+    "declined": Outcome.REJECTED,
 }
 
 #: (status, detail) -> how the call ended, where the detail says more than the status
@@ -83,8 +90,20 @@ def read_fields_of(request: CallbackRequest) -> dict[str, str]:
 
 def flat(found: Mapping[str, object]) -> dict[str, str]:
     """The texts and numbers of an event or call record, a party's ``{"type", "number"}`` as its number."""
-    parties = {name: scalars(mapping(found.get(name))).get("number", "") for name in ("to", "from")}
+    parties = {name: party(found.get(name)).get("number", "") for name in ("to", "from")}
     return {**parties, **scalars(found)}
+
+
+def party(value: object) -> dict[str, str]:
+    """The texts of a party of a call: an object, or a list of one, as requests and some records have them.
+
+    Empty where there are several, for which of them an event is about cannot be told.
+    """
+    if isinstance(value, list):
+        value = value[0] if len(value) == 1 else None
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return {"number": str(value)}
+    return scalars(mapping(value))
 
 
 def read_event(fields: Mapping[str, str]) -> CallEvent:
@@ -100,6 +119,8 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
     status = spelled(fields.get("status")) or (ERROR if fields.get("reason") else None)
     detail, sub_state = spelled(fields.get("detail")), spelled(fields.get("sub_state"))
     outcome, cause = _ending(status, detail, whole_number(fields.get("sip_code"))) if call_id else (None, None)
+    if outcome is not None:
+        outcome = weighed(outcome, answered=_was_talked(fields), amd=None)
     told_at = fields.get("timestamp")
     return CallEvent(
         event_id=f"{known}:{status or (told_at or '')[:40]}:{sub_state or ''}",
@@ -129,6 +150,11 @@ def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Ou
     if detail is not None:
         return told or stated, f"vonage:{detail}"
     return told or stated, f"sip:{sip}" if outcome_of_sip(sip) is not None else None
+
+
+def _was_talked(fields: Mapping[str, str]) -> bool:
+    """True for an answer's time (``start_time``, which an unanswered call has not) with a duration above zero."""
+    return bool(fields.get("start_time", "").strip()) and bool(whole_number(fields.get("duration")))
 
 
 def looked_up_event(record: Mapping[str, object], call_id: str) -> CallEvent | None:

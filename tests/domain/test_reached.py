@@ -77,6 +77,12 @@ def test_a_fault_of_the_account_after_an_answer_is_no_fault(evidence: tuple[Call
 
 
 @pytest.mark.parametrize("word", UNREACHED)
+@pytest.mark.parametrize("before", [(), (progressed(Progress.RINGING),)])
+def test_what_an_unanswered_end_says_of_detection_is_no_evidence(word: Outcome, before: tuple[CallEvent, ...]) -> None:
+    assert after((*before, ended(word, amd=Amd.UNKNOWN))).attempts[0].outcome is word
+
+
+@pytest.mark.parametrize("word", UNREACHED)
 @pytest.mark.parametrize("before", [progressed(p) for p in (Progress.QUEUED, Progress.INITIATED, Progress.RINGING)])
 def test_ringing_is_no_evidence(word: Outcome, before: CallEvent) -> None:
     for order in permutations((before, ended(word))):

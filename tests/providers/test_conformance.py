@@ -3,7 +3,7 @@
 A provider stands here because it is in the registry, so one that is added without a case fails the whole suite.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
@@ -14,8 +14,10 @@ import pytest
 from chalicelib import providers
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, Call, CallRecord
+from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
+from chalicelib.domain.transition import Transition
 from chalicelib.providers import CallbackRequest, CallEvent, MalformedCallback, Provider, SignatureError
 from chalicelib.providers.http import AnswerLost, NotSent
 from ops.local import carrier_vonage
@@ -170,8 +172,48 @@ class TestReading:
         assert all(event.outcome is None for event in events)
 
     def test_every_payload_file_is_used(self, one: ProviderCase) -> None:
-        named = {*one.progress, *one.terminal, *one.answered_story, one.machine, one.human, one.unknown, one.fault}
+        named = {*one.progress, *one.terminal, *one.contradictory, *one.answered_story}
+        named |= {one.machine, one.human, one.unknown, one.fault}
         assert {path.name for path in (PAYLOADS / one.name).iterdir()} <= named | {None}
+
+
+class TestEvidence:
+    """What was heard counts more than the word of the end, in one event and in several, in any order."""
+
+    @pytest.mark.parametrize(("name", "payload"), rows("contradictory"))
+    def test_an_end_that_proves_an_answer_is_no_failure(self, name: str, payload: str) -> None:
+        found = case(name)
+        (event,) = _parse(found, payload)
+        assert (event.outcome, event.fault) == (found.contradictory[payload], None)
+        assert event.provider_call_id == found.call_id
+
+    @pytest.mark.parametrize(("name", "end"), rows("terminal"))
+    def test_somebody_who_was_heard_is_reached_whatever_the_end_says(self, name: str, end: str) -> None:
+        found = case(name)
+        word = found.terminal[end]
+        for heard in _answers(found):
+            after = {_outcome_after(found, order) for order in ((heard, end), (end, heard))}
+            assert after == {Outcome.VOICEMAIL if word is Outcome.VOICEMAIL else Outcome.COMPLETED}, heard
+
+    @pytest.mark.parametrize(("name", "end"), rows("terminal"))
+    def test_a_machine_that_was_heard_is_a_voicemail_whatever_the_end_says(self, name: str, end: str) -> None:
+        found = case(name)
+        for order in ((found.machine, end), (end, found.machine)):
+            if found.machine is not None:
+                assert _outcome_after(found, order) is Outcome.VOICEMAIL
+
+    @pytest.mark.parametrize(("name", "end"), rows("terminal"))
+    def test_a_line_that_only_rang_keeps_the_word_of_its_end(self, name: str, end: str) -> None:
+        found = case(name)
+        for ringing, progress in found.progress.items():
+            if progress is not Progress.IN_PROGRESS:
+                assert _outcome_after(found, (ringing, end)) is found.terminal[end]
+
+    def test_a_fault_of_the_account_after_an_answer_is_no_fault(self, one: ProviderCase) -> None:
+        for heard in _answers(one):
+            for order in ((heard, one.fault), (one.fault, heard)):
+                if one.fault is not None:
+                    assert _outcome_after(one, order) is Outcome.COMPLETED
 
 
 class TestFinding:
@@ -295,6 +337,42 @@ class TestStory:
             assert app.record().call.state == "dialing"
 
 
+def _answers(one: ProviderCase) -> list[str]:
+    """The payloads that tell of a person, or of somebody, who answered."""
+    answered = [payload for payload, progress in one.progress.items() if progress is Progress.IN_PROGRESS]
+    return answered + ([one.human] if one.human is not None else [])
+
+
+def _outcome_after(one: ProviderCase, payloads: Iterable[str | None]) -> Outcome | None:
+    """How an attempt ended that these payloads tell of, each ten seconds after the one before."""
+    record = _claim(_new_call(one)).after
+    for number, payload in enumerate(payloads):
+        for event in _parse(one, payload or ""):
+            record = lifecycle.absorb(record, 1, event, NOW + timedelta(seconds=10 * number)).after
+    return record.attempts[0].outcome
+
+
+def _new_call(one: ProviderCase) -> Call:
+    policy = Policy(max_retries=3, strategy=Fixed(30), on=RETRY_ALL)
+    return Call(
+        id=CALL_ID,
+        workspace="acme",
+        to_number="+16505550199",
+        from_number="+14155550100",
+        provider=one.name,
+        account=f"{one.name}:1",
+        policy=policy,
+        created_at=NOW - timedelta(minutes=5),
+        expires_at=NOW + timedelta(days=3),
+        public_url=PUBLIC_URL,
+    )
+
+
+def _claim(call: Call) -> Transition:
+    at, until = NOW - timedelta(minutes=5), NOW + timedelta(hours=1)
+    return lifecycle.claim(CallRecord(call), token=TOKEN, now=at, deadline_at=until)
+
+
 def _parse(one: ProviderCase, payload: str):  # type: ignore[no-untyped-def]
     return providers.load(one.name, one.credentials, now=lambda: NOW).parse(one.request(payload))
 
@@ -348,23 +426,7 @@ class _Hosted:
         self.patch.undo()
 
     def _claim(self) -> None:
-        policy = Policy(max_retries=3, strategy=Fixed(30), on=RETRY_ALL)
-        call = Call(
-            id=CALL_ID,
-            workspace="acme",
-            to_number="+16505550199",
-            from_number="+14155550100",
-            provider=self.one.name,
-            account=f"{self.one.name}:1",
-            policy=policy,
-            created_at=NOW - timedelta(minutes=5),
-            expires_at=NOW + timedelta(days=3),
-            public_url=PUBLIC_URL,
-        )
-        claimed = lifecycle.claim(
-            CallRecord(call), token=TOKEN, now=NOW - timedelta(minutes=5), deadline_at=NOW + timedelta(hours=1)
-        )
-        self.ports.calls.create(claimed)
+        self.ports.calls.create(_claim(_new_call(self.one)))
 
     @property
     def ports(self):  # type: ignore[no-untyped-def]

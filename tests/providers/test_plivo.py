@@ -13,7 +13,7 @@ from chalicelib import providers
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, MalformedCallback
-from chalicelib.providers.plivo_events import ACCOUNT_FAULTS, ENDINGS, EVIDENCE, HANGUP_CAUSES
+from chalicelib.providers.plivo_events import ACCOUNT_FAULTS, CAUSE_NAMES, ENDINGS, EVIDENCE, HANGUP_CAUSES, UNTOLD
 
 CALL = "64d3290a-87a6-46b4-a6e2-20f5f4e07a02"
 FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -186,10 +186,79 @@ def test_detection_is_an_event_of_its_own_while_the_call_goes_on(word: str, amd:
     )
 
 
-def test_a_machine_told_of_at_the_end_makes_a_voicemail_of_an_answer_and_of_nothing_else():
+NAMED = [
+    ("No Answer", Outcome.NO_ANSWER),
+    ("NO_ANSWER", Outcome.NO_ANSWER),
+    ("no-answer", Outcome.NO_ANSWER),
+    ("NO_USER_RESPONSE", Outcome.NO_ANSWER),
+    ("Busy Line", Outcome.BUSY),
+    ("USER_BUSY", Outcome.BUSY),
+    ("Busy Everywhere", Outcome.BUSY),
+    ("CALL_REJECTED", Outcome.REJECTED),
+    ("Declined", Outcome.REJECTED),
+    ("Unallocated Number", Outcome.INVALID_NUMBER),
+    ("UNALLOCATED_NUMBER", Outcome.INVALID_NUMBER),
+    ("Invalid Destination Address", Outcome.INVALID_NUMBER),
+    ("Spam Block", Outcome.DND),
+    ("Destination Number Barred", Outcome.DND),
+    ("Ring Timeout Reached", Outcome.NO_ANSWER),
+    ("ORIGINATOR_CANCEL", Outcome.CANCELED),
+    ("NETWORK_OUT_OF_ORDER", Outcome.FAILED),
+    ("Machine Detected", Outcome.VOICEMAIL),
+]
+
+
+@pytest.mark.parametrize("key", ["HangupCause", "HangupCauseName"])
+@pytest.mark.parametrize(("name", "outcome"), NAMED)
+def test_a_hangup_that_names_its_cause_without_a_code_is_read_by_the_name(key: str, name: str, outcome: Outcome):
+    for status in ("completed", "failed", ""):
+        assert hung_up(**{key: name}, CallStatus=status).outcome is outcome
+    assert hung_up(**{key: name}, HangupCauseCode="3010").outcome is Outcome.BUSY  # the code counts more
+
+
+def test_every_code_has_a_name_and_every_name_a_code_that_is_known():
+    known = {*HANGUP_CAUSES, *ACCOUNT_FAULTS, *UNTOLD}
+    assert set(CAUSE_NAMES.values()) <= known
+    # The pages about answer URLs and their XML give no names; a hangup of a conference has a code in all samples
+    unnamed = {code for code in known if int(code) >= 7000 and code not in ("7011", "9000", "9100")} | {"4020", "4030"}
+    assert known - set(CAUSE_NAMES.values()) == unnamed
+
+
+@pytest.mark.parametrize("name", ["Cancelled (Out Of Credits)", "Simultaneous Dial Limit Reached", "DNO Caller ID"])
+def test_a_fault_of_the_account_is_known_by_its_name(name: str):
+    told = hung_up(HangupCauseName=name, CallStatus="failed")
+    assert (told.outcome, told.fault, told.cause) == (None, told.cause, f"plivo:{CAUSE_NAMES_OF[name]}")
+
+
+CAUSE_NAMES_OF = {
+    "Cancelled (Out Of Credits)": "1010",
+    "Simultaneous Dial Limit Reached": "1020",
+    "DNO Caller ID": "3140",
+}
+
+
+@pytest.mark.parametrize("name", ["NORMAL_CLEARING", "Normal Hangup", "normal clearing"])
+def test_a_normal_hangup_without_a_code_says_no_more_than_the_status(name: str):
+    assert hung_up(HangupCauseName=name, CallStatus="busy").outcome is Outcome.BUSY
+    assert hung_up(HangupCauseName=name, CallStatus="completed").outcome is Outcome.FAILED  # AnswerTime is empty
+    answered = {"AnswerTime": "2026-01-26 15:30:02", "Duration": "3"}
+    assert hung_up(HangupCauseName=name, CallStatus="completed", **answered).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("code", [code for code in HANGUP_CAUSES if code != "9100"])
+def test_an_answer_time_with_a_duration_counts_more_than_any_cause(code: str):
+    answered = {"AnswerTime": "2026-01-26 15:30:02", "HangupCauseCode": code}
+    for lasted in ({"Duration": "3"}, {"Duration": "0", "BillDuration": "60"}):
+        assert hung_up(**answered, **lasted).outcome is Outcome.COMPLETED
+    assert hung_up(**answered, Duration="0", BillDuration="0").outcome is HANGUP_CAUSES[code]
+    assert hung_up(HangupCauseCode=code, Duration="9").outcome is HANGUP_CAUSES[code]  # it rang
+
+
+def test_a_machine_told_of_at_the_end_makes_a_voicemail_whatever_the_cause():
     answered = hung_up(HangupCauseCode="4000", Machine="true")
     assert (answered.outcome, answered.amd) == (Outcome.VOICEMAIL, Amd.MACHINE)
-    assert hung_up(HangupCauseCode="3010", Machine="true").outcome is Outcome.BUSY
+    assert hung_up(HangupCauseCode="3010", Machine="true").outcome is Outcome.VOICEMAIL
+    assert hung_up(HangupCauseCode="3010", Machine="false").outcome is Outcome.BUSY
     assert hung_up(HangupCauseCode="4000", Machine="perhaps").outcome is Outcome.COMPLETED
 
 

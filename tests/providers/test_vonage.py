@@ -215,3 +215,44 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, met
     except MalformedCallback:
         return
     assert all(str(event).encode() and event.provider_call_id for event in events)
+
+
+@pytest.mark.parametrize(
+    "parties",
+    [
+        {"to": {"type": "phone", "number": "16505550199"}, "from": {"type": "phone", "number": 14155550100}},
+        {"to": [{"type": "phone", "number": "16505550199"}], "from": [{"type": "phone", "number": "14155550100"}]},
+        {"to": ["16505550199"], "from": ["14155550100"]},
+        {"to": "16505550199", "from": 14155550100},
+    ],
+)
+def test_the_parties_are_read_as_text_object_or_list_of_one(parties: Mapping[str, object]):
+    event = parsed(status="busy", **parties)
+    assert (event.to_number, event.from_number) == ("+16505550199", "+14155550100")
+
+
+@pytest.mark.parametrize("several", [[], ["16505550199", "16505550198"], [None], [[]], [True], 1.5, None])
+def test_no_party_is_guessed_where_several_are_named(several: object):
+    event = parsed(status="busy", to=several)
+    assert (event.to_number, event.outcome) == (None, Outcome.BUSY)
+
+
+@pytest.mark.parametrize("status", [status for status in ENDINGS if ENDINGS[status] is not Outcome.COMPLETED])
+def test_an_answers_time_with_a_duration_counts_more_than_any_end(status: str):
+    answered = {"start_time": "2020-07-01T20:45:35.000Z", "duration": "7"}
+    assert parsed(status=status, **answered).outcome is Outcome.COMPLETED
+    for unanswered in ({"start_time": "", "duration": "7"}, {"start_time": answered["start_time"], "duration": "0"}):
+        assert parsed(status=status, **unanswered).outcome is ENDINGS[status]
+
+
+@pytest.mark.parametrize(
+    ("older", "outcome"),
+    [
+        ("complete", Outcome.COMPLETED),
+        ("no_answer", Outcome.NO_ANSWER),
+        ("unreachable", Outcome.NO_ANSWER),
+        ("declined", Outcome.REJECTED),
+    ],
+)
+def test_older_words_are_read_as_todays(older: str, outcome: Outcome):
+    assert parsed(status=older).outcome is outcome

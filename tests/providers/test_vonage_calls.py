@@ -286,6 +286,7 @@ def test_a_refused_login_or_a_wrong_address_is_a_fault_of_the_account(status: in
         {"invalid_parameters": [{"name": "from.number", "reason": "is invalid"}]},
         {"invalid_parameters": [{"name": "event_url", "reason": "is invalid"}]},
         {"invalid_parameters": {"from": "is invalid"}},
+        {"invalid_parameters": [{"name": "number"}, {"name": "from"}]},
         {"invalid_parameters": [{"name": "to"}, {"name": "$.from"}]},
     ],
 )
@@ -301,6 +302,9 @@ def test_a_refusal_that_would_meet_every_call_uses_up_no_attempt(body: object):
         ([{"name": "to.0.number"}], Outcome.INVALID_NUMBER),
         ([{"name": "$.to[0].number"}], Outcome.INVALID_NUMBER),
         ({"to": "invalid"}, Outcome.INVALID_NUMBER),
+        ([{"name": "number", "reason": "is invalid"}], Outcome.INVALID_NUMBER),
+        ({"number": "is invalid"}, Outcome.INVALID_NUMBER),
+        ([{"name": "numbers"}], Outcome.ERROR),
         ([{"name": "token"}], Outcome.ERROR),
         ([{"name": "answer_url"}], Outcome.ERROR),
         ([{"name": "to_be"}], Outcome.ERROR),
@@ -363,7 +367,7 @@ def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
         ("machine", None, (None, None, Amd.MACHINE)),
         ("machine", "2020-01-01 12:01:00", (None, Outcome.VOICEMAIL, Amd.MACHINE)),
         ("human", "2020-01-01 12:01:00", (None, Outcome.COMPLETED, Amd.HUMAN)),
-        ("busy", None, (None, Outcome.BUSY, None)),
+        ("busy", None, (None, Outcome.COMPLETED, None)),  # it has an answer's time and a duration
     ],
 )
 def test_a_record_may_end_with_what_detection_heard(status: str, end_time: str | None, told: tuple[object, ...]):

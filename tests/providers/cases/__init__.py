@@ -54,6 +54,8 @@ class ProviderCase:
     human: str | None
     #: a status word that nobody has heard of
     unknown: str
+    #: payload -> how the attempt ended, where the end's own fields contradict its word: a busy line that was talked to
+    contradictory: Mapping[str, Outcome]
     #: the account is to blame, not the callee; None where callbacks never say so
     fault: str | None = None
     #: False where nothing is signed and only the token and the sender's address speak for a callback

@@ -65,6 +65,7 @@ CASE = ProviderCase(
     },
     machine="call-disconnected-voicemail.json",
     human=None,
+    contradictory={},
     unknown="unknown.json",
     fault="balance-low.json",
     signed=False,

@@ -69,6 +69,7 @@ CASE = ProviderCase(
     },
     machine=None,
     human=None,
+    contradictory={},
     unknown="unknown.json",
     fault="hangup-sip-auth-failed.json",
     answered_story=("call-initiated.json", "transfer-completed.json", "completed.json"),

@@ -63,6 +63,7 @@ CASE = ProviderCase(
     },
     machine=None,
     human=None,
+    contradictory={},
     unknown="unknown.json",
     signed=False,
     answered_story=("answered.json", "completed.json"),

@@ -69,6 +69,12 @@ CASE = ProviderCase(
     machine="machine.form",
     human="human.form",
     unknown="unknown-status.form",
+    contradictory={
+        "busy-after-a-talk.form": Outcome.COMPLETED,
+        "failed-after-a-person.form": Outcome.COMPLETED,
+        "account-fault-after-a-talk.form": Outcome.COMPLETED,
+        "no-answer-after-a-machine.form": Outcome.VOICEMAIL,
+    },
     fault="account-fault.form",
     answered_story=("initiated.form", "ringing.form", "in-progress.form", "human.form", "completed.form"),
     listed=listed,

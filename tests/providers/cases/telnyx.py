@@ -73,6 +73,7 @@ CASE = ProviderCase(
     },
     machine="machine.json",
     human="human.json",
+    contradictory={},
     unknown="unknown-event.json",
     fault="hangup-account-fault.json",
     replay_sec=300,

@@ -65,6 +65,12 @@ CASE = ProviderCase(
     machine="machine.txt",
     human="human.txt",
     unknown="unknown.txt",
+    contradictory={
+        "busy-after-a-talk.txt": Outcome.COMPLETED,
+        "failed-after-a-person.txt": Outcome.COMPLETED,
+        "failed-concurrency-after-a-talk.txt": Outcome.COMPLETED,
+        "no-answer-after-a-machine.txt": Outcome.VOICEMAIL,
+    },
     fault="failed-concurrency.txt",
     answered_story=("initiated.txt", "ringing.txt", "in-progress.txt", "human.txt", "completed.txt"),
     listed=listed,

@@ -60,6 +60,7 @@ CASE = ProviderCase(
     terminal={
         "completed.json": Outcome.COMPLETED,
         "completed-byte-order-mark.json": Outcome.COMPLETED,
+        "completed-listed-parties.json": Outcome.COMPLETED,
         "busy.json": Outcome.BUSY,
         "unanswered.json": Outcome.NO_ANSWER,
         "unanswered-unavailable.json": Outcome.NO_ANSWER,
@@ -79,6 +80,11 @@ CASE = ProviderCase(
     machine="machine.json",
     human="human.json",
     unknown="unknown.json",
+    contradictory={
+        "failed-after-a-talk.json": Outcome.COMPLETED,
+        "timeout-after-a-talk.json": Outcome.COMPLETED,
+        "rejected-after-a-talk.json": Outcome.COMPLETED,
+    },
     fault=None,  # a fault of the account is told by the answer to the request alone
     replay_sec=300,
     answered_story=("started.json", "ringing.json", "answered.json", "human.json", "completed.json"),
