@@ -21,6 +21,15 @@ class Progress(StrEnum):
         return list(Progress).index(self)
 
 
+class Leg(StrEnum):
+    """Which leg of which call an event is about; only an ``OUTGOING`` one may be adopted and redialled."""
+
+    OUTGOING = "outgoing"  # known to be the outgoing, top-level leg: the call that a program asked for
+    INBOUND = "inbound"  # the customer made the call
+    OTHER = "other"  # a child, bridged or transferred leg of another call
+    UNKNOWN = "unknown"  # the event does not say
+
+
 @dataclass(frozen=True, slots=True)
 class CallEvent:
     """One thing that a provider reported about one call.
@@ -32,7 +41,8 @@ class CallEvent:
     ``cause`` is the provider's code for why (``sip:486``, ``21211``), ``evidence`` the raw fields it came from.
     ``fault`` is set where the account, not the callee, is to blame: such an event is no outcome. ``to_number`` and
     ``from_number`` are E.164, where the provider names them. ``token`` is our callback token where the provider sends
-    it back inside the event, for want of a callback address for each call.
+    it back inside the event, for want of a callback address for each call. ``leg`` is what the event itself says of
+    its direction and place.
     """
 
     event_id: str
@@ -49,7 +59,7 @@ class CallEvent:
     to_number: str | None = None
     from_number: str | None = None
     token: str | None = None
-    inbound: bool = False
+    leg: Leg = Leg.UNKNOWN
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -28,7 +28,7 @@ from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_ro
 from chalicelib.providers.forms import excerpt, instant, json_object, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
-from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spelled, whole_seconds
+from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapping, spelled, whole_seconds
 
 API_URL = "https://api.bolna.ai"
 
@@ -276,7 +276,7 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
         to_number=e164_or_none(telephony.get("to_number") or scalars(context).get("recipient_phone_number")),
         from_number=e164_or_none(telephony.get("from_number")),
         token=_token(execution),
-        inbound=is_inbound(telephony.get("call_type")),
+        leg=leg_of(telephony.get("call_type")),
         evidence=_evidence(fields, telephony, amd),
     )
 

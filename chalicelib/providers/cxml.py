@@ -15,7 +15,7 @@ from chalicelib.providers.base import CallbackRequest, MalformedCallback, Signat
 from chalicelib.providers.forms import decode_form, excerpt, instant, is_json, query_of, whole_number
 from chalicelib.providers.signing import matches_any, url_spellings, with_and_without_port
 from chalicelib.providers.sip import outcome_of_sip
-from chalicelib.providers.words import is_inbound
+from chalicelib.providers.words import leg_of
 
 #: CallStatus -> how far the call has come (twilio.com/docs/voice/api/call-resource#call-status-values)
 PROGRESS = {
@@ -176,7 +176,7 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
         fault=fault,
         to_number=e164_or_none(fields.get("To")),
         from_number=e164_or_none(fields.get("From")),
-        inbound=is_inbound(fields.get("Direction")),
+        leg=leg_of(fields.get("Direction"), fields.get("ParentCallSid")),
         evidence=excerpt(fields, (*words.evidence, words.sip_field)),
     )
 

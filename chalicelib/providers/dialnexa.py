@@ -32,7 +32,7 @@ from chalicelib.providers.forms import excerpt, instant, json_object, json_value
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.signing import matches_any, secrets_of
-from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spelled, whole_seconds
+from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapping, spelled, whole_seconds
 
 API_URL = "https://api.dialnexa.com"
 
@@ -311,7 +311,7 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
         fault=fault,
         to_number=e164_or_none(fields.get("to_number")),
         from_number=e164_or_none(fields.get("from_number")),
-        inbound=is_inbound(fields.get("direction")),
+        leg=leg_of(fields.get("direction")),
         token=find_token(mapping(each.get("metadata")) for each in (call, mapping(webhook.get("payload")), webhook)),
         evidence=excerpt({"event_type": event or "", **fields}, ("event_type", *EVIDENCE)),
     )

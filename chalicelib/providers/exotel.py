@@ -29,7 +29,7 @@ from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.multipart import decode_multipart, is_multipart
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.signing import basic_login
-from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spelled
+from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled
 
 API_URL = "https://api.exotel.com"  # Singapore; accounts in Mumbai have https://api.in.exotel.com
 COUNTRY_CODE = "91"
@@ -330,7 +330,7 @@ def read_event(report: Report) -> CallEvent:
         to_number=report.customer,
         from_number=report.exophone,
         token=token_or_none(fields.get("CustomField")),
-        inbound=is_inbound(fields.get("Direction")),
+        leg=leg_of(fields.get("Direction")),
         evidence=excerpt(fields, EVIDENCE) | _leg_evidence(report.legs),
     )
 

@@ -11,7 +11,7 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, scalars, whole_number
-from chalicelib.providers.words import call_id_or_none, is_inbound, spelled
+from chalicelib.providers.words import call_id_or_none, leg_of, spelled
 
 #: CallStatus -> how far the call has come (plivo.com/docs/voice/xml/request/call-status)
 PROGRESS = {
@@ -245,7 +245,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         fault=fault,
         to_number=e164_or_none(fields.get("To")),
         from_number=e164_or_none(fields.get("From")),
-        inbound=is_inbound(fields.get("Direction")),
+        leg=leg_of(fields.get("Direction"), fields.get("ParentCallUUID")),
         evidence=excerpt(fields, EVIDENCE),
     )
 

@@ -14,7 +14,7 @@ from chalicelib.providers.cxml import read_event as read_cxml_event
 from chalicelib.providers.finding import Wanted
 from chalicelib.providers.forms import excerpt, instant, scalars
 from chalicelib.providers.sip import outcome_of_sip
-from chalicelib.providers.words import is_inbound
+from chalicelib.providers.words import is_inbound, leg_of
 
 #: event_type -> how far the call has come (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks)
 PROGRESS = {
@@ -158,7 +158,7 @@ def read_event(event: Mapping[str, object]) -> CallEvent:
         amd=DETECTIONS.get(kind, {}).get(texts.get("result", "").strip().lower()),
         to_number=e164_or_none(texts.get("to")),
         from_number=e164_or_none(texts.get("from")),
-        inbound=is_inbound(texts.get("direction")),
+        leg=leg_of(texts.get("direction")),
         evidence=excerpt({**texts, **about}, EVIDENCE),
     )
     return _hung_up(read, texts) if kind == "call.hangup" else read

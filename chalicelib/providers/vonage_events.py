@@ -10,7 +10,7 @@ from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import CallbackRequest, MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars, whole_number
 from chalicelib.providers.sip import outcome_of_sip
-from chalicelib.providers.words import call_id_or_none, is_inbound, mapping, spelled
+from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled
 
 #: status -> how far the call has come. This table and the next two:
 #: developer.vonage.com/voice/voice-api/webhook-reference#event-webhook
@@ -134,7 +134,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         cause=cause,
         to_number=e164_or_none(fields.get("to")),
         from_number=e164_or_none(fields.get("from")),
-        inbound=is_inbound(fields.get("direction")),
+        leg=leg_of(fields.get("direction")),
         evidence=excerpt(fields, EVIDENCE),
     )
 

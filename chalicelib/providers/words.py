@@ -4,9 +4,17 @@ import math
 import re
 from collections.abc import Mapping
 
+from chalicelib.domain.events import Leg
+
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
 #: visible ASCII: what any vendor has ever made a call's id of, and safe to use as a key
 _CALL_ID = re.compile(r"[!-~]{1,128}")
+
+
+#: what vendors call the outgoing leg that a program asked for, spelled as by spelled()
+OUTGOING_LEGS = frozenset({"outbound", "outbound-api", "outgoing"})
+#: what they call a leg that another call made: TwiML's ``<Dial>``, and calls through a SIP trunk
+OTHER_LEGS = frozenset({"outbound-dial", "bridging", "trunking-originating", "trunking-terminating"})
 
 
 def spelled(word: str | None) -> str | None:
@@ -28,6 +36,19 @@ def call_id_or_none(text: str | None) -> str | None:
 def is_inbound(direction: str | None) -> bool:
     """True for a call that the customer made: ``inbound``, ``incoming``, ``inbound-api`` and the like."""
     return (spelled(direction) or "").startswith(("inbound", "incoming"))
+
+
+def leg_of(direction: str | None, parent: str | None = None) -> Leg:
+    """The leg that a direction names: ``outbound-api`` is outgoing, ``outbound-dial`` a child of another call.
+
+    ``parent`` is the id of the call that this one is a leg of; a call that has one is never the outgoing leg itself.
+    """
+    word = spelled(direction) or ""
+    if is_inbound(word) and not parent:
+        return Leg.INBOUND
+    if parent or word in OTHER_LEGS:
+        return Leg.OTHER
+    return Leg.OUTGOING if word in OUTGOING_LEGS else Leg.UNKNOWN
 
 
 def mapping(value: object) -> Mapping[str, object]:

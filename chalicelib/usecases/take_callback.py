@@ -8,7 +8,7 @@ from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.erasure import erased_token, is_erased_token
-from chalicelib.domain.events import CallEvent
+from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
@@ -23,6 +23,9 @@ from chalicelib.usecases.schedule import change
 
 #: No more unknown words than this are told of by one process, should somebody send nothing but those.
 MOST_SAID = 100
+
+#: the decision about a leg that is none to redial
+LEFT_ALONE = {Leg.INBOUND: "inbound", Leg.OTHER: "other-leg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,8 @@ def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Calla
     token = event.token or ports.calls.token_of(provider, event.provider_call_id)
     if token is not None:
         return _take_by_token(ports, provider, token, event)
-    if event.inbound:
-        return Taken("inbound", "", 0)
+    if event.leg in (Leg.INBOUND, Leg.OTHER):
+        return Taken(LEFT_ALONE[event.leg], "", 0)
     under = adoption()
     if under is None:
         raise NotFound("no attempt of ours is known by this id; to adopt calls, name a policy in the address")

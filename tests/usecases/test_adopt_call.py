@@ -70,6 +70,13 @@ def test_a_call_that_the_customer_made_is_left_alone(adopting: World) -> None:
     assert adopting.request("GET", f"/calls/{CALL_ID}").status_code == 404
 
 
+def test_a_child_leg_of_a_twiml_dial_is_left_alone(adopting: World) -> None:
+    for said in ({"Direction": "outbound-dial"}, {"ParentCallSid": "CA" + "6" * 32}):
+        answer = post(adopting, "busy", **said)
+        assert answer.json_body["events"][0]["decision"] == "other-leg"
+    assert adopting.request("GET", f"/calls/{CALL_ID}").status_code == 404
+
+
 def test_without_a_policy_a_foreign_call_is_not_found(adopting: World) -> None:
     assert post(adopting, "busy", url=f"{PUBLIC_URL}/callbacks/twilio").status_code == 404
     assert post(adopting, "busy", url=ADDRESS.replace("adopted", "nobody")).status_code == 404
