@@ -42,6 +42,18 @@ class Conflict(RedialError):
     """A request that the state of things does not allow."""
 
 
+class TooMany(RedialError):
+    """More requests than an API key may send. ``wait_sec`` is how long until the next one is taken."""
+
+    def __init__(self, text: str, wait_sec: float) -> None:
+        super().__init__(text)
+        self.wait_sec = wait_sec
+
+
+class Unavailable(RedialError):
+    """Something that the deployment needs cannot be read just now. The text is for the log: it may name the account."""
+
+
 class TooBusy(RedialError):
     """Others kept changing the same thing; asking again will work."""
 

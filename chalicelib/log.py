@@ -60,6 +60,16 @@ def invocation(context: Any) -> Iterator[None]:
         _invocation.reset(before)
 
 
+def say_from_here_on(**fields: Any) -> None:
+    """Let every further line of this invocation hold these fields, too."""
+    _invocation.set(_invocation.get() | fields)
+
+
+def is_said(field: str) -> bool:
+    """Return whether every line of this invocation holds the field."""
+    return field in _invocation.get()
+
+
 def inheriting(work: Callable[[Item], Result]) -> Callable[[Item], Result]:
     """``work`` for a pool's threads, whose lines and counts are those of the invocation that set it going."""
     # A copy for each run, for two threads cannot be in one context at a time.

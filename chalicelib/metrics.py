@@ -67,6 +67,7 @@ SWEEP_MENDED = Metric("SweepMended", Unit.COUNT, ("Kind",), "what a sweep had to
 RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "alarms that are set, at the time of a sweep", False)
 SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "slots that a claim found taken", False)
 SIGNATURE_FAILURES = Metric("SignatureFailures", Unit.COUNT, ("Provider",), "callbacks whose signature was wrong")
+SIGN_INS_REFUSED = Metric("SignInsRefused", Unit.COUNT, ("Reason",), "requests without a key that may make them")
 SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("Door",), "answers of 500 and above, to callbacks or to the API")
 
 #: every metric that the code writes
@@ -86,6 +87,7 @@ METRICS = (
     RULES_LIVE,
     SLOTS_IN_USE,
     SIGNATURE_FAILURES,
+    SIGN_INS_REFUSED,
     SERVER_ERRORS,
 )
 

@@ -26,6 +26,7 @@ from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.pace import PaceStore
 from chalicelib.storage.policies import PolicyStore
+from chalicelib.storage.rates import RateStore
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
@@ -51,6 +52,7 @@ class Services:
     keys: KeyStore
     history: HistoryStore
     policies: PolicyStore
+    rates: RateStore
 
 
 def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http | None = None) -> Services:
@@ -84,6 +86,7 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         keys=KeyStore(dynamodb, table),
         history=HistoryStore(dynamodb, table, retention),
         policies=PolicyStore(dynamodb, table),
+        rates=RateStore(dynamodb, table),
     )
 
 

@@ -11,6 +11,8 @@ from chalicelib.vault import Reference
 
 #: More slots than this would make the query that looks for a free one too long.
 MOST_SLOTS = 5_000
+#: how many requests a second one API key may send in the long run, where nobody says otherwise
+DEFAULT_KEY_REQUESTS_PER_SECOND = 50
 #: the largest daily budget of dials or of minutes
 MAX_DAILY = 10_000_000
 
@@ -47,6 +49,7 @@ class Settings:
     workspace_max_concurrent_calls: int | None
     workspace_calls_per_second: float | None
     workspace_limits: Limits
+    key_requests_per_second: int
     retries_first: bool
     webhook_allow_local: bool
 
@@ -84,6 +87,7 @@ class Settings:
                 daily_dials=_whole(env, "WORKSPACE_DAILY_DIALS", 0, 1, MAX_DAILY) or None,
                 daily_minutes=_whole(env, "WORKSPACE_DAILY_MINUTES", 0, 1, MAX_DAILY) or None,
             ),
+            key_requests_per_second=_whole(env, "KEY_REQUESTS_PER_SECOND", DEFAULT_KEY_REQUESTS_PER_SECOND, 1, 1000),
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
             webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
         )

@@ -13,13 +13,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.errors import RedialError
+from chalicelib.errors import RedialError, Unavailable
 from chalicelib.log import warn
 
 #: A secret is read again after this long.
 FRESH = timedelta(minutes=5)
 #: A secret that did not do (a signature failed, a provider said 401) is read again if it is older than this.
 DOUBTED = timedelta(minutes=1)
+#: A secret that could not be read is asked for again after this long: strangers' requests must not ask AWS each time.
+FAILED_KEPT = timedelta(seconds=30)
 #: GetParameters takes this many names.
 MOST_PARAMETERS = 10
 
@@ -48,6 +50,14 @@ class _Kept:
     read_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A secret that could not be read, or, where ``why`` is empty, that is not there."""
+
+    why: str
+    at: datetime
+
+
 class Vault:
     """The secrets that references stand for, each remembered for five minutes.
 
@@ -59,6 +69,7 @@ class Vault:
         self._now = now
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._tried_at: dict[tuple[str, str], datetime] = {}
+        self._failed: dict[tuple[str, str], _Failed] = {}
         self._lock = threading.Lock()
 
     def resolved(self, values: Mapping[str, str], *, max_age: timedelta = FRESH) -> dict[str, str]:
@@ -86,6 +97,9 @@ class Vault:
                 self._read(service, read, wanted, now)
 
     def _is_stale(self, source: tuple[str, str], now: datetime, max_age: timedelta) -> bool:
+        failed = self._failed.get(source)
+        if failed is not None:
+            return now - failed.at >= FAILED_KEPT
         tried_at = self._tried_at.get(source)
         return tried_at is None or now - tried_at >= max_age
 
@@ -96,7 +110,9 @@ class Vault:
         except (ClientError, BotoCoreError) as error:
             said = ", ".join(f"{variable} ({service}:{name})" for name, variable in wanted.items())
             if not known:
-                raise RedialError(f"{said} could not be read: {_why(error)}") from error
+                why = f"{said} could not be read: {_why(error)}"
+                self._failed |= {(service, name): _Failed(why, now) for name in wanted}
+                raise Unavailable(why) from error
             warn("secret-not-read-again", secrets=said, error=_why(error))
             found = {}
         for name in wanted:
@@ -104,11 +120,17 @@ class Vault:
                 self._kept[service, name] = _Kept(found[name], now)
             if (service, name) in self._kept:
                 self._tried_at[service, name] = now
+                self._failed.pop((service, name), None)
+            else:
+                self._failed[service, name] = _Failed("", now)
 
     def _take(self, variable: str, text: str, reference: Reference) -> str:
         kept = self._kept.get((reference.service, reference.name))
         if kept is None:
             where = "Systems Manager has no parameter" if reference.service == "ssm" else "there is no secret"
+            failed = self._failed.get((reference.service, reference.name))
+            if failed is not None and failed.why:
+                raise Unavailable(failed.why)
             raise RedialError(f"{variable} is {text!r}, but {where} {reference.name!r} with a text in it")
         if reference.json_key is None:
             # A line break at the end comes from the shell that wrote the secret, and is never part of it.

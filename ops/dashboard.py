@@ -70,6 +70,7 @@ def graphs(stage: str) -> list[Graph]:
                 )
             ],
         ),
+        Graph("Sign-ins refused", [_by(metrics.SIGN_INS_REFUSED, stage)]),
         Graph(
             "Answers of 500 and above",
             [_by(metrics.SERVER_ERRORS, stage), ["AWS/ApiGateway", "5XXError", "ApiName", APP_NAME]],

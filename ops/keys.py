@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("keys", help="make, list, rotate and revoke API keys")
     actions = parser.add_subparsers(dest="action", required=True)
     create = _action(actions, "create", _create, "make a key; it is printed once and stored hashed")
-    create.add_argument("--role", choices=[str(r) for r in Role], default=str(Role.ADMIN))
+    create.add_argument("--role", choices=[str(r) for r in Role], default=str(Role.WRITE), help="default: write")
     create.add_argument("--name", default="", help="a note on what the key is for")
     _expiry_argument(create, "never")
     _action(actions, "list", _list, "show the keys: what they may do, when they end, when they were last used")

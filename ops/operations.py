@@ -170,6 +170,12 @@ def _of_the_provider(stage: str) -> Iterator[Alarm]:
 
 
 def _of_the_api(stage: str) -> Iterator[Alarm]:
+    yield Alarm(
+        kind="sign-ins-refused",
+        says="More than 20 requests in 5 minutes came without an API key that may make them.",
+        figures={"m": ours(metrics.SIGN_INS_REFUSED, "Sum", stage)},
+        threshold=20,
+    )
     for door, whose in (("callbacks", "A provider's callback"), ("api", "A request to the API")):
         yield Alarm(
             kind=f"{door}-fail",

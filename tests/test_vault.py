@@ -313,3 +313,66 @@ def test_no_client_is_made_where_no_reference_is_used(world: World) -> None:
     world.place()
     world.end("completed")
     assert parts.client.cache_info().currsize == made
+
+
+DENIED = ClientError(
+    {
+        "Error": {
+            "Code": "AccessDeniedException",
+            "Message": "User: arn:aws:sts::123456789012:assumed-role/redial-dev is not authorized",
+        }
+    },
+    "GetParameters",
+)
+
+
+def test_a_secret_that_cannot_be_read_is_asked_for_once_in_a_while(keeper: Keeper) -> None:
+    keeper.broken = DENIED
+    for _ in range(20):
+        with pytest.raises(RedialError, match=r"A_KEY \(ssm:/p\) could not be read"):
+            keeper.vault.resolved({"A_KEY": "ssm:/p"})
+    assert len(keeper.asked) == 1
+    keeper.clock.turn(seconds=29)
+    with pytest.raises(RedialError):
+        keeper.vault.resolved({"A_KEY": "ssm:/p"})
+    assert len(keeper.asked) == 1
+    keeper.broken = None
+    keeper.parameter("/p", "v")
+    keeper.clock.turn(seconds=1)
+    assert keeper.vault.resolved({"A_KEY": "ssm:/p"}) == {"A_KEY": "v"}
+    assert len(keeper.asked) == 2
+
+
+def test_a_secret_that_is_not_there_is_asked_for_once_in_a_while(keeper: Keeper) -> None:
+    for _ in range(20):
+        with pytest.raises(RedialError, match="has no parameter '/p'"):
+            keeper.vault.resolved({"A_KEY": "ssm:/p"})
+    assert len(keeper.asked) == 1
+    keeper.parameter("/p", "v")
+    keeper.clock.turn(seconds=30)
+    assert keeper.vault.resolved({"A_KEY": "ssm:/p"}) == {"A_KEY": "v"}
+
+
+def test_a_stranger_is_not_told_what_cannot_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "ssm:/redial-dev/twilio-auth-token")
+    world.restart()
+    client = parts.client("ssm")
+
+    def denied(**_: object) -> None:
+        raise DENIED
+
+    monkeypatch.setattr(client, "get_parameters", denied)
+    for path in ("/callbacks/twilio", "/callbacks/twilio/x"):
+        answer = world.client.http.post(path, headers={}, body=b"CallSid=CA1")
+        assert answer.status_code == 503
+        for hidden in (b"123456789012", b"ssm:", b"TWILIO", b"Denied"):
+            assert hidden not in answer.body
+    placed = world.request("POST", "/calls", {"from_number": "+14155550100", "to_number": "+16505550199"})
+    assert (placed.status_code, b"123456789012" in placed.body) == (503, False)
+    assert "AccessDeniedException" in capsys.readouterr().out
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "two\nlines")
+    world.restart()
+    answer = world.client.http.post("/callbacks/twilio/x", headers={}, body=b"")
+    assert (answer.status_code, b"TWILIO" in answer.body) == (500, False)

@@ -6,7 +6,7 @@ from chalice.app import Blueprint, Response
 
 from chalicelib.api import views
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, may_place, public_url, signed_in
 from chalicelib.api.paths import call_named
 from chalicelib.api.policies import policy_named
 from chalicelib.api.reading import idempotency_key, json_body, page_limit, query_value
@@ -16,7 +16,7 @@ from chalicelib.outbound.address import Rules
 from chalicelib.storage.history import MOST_ENTRIES
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.cancel_call import cancel_call
-from chalicelib.usecases.place_call import NewCall, place_call
+from chalicelib.usecases.place_call import NewCall, check_call, place_call
 
 blueprint = Blueprint(__name__)
 
@@ -53,6 +53,8 @@ def place() -> Response:
             wanted.webhook_url, Rules(local=parts.ports.settings.webhook_allow_local)
         ),
     )
+    check_call(parts.ports, new)
+    may_place(parts, owner)
     record = place_call(parts.ports, new, idempotency_key(request.headers), request_hash)
     return _created(record)
 

@@ -4,17 +4,19 @@ import base64
 import functools
 import json
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
+from math import ceil
 from typing import Any, TypeVar
 
 from chalice.app import Request, Response
 from pydantic import BaseModel, ValidationError
 
-from chalicelib import errors, metrics
-from chalicelib.log import broken, warn
+from chalicelib import errors, log, metrics
 from chalicelib.providers import MalformedCallback, SignatureError
 from chalicelib.services import Services
 from chalicelib.storage.keys import ApiKey, Role
+from chalicelib.storage.rates import Rate
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -38,8 +40,12 @@ STATUS = (
     (MalformedCallback, HTTPStatus.BAD_REQUEST),
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.TooBusy, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+#: what somebody is told who is not signed in, or whom the reason does not concern
+NOT_TOLD = "this deployment is not set up for this request, or cannot read what it needs; its log says why"
 
 
 def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...] = ()) -> Response:
@@ -82,34 +88,72 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
         except errors.RedialError as error:
             status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
             if isinstance(error, SignatureError):
-                warn("signature-wrong", provider=path["provider"], error=str(error))
+                log.warn("signature-wrong", provider=path["provider"], error=str(error))
                 metrics.count(metrics.SIGNATURE_FAILURES, Provider=path["provider"])
-            if status is None:
-                warn("not-set-up", error=str(error))
-                return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-            return problem(status, str(error), getattr(error, "errors", ()))
+            if status is None or isinstance(error, errors.Unavailable):
+                log.warn("not-set-up", error=str(error))
+                tells = log.is_said("key") and not isinstance(error, errors.Unavailable)
+                return problem(status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if tells else NOT_TOLD)
+            refused = problem(status, str(error), getattr(error, "errors", ()))
+            if isinstance(error, errors.TooMany):
+                refused.headers["Retry-After"] = str(ceil(error.wait_sec))
+            return refused
         except Exception as error:
-            broken("broken", error, view=view.__name__)
+            log.broken("broken", error, view=view.__name__)
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something broke here; it is logged")
 
     return answered
 
 
 def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
-    """Whose request this is. Raises NotSignedIn, NotYours."""
+    """Return whose request this is, and name the key in every further line. Raise NotSignedIn, NotYours, TooMany."""
     key = _key_sent(request)
     if not key:
-        raise errors.NotSignedIn("send an API key: 'Authorization: Bearer <key>' or 'x-api-key: <key>'")
+        raise _refused(
+            request,
+            "no-key",
+            errors.NotSignedIn("send an API key: 'Authorization: Bearer <key>' or 'x-api-key: <key>'"),
+        )
     owner = services.keys.find(key) if key.isascii() else None
     if owner is None:
-        raise errors.NotSignedIn("this API key is not known")
+        raise _refused(request, "unknown-key", errors.NotSignedIn("this API key is not known"))
+    log.say_from_here_on(key=owner.id)
     now = services.ports.clock.now()
     if owner.is_expired(now):
-        raise errors.NotSignedIn(f"this API key expired at {owner.expires_at:%Y-%m-%dT%H:%M:%SZ}; ask for a new one")
+        text = f"this API key expired at {owner.expires_at:%Y-%m-%dT%H:%M:%SZ}; ask for a new one"
+        raise _refused(request, "expired-key", errors.NotSignedIn(text))
+    _within_rate(services, owner, services.rates.take)
     services.keys.record_use(owner, now)
     if not owner.role.allows(wanted):
-        raise errors.NotYours(f"this key may {owner.role}, and this needs one that may {wanted}")
+        text = f"this key may {owner.role}, and this needs one that may {wanted}"
+        raise _refused(request, "role", errors.NotYours(text))
     return owner
+
+
+def _refused(request: Request, reason: str, error: errors.RedialError) -> errors.RedialError:
+    """Record a refused sign-in: a line, and a figure with an alarm."""
+    source_ip = (request.context.get("identity") or {}).get("sourceIp")
+    log.warn("sign-in-refused", reason=reason, method=request.method, source_ip=source_ip)
+    metrics.count(metrics.SIGN_INS_REFUSED, Reason=reason)
+    return error
+
+
+def may_place(services: Services, owner: ApiKey) -> None:
+    """Count a request that places calls with all processes together. Raise TooMany.
+
+    Called once the request is known to be right: what is refused writes nothing. Requests of other kinds are counted by
+    each process for itself, for a write would cost more than they do.
+    """
+    _within_rate(services, owner, services.rates.take_shared)
+
+
+def _within_rate(services: Services, owner: ApiKey, take: Callable[[str, Rate, datetime], float]) -> None:
+    rate = services.ports.settings.key_requests_per_second
+    wait_sec = take(owner.id, Rate(rate), services.ports.clock.now())
+    if wait_sec:
+        log.warn("rate-limited", wait_sec=wait_sec)
+        text = f"this API key sends more than {rate} requests a second; send the next one in {ceil(wait_sec)} s"
+        raise errors.TooMany(text, wait_sec)
 
 
 def _key_sent(request: Request) -> str:

@@ -47,6 +47,7 @@ MEANINGS = {
     409: "The state of things does not allow it.",
     413: "More bytes than are read.",
     422: "Fields are wrong; `errors` points at each.",
+    429: "The key sends more requests than it may.",
     503: "Others keep changing the same thing; asking again will work.",
 }
 CALLBACK_MEANINGS = {
@@ -55,6 +56,7 @@ CALLBACK_MEANINGS = {
 }
 HEADERS = {
     401: {"WWW-Authenticate": "how to sign in"},
+    429: {"Retry-After": "seconds to wait"},
     503: {"Retry-After": "seconds to wait"},
 }
 
@@ -162,7 +164,8 @@ def _responses(operation: Operation, references: Mapping[Model, Json]) -> Json:
         answer["headers"] = _headers(operation.headers)
     responses: Json = {str(status): answer for status in (operation.status, *operation.others)}
     meanings = MEANINGS | CALLBACK_MEANINGS if operation.role is None else MEANINGS
-    for status in sorted(operation.problems):
+    limited = () if operation.role is None else (429,)
+    for status in sorted((*operation.problems, *limited)):
         responses[str(status)] = {
             "description": meanings[status],
             "content": {"application/problem+json": {"schema": references[Problem]}},

@@ -7,15 +7,14 @@ from chalice.app import Blueprint, Response
 
 from chalicelib import ids
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, may_place, public_url, signed_in
 from chalicelib.api.paths import number_of
 from chalicelib.api.reading import idempotency_key, json_body
 from chalicelib.domain.numbers import national_to_e164
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.services import Services
 from chalicelib.storage.keys import Role
-from chalicelib.usecases.limits import check_destination
-from chalicelib.usecases.place_call import NewCall, place_call
+from chalicelib.usecases.place_call import NewCall, check_call, place_call
 
 blueprint = Blueprint(__name__)
 
@@ -48,6 +47,8 @@ def bolna_call() -> dict[str, Any]:
         metadata=wanted.user_data,
         start_at=schemas.start_within_reach(wanted.scheduled_at, now, "/scheduled_at"),
     )
+    check_call(parts.ports, new)
+    may_place(parts, owner)
     return bolna.accepted(place_call(parts.ports, new, idempotency_key(request.headers), request_hash))
 
 
@@ -83,16 +84,14 @@ def exotel_campaign(sid: str) -> Response:
         campaign_id=ids.sortable_id("camp", now),
         dial_now=False,
     )
-    return _campaign(parts, wanted.name, new, numbers, idempotency_key(request.headers), request_hash)
-
-
-def _campaign(
-    parts: Services, name: str, new: NewCall, numbers: list[str], key: str | None, request_hash: str
-) -> Response:
     each = [new.to(number, f"/numbers/{place}") for place, number in enumerate(numbers)]
     for one in each:
-        # All of them first: a campaign is placed whole or not at all.
-        check_destination(parts.ports, one.workspace, one.to_number, one.from_number, one.to_pointer)
+        check_call(parts.ports, one)  # all of them first: a campaign is placed whole or not at all
+    may_place(parts, owner)
+    return _campaign(parts, wanted.name, each, idempotency_key(request.headers), request_hash)
+
+
+def _campaign(parts: Services, name: str, each: list[NewCall], key: str | None, request_hash: str) -> Response:
     calls = []
     for one in each:
         own_key = f"{key} {one.to_number}" if key else None

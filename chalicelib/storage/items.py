@@ -18,6 +18,7 @@
     SLOTS#<scope>         <nnnnnn>               a slot of the calls that may be in flight at once, while it is taken
     SLOTS#<scope>         WAITING                until when retries wait for a slot, and fresh calls for them
     GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
+    RATE#<key>            RATE                   the token bucket of an API key's requests
     PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
     BUDGET#<ws>#<date>    DIALS|MINUTES#<nn>     what a workspace has used of a day's budget, in shards
     HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute

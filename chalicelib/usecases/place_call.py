@@ -15,7 +15,7 @@ from chalicelib.domain.erasure import blanked
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.transition import Transition
 from chalicelib.domain.zones import contact_zones
-from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy
+from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy, Unavailable
 from chalicelib.log import broken, log
 from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed
 from chalicelib.storage.numbers import Number
@@ -64,6 +64,11 @@ class NewCall:
     def to(self, number: str, pointer: str) -> "NewCall":
         """Return the same call to another number, which stands at ``pointer`` in the request."""
         return replace(self, to_number=number, to_pointer=pointer)
+
+
+def check_call(ports: Ports, new: NewCall) -> None:
+    """Raise Invalid where a call could not be placed as asked for. Nothing is written."""
+    _call(ports, new, ports.clock.now())
 
 
 def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash: str = "") -> CallRecord:
@@ -144,6 +149,8 @@ def account_of(ports: Ports, name: str, target_url: str | None, agent: str | Non
     """
     try:
         provider = ports.provider(name)
+    except Unavailable:
+        raise
     except RedialError as error:
         raise Invalid([FieldError(f"{pointer}/provider", str(error))]) from error
     lacking = provider.lacks(target_url or ports.settings.answer_url(name), agent)

@@ -183,20 +183,31 @@ def keys(on: Deployment) -> Iterator[Finding]:
         .get_paginator("scan")
         .paginate(
             TableName=on.table,
-            FilterExpression="sk = :key AND #data.#role = :admin",
-            ProjectionExpression="pk",
+            FilterExpression="sk = :key AND #data.#role IN (:admin, :write)",
+            ProjectionExpression="#data.#role",
             ExpressionAttributeNames={"#data": "data", "#role": "role"},
-            ExpressionAttributeValues={":key": {"S": "KEY"}, ":admin": {"S": str(Role.ADMIN)}},
+            ExpressionAttributeValues={
+                ":key": {"S": "KEY"},
+                ":admin": {"S": str(Role.ADMIN)},
+                ":write": {"S": str(Role.WRITE)},
+            },
         )
     )
+    create = f"python -m ops keys create --stage {on.stage} --workspace NAME --role admin"
+    may_write = False
     for looked_at, page in enumerate(pages, 1):
-        if page["Items"]:
+        roles = {item["data"]["M"]["role"]["S"] for item in page["Items"]}
+        if Role.ADMIN in roles:
             yield green("there is an admin's API key")
             return
+        may_write = may_write or bool(roles)
         if looked_at == MOST_PAGES_FOR_A_KEY:
             yield amber(f"no admin's API key among the first {looked_at} MB of the table", "ask the API with yours")
             return
-    yield red("there is no admin's API key", f"python -m ops keys create --stage {on.stage} --workspace NAME")
+    if may_write:
+        yield amber("there is no admin's API key: nobody can pause, resume or erase through the API", create)
+    else:
+        yield red("there is no admin's API key, and none that may write", create)
 
 
 def _pages(ask: Any, key: str, **query: Any) -> Iterator[dict[str, Any]]:

@@ -140,6 +140,7 @@ class LocalStack:
         answer_urls = {f"{provider.upper()}_ANSWER_URL": f"{carrier.url}/answer" for provider in PROVIDERS}
         # Long enough that a rule is there before its minute begins: one armed later would never fire.
         own = {"PUBLIC_URL": self.base_url, "WAKE_LEAD_SECONDS": "2", "DEFAULT_FROM_NUMBER": FROM_NUMBER}
+        own["KEY_REQUESTS_PER_SECOND"] = "1000"  # a test of crowds has one key
         return own | carrier.environment | answer_urls
 
     def _answers(self) -> bool:

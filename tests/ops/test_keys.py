@@ -116,3 +116,10 @@ def test_a_wrong_argument_is_said_to_be(arguments: list[str], said: str, capsys:
     with pytest.raises(SystemExit):
         run(*arguments)
     assert said in capsys.readouterr().err
+
+
+def test_a_new_key_may_write_unless_told_otherwise(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("create", "--workspace", "bar") == 0
+    assert run("create", "--workspace", "bar", "--role", "admin") == 0
+    roles = [key.role for key in KeyStore(world.dynamodb, TABLE).of_workspace("bar")]
+    assert sorted(roles) == ["admin", "write"]
