@@ -42,6 +42,8 @@ RESOURCE_FIELDS = {
     "start_time": "Timestamp",
     "end_time": "Timestamp",  # last, so that it wins where there is one
 }
+#: ... and those that say which call it is. They are read and not kept as evidence.
+PARTY_FIELDS = {"to": "To", "from": "From", "direction": "Direction", "parent_call_sid": "ParentCallSid"}
 
 #: direction of what is no call of the API's: one that came in, or a leg that an answered call's instructions dialled
 #: (twilio.com/docs/voice/api/call-resource#call-properties)
@@ -161,13 +163,14 @@ class CxmlProvider(Provider):
 
     def _call_event(self, resource: Mapping[str, object], call_sid: str) -> CallEvent | None:
         """A Call resource as an event; None where it is not the one asked for or has no status."""
-        names = self.resource_fields
-        raw = {name: text for name, text in scalars(resource).items() if name in names}
+        names = {**PARTY_FIELDS, **self.resource_fields}
+        raw = scalars(resource)
         if not call_sid or raw.get("sid") != call_sid or not raw.get("status"):
             return None
         event = read_event({names[name]: raw[name] for name in names if raw.get(name)}, self.words)
         found = f"{event.status}:{raw.get('answered_by', '')[:64]}"
-        return replace(event, event_id=f"{call_sid}:lookup:{found}", evidence=excerpt(raw, names))
+        evidence = excerpt(raw, self.resource_fields)
+        return replace(event, event_id=f"{call_sid}:lookup:{found}", evidence=evidence)
 
 
 def call_form(request: DialRequest) -> list[tuple[str, str]]:

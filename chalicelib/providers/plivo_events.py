@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.reached import weighed
@@ -245,7 +245,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         fault=fault,
         to_number=e164_or_none(fields.get("To")),
         from_number=e164_or_none(fields.get("From")),
-        leg=leg_of(fields.get("Direction"), fields.get("ParentCallUUID")),
+        leg=_leg(fields),
         evidence=excerpt(fields, EVIDENCE),
     )
 
@@ -259,7 +259,8 @@ def ended_event(record: Mapping[str, object]) -> CallEvent | None:
     event = read_event({**fields, "Event": "Hangup", "CallStatus": "completed"})
     ended_at = instant(fields["EndTime"]) if _NAMES_ITS_ZONE.fullmatch(fields["EndTime"]) else None
     found = f"{event.provider_call_id}:lookup:{fields['HangupCauseCode'][:20]}"
-    return replace(event, event_id=found, occurred_at=ended_at, evidence=excerpt(raw, RECORD_FIELDS))
+    leg = leg_of(raw.get("call_direction"), raw.get("parent_call_uuid"))
+    return replace(event, event_id=found, occurred_at=ended_at, leg=leg, evidence=excerpt(raw, RECORD_FIELDS))
 
 
 def live_event(record: Mapping[str, object]) -> CallEvent | None:
@@ -269,9 +270,9 @@ def live_event(record: Mapping[str, object]) -> CallEvent | None:
     event = read_event({**fields, "Event": "Lookup"})
     if event.progress is None:
         return None
-    return replace(
-        event, event_id=f"{event.provider_call_id}:lookup:{event.status}", evidence=excerpt(raw, LIVE_FIELDS)
-    )
+    leg = leg_of(raw.get("direction"), raw.get("parent_call_uuid"))
+    found = f"{event.provider_call_id}:lookup:{event.status}"
+    return replace(event, event_id=found, leg=leg, evidence=excerpt(raw, LIVE_FIELDS))
 
 
 def created_at(record: Mapping[str, object]) -> datetime | None:
@@ -293,6 +294,20 @@ def _call_uuid(fields: Mapping[str, str]) -> str:
     A second leg's events name the request of the first one as ALegRequestUUID, so that is never taken for theirs.
     """
     return fields.get("RequestUUID") or fields.get("CallUUID") or ""
+
+
+def _leg(fields: Mapping[str, str]) -> Leg:
+    """The leg that a callback is about: a program's call has a request of its own, or is its own first leg.
+
+    ``<Dial>`` makes second legs. Their events name the first one, and those of the ``<Dial>`` itself begin so.
+    """
+    call, first = fields.get("CallUUID"), fields.get("ALegUUID")
+    of_a_dial = any(name.startswith("Dial") for name in fields) or (fields.get("Event") or "").startswith("Dial")
+    if fields.get("ParentCallUUID") or of_a_dial or (call and first and call != first):
+        return Leg.OTHER
+    leg = leg_of(fields.get("Direction"))
+    is_known = leg is not Leg.OUTGOING or bool(fields.get("RequestUUID")) or first is not None
+    return leg if is_known else Leg.UNKNOWN
 
 
 def _cause_code(fields: Mapping[str, str]) -> str | None:

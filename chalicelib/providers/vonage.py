@@ -12,7 +12,7 @@ from functools import partial
 from typing import ClassVar
 from urllib.parse import urlencode
 
-from chalicelib.domain.events import CallEvent
+from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers.base import (
@@ -24,6 +24,7 @@ from chalicelib.providers.base import (
     Provider,
     PutOff,
     SignatureError,
+    Unanswered,
 )
 from chalicelib.providers.dialable import digits, unfit
 from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, rows_of, sure
@@ -32,7 +33,7 @@ from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.jwt import read_hs256, sign_rs256
 from chalicelib.providers.placing import AMBIGUOUS, Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.signing import matches_any, secrets_of
-from chalicelib.providers.vonage_events import flat, looked_up_event, party, read_event, read_fields_of
+from chalicelib.providers.vonage_events import flat, leg_among, looked_up_event, party, read_event, read_fields_of
 from chalicelib.providers.words import mapping
 
 API_URL = "https://api.nexmo.com"
@@ -155,7 +156,12 @@ class Vonage(Provider):
         answer = self._ask("GET", provider_call_id)
         if answer is None or answer.status != 200:
             return None
-        return looked_up_event(json_object(answer.body) or {}, provider_call_id)
+        record = json_object(answer.body) or {}
+        event = looked_up_event(record, provider_call_id)
+        conversation = scalars(record).get("conversation_uuid")
+        if event is None or event.leg is not Leg.UNKNOWN or not conversation:
+            return event
+        return replace(event, leg=self._leg(provider_call_id, conversation))
 
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
@@ -172,9 +178,17 @@ class Vonage(Provider):
         answer = self._ask("PUT", provider_call_id, json.dumps({"action": "hangup"}).encode())
         return answer is not None and 200 <= answer.status <= 299
 
+    def _leg(self, call_uuid: str, conversation: str) -> Leg:
+        """Which leg of its conversation a call is; UNKNOWN where its legs cannot be listed now."""
+        try:
+            legs, more = self._page({"conversation_uuid": conversation}, 0)
+        except (Unsure, Unanswered):
+            return Leg.UNKNOWN
+        return Leg.UNKNOWN if more is not None else leg_among(call_uuid, legs)
+
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
         since = wanted.first_second.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for row in every_row(partial(self._page, since), 0, MOST_PAGES):
+        for row in every_row(partial(self._page, {"date_start": since}), 0, MOST_PAGES):
             record = flat(row)
             if record.get("direction") == "inbound" or not _has_phones(row):
                 continue
@@ -185,9 +199,9 @@ class Vonage(Provider):
                 if wanted.has(answered_at):
                     yield wanted.between(looked_up_event(row, record.get("uuid", "")))
 
-    def _page(self, since: str, index: int) -> tuple[Sequence[Row], int | None]:
+    def _page(self, wanted: Mapping[str, str], index: int) -> tuple[Sequence[Row], int | None]:
         """A page of the calls, the earliest first, and where the next one begins."""
-        query = urlencode({"date_start": since, "order": "asc", "page_size": PAGE_SIZE, "record_index": index})
+        query = urlencode({**wanted, "order": "asc", "page_size": PAGE_SIZE, "record_index": index})
         try:
             headers = self._headers()
         except ValueError as error:

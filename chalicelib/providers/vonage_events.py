@@ -1,9 +1,9 @@
 """What Vonage's events and call records say: the status, then its detail, the SIP code last."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.reached import weighed
@@ -134,7 +134,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         cause=cause,
         to_number=e164_or_none(fields.get("to")),
         from_number=e164_or_none(fields.get("from")),
-        leg=leg_of(fields.get("direction")),
+        leg=_leg(fields),
         evidence=excerpt(fields, EVIDENCE),
     )
 
@@ -155,6 +155,35 @@ def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Ou
 def _was_talked(fields: Mapping[str, str]) -> bool:
     """True for an answer's time (``start_time``, which an unanswered call has not) with a duration above zero."""
     return bool(fields.get("start_time", "").strip()) and bool(whole_number(fields.get("duration")))
+
+
+def _leg(fields: Mapping[str, str]) -> Leg:
+    """The leg that an event is about, as far as it says: the leg of an NCCO's ``connect`` is ``outbound``, too.
+
+    It looks like a call that a program asked for, and only the legs of its conversation tell; see leg_among().
+    """
+    leg = leg_of(fields.get("direction"))
+    return Leg.UNKNOWN if leg is Leg.OUTGOING else leg
+
+
+def leg_among(call_id: str, records: Iterable[Mapping[str, object]]) -> Leg:
+    """Return which leg a call is, by the records of all legs of its conversation.
+
+    A call that a program asked for is the first leg of its conversation, and answered before an NCCO connects others.
+    """
+    legs = [flat(record) for record in records]
+    own = next((leg for leg in legs if leg.get("uuid") == call_id), None)
+    others = [leg for leg in legs if leg.get("uuid") != call_id]
+    direction = leg_of(own.get("direction")) if own is not None else Leg.UNKNOWN
+    if own is None or direction is not Leg.OUTGOING or not others:
+        return direction
+    if any(leg_of(leg.get("direction")) is not Leg.OUTGOING for leg in others):
+        return Leg.OTHER
+    answered_at = instant(own.get("start_time"))
+    answers = [at for leg in others if (at := instant(leg.get("start_time"))) is not None]
+    if answered_at is None:
+        return Leg.OTHER if answers else Leg.UNKNOWN
+    return Leg.OUTGOING if all(answered_at < at for at in answers) else Leg.OTHER
 
 
 def looked_up_event(record: Mapping[str, object], call_id: str) -> CallEvent | None:

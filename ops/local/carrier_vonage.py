@@ -178,6 +178,7 @@ class Vonage:
             call
             for call in exchange.calls(self.provider)
             if (since is None or call.moments[0].at >= since) and (until is None or call.moments[0].at <= until)
+            if query.get("conversation_uuid", f"CON-{call.order.call_id}") == f"CON-{call.order.call_id}"
         ]
         if query.get("order", "asc") == "asc":
             calls.reverse()

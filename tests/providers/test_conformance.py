@@ -14,7 +14,7 @@ import pytest
 from chalicelib import providers
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, Call, CallRecord
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
 from chalicelib.domain.transition import Transition
@@ -173,7 +173,7 @@ class TestReading:
 
     def test_every_payload_file_is_used(self, one: ProviderCase) -> None:
         named = {*one.progress, *one.terminal, *one.contradictory, *one.answered_story}
-        named |= {one.machine, one.human, one.unknown, one.fault}
+        named |= {*one.legs, one.machine, one.human, one.unknown, one.fault}
         assert {path.name for path in (PAYLOADS / one.name).iterdir()} <= named | {None}
 
 
@@ -214,6 +214,27 @@ class TestEvidence:
             for order in ((heard, one.fault), (one.fault, heard)):
                 if one.fault is not None:
                     assert _outcome_after(one, order) is Outcome.COMPLETED
+
+
+class TestLegs:
+    """Which leg an event is about: only one that is known to be the outgoing, top-level leg may be adopted."""
+
+    @pytest.mark.parametrize(("name", "payload"), rows("legs"))
+    def test_a_leg_is_what_the_event_says_of_it(self, name: str, payload: str) -> None:
+        (event,) = _parse(case(name), payload)
+        assert event.leg is case(name).legs[payload]
+
+    def test_an_inbound_call_and_another_leg_are_told_from_ours(self, one: ProviderCase) -> None:
+        told = set(one.legs.values())
+        assert Leg.OUTGOING in told or Leg.UNKNOWN in told
+        assert Leg.INBOUND in told
+
+    def test_no_event_without_a_direction_is_known_to_be_outgoing(self, one: ProviderCase) -> None:
+        for payload in (*one.progress, *one.terminal, one.unknown):
+            request = one.request(payload)
+            if b"irection" not in request.body and b"call_type" not in request.body:
+                (event,) = _parse(one, payload)
+                assert event.leg is Leg.UNKNOWN, payload
 
 
 class TestFinding:

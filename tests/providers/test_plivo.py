@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import providers
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, MalformedCallback
 from chalicelib.providers.plivo_events import ACCOUNT_FAULTS, CAUSE_NAMES, ENDINGS, EVIDENCE, HANGUP_CAUSES, UNTOLD
@@ -86,6 +86,7 @@ def test_a_real_hangup_is_read_whole_with_its_local_times_told_from_utc():
         cause="plivo:4000",
         to_number="+917734555397",
         from_number="+917658035735",
+        leg=Leg.OUTGOING,
         evidence={name: HANGUP[name] for name in EVIDENCE if name in HANGUP},
     )
 

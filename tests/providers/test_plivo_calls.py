@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import (
     DialRequest,
@@ -235,6 +235,7 @@ def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
         cause="plivo:4010",
         to_number="+16505550199",
         from_number="+14155550100",
+        leg=Leg.OUTGOING,
         evidence=kept,
     )
     assert http.sent == [("GET", f"{URL}/Call/{CALL}/", ASKING, None)]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers import (
@@ -253,6 +253,7 @@ def test_a_callback_in_json_says_what_the_same_one_in_a_form_says():
         sequence=3,
         to_number="+16505550199",
         from_number="+14155550100",
+        leg=Leg.OUTGOING,
         evidence={
             "CallStatus": "completed",
             "CallDuration": "42",

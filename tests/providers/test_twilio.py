@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import providers
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, MalformedCallback
 from chalicelib.providers.cxml import ANSWERED_BY
@@ -68,6 +68,7 @@ def test_a_real_busy_callback_is_read_whole():
             cause="sip:487",
             to_number="+441111111111",
             from_number="+11111111111",
+            leg=Leg.OUTGOING,
             evidence={
                 "CallStatus": "busy",
                 "CallDuration": "0",

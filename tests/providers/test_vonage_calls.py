@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import (
     DialRequest,
@@ -342,7 +342,7 @@ RECORD = {
 
 
 def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
-    http = FakeHttp(answer(200, RECORD))
+    http = FakeHttp(answer(200, RECORD), answer(200, {"count": 1, "_embedded": {"calls": [RECORD]}}))
     names = ("status", "duration", "start_time", "end_time", "conversation_uuid", "network")
     assert vonage(http).lookup(CALL) == CallEvent(
         event_id=f"{CALL}:lookup:completed",
@@ -353,11 +353,68 @@ def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
         duration_sec=60,
         to_number="+16505550199",
         from_number="+14155550100",
+        leg=Leg.OUTGOING,
         evidence={name: RECORD[name] for name in names},
     )
-    ((method, url, headers, body),) = http.sent
+    (method, url, headers, body), (_, legs_url, _, _) = http.sent
     assert (method, url, body) == ("GET", f"{URL}/{CALL}", None)
+    assert legs_url == f"{URL}?conversation_uuid=CON-f972836a&order=asc&page_size=100&record_index=0"
     assert claims_in(headers)["application_id"] == APPLICATION
+
+
+def leg(call_id: str = "leg-2", **fields: object) -> dict[str, object]:
+    return {**RECORD, "uuid": call_id, **fields}
+
+
+INBOUND = leg("caller", direction="inbound", start_time="2020-01-01 11:59:00")
+AGENT = leg("agent", start_time="2020-01-01 12:00:20")
+EARLIER = leg("first", start_time="2020-01-01 11:59:00")
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "expected"),
+    [
+        ({}, [], Leg.OUTGOING),
+        ({"status": "busy", "start_time": None}, [], Leg.OUTGOING),
+        ({}, [AGENT], Leg.OUTGOING),  # it was answered first, so the other leg is its NCCO's
+        ({}, [INBOUND], Leg.OTHER),
+        ({"status": "busy", "start_time": None}, [INBOUND], Leg.OTHER),
+        ({}, [EARLIER], Leg.OTHER),
+        ({"status": "busy", "start_time": None}, [EARLIER], Leg.OTHER),
+        ({}, [leg("same", start_time="2020-01-01 12:00:00")], Leg.OTHER),
+        ({"status": "busy", "start_time": None}, [leg("busy", start_time=None)], Leg.UNKNOWN),
+        ({"direction": "inbound"}, [], Leg.INBOUND),
+        ({"direction": None}, [], Leg.UNKNOWN),
+        ({}, [leg("odd", direction=None)], Leg.OTHER),
+    ],
+)
+def test_a_look_up_tells_the_first_leg_of_a_conversation_from_the_others(
+    own: dict[str, object], others: list[dict[str, object]], expected: Leg
+):
+    record = {**RECORD, **own}
+    for listed in ([record, *others], [*others, record]):
+        page = answer(200, {"count": len(listed), "_embedded": {"calls": listed}})
+        event = vonage(FakeHttp(answer(200, record), page)).lookup(CALL)
+        assert event is not None
+        assert event.leg is expected
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        answer(500),
+        answer(404),
+        AnswerLost("x"),
+        answer(200, {"count": 0, "_embedded": {"calls": []}}),
+        answer(200, {"count": 1, "_embedded": {"calls": [leg("another")]}}),
+        answer(200, {"count": 101, "_embedded": {"calls": [RECORD]}}),
+        answer(200, b"x"),
+    ],
+)
+def test_a_leg_whose_conversation_cannot_be_listed_is_unknown(page: Answer | Exception):
+    event = vonage(FakeHttp(answer(200, RECORD), page)).lookup(CALL)
+    assert event is not None
+    assert (event.outcome, event.leg) == (Outcome.COMPLETED, Leg.UNKNOWN)
 
 
 @pytest.mark.parametrize(

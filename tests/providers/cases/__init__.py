@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 
@@ -56,6 +56,8 @@ class ProviderCase:
     unknown: str
     #: payload -> how the attempt ended, where the end's own fields contradict its word: a busy line that was talked to
     contradictory: Mapping[str, Outcome]
+    #: payload -> which leg it is known to be about, from this event alone
+    legs: Mapping[str, Leg]
     #: the account is to blame, not the callee; None where callbacks never say so
     fault: str | None = None
     #: False where nothing is signed and only the token and the sender's address speak for a callback

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from tests.providers.cases import ListedCall, ProviderCase
 
@@ -65,6 +65,10 @@ CASE = ProviderCase(
     },
     machine="call-disconnected-voicemail.json",
     human=None,
+    legs={
+        "completed.json": Leg.OUTGOING,
+        "leg-inbound.json": Leg.INBOUND,
+    },
     contradictory={},
     unknown="unknown.json",
     fault="balance-low.json",

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from tests.providers.cases import ListedCall, ProviderCase
@@ -69,6 +69,10 @@ CASE = ProviderCase(
     },
     machine=None,
     human=None,
+    legs={
+        "completed.json": Leg.OUTGOING,
+        "leg-inbound.json": Leg.INBOUND,
+    },
     contradictory={},
     unknown="unknown.json",
     fault="hangup-sip-auth-failed.json",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta, timezone
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from tests.providers.cases import ListedCall, ProviderCase
 
@@ -63,6 +63,10 @@ CASE = ProviderCase(
     },
     machine=None,
     human=None,
+    legs={
+        "completed.json": Leg.OUTGOING,
+        "leg-inbound.json": Leg.INBOUND,
+    },
     contradictory={},
     unknown="unknown.json",
     signed=False,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta, timezone
 from urllib.parse import parse_qsl
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_plivo import signature
@@ -80,6 +80,17 @@ CASE = ProviderCase(
     machine="machine.form",
     human=None,  # detection tells of machines only
     unknown="unknown.form",
+    legs={
+        "busy.form": Leg.OUTGOING,
+        "ringing.form": Leg.OUTGOING,
+        "no-answer-by-name.form": Leg.OUTGOING,
+        "leg-inbound.form": Leg.INBOUND,
+        "leg-with-a-parent.form": Leg.OTHER,
+        "leg-b.form": Leg.OTHER,
+        "leg-of-a-dial.form": Leg.OTHER,
+        "leg-unsaid.form": Leg.UNKNOWN,
+        "leg-without-a-request.form": Leg.UNKNOWN,
+    },
     contradictory={
         "failed-5000-after-a-talk.form": Outcome.COMPLETED,
         "failed-3080-after-a-talk.form": Outcome.COMPLETED,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import format_datetime
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_signalwire import signature
@@ -69,6 +69,14 @@ CASE = ProviderCase(
     machine="machine.form",
     human="human.form",
     unknown="unknown-status.form",
+    legs={
+        "busy.form": Leg.OUTGOING,
+        "initiated.form": Leg.OUTGOING,
+        "leg-inbound.form": Leg.INBOUND,
+        "leg-of-a-dial.form": Leg.OTHER,
+        "leg-with-a-parent.form": Leg.OTHER,
+        "leg-unsaid.form": Leg.UNKNOWN,
+    },
     contradictory={
         "busy-after-a-talk.form": Outcome.COMPLETED,
         "failed-after-a-person.form": Outcome.COMPLETED,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_telnyx import public_key, signature
@@ -73,6 +73,11 @@ CASE = ProviderCase(
     },
     machine="machine.json",
     human="human.json",
+    legs={
+        "initiated.json": Leg.OUTGOING,
+        "answered.json": Leg.UNKNOWN,
+        "leg-inbound.json": Leg.INBOUND,
+    },
     contradictory={},
     unknown="unknown-event.json",
     fault="hangup-account-fault.json",

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from twilio.request_validator import RequestValidator
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from tests.providers.cases import ListedCall, ProviderCase
@@ -65,6 +65,16 @@ CASE = ProviderCase(
     machine="machine.txt",
     human="human.txt",
     unknown="unknown.txt",
+    legs={
+        "busy.txt": Leg.OUTGOING,
+        "initiated.txt": Leg.OUTGOING,
+        "machine.txt": Leg.UNKNOWN,
+        "leg-inbound.txt": Leg.INBOUND,
+        "leg-of-a-dial.txt": Leg.OTHER,
+        "leg-with-a-parent.txt": Leg.OTHER,
+        "leg-of-a-trunk.txt": Leg.OTHER,
+        "leg-unsaid.txt": Leg.UNKNOWN,
+    },
     contradictory={
         "busy-after-a-talk.txt": Outcome.COMPLETED,
         "failed-after-a-person.txt": Outcome.COMPLETED,

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_vonage import token
@@ -80,6 +80,14 @@ CASE = ProviderCase(
     machine="machine.json",
     human="human.json",
     unknown="unknown.json",
+    # An NCCO's connect legs are ``outbound``, too: no event alone tells them from a call of the API's.
+    legs={
+        "busy.json": Leg.UNKNOWN,
+        "started.json": Leg.UNKNOWN,
+        "completed.json": Leg.UNKNOWN,
+        "leg-inbound.json": Leg.INBOUND,
+        "leg-dtmf.json": Leg.UNKNOWN,
+    },
     contradictory={
         "failed-after-a-talk.json": Outcome.COMPLETED,
         "timeout-after-a-talk.json": Outcome.COMPLETED,
