@@ -344,6 +344,17 @@ class TestStory:
                 assert app.history() == ["voicemail"]
                 assert app.record().call.state == "scheduled"
 
+    def test_nobody_who_was_heard_is_redialled_in_either_order(self, one: ProviderCase, world: World) -> None:
+        busy = _ending(one, Outcome.BUSY)
+        for heard in _answers(one):
+            for order in ((heard, busy), (busy, heard)):
+                with _hosting(one, world) as app:
+                    for payload in order:
+                        app.post(payload)
+                    call = app.record().call
+                    assert app.history() == ["completed"], order
+                    assert (call.state, call.summary_status, call.due_at) == ("final", "completed", None)
+
     def test_a_fault_of_the_account_uses_up_no_attempt(self, one: ProviderCase, world: World) -> None:
         if one.fault is None:
             return

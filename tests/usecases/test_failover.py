@@ -41,6 +41,21 @@ def test_a_call_that_the_network_failed_goes_to_the_second_provider(two: World) 
     assert f"/callbacks/plivo/{call['id']}.2." in form["hangup_url"]
 
 
+@pytest.mark.parametrize("heard", [{"CallStatus": "in-progress"}, {"AnsweredBy": "human"}])
+@pytest.mark.parametrize("late", [False, True])
+def test_somebody_who_was_heard_is_not_dialled_by_the_second_provider(
+    two: World, heard: dict[str, str], late: bool
+) -> None:
+    call = two.place(retry=RETRY)
+    (placed,) = two.twilio.placed
+    told = [{"CallStatus": "failed", "SipResponseCode": "503", "SequenceNumber": "3"}, {**heard, "SequenceNumber": "2"}]
+    for fields in told if late else reversed(told):
+        assert two.callback(placed, fields.get("CallStatus"), **fields).status_code == 200
+    two.pump(START + timedelta(hours=24))
+    assert providers(two, call["id"]) == ["twilio"]
+    assert two.call(call["id"])["summary_status"] == "completed"
+
+
 def test_a_provider_whose_api_cannot_be_reached_is_passed_over(two: World) -> None:
     two.twilio.answers = [NotSent("no route to host")]
     call = two.place(retry=RETRY)

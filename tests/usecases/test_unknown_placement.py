@@ -113,18 +113,18 @@ def test_a_call_that_could_be_anothers_is_not_taken_for_this_attempts(world: Wor
 
 
 @pytest.mark.parametrize(
-    ("status", "state", "summary"),
-    [("completed", "final", "completed"), ("busy", "scheduled", None), ("failed", "scheduled", None)],
+    ("status", "lasted", "state", "summary"),
+    [("completed", 7, "final", "completed"), ("busy", 0, "scheduled", None), ("failed", 0, "scheduled", None)],
 )
 def test_the_true_end_that_comes_hours_late_is_taken_for_what_it_is(
-    world: World, status: str, state: str, summary: str | None
+    world: World, status: str, lasted: int, state: str, summary: str | None
 ) -> None:
     call = world.place(retry=RETRY)
     assert sweep_at(world, seconds=LIMIT.total_seconds()) == {"silent-ended": 1}
     assert first(world, call)["cause"] == "no-callback"
-    world.callback(world.twilio.placed[0], status, CallDuration="7", SequenceNumber="3")
+    world.callback(world.twilio.placed[0], status, CallDuration=str(lasted), SequenceNumber="3")
     after = world.call(call["id"])
-    assert (first(world, call)["outcome"], first(world, call)["duration_sec"]) == (status, 7)
+    assert (first(world, call)["outcome"], first(world, call)["duration_sec"]) == (status, lasted)
     assert (after["state"], after["summary_status"]) == (state, summary)
 
 
