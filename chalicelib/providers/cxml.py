@@ -23,6 +23,7 @@ PROGRESS = {
     "initiated": Progress.INITIATED,
     "ringing": Progress.RINGING,
     "in-progress": Progress.IN_PROGRESS,
+    "answered": Progress.IN_PROGRESS,  # the event's name, where a vendor or a proxy gives that for the status
 }
 
 #: CallStatus -> how the call ended, before anything else is asked
@@ -32,6 +33,7 @@ ENDINGS = {
     "no-answer": Outcome.NO_ANSWER,
     "failed": Outcome.FAILED,  # the vaguest word of all: the SIP code says more
     "canceled": Outcome.CANCELED,  # we ended it before it was answered
+    "cancelled": Outcome.CANCELED,
 }
 
 #: AnsweredBy -> what detection heard (twilio.com/docs/voice/answering-machine-detection)
@@ -76,8 +78,8 @@ class Vocabulary:
     """What one vendor of the family calls things.
 
     ``number_errors`` maps the error codes that are about the number called to outcomes; ``account_errors``
-    are those for which nobody but the account is to blame. ``evidence`` names the fields to keep. ``talk_field`` holds
-    the seconds that were talked, 0 on a call that nobody answered; None where the vendor's seconds may be of ringing.
+    are those for which nobody but the account is to blame. ``evidence`` names the fields to keep. ``talk_fields`` hold
+    the seconds or minutes that were talked, 0 on a call that nobody answered; none where they may be of ringing.
     """
 
     vendor: str
@@ -85,7 +87,7 @@ class Vocabulary:
     number_errors: Mapping[str, Outcome]
     account_errors: Collection[str]
     evidence: tuple[str, ...] = EVIDENCE
-    talk_field: str | None = "CallDuration"
+    talk_fields: tuple[str, ...] = ("CallDuration", "Duration")
 
 
 def sorted_params(params: Params) -> str:
@@ -159,7 +161,8 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
     sip = whole_number(fields.get(words.sip_field))
     outcome, fault = _ending(status, error, sip, words)
     stated = ENDINGS.get(status or "")
-    if stated is not None and (amd is not None or whole_number(fields.get(words.talk_field or ""))):
+    talked = any(whole_number(fields.get(name)) for name in words.talk_fields)
+    if stated is not None and (talked or amd is not None):
         # What the event itself tells of a conversation counts more than its word and its error code.
         outcome, fault = weighed(stated, answered=True, amd=amd), None
     return CallEvent(

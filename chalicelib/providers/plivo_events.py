@@ -18,6 +18,7 @@ PROGRESS = {
     "queued": Progress.QUEUED,  # in a call record only
     "ringing": Progress.RINGING,
     "in-progress": Progress.IN_PROGRESS,
+    "answered": Progress.IN_PROGRESS,
 }
 
 #: CallStatus -> how the call ended, where the hangup cause does not say
@@ -349,9 +350,13 @@ def _says_that_it_was_answered(fields: Mapping[str, str]) -> bool:
 
 
 def _was_talked(fields: Mapping[str, str]) -> bool:
-    """True for an answer time with a duration above zero; the time that a line rang is in neither duration."""
-    lasted = whole_number(fields.get("Duration")) or whole_number(fields.get("BillDuration"))
-    return _says_that_it_was_answered(fields) and bool(lasted)
+    """True for an answer time with a duration, and for a billed duration, which only an answered call has.
+
+    Never where the answer time is there and empty.
+    """
+    if _says_that_it_was_answered(fields) and whole_number(fields.get("Duration")):
+        return True
+    return _was_answered(fields) and bool(whole_number(fields.get("BillDuration")))
 
 
 def _occurred_at(fields: Mapping[str, str]) -> datetime | None:

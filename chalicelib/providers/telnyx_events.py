@@ -229,7 +229,7 @@ def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account
         number_errors=number,
         account_errors=account,
         evidence=(*CXML_EVIDENCE, "HangupCause", "HangupSource"),
-        talk_field=None,
+        talk_fields=(),
     )
     event = _with_premium_words(read_cxml_event(fields, words), fields)
     if event.outcome not in UNREACHED:

@@ -1,5 +1,6 @@
 """What Vonage's events and call records say: the status, then its detail, the SIP code last."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ PROGRESS = {
     "started": Progress.INITIATED,
     "ringing": Progress.RINGING,
     "answered": Progress.IN_PROGRESS,
+    "in-progress": Progress.IN_PROGRESS,
 }
 
 #: status -> how the call ended. ``disconnected`` is a websocket's, not a phone's, so it says nothing of a call.
@@ -55,6 +57,9 @@ DETECTIONS = {
     "human": Amd.HUMAN,
     "machine": Amd.MACHINE,
 }
+
+#: a price above zero
+_PRICE = re.compile(r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,18})?")
 
 #: The word for what has no status: the report of an error in the application
 ERROR = "error"
@@ -153,8 +158,9 @@ def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Ou
 
 
 def _was_talked(fields: Mapping[str, str]) -> bool:
-    """True for an answer's time (``start_time``, which an unanswered call has not) with a duration above zero."""
-    return bool(fields.get("start_time", "").strip()) and bool(whole_number(fields.get("duration")))
+    """True for a duration with an answer's time (``start_time``) or a price: unanswered calls have neither."""
+    answered = bool(fields.get("start_time", "").strip()) or _PRICE.fullmatch(fields.get("price", "").strip())
+    return bool(answered) and bool(whole_number(fields.get("duration")))
 
 
 def _leg(fields: Mapping[str, str]) -> Leg:

@@ -251,6 +251,9 @@ def test_an_answer_time_with_a_duration_counts_more_than_any_cause(code: str):
     answered = {"AnswerTime": "2026-01-26 15:30:02", "HangupCauseCode": code}
     for lasted in ({"Duration": "3"}, {"Duration": "0", "BillDuration": "60"}):
         assert hung_up(**answered, **lasted).outcome is Outcome.COMPLETED
+    billed = {"Event": "Hangup", "HangupCauseCode": code, "BillDuration": "60"}
+    assert parsed(**billed).outcome is Outcome.COMPLETED
+    assert parsed(**billed, AnswerTime="").outcome is HANGUP_CAUSES[code]
     assert hung_up(**answered, Duration="0", BillDuration="0").outcome is HANGUP_CAUSES[code]
     assert hung_up(HangupCauseCode=code, Duration="9").outcome is HANGUP_CAUSES[code]  # it rang
 

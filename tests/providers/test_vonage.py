@@ -241,6 +241,8 @@ def test_no_party_is_guessed_where_several_are_named(several: object):
 def test_an_answers_time_with_a_duration_counts_more_than_any_end(status: str):
     answered = {"start_time": "2020-07-01T20:45:35.000Z", "duration": "7"}
     assert parsed(status=status, **answered).outcome is Outcome.COMPLETED
+    assert parsed(status=status, price="0.00052500", duration="7").outcome is Outcome.COMPLETED
+    assert parsed(status=status, price="0.00000000", duration="7").outcome is ENDINGS[status]
     for unanswered in ({"start_time": "", "duration": "7"}, {"start_time": answered["start_time"], "duration": "0"}):
         assert parsed(status=status, **unanswered).outcome is ENDINGS[status]
 

@@ -362,6 +362,21 @@ def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
     assert claims_in(headers)["application_id"] == APPLICATION
 
 
+def test_a_record_whose_parties_are_lists_is_looked_up_and_found():
+    parties = {"to": [RECORD["to"]], "from": [RECORD["from"]]}
+    page = answer(200, {"count": 1, "_embedded": {"calls": [{**RECORD, **parties}]}})
+    event = vonage(FakeHttp(answer(200, {**RECORD, **parties}), page)).lookup(CALL)
+    assert event is not None
+    assert (event.to_number, event.from_number) == ("+16505550199", "+14155550100")
+    answered_at = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    span = (answered_at - timedelta(minutes=5), answered_at + timedelta(minutes=5))
+    found = vonage(FakeHttp(page)).find("+16505550199", "+14155550100", *span) or []
+    assert [each.provider_call_id for each in found] == [CALL]
+    websocket = {**RECORD, **parties, "to": [{"type": "websocket", "uri": "wss://example.com"}]}
+    page = answer(200, {"count": 1, "_embedded": {"calls": [websocket]}})
+    assert vonage(FakeHttp(page)).find("+16505550199", "+14155550100", *span) is None
+
+
 def leg(call_id: str = "leg-2", **fields: object) -> dict[str, object]:
     return {**RECORD, "uuid": call_id, **fields}
 
