@@ -10,6 +10,7 @@ from chalicelib.providers import (
     cxml,
     dialnexa,
     exotel,
+    plivo_causes,
     plivo_events,
     signalwire,
     sip,
@@ -24,7 +25,7 @@ SIP: Mapping[str, Outcome] = {f"SIP {code}": outcome for code, outcome in sip.SI
 TABLES: Mapping[str, Sequence[Mapping[Any, Any]]] = {
     "twilio": (cxml.ENDINGS, twilio.NUMBER_ERRORS, SIP),
     "signalwire": (cxml.ENDINGS, signalwire.NUMBER_ERRORS, SIP),
-    "plivo": (plivo_events.ENDINGS, plivo_events.HANGUP_CAUSES),
+    "plivo": (plivo_events.ENDINGS, plivo_causes.HANGUP_CAUSES),
     "vonage": (vonage_events.ENDINGS, vonage_events.DETAILS),
     "telnyx": (telnyx_events.HANGUP_CAUSES, telnyx_events.NUMBER_REASONS),
     "exotel": (exotel.ENDINGS,),

@@ -11,6 +11,7 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, scalars, whole_number
+from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, HANGUP_CAUSES, UNTOLD, Cause, cause_in
 from chalicelib.providers.words import call_id_or_none, leg_of, spelled
 
 #: CallStatus -> how far the call has come (plivo.com/docs/voice/xml/request/call-status)
@@ -31,140 +32,6 @@ ENDINGS = {
     "cancel": Outcome.CANCELED,
     "canceled": Outcome.CANCELED,
     "cancelled": Outcome.CANCELED,
-}
-
-#: HangupCauseCode -> how the call ended. It goes before CallStatus, on which Plivo's pages disagree: hangups with
-#: CallStatus=completed carry 3000, 3010 and 6010 too (docs.plivo.com/docs/voice/troubleshooting/hangup-causes)
-HANGUP_CAUSES = {
-    "1000": Outcome.CANCELED,
-    "2000": Outcome.INVALID_NUMBER,
-    "2010": Outcome.FAILED,  # "out of service", but also "unavailable", and the advice is to try later
-    "2020": Outcome.NO_ANSWER,  # the SIP endpoint is offline, as a phone that is switched off
-    "2030": Outcome.DND,  # barred: the country is not among the account's, nor are
-    "2040": Outcome.DND,  # premium numbers or
-    "2050": Outcome.DND,  # that prefix. The calls to all others go on
-    "2060": Outcome.FAILED,  # loop
-    "2070": Outcome.FAILED,  # media anchoring, India
-    "3000": Outcome.NO_ANSWER,
-    "3010": Outcome.BUSY,
-    "3020": Outcome.REJECTED,
-    "3030": Outcome.FAILED,  # unknown caller id: some carriers refuse what others put through
-    "3040": Outcome.DND,  # forbidden
-    "3050": Outcome.INVALID_NUMBER,  # unallocated
-    "3070": Outcome.NO_ANSWER,
-    "3080": Outcome.FAILED,
-    "3090": Outcome.FAILED,
-    "3100": Outcome.BUSY,
-    "3110": Outcome.REJECTED,
-    "3120": Outcome.INVALID_NUMBER,  # exists nowhere
-    "3130": Outcome.DND,  # blocked as spam
-    "4000": Outcome.COMPLETED,
-    "4010": Outcome.COMPLETED,
-    "4020": Outcome.COMPLETED,
-    "4030": Outcome.COMPLETED,
-    "5000": Outcome.FAILED,
-    "5010": Outcome.FAILED,
-    "5020": Outcome.FAILED,
-    "6000": Outcome.COMPLETED,  # our own time limit
-    "6010": Outcome.NO_ANSWER,  # our own ring timeout
-    # Our answer URL or its XML was at fault; after somebody had picked up, the answer counts and not this cause
-    **dict.fromkeys(map(str, (*range(7011, 7015), *range(7022, 7035), *range(8011, 8015))), Outcome.FAILED),
-    "9000": Outcome.CANCELED,  # lost race: another of the numbers answered first
-    "9100": Outcome.VOICEMAIL,
-}
-
-#: HangupCauseCode for which the account is to blame, or its pace; same page
-ACCOUNT_FAULTS = frozenset(
-    {
-        "1010",  # out of credits
-        "1020",  # too many dials at once
-        "3140",  # our caller id is on the Do Not Originate list, whomever we call
-    }
-)
-
-#: HangupCauseCode -> the outcome of a call that nobody had answered, for causes that leave that open
-UNTOLD = {
-    "0": Outcome.FAILED,  # unknown; also set by the API that ends all calls
-    "6020": Outcome.FAILED,  # no media; after an answer somebody was there
-}
-
-#: What a hangup calls its cause, in lower case with hyphens -> HangupCauseCode, for hangups that name no code. First
-#: the names of Plivo's page (HangupCauseName), then FreeSWITCH's, which HangupCause has (Q.850).
-CAUSE_NAMES = {
-    "unknown": "0",
-    "cancelled": "1000",
-    "canceled": "1000",
-    "cancelled-out-of-credits": "1010",
-    "out-of-credits": "1010",
-    "cancelled-simultaneous-dial-limit-reached": "1020",
-    "simultaneous-dial-limit-reached": "1020",
-    "simultaneous-dial-limit": "1020",
-    "invalid-destination-address": "2000",
-    "invalid-destination": "2000",
-    "destination-out-of-service": "2010",
-    "endpoint-not-registered": "2020",
-    "destination-country-barred": "2030",
-    "country-barred": "2030",
-    "destination-number-barred": "2040",
-    "number-barred": "2040",
-    "destination-prefix-barred": "2050",
-    "prefix-barred": "2050",
-    "loop-detected": "2060",
-    "loop": "2060",
-    "media-anchoring": "2070",
-    "no-answer": "3000",
-    "busy-line": "3010",
-    "busy": "3010",
-    "rejected": "3020",
-    "unknown-caller-id": "3030",
-    "forbidden": "3040",
-    "unallocated-number": "3050",
-    "request-timeout": "3070",
-    "internal-server-error-from-carrier": "3080",
-    "carrier-internal-error": "3080",
-    "network-congestion-from-carrier": "3090",
-    "carrier-congestion": "3090",
-    "busy-everywhere": "3100",
-    "declined": "3110",
-    "user-does-not-exist-anywhere": "3120",
-    "spam-block": "3130",
-    "dno-caller-id": "3140",
-    "normal-hangup": "4000",
-    "end-of-xml-instructions": "4010",
-    "network-error": "5000",
-    "internal-error": "5010",
-    "routing-error": "5020",
-    "scheduled-hangup": "6000",
-    "ring-timeout-reached": "6010",
-    "ring-timeout": "6010",
-    "media-timeout": "6020",
-    "error-reaching-answer-url": "7011",
-    "lost-race": "9000",
-    "machine-detected": "9100",
-    "originator-cancel": "1000",
-    "invalid-number-format": "2000",
-    "number-changed": "2000",
-    "no-route-destination": "2000",
-    "destination-out-of-order": "2010",
-    "user-not-registered": "2020",
-    "subscriber-absent": "2020",
-    "outgoing-call-barred": "2040",
-    "incoming-call-barred": "2040",
-    "no-user-response": "3000",
-    "user-busy": "3010",
-    "call-rejected": "3020",
-    "recovery-on-timer-expire": "3070",
-    "progress-timeout": "3070",
-    "normal-temporary-failure": "3080",
-    "service-unavailable": "3080",
-    "normal-circuit-congestion": "3090",
-    "switch-congestion": "3090",
-    "unwanted": "3130",
-    "normal-clearing": "4000",
-    "network-out-of-order": "5000",
-    "exchange-routing-error": "5020",
-    "allotted-timeout": "6000",
-    "lose-race": "9000",
 }
 
 #: Machine -> what detection heard. Without detection, or while it listens, there is no such field
@@ -212,8 +79,6 @@ LIVE_FIELDS = {
 
 #: the longest call is one day (time_limit of docs.plivo.com/docs/voice/api/call/make-a-call), and it rings before
 _LONGEST = timedelta(hours=25)
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
-_CODE = re.compile(r"[0-9]{1,9}")
 _NAMES_ITS_ZONE = re.compile(r".*\d(Z|[+-]\d\d:?\d\d)", re.DOTALL)
 
 
@@ -224,15 +89,14 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         raise MalformedCallback("RequestUUID and CallUUID name no call; expected 1 to 128 visible characters")
     kind = spelled(fields.get("Event")) or ""
     status = spelled(fields.get("CallStatus"))
-    code = _cause_code(fields)
-    has_ended = kind in ("", "hangup") or code is not None
+    cause = cause_in(fields)
+    has_ended = kind in ("", "hangup") or bool(fields.get("HangupCauseCode", "").strip())
     amd = MACHINE.get(fields.get("Machine", "").strip().lower())
     if has_ended and amd is Amd.HUMAN and not _says_that_it_was_answered(fields):
         amd = None  # "no machine" is no person on a call that nobody answered
-    outcome, fault = _ending(status, code, fields) if has_ended else (None, None)
+    outcome, fault = _ending(status, cause, fields) if has_ended else (None, None)
     if (outcome or fault) and (amd is not None or _was_talked(fields)):
         outcome, fault = weighed(outcome or Outcome.FAILED, answered=True, amd=amd), None
-    code = code or _named_code(fields)
     return CallEvent(
         event_id=f"{call_id}:{kind}:{status or ''}",
         provider_call_id=call_id,
@@ -242,7 +106,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         occurred_at=_occurred_at(fields),
         duration_sec=whole_number(fields.get("Duration")),  # BillDuration is rounded up
         amd=amd,
-        cause=f"plivo:{code}" if code and (outcome or fault) else None,
+        cause=f"plivo:{cause.code}" if cause.code and (outcome or fault) else None,
         fault=fault,
         to_number=e164_or_none(fields.get("To")),
         from_number=e164_or_none(fields.get("From")),
@@ -311,32 +175,20 @@ def _leg(fields: Mapping[str, str]) -> Leg:
     return leg if is_known else Leg.UNKNOWN
 
 
-def _cause_code(fields: Mapping[str, str]) -> str | None:
-    code = fields.get("HangupCauseCode", "").strip()
-    return str(int(code)) if _CODE.fullmatch(code) else None
-
-
-def _named_code(fields: Mapping[str, str]) -> str | None:
-    """The code of the cause that the hangup names, in any spelling; None for a name that we do not know."""
-    names = (_SEPARATORS.sub("-", fields.get(key, "").lower()).strip("-") for key in ("HangupCauseName", "HangupCause"))
-    return next((CAUSE_NAMES[name] for name in names if name in CAUSE_NAMES), None)
-
-
-def _ending(status: str | None, code: str | None, fields: Mapping[str, str]) -> tuple[Outcome | None, str | None]:
+def _ending(status: str | None, cause: Cause, fields: Mapping[str, str]) -> tuple[Outcome | None, str | None]:
     """The outcome of a call that has ended, or the account's fault in its place.
 
     Neither where both cause and status are words that we do not know: a lookup may tell.
     """
-    named = code or _named_code(fields)
-    if named in ACCOUNT_FAULTS:
-        return None, f"plivo:{named}"
-    outcome = HANGUP_CAUSES.get(named or "")
-    stated = ENDINGS.get(status or "")
-    if outcome is None or (code is None and outcome is Outcome.COMPLETED):
+    code = cause.code or ""
+    if code in ACCOUNT_FAULTS:
+        return None, f"plivo:{code}"
+    outcome = HANGUP_CAUSES.get(code)
+    if outcome is None or (cause.is_named and outcome is Outcome.COMPLETED):
         # Without a code, a normal hangup says no more than the status.
-        outcome = stated or outcome or UNTOLD.get(named or "")
+        outcome = ENDINGS.get(status or "") or outcome or UNTOLD.get(code)
         if outcome is Outcome.COMPLETED and not _was_answered(fields):
-            outcome = UNTOLD.get(named or "", Outcome.FAILED)
+            outcome = UNTOLD.get(code, Outcome.FAILED)
     return outcome, None
 
 
