@@ -31,7 +31,7 @@ from chalicelib.providers.forms import MAX_TEXT, decode_form, excerpt, is_json, 
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.plivo_events import created_at, ended_event, live_event, read_event
-from chalicelib.providers.signing import basic_login, matches_any, secrets_of, url_spellings
+from chalicelib.providers.signing import basic_login, matches_any, path_spellings, secrets_of
 
 API_URL = "https://api.plivo.com"
 
@@ -114,7 +114,7 @@ class Plivo(Provider):
         if request.method.upper() != "GET" and is_json(request):
             raise SignatureError("the body is JSON; Plivo signs the fields of a form")
         try:
-            urls = url_spellings(request.url)
+            urls = path_spellings(request.url)  # the query is signed decoded, so its spelling makes no difference
             texts = {f"{signed_text(replace(request, url=url))}.{nonce}".encode() for url in urls}
         except ValueError:
             raise SignatureError("the request is no UTF-8 form of a callback's size, so it cannot be signed") from None

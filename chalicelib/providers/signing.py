@@ -68,10 +68,17 @@ def url_spellings(url: str) -> tuple[str, ...]:
     A query is tried as it is and encoded in each of the usual ways, in the order given and sorted. All of them name the
     same address with the same fields. Raises ValueError where the query cannot be decoded.
     """
+    _, _, query = url.partition("?")
+    queries = dict.fromkeys((query, *_query_spellings(query))) if query else (query,)
+    both = (each.partition("?") for each in path_spellings(url))
+    return tuple(f"{address}{mark}{each}" for address, mark, _ in both for each in queries)
+
+
+def path_spellings(url: str) -> tuple[str, str]:
+    """Return a URL as it is, and with the slash at the end of its path taken away or added."""
     address, mark, query = url.partition("?")
     slashed = address.removesuffix("/") if address.endswith("/") else address + "/"
-    queries = (query, *_query_spellings(query)) if query else (query,)
-    return tuple(dict.fromkeys(f"{each}{mark}{q}" for each in (address, slashed) for q in queries))
+    return url, f"{slashed}{mark}{query}"
 
 
 def _query_spellings(query: str) -> Iterator[str]:

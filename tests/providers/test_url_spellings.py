@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from time import process_time
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
@@ -127,6 +128,17 @@ def test_a_query_that_cannot_be_decoded_is_refused(query: str) -> None:
         headers = header(name, url_of(name, "a=b"))
         with pytest.raises(SignatureError):
             provider(name).verify(CallbackRequest("GET", url_of(name, query), headers, b""))
+
+
+@pytest.mark.parametrize("name", ["twilio", "signalwire", "plivo"])
+def test_the_worst_request_costs_less_than_half_a_second_to_refuse(name: str) -> None:
+    query = urlencode([(f"a{n} ~'(*", "b c~!") for n in range(900)])
+    headers = header(name, url_of(name, "a=b"))
+    for body in (b"x=" + b"%41" * 43_000, b'{"a":"' + b"x" * 250_000 + b'"}'):
+        began = process_time()
+        with pytest.raises(SignatureError):
+            provider(name).verify(CallbackRequest("POST", url_of(name, query), headers, body))
+        assert process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("spelling", [name for name in QUERIES if name != "sorted"])
