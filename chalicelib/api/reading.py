@@ -15,6 +15,8 @@ from chalicelib import errors
 MOST_BODY = 256 * 1024
 #: how deep lists and objects may lie in each other; a policy needs seven levels, DynamoDB takes 32
 MOST_DEPTH = 32
+#: names in all the objects of a body together: each that is wrong is reported, and that costs more than reading it
+MAX_NAMES = 10_000
 #: a number with more digits is none that a JSON reader elsewhere could keep
 MOST_DIGITS = 300
 #: the smallest number that is not 0; DynamoDB's ends at 1e-130
@@ -63,13 +65,21 @@ def _parsed(raw: bytes) -> Any:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise errors.BadRequest(f"the body is not UTF-8: byte {error.start} cannot be read") from error
+    count = iter(range(MAX_NAMES))
+
+    def counted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for _ in pairs:
+            if next(count, None) is None:
+                raise ValueError(f"more than {MAX_NAMES} names in all")
+        return _members(pairs)
+
     try:
         return json.loads(
             text or "null",
             parse_constant=_no_constant,
             parse_float=_finite,
             parse_int=_whole,
-            object_pairs_hook=_members,
+            object_pairs_hook=counted,
         )
     except RecursionError:
         raise errors.BadRequest(_DEEP) from None

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from chalicelib.dialects.common import MOST_TIMES, At, Flag, Kept, OutcomeWord, Tolerant, WaitMinutes, retried
+from chalicelib.dialects.common import MOST_TIMES, At, Flag, Kept, OutcomeWord, Tolerant, WaitMinutes, Word, retried
 from chalicelib.domain.call import CallRecord, CallState
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Intervals, NoRetry, Policy
@@ -58,8 +58,8 @@ class BolnaCallIn(Tolerant):
     """``POST /call`` as Bolna documents it."""
 
     agent_id: Annotated[str, Field(min_length=1, max_length=256)]
-    recipient_phone_number: str
-    from_phone_number: str | None = None
+    recipient_phone_number: Word
+    from_phone_number: Word | None = None
     scheduled_at: At | None = None
     user_data: Kept = Field(default_factory=dict)
     retry_config: RetryConfigIn = Field(default_factory=RetryConfigIn)

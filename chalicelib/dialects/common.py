@@ -18,11 +18,18 @@ MOST_DAYS = 60
 MOST_MINUTES = MOST_DAYS * 24 * 60
 MOST_RETRIES = 100
 MOST_TIMES = 100
+#: intervals of one weekday, in a window or among its pauses
+MAX_INTERVALS = 24
+#: characters of a word, a number or a name that is looked up, and of a vendor's field that is kept
+MAX_WORD = 64
 
 #: Nobody writes 0 or "yes" for a switch, or "30" for a number, and means it: what is not of its type is refused.
 Flag = Annotated[bool, Field(strict=True)]
 WaitMinutes = Annotated[float, Field(ge=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)]
 MaxRetries = Annotated[int, Field(ge=0, le=MOST_RETRIES, strict=True)]
+
+
+Word = Annotated[str, Field(max_length=MAX_WORD)]
 
 
 class Strict(BaseModel):
@@ -42,7 +49,9 @@ def outcome_word(word: str) -> str:
     return Outcome.parse(word).value
 
 
-OutcomeWord = Annotated[str, Field(json_schema_extra={"enum": list(Outcome)}), AfterValidator(outcome_word)]
+OutcomeWord = Annotated[
+    str, Field(max_length=MAX_WORD, json_schema_extra={"enum": list(Outcome)}), AfterValidator(outcome_word)
+]
 
 #: times beyond these are slips of the pen, and no rule of EventBridge can name them
 FIRST_YEAR, LAST_YEAR = 2000, 2198

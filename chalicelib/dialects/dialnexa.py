@@ -27,6 +27,7 @@ from chalicelib.dialects.common import (
     MaxRetries,
     Strict,
     WaitMinutes,
+    Word,
     outcome_word,
 )
 from chalicelib.dialects.window import CapIn, WindowIn
@@ -158,7 +159,7 @@ class ScheduledIn(Strict):
 
 class TimeOfDayIn(Strict):
     type: Literal["time_of_day"]
-    times: Annotated[list[str], Field(min_length=1, max_length=MOST_TIMES)]
+    times: Annotated[list[Word], Field(min_length=1, max_length=MOST_TIMES)]
     min_gap_minutes: WaitMinutes = 60
 
     @field_validator("times")
@@ -200,7 +201,7 @@ class RetryIn(Strict):
     retry_on_no_answer: Flag | None = None
     retry_on_busy: Flag | None = None
     strategy: StrategyIn | None = None
-    on: dict[str, Flag | RuleIn] = Field(default_factory=dict)
+    on: Annotated[dict[str, Flag | RuleIn], Field(max_length=2 * len(Outcome))] = Field(default_factory=dict)
     window: WindowIn | None = None
     failover: FailoverIn | None = None
     caps: Annotated[list[CapIn], Field(max_length=10)] = Field(default_factory=list)

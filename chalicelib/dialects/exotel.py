@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from chalicelib.dialects.common import MOST_DAYS, At, MaxRetries, OutcomeWord, Tolerant, WaitMinutes
+from chalicelib.dialects.common import MOST_DAYS, At, MaxRetries, OutcomeWord, Tolerant, WaitMinutes, Word
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Exponential, Fixed, NoRetry, OutcomeRule, Policy
 from chalicelib.domain.window import Weekday, Window, interval, minute_of_day
@@ -55,8 +55,8 @@ class RetryIn(Tolerant):
 class ScheduleIn(Tolerant):
     """Exotel's ``schedule``: local hours of every day, and optionally when the campaign begins and ends."""
 
-    daily_start: str | None = None
-    daily_end: str | None = None
+    daily_start: Word | None = None
+    daily_end: Word | None = None
     send_at: At | None = None
     end_at: At | None = None
 
@@ -115,9 +115,9 @@ class CampaignIn(ExotelPolicyIn):
     """``POST /v1/Accounts/{sid}/Campaigns`` as Exotel documents it."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
-    caller_id: str
+    caller_id: Word
     call_flow_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    numbers: Annotated[list[str], Field(min_length=1, max_length=MOST_NUMBERS)]
+    numbers: Annotated[list[Word], Field(min_length=1, max_length=MOST_NUMBERS)]
     custom_field: Any = None
 
 

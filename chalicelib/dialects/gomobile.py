@@ -18,7 +18,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from chalicelib.dialects.common import MOST_DAYS, MOST_TIMES, At, MaxRetries, Strict, Tolerant, WaitMinutes, retried
+from chalicelib.dialects.common import (
+    MAX_INTERVALS,
+    MOST_DAYS,
+    MOST_TIMES,
+    At,
+    MaxRetries,
+    Strict,
+    Tolerant,
+    WaitMinutes,
+    retried,
+)
 from chalicelib.domain.policy import Fixed, NoRetry, Policy, Scheduled, Strategy
 from chalicelib.domain.window import Interval, Weekday, Window, interval_of_minutes, until_midnight
 
@@ -71,16 +81,19 @@ class PauseIn(Strict):
         return interval_of_minutes(self.startAt.minutes, until_midnight(self.endAt.minutes))
 
 
+Pauses = Annotated[list[PauseIn], Field(max_length=MAX_INTERVALS)]
+
+
 class PauseWindowsIn(Strict):
     """``pauseWindows``: the pauses of each weekday."""
 
-    monday: list[PauseIn] = Field(default_factory=list)
-    tuesday: list[PauseIn] = Field(default_factory=list)
-    wednesday: list[PauseIn] = Field(default_factory=list)
-    thursday: list[PauseIn] = Field(default_factory=list)
-    friday: list[PauseIn] = Field(default_factory=list)
-    saturday: list[PauseIn] = Field(default_factory=list)
-    sunday: list[PauseIn] = Field(default_factory=list)
+    monday: Pauses = Field(default_factory=list)
+    tuesday: Pauses = Field(default_factory=list)
+    wednesday: Pauses = Field(default_factory=list)
+    thursday: Pauses = Field(default_factory=list)
+    friday: Pauses = Field(default_factory=list)
+    saturday: Pauses = Field(default_factory=list)
+    sunday: Pauses = Field(default_factory=list)
 
     def window(self) -> Window:
         """The window that these pauses leave open."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from chalicelib.dialects.common import Strict
+from chalicelib.dialects.common import MAX_INTERVALS, Strict, Word
 from chalicelib.domain import public_holidays
 from chalicelib.domain.caps import Cap
 from chalicelib.domain.presets import PRESETS
@@ -13,8 +13,8 @@ from chalicelib.domain.window import RECIPIENT, Interval, Weekday, Window, inter
 from chalicelib.domain.zones import zone
 
 #: ``["09:00", "21:00"]``: local, half-open, an end at or before the start is on the day after
-Hours = Annotated[list[str], Field(min_length=2, max_length=2)]
-Week = dict[Weekday, Annotated[list[Hours], Field(max_length=24)]]
+Hours = Annotated[list[Word], Field(min_length=2, max_length=2)]
+Week = dict[Weekday, Annotated[list[Hours], Field(max_length=MAX_INTERVALS)]]
 
 
 class CapIn(Strict):
@@ -38,11 +38,11 @@ class CapIn(Strict):
 class WindowIn(Strict):
     """When a number may be called. ``preset`` stands for ``open``, holidays and caps; ``pause`` adds to either."""
 
-    timezone: str = RECIPIENT
+    timezone: Word = RECIPIENT
     open: Week | None = None
     pause: Week = Field(default_factory=dict)
-    holidays: str | None = None
-    preset: str | None = None
+    holidays: Word | None = None
+    preset: Word | None = None
 
     @field_validator("timezone")
     @classmethod

@@ -4,6 +4,7 @@ Three moments ask the same questions. Before the first attempt ``first()`` finds
 finds the next one's, and at the moment of dialling ``may_dial()`` asks again, for hours may have passed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,9 +12,10 @@ from enum import StrEnum
 from chalicelib.domain.caps import check
 from chalicelib.domain.outcome import Outcome, SummaryStatus
 from chalicelib.domain.policy import OutcomeRule, Policy
-from chalicelib.domain.strategies import Proposal, after_wait, propose
+from chalicelib.domain.strategies import Proposal, TimeOfDay, after_wait, propose
 from chalicelib.domain.tried import Tried
 from chalicelib.domain.window import next_opening
+from chalicelib.domain.work import TooComplex, Work
 
 
 class Reason(StrEnum):
@@ -46,6 +48,7 @@ class Reason(StrEnum):
     PROVIDER_PAUSED = "provider-paused"
     DESTINATION_NOT_ALLOWED = "destination-not-allowed"
     OVER_BUDGET = "over-budget"
+    TOO_COMPLEX = "too-complex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,20 @@ ENDINGS: dict[Outcome, tuple[SummaryStatus, Reason]] = {
 
 #: A window and a cap can each move a dial past the other's limit; real policies settle in two or three rounds.
 MOST_MOVES = 64
+#: so many times of the day, or so many zones of a cap per day, cost as much as one unit of work
+TIMES_A_UNIT, CAPS_A_UNIT = 4, 2
 
 
-def decide(policy: Policy, situation: Situation) -> Decision:
+#: A decision keeps so many of its first and of its last steps: an item of DynamoDB holds 400 KB.
+MAX_FIRST_STEPS, MAX_LAST_STEPS = 30, 10
+
+
+def decide(policy: Policy, situation: Situation, work: Work | None = None) -> Decision:
     """Decide after the last attempt of the situation, which has at least one."""
+    return _within(work, lambda spent: _decide(policy, situation, spent))
+
+
+def _decide(policy: Policy, situation: Situation, work: Work) -> Decision:
     last = situation.tried[-1]
     outcome = last.outcome
     if outcome in ENDINGS:
@@ -111,18 +124,34 @@ def decide(policy: Policy, situation: Situation) -> Decision:
             return _final(SummaryStatus.VOICEMAIL_FINAL, Reason.VOICEMAIL_IS_FINAL, "voicemail is final by policy")
         step = f"{outcome} is not retried by policy"
         return _final(SummaryStatus.NOT_RETRYABLE, Reason.OUTCOME_NOT_RETRYABLE, step)
-    return _used_up(policy, rule, situation) or _next(policy, rule, situation)
+    return _used_up(policy, rule, situation) or _next(policy, rule, situation, work)
 
 
-def first(policy: Policy, situation: Situation, start_at: datetime) -> Decision:
+def first(policy: Policy, situation: Situation, start_at: datetime, work: Work | None = None) -> Decision:
     """When to make the first attempt of a call that is to start at ``start_at``."""
-    return _place(policy, situation, Proposal(start_at, f"starts at {_utc(start_at)}"), Reason.STARTED)
+    proposal = Proposal(start_at, f"starts at {_utc(start_at)}")
+    return _within(work, lambda spent: _place(policy, situation, proposal, Reason.STARTED, spent))
 
 
 def may_dial(policy: Policy, situation: Situation, now: datetime) -> Decision:
     """Whether the attempt that is due may be dialled now: ``due`` with ``retry_at == now``, else moved, else final."""
-    placed = _place(policy, situation, Proposal(now, f"due at {_utc(now)}"), Reason.DUE)
+    proposal = Proposal(now, f"due at {_utc(now)}")
+    placed = _within(None, lambda spent: _place(policy, situation, proposal, Reason.DUE, spent))
     return replace(placed, reason=Reason.MOVED) if placed.retry_at not in (None, now) else placed
+
+
+def _within(work: Work | None, decide_with: Callable[[Work], Decision]) -> Decision:
+    """Decide within the bound on work. A call whose decision would take more ends, rather than stall others' dials."""
+    try:
+        decision = decide_with(work or Work())
+    except TooComplex:
+        step = "the policy's windows and caps take too much work to find a time; give it fewer intervals"
+        return _final(SummaryStatus.BLOCKED, Reason.TOO_COMPLEX, step)
+    left_out = len(decision.steps) - MAX_FIRST_STEPS - MAX_LAST_STEPS
+    if left_out <= 1:
+        return decision
+    steps = (*decision.steps[:MAX_FIRST_STEPS], f"… {left_out} more steps …", *decision.steps[-MAX_LAST_STEPS:])
+    return replace(decision, steps=steps)
 
 
 def _used_up(policy: Policy, rule: OutcomeRule, situation: Situation) -> Decision | None:
@@ -138,17 +167,19 @@ def _used_up(policy: Policy, rule: OutcomeRule, situation: Situation) -> Decisio
     return None
 
 
-def _next(policy: Policy, rule: OutcomeRule, situation: Situation) -> Decision:
+def _next(policy: Policy, rule: OutcomeRule, situation: Situation, work: Work) -> Decision:
     if policy.needs_zones and not situation.zones:
         return _zone_unknown(())
     if rule.wait_minutes is not None:
         proposal: Proposal | None = after_wait(rule.wait_minutes, situation.tried[-1])
     else:
+        if isinstance(policy.strategy, TimeOfDay):
+            work.spend(len(situation.zones) * len(policy.strategy.times) // TIMES_A_UNIT)
         proposal = propose(policy.strategy, situation.tried, situation.zones)
     if proposal is None:
         step = "the strategy has no further time"
         return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.NO_DATES_LEFT, step)
-    return _place(policy, situation, proposal, Reason.RETRY)
+    return _place(policy, situation, proposal, Reason.RETRY, work)
 
 
 @dataclass(slots=True)
@@ -159,7 +190,7 @@ class _Place:
     steps: list[str] = field(default_factory=list)
 
 
-def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Reason) -> Decision:
+def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Reason, work: Work) -> Decision:
     """Move a proposed dial to the first time that the window, the caps and the end of the policy all allow."""
     if policy.needs_zones and not situation.zones:
         return _zone_unknown((proposal.step,))
@@ -168,7 +199,8 @@ def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Rea
         if place.at > situation.expires_at:
             return _too_late(place, situation)
         stood_at = place.at
-        ending = _into_window(policy, situation, place) or _under_caps(policy, situation, place)
+        work.spend(1 + sum(len(situation.zones) for cap in policy.caps if cap.per == "day") // CAPS_A_UNIT)
+        ending = _into_window(policy, situation, place, work) or _under_caps(policy, situation, place)
         if ending is not None:
             return ending
         if place.at == stood_at:
@@ -178,13 +210,13 @@ def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Rea
     return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, "window and caps leave no time for a dial")
 
 
-def _into_window(policy: Policy, situation: Situation, place: _Place) -> Decision | None:
+def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work) -> Decision | None:
     window = policy.window
     if window is None:
         return None
     zones = situation.zones if window.timezone == "recipient" else (window.timezone,)
     days_left = (situation.expires_at - place.at) / timedelta(days=1)
-    opening = next_opening(window, place.at, zones, days_left)
+    opening = next_opening(window, place.at, zones, days_left, work)
     if opening is None:
         # Where it would open only after the end of the policy, that is what ends the call.
         step = f"the window does not open before the policy ends at {_utc(situation.expires_at)}"

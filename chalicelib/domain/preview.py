@@ -8,6 +8,7 @@ from chalicelib.domain.decide import Decision, Reason, Situation, decide, first
 from chalicelib.domain.outcome import Outcome, SummaryStatus
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.tried import Tried
+from chalicelib.domain.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Preview:
 def preview(policy: Policy, zones: tuple[str, ...], start_at: datetime, outcomes: Sequence[Outcome]) -> Preview:
     """The attempts of a policy. An attempt ends at the moment it starts, and no other call counts against a cap."""
     situation = Situation(start_at + timedelta(hours=policy.expires_after_hours), zones)
-    decision = first(policy, situation, start_at)
+    work = Work()  # one bound for all of them, for a preview is asked for with a key that may only read
+    decision = first(policy, situation, start_at, work)
     attempts: list[PreviewAttempt] = []
     for number in range(1, len(outcomes) + 2):
         if decision.retry_at is None:
@@ -44,7 +46,7 @@ def preview(policy: Policy, zones: tuple[str, ...], start_at: datetime, outcomes
         if outcome is None:
             break
         situation = situation.having_tried(Tried(number, outcome, decision.retry_at, decision.retry_at))
-        decision = decide(policy, situation)
+        decision = decide(policy, situation, work)
     return Preview(tuple(attempts))
 
 

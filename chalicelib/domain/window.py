@@ -20,6 +20,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from chalicelib.domain import public_holidays
+from chalicelib.domain.work import Work
 from chalicelib.domain.zones import DAY_MINUTES, offset_change, wall, zone
 
 #: a window's timezone that stands for the zone, or zones, of whoever is called
@@ -166,22 +167,26 @@ def is_open(window: Window, at: datetime, zones: Sequence[str]) -> bool:
 
 
 def next_opening(
-    window: Window, at: datetime, zones: Sequence[str], horizon_days: float = HORIZON_DAYS
+    window: Window, at: datetime, zones: Sequence[str], horizon_days: float = HORIZON_DAYS, work: Work | None = None
 ) -> Opening | None:
     """The first instant from ``at`` on (aware, UTC) at which the window is open in every one of ``zones``.
 
     That is ``at`` itself, to the microsecond, if it is open then, else a whole minute. None if there is none within
     ``horizon_days``, or if there are no zones: nobody knows what the clock shows there. Raises ValueError for an
-    unknown zone.
+    unknown zone, and TooComplex where that takes more than ``work``.
     """
+    work = work or Work()
     places = [zone(name) for name in zones]
     if not places or never_opens(window):
         return None
     last_at = at + timedelta(days=horizon_days)
     steps: list[str] = []
     while at <= last_at:
+        # Zones of one offset show the same time now, so one of them speaks for all; the first is named in the steps.
+        apart = {at.astimezone(place).utcoffset(): place for place in reversed(places)}
+        work.spend(len(apart))
         # Before its next opening a zone is closed, so nothing is missed by going to the latest of them.
-        hops = [hop for place in places if (hop := _hop(window, place, at))]
+        hops = [hop for place in places if place in apart.values() and (hop := _hop(window, place, at))]
         if not hops:
             return Opening(at, tuple(steps))
         latest = max(hops, key=lambda hop: hop.until_at)

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -15,12 +15,15 @@ from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord
 from chalicelib.domain.transition import Transition
 from chalicelib.log import warn
 from chalicelib.storage import items
-from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items
 from chalicelib.storage.reading import read_each
 from chalicelib.storage.retention import Retention
-from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
+from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact, update
+
+#: A call that keeps breaking is tried again after this at the latest.
+MAX_SET_BACK = timedelta(minutes=10)
 
 
 class IdempotencyKeyUsed(Exception):
@@ -226,6 +229,29 @@ class CallStore:
         )
         for item in found:
             yield int(item["due_at"]["N"]), item["pk"]["S"].removeprefix("CALL#")
+
+    def set_back(self, call_id: str, now: datetime) -> None:
+        """Let a call that broke whoever took it up be found later, behind the others that are due: up to ten minutes.
+
+        Only the due index changes. The call's own time stands, and the next change of the call writes both.
+        """
+        key = items.call_key(call_id)
+        broken = {"TableName": self._table, "Key": key, "ConditionExpression": "attribute_exists(due_shard)"}
+        counted = update(
+            self._dynamodb,
+            **broken,
+            UpdateExpression="ADD broken :one",
+            ExpressionAttributeValues=to_item({":one": 1}),
+            ReturnValues="UPDATED_NEW",
+        )
+        times = int(from_attribute(counted["Attributes"]["broken"]))
+        later = now + min(timedelta(minutes=2 ** min(times - 1, 10) - 1), MAX_SET_BACK)
+        update(
+            self._dynamodb,
+            **broken,
+            UpdateExpression="SET due_at = :later",
+            ExpressionAttributeValues=to_item({":later": items.epoch(later)}),
+        )
 
     def decisions(self, call_id: str, skipped: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
         """Return every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status.

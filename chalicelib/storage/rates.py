@@ -68,7 +68,7 @@ class RateStore:
         full_at = self._known(key_id, now) - rate.cost_ms
         try:
             for _ in range(TRIES):
-                is_full = not now <= full_at <= now + MAX_AHEAD_MS
+                is_full = not now < full_at <= now + MAX_AHEAD_MS
                 taken, full_at = self._begin(key_id, rate, now) if is_full else self._add(key_id, rate, now)
                 if taken:
                     break
@@ -91,13 +91,13 @@ class RateStore:
 
     def _begin(self, key_id: str, rate: Rate, now: int) -> tuple[bool, int]:
         """Take the first token of a full bucket."""
-        is_full = "attribute_not_exists(full_at) OR full_at < :now OR full_at > :wrong"
+        is_full = "attribute_not_exists(full_at) OR full_at <= :now OR full_at > :wrong"
         values = {":now": now, ":wrong": now + MAX_AHEAD_MS, ":full": now + rate.cost_ms}
         return self._update(key_id, now, "full_at = :full", is_full, values)
 
     def _add(self, key_id: str, rate: Rate, now: int) -> tuple[bool, int]:
         """Take a further token of a bucket that has room."""
-        has_room = "full_at >= :now AND full_at <= :latest"
+        has_room = "full_at > :now AND full_at <= :latest"
         values = {":now": now, ":latest": now + BURST_SEC * 1000 - rate.cost_ms, ":cost": rate.cost_ms}
         return self._update(key_id, now, "full_at = full_at + :cost", has_room, values)
 

@@ -101,6 +101,7 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
                 warn("redial-refused", call=call_id, error=str(error))
             else:
                 broken("redial-broken", error, call=call_id)
+            set_back(ports, call_id)
             return "broken"
 
     kinds = (RETRY, FRESH) if ports.settings.retries_first else (FRESH, RETRY)
@@ -138,6 +139,14 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
         dial_claimed(ports, settled.after)
         return "dialed"
     return "skipped"
+
+
+def set_back(ports: Ports, call_id: str) -> None:
+    """Let a broken call be found behind the others, for what is due the longest is taken up first."""
+    try:
+        ports.calls.set_back(call_id, ports.clock.now())
+    except (ClientError, BotoCoreError, TooBusy) as error:
+        warn("call-not-set-back", call=call_id, error=str(error))
 
 
 def shuffled(ids: list[str]) -> list[str]:

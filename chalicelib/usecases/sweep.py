@@ -16,7 +16,7 @@ from chalicelib.providers import Unanswered
 from chalicelib.storage.items import DEADLINE
 from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.redial_due import TimeLeft, dial_due, disarm
+from chalicelib.usecases.redial_due import TimeLeft, dial_due, disarm, set_back
 from chalicelib.usecases.schedule import change
 
 #: A wake may come this late and still be on time: EventBridge fires within its minute, not at its first second.
@@ -69,9 +69,11 @@ def _look_into(ports: Ports, call_id: str, now: datetime) -> str:
         transition = change(ports, call_id, lambda record: _verdict(ports, record, now))
     except RedialError as error:
         warn("sweep-refused", call=call_id, error=str(error))
+        set_back(ports, call_id)
         return "broken"
     except Exception as error:  # one call's trouble must not keep the others from being looked into
         broken("sweep-broken", error, call=call_id)
+        set_back(ports, call_id)
         return "broken"
     if transition.effect is Effect.NOTHING:
         return "skipped"

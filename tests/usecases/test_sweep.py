@@ -2,6 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
+
+from chalicelib.domain.call import CallRecord
+from chalicelib.storage.calls import CallStore
 from chalicelib.wheel import plan
 from tests.support.world import BODY, START, World
 
@@ -75,3 +79,41 @@ def test_rules_of_others_are_left_alone(world: World) -> None:
         world.events.put_rule(Name=name, ScheduleExpression="cron(0 0 1 1 ? 2020)")
     assert world.sweep() == {}
     assert sorted(r["Name"] for r in world.rules()) == sorted(names)
+
+
+def test_a_call_that_breaks_is_found_behind_the_others_and_less_and_less_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, *others = (world.place(to_number=f"+1650555020{i}", start_at="2026-01-26T11:00:00Z") for i in range(3))
+    world.clock.turn(to=START + timedelta(hours=1, minutes=2))
+    found: list[str] = []
+    load = world.services.ports.calls.load
+
+    def loading(self: CallStore, call_id: str) -> CallRecord | None:
+        found.append(call_id)
+        if call_id == broken["id"]:
+            raise RuntimeError("broken")
+        return load(call_id)
+
+    monkeypatch.setattr(CallStore, "load", loading)
+    tried = []
+    for minute in range(40):
+        found.clear()
+        world.sweep()
+        if broken["id"] in found:
+            tried.append(minute)
+        world.clock.turn(minutes=1)
+    assert tried == [0, 1, 3, 7, 15, 26, 37]
+    assert len(world.twilio.placed) == len(others)
+
+
+def test_a_broken_call_is_dialled_once_it_can_be_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = world.place(start_at="2026-01-26T11:00:00Z")
+    world.clock.turn(to=START + timedelta(hours=1, minutes=2))
+    with monkeypatch.context() as patched:
+        patched.setattr(CallStore, "load", lambda *_: 1 / 0)
+        assert world.sweep() == {"overdue-broken": 1}
+    assert world.call(call["id"])["next_attempt_at"] == "2026-01-26T11:00:00Z"
+    world.clock.turn(minutes=1)
+    assert world.sweep() == {"overdue-dialed": 1}
+    assert not any("broken" in item for item in world.items())
