@@ -250,7 +250,7 @@ def _heard_machine_late(record: CallRecord, heard: Attempt, event: CallEvent, no
 def _talked_sec(attempt: Attempt, event: CallEvent, ended_at: datetime) -> int | None:
     """How long an answered call lasted, for a provider that does not say so (Telnyx's hangup has no duration).
 
-    None where the end of the call was never heard of.
+    None where no callback told of the end.
     """
     if attempt.answered_at is None or event.cause == NEVER_HEARD_OF:
         return None

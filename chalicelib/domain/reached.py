@@ -34,7 +34,7 @@ UNREACHED_REASONS = (
 
 
 def weighed(word: Outcome, *, answered: bool, amd: Amd | None) -> Outcome:
-    """Return the outcome of an attempt whose end says ``word``, given what was heard of it.
+    """Return the outcome of an attempt whose end says ``word``, given what was heard during it.
 
     A machine is a voicemail, whatever the end says. Anybody else who answered was reached: detection runs on an
     answered call only, and its ``unknown`` counts as a person. Without such evidence the word stands.
@@ -45,7 +45,7 @@ def weighed(word: Outcome, *, answered: bool, amd: Amd | None) -> Outcome:
 
 
 def was_answered(attempt: Attempt, event: CallEvent) -> bool:
-    """True where the attempt's earlier events or this one prove that the call was answered."""
+    """Return True where the attempt's earlier events or this one prove that the call was answered."""
     return attempt.answered_at is not None or attempt.amd is not None or _proves_an_answer(event)
 
 
@@ -56,13 +56,13 @@ def outcome_of_end(attempt: Attempt, event: CallEvent) -> Outcome:
 
 
 def corrected_by(attempt: Attempt, event: CallEvent) -> bool:
-    """True where the attempt has ended as not answered, and this later event proves that it was."""
+    """Return True where the attempt has ended as not answered, and this later event proves that it was."""
     unanswered = attempt.outcome is not None and attempt.outcome not in ANSWERED
     return unanswered and _proves_an_answer(event)
 
 
 def ended_unreached(call: Call) -> bool:
-    """True for a call that ended by what its attempts came to, and reached nobody: a late answer may change that."""
+    """Return True for a call that its attempts ended without reaching anybody: a late answer may change that."""
     by_reason = call.reason in UNREACHED_REASONS and call.canceled_at is None and call.erased_at is None
     return call.summary_status in UNREACHED or by_reason
 

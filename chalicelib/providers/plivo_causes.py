@@ -174,7 +174,7 @@ class Cause:
 
 
 def cause_in(fields: Mapping[str, str]) -> Cause:
-    """The cause that a hangup gives: its code, else its name in any spelling.
+    """Return the cause that a hangup gives: its code, else its name in any spelling.
 
     A code that is none of Plivo's (vendors that have Plivo's API send Q.850's 16 or SIP's 486) leaves it to the name.
     """

@@ -162,7 +162,7 @@ def _call_uuid(fields: Mapping[str, str]) -> str:
 
 
 def _leg(fields: Mapping[str, str]) -> Leg:
-    """The leg that a callback is about: a program's call has a request of its own, or is its own first leg.
+    """Return the leg that a callback is about: a program's call has a request of its own, or is its own first leg.
 
     ``<Dial>`` makes second legs. Their events name the first one, and those of the ``<Dial>`` itself begin so.
     """
@@ -202,7 +202,7 @@ def _says_that_it_was_answered(fields: Mapping[str, str]) -> bool:
 
 
 def _was_talked(fields: Mapping[str, str]) -> bool:
-    """True for an answer time with a duration, and for a billed duration, which only an answered call has.
+    """Return True for an answer time with a duration, and for a billed duration, which only an answered call has.
 
     Never where the answer time is there and empty.
     """

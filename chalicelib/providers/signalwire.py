@@ -142,7 +142,7 @@ class SignalWire(CxmlProvider):
 
 
 def flat_json(body: bytes) -> Params | None:
-    """The fields of a JSON object as a form has them; None where one is no text or number, for it would be unsigned."""
+    """Return the fields of a JSON object as a form has them; None where one is not a text or number, so unsigned."""
     found = json_object(body)
     fields = scalars(found or {})
     return list(fields.items()) if found is not None and len(fields) == len(found) else None

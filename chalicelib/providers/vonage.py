@@ -179,7 +179,7 @@ class Vonage(Provider):
         return answer is not None and 200 <= answer.status <= 299
 
     def _leg(self, call_uuid: str, conversation: str) -> Leg:
-        """Which leg of its conversation a call is; UNKNOWN where its legs cannot be listed now."""
+        """Return which leg of its conversation a call is; UNKNOWN where its legs cannot be listed now."""
         try:
             legs, more = self._page({"conversation_uuid": conversation}, 0)
         except (Unsure, Unanswered):

@@ -100,7 +100,7 @@ def flat(found: Mapping[str, object]) -> dict[str, str]:
 
 
 def party(value: object) -> dict[str, str]:
-    """The texts of a party of a call: an object, or a list of one, as requests and some records have them.
+    """Return the texts of a party of a call: an object, or a list of one, as requests and some records have them.
 
     Empty where there are several, for which of them an event is about cannot be told.
     """
@@ -158,13 +158,13 @@ def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Ou
 
 
 def _was_talked(fields: Mapping[str, str]) -> bool:
-    """True for a duration with an answer's time (``start_time``) or a price: unanswered calls have neither."""
+    """Return True for a duration with an answer's time (``start_time``) or a price: unanswered calls have neither."""
     answered = bool(fields.get("start_time", "").strip()) or _PRICE.fullmatch(fields.get("price", "").strip())
     return bool(answered) and bool(whole_number(fields.get("duration")))
 
 
 def _leg(fields: Mapping[str, str]) -> Leg:
-    """The leg that an event is about, as far as it says: the leg of an NCCO's ``connect`` is ``outbound``, too.
+    """Return the leg that an event is about, as far as it says: the leg of an NCCO's ``connect`` is ``outbound``, too.
 
     It looks like a call that a program asked for, and only the legs of its conversation tell; see leg_among().
     """

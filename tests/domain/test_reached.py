@@ -110,7 +110,7 @@ def test_a_late_answer_says_why_the_call_is_completed() -> None:
     assert attempt.answered_at == attempt.ended_at  # the answer cannot have come after the end
 
 
-def test_a_late_answer_while_a_later_attempt_is_in_flight_ends_the_call_with_it() -> None:
+def test_a_late_answer_ends_the_call_with_the_attempt_in_flight() -> None:
     record = claimed(after((ended(Outcome.BUSY),)), START + timedelta(minutes=30))
     told = lifecycle.absorb(record, 1, HUMAN, START + timedelta(minutes=31))
     assert (told.effect, told.call.state, told.decision) == (Effect.ENRICHED, CallState.DIALING, None)
@@ -128,7 +128,7 @@ def test_a_late_machine_of_an_earlier_attempt_does_not_move_the_retry() -> None:
     assert (told.after.attempts[0].outcome, told.call.due_at) == (Outcome.VOICEMAIL, record.call.due_at)
 
 
-def test_a_call_that_was_canceled_or_opted_out_stays_so_after_a_late_answer() -> None:
+def test_a_late_answer_leaves_a_canceled_or_opted_out_call_as_it_is() -> None:
     busy = after((ended(Outcome.BUSY),))
     canceled = lifecycle.cancel(busy, START).after
     out = lifecycle.end(busy, summary=SummaryStatus.BLOCKED, reason=Reason.OPTED_OUT, step="", now=START).after
