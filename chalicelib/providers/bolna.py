@@ -190,7 +190,7 @@ class Bolna(Provider):
         """Stop a call that is queued or scheduled; Bolna stops none that is under way (make-call, in its skills)."""
         if not _EXECUTION_ID.fullmatch(provider_call_id):
             return False
-        answer = ask(lambda: self._send("POST", f"{self._api_url}/call/{provider_call_id}/stop", b"{}"))
+        answer = ask(lambda: self._send("POST", f"{self._api_url}/call/{provider_call_id}/stop"))
         return answer is not None and 200 <= answer.status <= 299
 
     def _between(self, list_url: str, wanted: Wanted) -> Iterator[CallEvent]:

@@ -7,15 +7,20 @@ from math import ceil
 
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.base import DialResult, Now, Placed, PlacementUnknown, PutOff, Refused, Unanswered
-from chalicelib.providers.forms import MAX_TEXT, instant, whole_number
+from chalicelib.providers.forms import MAX_TEXT, instant
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 
 #: The redirects that ask for the same request elsewhere, so nothing was done here (RFC 9110, 15.4.8, 15.4.9):
 #: the API's address is set wrong. After any other redirect the call may have been placed; 303 says just that.
 NOT_DONE_HERE = (307, 308)
 
+#: The longest wait that a provider can ask for
+MAX_RETRY_AFTER_SEC = 3600
+
 #: Request Timeout: the server gave up on us, and nobody knows how far it had come (RFC 9110, 15.5.9)
 AMBIGUOUS = (408,)
+
+_DIGITS = re.compile(r"[0-9]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,15 @@ def outcome_of_answer(
     return Refused(Outcome.ERROR, cause, known)
 
 
-def retry_after_sec(answer: Answer, now: Now) -> int | None:
-    """Retry-After, given in seconds or as a date (RFC 9110, 10.2.3); None where it is neither."""
-    text = answer.headers.get("retry-after", "")
-    seconds, at = whole_number(text), instant(text)
-    if seconds is None and at is not None:
-        return max(0, ceil((at - now()).total_seconds()))
-    return seconds
+def retry_after_sec(answer: Answer, now: Now, header: str = "retry-after") -> int | None:
+    """Return Retry-After, given in seconds or as a date (RFC 9110, 10.2.3), within 0 to MAX_RETRY_AFTER_SEC.
+
+    None where the header says neither. A provider that asks for a day's wait must not end a call.
+    """
+    text = answer.headers.get(header, "").strip()
+    if _DIGITS.fullmatch(text):
+        return min(int(text), MAX_RETRY_AFTER_SEC)
+    at = instant(text)
+    if at is None:
+        return None
+    return min(max(0, ceil((at - now()).total_seconds())), MAX_RETRY_AFTER_SEC)

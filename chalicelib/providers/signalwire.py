@@ -10,7 +10,7 @@ from urllib.parse import quote
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
-from chalicelib.providers.base import CallbackRequest, MalformedCallback, Now, SignatureError
+from chalicelib.providers.base import CallbackRequest, DialRequest, MalformedCallback, Now, SignatureError
 from chalicelib.providers.cxml import EVIDENCE, Params, Vocabulary, read_event, verify
 from chalicelib.providers.cxml_calls import RESOURCE_FIELDS, CxmlProvider, Refusals
 from chalicelib.providers.forms import json_object, read_fields, scalars
@@ -101,6 +101,10 @@ class SignalWire(CxmlProvider):
     @property
     def login(self) -> tuple[str, str]:
         return self.account, self.credentials["api_token"]
+
+    def call_form(self, request: DialRequest) -> list[tuple[str, str]]:
+        """Return Twilio's fields without TimeLimit: SignalWire has none, so it does not limit how long a call lasts."""
+        return [(name, value) for name, value in super().call_form(request) if name != "TimeLimit"]
 
     def verify(self, request: CallbackRequest) -> None:
         """Raise SignatureError unless SignalWire signed the request in one of its ways.

@@ -29,13 +29,12 @@ from chalicelib.providers.base import (
     SignatureError,
 )
 from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, rows_of, sure
-from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars, whole_number
+from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, retry_after_sec
 from chalicelib.providers.signing import secrets_of
 from chalicelib.providers.telnyx_events import (
     DETECTIONS,
-    ID,
     hung_up_event,
     payload_in,
     read_event,
@@ -111,8 +110,9 @@ ACCOUNT_FIELDS = ("from", "connection_id", "webhook_url", "webhook_urls", "webho
 #: HTTP statuses that mean the account is at fault where the body holds no code that we know
 ACCOUNT_FAULT_STATUSES = (401, 402, 403)
 
-#: pages of active calls that hang_up looks through, of 250 calls each
+#: pages of active calls that hang_up looks through, and the most on a page
 _PAGES = 8
+_PAGE_OF_ACTIVE_CALLS = 250
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _CONTROL_ID = re.compile(r"v[0-9]+:[\w=-]{1,124}", re.ASCII)
 _LEG_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -126,8 +126,8 @@ class Telnyx(Provider):
 
     Telnyx fetches no instructions, so a call needs no answer URL: the AI assistant, stream or program behind the
     connection drives it. An answer URL, where one is given, is the webhook of the program that drives the call:
-    ``call.answered`` and all other events go there, and only those of OUR_EVENTS come to Redial. Without one all
-    events come to Redial, which drives nothing.
+    ``call.answered`` goes to both, those of OUR_EVENTS come to Redial, and all others go to the program. Without one
+    all events come to Redial, which drives nothing.
 
     Calls are named by their ``call_leg_id``, which every event carries; detection may leave ``call_control_id`` out.
     """
@@ -247,17 +247,18 @@ class Telnyx(Provider):
         """The live call of that leg, from the list of the connection's."""
         if not _LEG_ID.fullmatch(leg):
             return None
-        query = {"page[limit]": "250"}
-        for _ in range(_PAGES):
+        for number in range(1, _PAGES + 1):
+            query = {"page[number]": str(number), "page[size]": str(_PAGE_OF_ACTIVE_CALLS)}
             page = self._data(f"/connections/{quote(self.account, safe='')}/active_calls", query)
             calls = page.get("data")
-            for each in calls if isinstance(calls, list) else []:
+            rows = calls if isinstance(calls, list) else []
+            for each in rows:
                 if isinstance(each, dict) and each.get("call_leg_id") == leg:
                     return each
-            after = _cursor(page)
-            if not after:
+            meta = page.get("meta")
+            pages = meta.get("total_pages") if isinstance(meta, dict) else None
+            if number >= pages if isinstance(pages, int) else len(rows) < _PAGE_OF_ACTIVE_CALLS:
                 return None
-            query["page[after]"] = after
         return None
 
     def _data(self, path: str, query: Mapping[str, str]) -> Mapping[str, object]:
@@ -302,7 +303,7 @@ class Telnyx(Provider):
     def _wait_sec(self, answer: Answer) -> int | None:
         """Seconds until the limit is lifted: Retry-After, or x-ratelimit-reset (api-fundamentals/rate-limiting)."""
         asked = retry_after_sec(answer, self.now)
-        return whole_number(answer.headers.get("x-ratelimit-reset")) if asked is None else asked
+        return retry_after_sec(answer, self.now, "x-ratelimit-reset") if asked is None else asked
 
 
 def call_request(request: DialRequest, connection_id: str) -> dict[str, object]:
@@ -320,7 +321,10 @@ def call_request(request: DialRequest, connection_id: str) -> dict[str, object]:
         "webhook_url_method": "POST",
     }
     if request.answer_url:
-        asked |= {"webhook_urls": dict.fromkeys(OUR_EVENTS, request.callback_url), "webhook_urls_method": "POST"}
+        urls = {kind: [request.callback_url] for kind in OUR_EVENTS}
+        # The program that drives the call starts with the answer; our copy gives its time, and so the duration.
+        urls["call.answered"] = [request.answer_url, request.callback_url]
+        asked |= {"webhook_urls": urls, "webhook_urls_method": "POST"}
     if request.machine_detection is not MachineDetection.OFF:
         # Telnyx never holds the call for it: sync and async are the same.
         asked["answering_machine_detection"] = "detect"
@@ -379,14 +383,6 @@ def _first_error(body: Mapping[str, object]) -> dict[str, str]:
 
 def _points_at_account(error: Mapping[str, str]) -> bool:
     return error.get("pointer", "").strip("/").split("/")[-1] in ACCOUNT_FIELDS
-
-
-def _cursor(page: Mapping[str, object]) -> str:
-    """Where the next page of a list begins."""
-    meta = page.get("meta")
-    cursors = meta.get("cursors") if isinstance(meta, dict) else None
-    after = scalars(cursors).get("after", "") if isinstance(cursors, dict) else ""
-    return after if ID.fullmatch(after) else ""
 
 
 def _looked_up(call_id: str, found: str, at: object = None) -> CallEvent:

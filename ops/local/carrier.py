@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from ops.local.exchange import Exchange, Personality, Reply, Request, e164, fields
 from ops.local.line import Line, ScriptError
+from ops.local.vendor_schemas import invalid
 
 #: Each has a module ``carrier_<provider>`` of two functions: ``new_environment() -> dict[str, str]``, fresh random
 #: credentials as the variables that the app reads, and ``personality(environment) -> Personality``.
@@ -48,8 +49,8 @@ def route(exchange: Exchange, personalities: Mapping[str, Personality], request:
         personality = personalities[BARE_PROVIDER]
     order = personality.order(request)
     if order:
-        return exchange.place(personality, order, personality.refusal(request, order))
-    reply = personality.manage(request, exchange)
+        return exchange.place(personality, order, personality.refusal(request, order) or invalid(personality, request))
+    reply = invalid(personality, request) or personality.manage(request, exchange)
     if reply:
         return reply
     return Reply(404, {"message": f"nothing answers {request.method} {request.path} here"})

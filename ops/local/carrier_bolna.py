@@ -52,6 +52,11 @@ def error(status: int, message: str) -> Reply:
     return Reply(status, {"error": status, "message": message})
 
 
+#: Stands for every agent that has no webhook of its own. Bolna has no such thing: it spares the local stack from
+#: knowing the agents that somebody will call with.
+EVERY_AGENT = "*"
+
+
 class Bolna:
     """Bolna's API for one account."""
 
@@ -90,6 +95,9 @@ class Bolna:
             return error(400, "retry_config would have both sides redial")
         return None
 
+    def invalid(self, field: str, said: str) -> Reply:
+        return error(400, f"{field}: {said}")
+
     def accepted(self, call: Call) -> Reply:
         return Reply(200, {"message": "done", "status": "queued", "execution_id": call.order.call_id})
 
@@ -120,7 +128,7 @@ class Bolna:
         return Reply(200, {"message": "done", "status": "stopped", "execution_id": call.order.call_id})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
-        url = self._webhooks.get(str(call.order.form.get("agent_id")))
+        url = self._webhooks.get(str(call.order.form.get("agent_id"))) or self._webhooks.get(EVERY_AGENT)
         if not url or (moment.name == "amd" and not _is_voicemail(call)):
             return []
         told = [_execution(call, moment.at)]

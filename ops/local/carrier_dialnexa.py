@@ -91,6 +91,9 @@ class DialNexa:
             return error(400, "agent_id should not be empty")
         return None
 
+    def invalid(self, field: str, said: str) -> Reply:
+        return error(400, f"{field}: {said}")
+
     def accepted(self, call: Call) -> Reply:
         agent_id = call.order.form["agent_id"]
         placed = {"id": call.order.call_id, "to_phone_number": call.order.to}

@@ -147,6 +147,9 @@ class Exotel:
                 return error(400, message.format_map({"to": order.to}))
         return None
 
+    def invalid(self, field: str, said: str) -> Reply:
+        return error(400, f"Invalid parameter {field}: {said}")
+
     def accepted(self, call: Call) -> Reply:
         return Reply(200, {"Call": self._resource(call, call.moments[0].at)})
 

@@ -135,6 +135,9 @@ class Plivo:
             return self.refused("auth", order)
         return next((error(400, text) for text, holds in RULES if not holds(order.form)), None)
 
+    def invalid(self, field: str, said: str) -> Reply:
+        return error(400, f"{field} is not valid: {said}")
+
     def accepted(self, call: Call) -> Reply:
         call_id = call.order.call_id
         return Reply(201, {"message": "call fired", "request_uuid": call_id, "api_id": str(uuid.uuid4())})

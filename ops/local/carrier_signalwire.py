@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ops.local.carrier_twilio import Twilio
+from ops.local.carrier_twilio import Twilio, error
 from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request
 from ops.local.line import Call, Moment, Order
 
@@ -65,6 +65,10 @@ class SignalWire(Twilio):
 
     def refused(self, fault: str, order: Order) -> Reply:
         reply = super().refused(fault, order)
+        return _without_more_info(reply) or reply
+
+    def invalid(self, field: str, said: str) -> Reply:
+        reply = error(422, 20001, f"{field}: {said}")
         return _without_more_info(reply) or reply
 
     def accepted(self, call: Call) -> Reply:

@@ -67,8 +67,12 @@ def _is_within(body: Body, name: str, least: int, most: int) -> bool:
 
 
 def _are_urls(body: Body, name: str) -> bool:
+    """Each event has an array of addresses: its subscribers all get a copy."""
     urls = body.get(name, {})
-    return isinstance(urls, dict) and all(_is_url(urls, kind) and kind.startswith("call.") for kind in urls)
+    return isinstance(urls, dict) and all(
+        kind.startswith("call.") and isinstance(listed, list) and all(_is_url({"url": url}, "url") for url in listed)
+        for kind, listed in urls.items()
+    )
 
 
 def _is_base64(body: Body, name: str) -> bool:
@@ -180,6 +184,9 @@ class Telnyx:
         # A second dial of a command_id is ignored, and answered as the first was.
         return self._answered.get(str(order.form.get("command_id")))
 
+    def invalid(self, field: str, said: str) -> Reply:
+        return error(422, "10015", "Bad Request", said, f"/{field}")
+
     def accepted(self, call: Call) -> Reply:
         reply = Reply(200, {"data": self._resource(call, is_alive=False)})
         if "command_id" in call.order.form:
@@ -196,7 +203,7 @@ class Telnyx:
         if not self._authorized(request):
             return error(*FAULTS["auth"])
         if active and request.method == "GET":
-            return self._active_calls(active["connection"], exchange)
+            return self._active_calls(active["connection"], request, exchange)
         if request.path == _EVENTS and request.method == "GET":
             return self._log(request, exchange)
         call = exchange.call(self.provider, path["leg"]) if path else None
@@ -217,9 +224,11 @@ class Telnyx:
         if event is None:
             return []
         form = call.order.form
-        url = form.get("webhook_urls", {}).get(event["event_type"]) or form.get("webhook_url")
-        if not url:
-            return []
+        default = [form["webhook_url"]] if form.get("webhook_url") else []
+        urls = form.get("webhook_urls", {}).get(event["event_type"]) or default
+        return [self._signed(event, url) for url in urls]
+
+    def _signed(self, event: Mapping[str, Any], url: str) -> Callback:
         content = {"data": event, "meta": {"attempt": 1, "delivered_to": url}}
         body = json.dumps(content, separators=(",", ":")).encode()
         timestamp = str(int(utc_now().timestamp()))
@@ -229,7 +238,7 @@ class Telnyx:
             "telnyx-timestamp": timestamp,
             "telnyx-signature-ed25519": signature(self._seed, timestamp, body),
         }
-        return [Callback(url, "POST", headers, body, content)]
+        return Callback(url, "POST", headers, body, content)
 
     def _authorized(self, request: Request) -> bool:
         given = request.headers.get("authorization", "")
@@ -242,12 +251,11 @@ class Telnyx:
     def _resource(self, call: Call, *, is_alive: bool) -> dict[str, Any]:
         return {"record_type": "call", **self._ids(call), "is_alive": is_alive}
 
-    def _active_calls(self, connection: str, exchange: Exchange) -> Reply:
+    def _active_calls(self, connection: str, request: Request, exchange: Exchange) -> Reply:
         now = utc_now()
         live = [call for call in exchange.calls(self.provider) if call.phase(now) != "ended"]
         found = [{"record_type": "call", **self._ids(call)} for call in live]
-        calls = found if connection == self._connection_id else []
-        return Reply(200, {"data": calls, "meta": {"cursors": {"after": None, "before": None}}})
+        return _page(request, found if connection == self._connection_id else [])
 
     def _log(self, request: Request, exchange: Exchange) -> Reply:
         """A page of the log: a leg's events, or those of all calls (api-reference/debugging/list-call-events)."""
@@ -263,10 +271,7 @@ class Telnyx:
             and query.get("filter[from]") in (None, call.order.from_number)
             if (event := self._event(call, moment)) and query.get("filter[name]") in (None, event["event_type"])
         ]
-        number, size = whole(query, "page[number]", 1), whole(query, "page[size]", 20)
-        meta = {"total_pages": -(-len(entries) // size), "total_results": len(entries)}
-        meta |= {"page_number": number, "page_size": size}
-        return Reply(200, {"data": entries[(number - 1) * size : number * size], "meta": meta})
+        return _page(request, entries)
 
     def _log_entry(self, event: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -299,6 +304,14 @@ class Telnyx:
             "occurred_at": rfc3339(moment.at),
             "payload": payload | said(call),
         }
+
+
+def _page(request: Request, rows: list[dict[str, Any]]) -> Reply:
+    """A page of a list, and how many there are."""
+    number, size = whole(request.query, "page[number]", 1), whole(request.query, "page[size]", 20)
+    meta = {"total_pages": -(-len(rows) // size), "total_results": len(rows)}
+    meta |= {"page_number": number, "page_size": size}
+    return Reply(200, {"data": rows[(number - 1) * size : number * size], "meta": meta})
 
 
 def _start(call: Call) -> datetime:

@@ -181,6 +181,10 @@ class Twilio:
                 return error(400, code, message.format_map({"to": order.to, "from": order.from_number}))
         return None
 
+    def invalid(self, field: str, said: str) -> Reply:
+        # 20001: "Unknown parameters": https://www.twilio.com/docs/api/errors/20001
+        return error(400, 20001, f"{field}: {said}")
+
     def accepted(self, call: Call) -> Reply:
         return Reply(201, self._resource(call, call.moments[0].at))
 

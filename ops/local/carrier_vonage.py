@@ -135,6 +135,9 @@ class Vonage:
         broken = next((field for field, holds in RULES if not holds(order.form)), None)
         return problem(400, "invalid-params", "Bad Request", broken) if broken else None
 
+    def invalid(self, field: str, said: str) -> Reply:
+        return problem(400, "invalid-params", f"Bad Request: {said}", field)
+
     def accepted(self, call: Call) -> Reply:
         order = call.order
         return Reply(

@@ -95,6 +95,9 @@ class Personality(Protocol):
     def refusal(self, request: Request, order: Order) -> Reply | None:
         """The answer to a request that is not in order (credentials, fields); None where it is."""
 
+    def invalid(self, field: str, said: str) -> Reply:
+        """The answer to a request with a field that is not as the vendor's document has it."""
+
     def accepted(self, call: Call) -> Reply:
         """The answer to a call that was placed."""
 

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 from ops.keys import create_key
 from ops.local.carrier import PROVIDERS, Carrier
+from ops.local.carrier_bolna import EVERY_AGENT
 from ops.local.ministack import LocalError, Ministack, wait_until
 from ops.local.package import LOCAL, Package, build_package
 from ops.names import LAMBDAS
@@ -27,8 +28,6 @@ API_ID = "redial"
 WORKSPACE = "local"
 # The number to call from where a vendor's request names none.
 FROM_NUMBER = "+14155550100"
-# The agent whose webhook is registered with the providers that know one by its agent.
-AGENT = "av_01hx"
 DEPLOY_SECONDS = 60
 
 Step = Callable[[str], AbstractContextManager[None]]
@@ -127,11 +126,11 @@ class LocalStack:
         return f"{self.aws.url}/{BUCKET}/template.json"
 
     def _register_webhooks(self, carrier: Carrier) -> None:
-        """What a user does once at Bolna, on the agent, and at DialNexa, for the workspace."""
+        """What a user does once at Bolna, on every agent, and at DialNexa, for the workspace."""
         callbacks = f"{self.base_url}/callbacks"
         environment = carrier.environment
         agent = {"agent_config": {"webhook_url": f"{callbacks}/bolna"}}
-        bolna = f"{environment['BOLNA_API_URL']}/v2/agent/{AGENT}"
+        bolna = f"{environment['BOLNA_API_URL']}/v2/agent/{EVERY_AGENT}"
         _ask("PUT", bolna, agent, environment["BOLNA_API_KEY"])
         webhook = {"url": f"{callbacks}/dialnexa"}
         _ask("POST", f"{environment['DIALNEXA_API_URL']}/v1/user-webhooks", webhook, environment["DIALNEXA_API_KEY"])

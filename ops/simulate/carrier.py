@@ -13,6 +13,7 @@ from chalicelib.providers.http import Answer, AnswerLost, Http, NotSent
 from ops.local import carrier_plivo, carrier_twilio
 from ops.local.exchange import Callback, Exchange, Personality, Reply, Request, fields
 from ops.local.line import Call, Line, Moment, Order
+from ops.local.vendor_schemas import invalid
 from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine
 from ops.simulate.faults import Crash, Faults
@@ -126,6 +127,9 @@ class ModelCarrier(Http):
         }
         self.legs: list[Leg] = []
         self.by_sid: dict[str, Leg] = {}
+        #: how many requests were answered, and what was wrong with those that are not as the vendor publishes them
+        self.received = 0
+        self.malformed: list[tuple[int, str]] = []
 
     def request(
         self,
@@ -141,6 +145,8 @@ class ModelCarrier(Http):
         provider = HOSTS[parts.hostname or ""]
         raw = urlencode(form).encode() if form is not None else body or b""
         lower = {name.lower(): value for name, value in headers.items()}
+        if form is not None:
+            lower["content-type"] = "application/x-www-form-urlencoded"
         request = Request(method, unquote(parts.path), fields(parts.query), lower, raw)
         order = self._personalities[provider].order(request)
         if order is None:
@@ -176,7 +182,9 @@ class ModelCarrier(Http):
         self._before(provider, index, *name)
         if request.method == "GET" and self._faults.lasts("lookups-down", self._engine.at, provider):
             return Answer(503, {}, b"")
-        reply = self._personalities[provider].manage(request, cast(Exchange, self)) or Reply(404, {})
+        personality = self._personalities[provider]
+        wrong = self._wrong(index, personality, request)
+        reply = wrong or personality.manage(request, cast(Exchange, self)) or Reply(404, {})
         self._engine.say(index, f"carrier: {request.method} of {sid[:12]} is answered {reply.status}")
         if leg is not None and request.method == "GET" and reply.status == 200:
             leg.looked_up += 1
@@ -208,7 +216,7 @@ class ModelCarrier(Http):
 
     def _take(self, leg: Leg, request: Request, order: Order, name: tuple[object, ...]) -> Reply:
         personality = self._personalities[leg.provider]
-        malformed = personality.refusal(request, order)
+        malformed = personality.refusal(request, order) or self._wrong(leg.index, personality, request)
         if malformed is not None:
             leg.replied = Replied.REFUSED
             return malformed
@@ -229,6 +237,14 @@ class ModelCarrier(Http):
             return personality.refused("error", order)
         leg.replied = Replied.PLACED
         return personality.accepted(leg.made)
+
+    def _wrong(self, index: int, personality: Personality, request: Request) -> Reply | None:
+        """The error for a request that is not as the vendor publishes it, which is written down."""
+        self.received += 1
+        reply = invalid(personality, request)
+        if reply is not None:
+            self.malformed.append((index, f"{personality.provider} answers {request.method}: {reply.body}"))
+        return reply
 
     def _dial(self, leg: Leg, order: Order, fate: Fate) -> Call:
         lasts = self._chance.stream("line", leg.index, self._reached[leg.index])

@@ -117,6 +117,9 @@ class Evidence:
     #: answers to POST /calls and to acts that no fault explains: (index, words)
     refused: list[tuple[int, str]] = field(default_factory=list)
     legs: Sequence[Leg] = ()
+    #: how many requests the providers received, and those not as the vendor publishes them: (index, words)
+    received: int = 0
+    malformed: list[tuple[int, str]] = field(default_factory=list)
     claims: list[Claimed] = field(default_factory=list)
     waited: list[Waited] = field(default_factory=list)
     answered: list[Answered] = field(default_factory=list)

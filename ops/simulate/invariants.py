@@ -34,6 +34,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "ends": ("every call ends, within its time", life.ends),
     "on-time": ("what is due is dialled, moved or ended in its minute", life.on_time),
     "once-made": ("one request makes one call, and none is lost", life.once_made),
+    "requests": ("each request to a provider is as its vendor publishes it", life.requests),
     "aws": ("AWS refuses nothing, and no rule is left behind", life.aws),
     "numbers": ("what a number counts is what the history holds", history.numbers),
     "history": ("the attempts are what the carrier was asked for", history.attempts),

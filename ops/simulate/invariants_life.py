@@ -76,6 +76,14 @@ def once_made(evidence: Evidence, tally: Tally) -> None:
         tally.expect(False, index, words)
 
 
+def requests(evidence: Evidence, tally: Tally) -> None:
+    """Every request to a provider has the fields that the vendor publishes, and no others."""
+    for _ in range(evidence.received):
+        tally.expect(True, -1, "")
+    for index, words in evidence.malformed:
+        tally.expect(False, index, words)
+
+
 def aws(evidence: Evidence, tally: Tally) -> None:
     """Every request is one that AWS takes, and when all calls have ended no rule is left."""
     tally.expect(not evidence.aws_refused, -1, f"AWS would refuse: {evidence.aws_refused[:3]}")

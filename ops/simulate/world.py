@@ -319,6 +319,7 @@ class World:
         evidence.aws_refused = self._strict.refused
         evidence.outages = self.faults.spans("outage")
         evidence.legs = self.carrier.legs
+        evidence.received, evidence.malformed = self.carrier.received, self.carrier.malformed
         evidence.injected = self.faults.injected
         evidence.aws_calls = self.aws.made
         evidence.trace = self.engine.trace

@@ -9,6 +9,7 @@ import pytest
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import DialRequest, Http, Placed, PlacementUnknown, PutOff, Refused, load
+from ops.local.carrier_bolna import EVERY_AGENT
 from tests.support.carrier_client import FROM, TO, CarrierClient, Sink
 
 AGENT = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -157,3 +158,12 @@ def test_a_silent_call_tells_nothing(carrier: CarrierClient, sink: Sink) -> None
 def test_nothing_is_done_without_the_key(carrier: CarrierClient) -> None:
     for method, path in (("POST", "/call"), ("GET", "/executions/x"), ("PUT", f"/v2/agent/{AGENT}")):
         assert carrier.ask(method, f"/bolna{path}", "{}")[0] in (400, 401)
+
+
+def test_an_agent_without_a_webhook_of_its_own_has_that_of_every_agent(carrier: CarrierClient, sink: Sink) -> None:
+    body = json.dumps({"agent_config": {"webhook_url": f"{sink.url}/callbacks/every"}})
+    assert carrier.ask("PUT", f"/bolna/v2/agent/{EVERY_AGENT}", body, login(carrier))[0] == 200
+    for agent in ("another", AGENT):
+        carrier.provider("bolna").dial(replace(DIAL, agent_version_id=agent))
+    heard = {each.path: json.loads(each.body)["agent_id"] for each in sink.wait(8)}
+    assert heard == {"/callbacks/every": "another", "/callbacks/bolna": AGENT}

@@ -121,13 +121,13 @@ def test_without_detection_nothing_is_told_of_it(carrier: CarrierClient) -> None
 def test_a_program_that_drives_the_call_gets_what_is_not_ours(carrier: CarrierClient) -> None:
     place(carrier, answer_url=f"{carrier.sink.url}/agent")
 
-    carrier.sink.wait(4)
+    carrier.sink.wait(5)
     kinds = {each.path: [] for each in carrier.sink.received}  # type: dict[str, list[str]]
     for each in carrier.sink.received:
         kinds[each.path].append(json.loads(each.body)["data"]["event_type"])
     assert kinds == {
         "/agent": ["call.answered"],
-        "/callbacks/telnyx/t0k3n": ["call.initiated", "call.machine.detection.ended", "call.hangup"],
+        "/callbacks/telnyx/t0k3n": ["call.initiated", "call.answered", "call.machine.detection.ended", "call.hangup"],
     }
 
 

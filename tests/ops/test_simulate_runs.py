@@ -308,6 +308,10 @@ def keep_digits(evidence: Evidence) -> None:
     evidence.digits_left[leg.to] = ["NUMBER#acme NUMBER"]
 
 
+def send_an_unknown_field(evidence: Evidence) -> None:
+    evidence.malformed.append((0, "Colour is not a known field"))
+
+
 DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("one-dial", post_twice),
     ("one-at-a-time", post_while_live),
@@ -338,6 +342,7 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("ends", stay_live),
     ("on-time", come_late),
     ("once-made", make_two),
+    ("requests", send_an_unknown_field),
     ("aws", leave_rule),
     ("numbers", miscount),
     ("history", forget_attempt),

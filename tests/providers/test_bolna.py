@@ -301,7 +301,7 @@ def test_an_execution_is_looked_up():
 def test_stopping_is_asked_for_once(given: Answer | Exception, said_yes: bool):
     http = FakeHttp(given)
     assert bool(asked_now(given, lambda: bolna(http).hang_up(ID))) is said_yes
-    assert http.sent == [("POST", f"https://api.bolna.ai/call/{ID}/stop", POST_HEADERS, {})]
+    assert http.sent == [("POST", f"https://api.bolna.ai/call/{ID}/stop", HEADERS, None)]
 
 
 def test_the_account_is_told_apart_without_giving_its_key_away():

@@ -353,7 +353,6 @@ def test_a_call_is_asked_for_once_with_the_whole_form():
         ("StatusCallbackEvent", "answered"),
         ("StatusCallbackEvent", "completed"),
         ("Timeout", "45"),
-        ("TimeLimit", "3600"),
         ("MachineDetection", "Enable"),
     ]
     assert http.sent == [("POST", f"{CALLS_URL}.json", HEADERS, form)]

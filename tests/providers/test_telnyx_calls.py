@@ -27,7 +27,7 @@ CALLBACK = "https://redial.example.com/callbacks/telnyx/t0k3n"
 DIAL = DialRequest("call_1", 2, "+14155550100", "+16505550199", None, CALLBACK, agent_version_id="av_1")
 CREATED = {"record_type": "call", "call_control_id": CONTROL, "call_leg_id": LEG, "call_session_id": "s1"}
 LOG_URL = f"{API}/call_events?{urlencode({'filter[leg_id]': LEG, 'filter[name]': 'call.hangup'})}"
-ACTIVE_URL = f"{API}/connections/7267/active_calls?page%5Blimit%5D=250"
+ACTIVE_URL = f"{API}/connections/7267/active_calls?page%5Bnumber%5D=1&page%5Bsize%5D=250"
 
 
 def telnyx(http: FakeHttp, **credentials: str) -> Telnyx:
@@ -81,17 +81,16 @@ def test_the_command_id_is_of_the_call_and_attempt_alone():
 def test_an_answer_url_is_the_program_that_drives_the_call_and_only_our_events_come_here():
     body = body_of(replace(DIAL, answer_url="https://agent.example.com/?call_id=1"))
     assert body["webhook_url"] == "https://agent.example.com/?call_id=1"
-    assert body["webhook_urls"] == dict.fromkeys(
-        (
-            "call.initiated",
-            "call.hangup",
-            "call.machine.detection.ended",
-            "call.machine.greeting.ended",
-            "call.machine.premium.detection.ended",
-            "call.machine.premium.greeting.ended",
-        ),
-        CALLBACK,
-    )
+    assert body["webhook_urls"] == {
+        "call.initiated": [CALLBACK],
+        "call.hangup": [CALLBACK],
+        "call.machine.detection.ended": [CALLBACK],
+        "call.machine.greeting.ended": [CALLBACK],
+        "call.machine.premium.detection.ended": [CALLBACK],
+        "call.machine.premium.greeting.ended": [CALLBACK],
+        # Both: it starts the program, and its time is the call's answer
+        "call.answered": ["https://agent.example.com/?call_id=1", CALLBACK],
+    }
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(10, 60), (60, 60), (14_400, 14_000)])
@@ -223,14 +222,22 @@ def test_a_call_that_cannot_be_asked_after_is_none(given: Answer | Exception):
 
 
 def test_hanging_up_finds_the_control_id_page_by_page():
-    first = answer(200, {"data": [{"call_leg_id": "other"}], "meta": {"cursors": {"after": "c2"}}})
+    first = answer(200, {"data": [{"call_leg_id": "other"}], "meta": {"page_number": 1, "total_pages": 2}})
     http = FakeHttp(first, answer(200, {"data": [CREATED]}), answer(200, {"data": {"result": "ok"}}))
     assert telnyx(http).hang_up(LEG)
     assert http.sent == [
         ("GET", ACTIVE_URL, GET_HEADERS, None),
-        ("GET", f"{ACTIVE_URL}&page%5Bafter%5D=c2", GET_HEADERS, None),
+        ("GET", ACTIVE_URL.replace("=1&", "=2&"), GET_HEADERS, None),
         ("POST", f"{API}/calls/{CONTROL.replace(':', '%3A')}/actions/hangup", POST_HEADERS, {}),
     ]
+
+
+@pytest.mark.parametrize(("rows", "asked"), [(250, 2), (249, 1), (0, 1)])
+def test_a_list_that_does_not_count_its_pages_ends_with_a_short_one(rows: int, asked: int):
+    full = answer(200, {"data": [{"call_leg_id": "other"}] * rows, "meta": {"cursors": {"after": "c2"}}})
+    http = FakeHttp(full, answer(200, {"data": []}))
+    assert not telnyx(http).hang_up(LEG)
+    assert len(http.sent) == asked
 
 
 def test_a_control_id_is_hung_up_at_once_and_a_refusal_is_false():
@@ -240,7 +247,7 @@ def test_a_control_id_is_hung_up_at_once_and_a_refusal_is_false():
 
 
 def test_a_list_without_an_end_is_left_in_the_end():
-    http = FakeHttp(answer(200, {"data": [], "meta": {"cursors": {"after": "again"}}}))
+    http = FakeHttp(answer(200, {"data": [], "meta": {"total_pages": 99}}))
     assert not telnyx(http).hang_up(LEG)
     assert len(http.sent) == 8
 

@@ -124,10 +124,12 @@ class CarrierClient:
     def ask(
         self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None, timeout_sec: float = 3
     ) -> tuple[int, Any]:
-        """The answer's status and JSON."""
+        """The answer's status and JSON. A body is sent as JSON if it looks so, else as a form."""
+        kind = "application/json" if body.startswith("{") else "application/x-www-form-urlencoded"
+        typed = {"Content-Type": kind} if body else {}
         connection = HTTPConnection(self.url.removeprefix("http://"), timeout=timeout_sec)
         try:
-            connection.request(method, path, body, headers or {})
+            connection.request(method, path, body, typed | (headers or {}))
             response = connection.getresponse()
             answer = response.read()
             return response.status, json.loads(answer) if answer else None
