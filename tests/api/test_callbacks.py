@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
 
 from tests.support.world import PUBLIC_URL, TABLE, World, new_client
 
@@ -107,3 +108,18 @@ def test_a_token_is_good_at_the_door_of_its_own_provider_only(
     answer = world.client.http.post(f"/callbacks/exotel/{token}", headers=headers, body=urlencode(form).encode())
     assert answer.status_code == 404
     assert world.history(call["id"]) == [(1, "placed")]
+
+
+def test_a_callback_signed_with_a_shared_key_is_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_SHARED_KEY", "shared-secret")
+    with new_client() as world.client:
+        call = world.place()
+        (placed,) = world.twilio.placed
+        form = {"CallSid": placed.sid, "CallStatus": "busy", "SequenceNumber": "3"}
+        signed = RequestValidator("shared-secret").compute_signature(placed.callback_url, form, "HMAC_SHA256")
+        headers = {"X-Twilio-Signature": signed, "Content-Type": "application/x-www-form-urlencoded"}
+        path, body = placed.callback_url.removeprefix(PUBLIC_URL), urlencode(form).encode()
+        assert world.client.http.post(path, headers=headers, body=body).status_code == 403
+        headers["X-Twilio-Webhooks-Signature-Settings"] = "key=webhooks_sharedkey_01,algorithm=HMAC_SHA256"
+        assert world.client.http.post(path, headers=headers, body=body).status_code == 200
+        assert world.history(call["id"]) == [(1, "busy")]
