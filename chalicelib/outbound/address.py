@@ -5,16 +5,19 @@ metadata service (169.254.169.254), to a neighbour in the VPC, to the Lambda its
 """
 
 import re
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from time import monotonic
 from urllib.parse import urlsplit
 
+from chalicelib.deadline import addresses_by
 from chalicelib.errors import RedialError
 
 Address = IPv4Address | IPv6Address
+#: Seconds that the name of a host may take
+RESOLVE_SEC = 5.0
 #: (host, port) -> its addresses as text
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -169,6 +172,5 @@ def addresses(to: Destination, rules: Rules, resolve: Resolve) -> list[str]:
 
 
 def resolve_by_dns(host: str, port: int) -> list[str]:
-    """A host's addresses as the system finds them. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    """Return a host's addresses as the system finds them, within RESOLVE_SEC. Raises OSError."""
+    return addresses_by(monotonic() + RESOLVE_SEC, host, port)

@@ -1,10 +1,11 @@
 """Which addresses may be called: by their form, and by what is behind them."""
 
+import threading
 from ipaddress import ip_address
 
 import pytest
 
-from chalicelib.outbound.address import Destination, Rules, Unsafe, addresses, check, destination
+from chalicelib.outbound.address import Destination, Rules, Unsafe, addresses, check, destination, resolve_by_dns
 from tests.support.world import BODY, World
 
 PUBLIC, LOCAL = Rules(), Rules(local=True)
@@ -185,3 +186,12 @@ class TestWebhookUrl:
         monkeypatch.setenv("WEBHOOK_ALLOW_LOCAL", "true")
         url = "http://127.0.0.1:5005/hook"
         assert world.place(webhook_url=url)["webhook_url"] == url
+
+
+def test_a_resolver_that_does_not_answer_is_waited_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr("chalicelib.outbound.address.RESOLVE_SEC", 0.1)
+    monkeypatch.setattr("chalicelib.deadline.socket.getaddrinfo", lambda *_, **__: released.wait(5) and [])
+    with pytest.raises(OSError, match="not resolved in time"):
+        resolve_by_dns("slow.example", 443)
+    released.set()
