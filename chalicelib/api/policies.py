@@ -9,9 +9,9 @@ from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, signed_in
 from chalicelib.api.paths import policy_name_in
 from chalicelib.api.reading import json_body
+from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.preview import preview
-from chalicelib.domain.zones import contact_zones
 from chalicelib.errors import FieldError, Invalid, NotFound
 from chalicelib.services import Services
 from chalicelib.storage.keys import Role

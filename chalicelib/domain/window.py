@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from chalicelib.domain import public_holidays
 from chalicelib.domain.work import Work
-from chalicelib.domain.zones import DAY_MINUTES, offset_change, wall, zone
+from chalicelib.domain.zones import DAY_MINUTES, Zone, offset_change, wall, zone
 
 #: a window's timezone that stands for the zone, or zones, of whoever is called
 RECIPIENT = "recipient"
@@ -204,11 +203,11 @@ class _Closure(NamedTuple):
 
 class _Hop(NamedTuple):
     why: str
-    place: ZoneInfo
+    place: Zone
     until_at: datetime
 
 
-def _hop(window: Window, place: ZoneInfo, at: datetime) -> _Hop | None:
+def _hop(window: Window, place: Zone, at: datetime) -> _Hop | None:
     """From a closed instant to the next that may be open in this zone; None if it is open now.
 
     Wall time runs evenly between two changes of the zone's offset, so a hop goes no further than the next change.

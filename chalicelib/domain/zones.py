@@ -1,103 +1,58 @@
-"""IANA time zones: which of them a phone number can be in, and what their clocks show when."""
+"""The one place that makes a time zone, from the tzdata package, and the times that its clock shows.
+
+``ZoneInfo(name)`` would read the machine's own ``/usr/share/zoneinfo`` first, which may be years old. No other module
+may call it: the linter forbids it.
+"""
 
 from collections.abc import Collection
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from itertools import count
 from math import ceil, floor
 from zoneinfo import ZoneInfo
 
-#: calling codes whose one zone phonenumbers 9.0.43 has wrong, compared with zone.tab of tzdata 2026 -> the zones there
-CORRECTED: dict[int, tuple[str, ...]] = {
-    211: ("Africa/Juba",),  # South Sudan; not Africa/Nairobi, 1 h off since 2021
-    212: ("Africa/Casablanca", "Africa/El_Aaiun"),  # Morocco, Western Sahara; not Atlantic/Canary, 1 h off in winter
-    213: ("Africa/Algiers",),  # Algeria; not Europe/Paris, 1 h off in summer
-    218: ("Africa/Tripoli",),  # Libya; not Europe/Bucharest, 1 h off in summer
-    505: ("America/Managua",),  # Nicaragua; not America/Chicago, 1 h off in summer
-}
-
-#: (calling code, zone in phonenumbers' map) -> the zone that it stands for
-MISPLACED: dict[tuple[int, str], str] = {
-    (7, "Europe/Bucharest"): "Europe/Kaliningrad",  # no summer time since 2011
-}
-
-#: E.164 prefix -> zones where its numbers are used too, beside the ones in phonenumbers' map; longest prefix wins
-ALSO: dict[str, tuple[str, ...]] = {
-    "1423": ("America/New_York", "America/Chicago"),  # Chattanooga is Eastern, Marion County is Central
-    "1448": ("America/New_York", "America/Chicago"),  # overlay of 850
-    "1850": ("America/New_York", "America/Chicago"),  # Tallahassee is Eastern, Pensacola is Central
-    "614": ("Australia/Darwin",),  # mobiles: the map has every other Australian zone
-    "628": ("Asia/Makassar", "Asia/Jayapura"),  # Indonesian mobiles: the map has Asia/Jakarta only
-    "6757": ("Pacific/Bougainville",),  # mobiles of Papua New Guinea: the map has Port Moresby only
-    "6758": ("Pacific/Bougainville",),
-}
-
-#: old names in phonenumbers' map -> the names in zone.tab; both lie in tzdata's "backward" file
-RENAMED: dict[str, str] = {
-    "Africa/Asmera": "Africa/Asmara",
-    "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
-    "America/Godthab": "America/Nuuk",
-    "Asia/Calcutta": "Asia/Kolkata",
-    "Asia/Choibalsan": "Asia/Ulaanbaatar",
-    "Asia/Katmandu": "Asia/Kathmandu",
-    "Asia/Rangoon": "Asia/Yangon",
-    "Atlantic/Faeroe": "Atlantic/Faroe",
-    "Pacific/Enderbury": "Pacific/Kanton",
-    "Pacific/Ponape": "Pacific/Pohnpei",
-    "Pacific/Truk": "Pacific/Chuuk",
-}
-
-UNKNOWN = "Etc/Unknown"
+#: the type of a time zone, for annotations
+Zone = ZoneInfo
 
 DAY_MINUTES = 24 * 60
 _DAY = timedelta(days=1)
 
 
-# ZoneInfo keeps eight zones only, and a toll-free number has forty.
-@lru_cache(maxsize=1024)
-def zone(name: str) -> ZoneInfo:
-    """The time zone of an IANA name, as tzdata lists and spells it.
+@cache
+def zone(name: str) -> Zone:
+    """Return the time zone of an IANA name, as the tzdata package lists and spells it.
 
-    Raises ValueError for any other name, also for those that only some machines have, such as ``localtime``.
+    Raise ValueError for any other name, also for those that only some machines have, such as ``localtime``.
     """
-    if name not in _names():
-        raise ValueError(f"{name!r} is no IANA time zone; use a name such as 'Asia/Kolkata'")
-    return ZoneInfo(name)
+    if name not in names():
+        raise ValueError(f"{name!r} is not an IANA time zone; use a name such as 'Asia/Kolkata'")
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
 
 
-def contact_zones(explicit_timezone: str | None, number: str) -> tuple[str, ...]:
-    """The zones to ask before dialling: the contact's own if it is known, else those that the number can be in.
-
-    Raises ValueError if the explicit zone is no IANA name. Empty where nothing is known: do not dial.
-    """
-    if explicit_timezone:
-        return (zone(explicit_timezone).key,)
-    return zones_of(number)
+@cache
+def names() -> frozenset[str]:
+    """Return every name that the tzdata package has."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
 
 
-def zones_of(number: str) -> tuple[str, ...]:
-    """Every IANA zone that an E.164 number can be in, sorted; empty if that is unknown or the number is not valid.
+@cache
+def release() -> str:
+    """Return the release of the zone rules in use, such as ``2026f``."""
+    with resources.files("tzdata").joinpath("zoneinfo", "tzdata.zi").open(encoding="utf-8") as file:
+        return file.readline().removeprefix("# version ").strip()
 
-    The map is that of phonenumbers, corrected by the tables above. It says where a number was issued: a number that
-    was ported, or a mobile whose owner moved, rings elsewhere, so a contact's own zone is always better.
-    """
-    # Loaded here: a call whose contact has a zone of its own never needs it.
-    from phonenumbers import NumberParseException, is_valid_number, parse
-    from phonenumbers.timezone import time_zones_for_number
 
-    try:
-        parsed = parse(number)
-    except NumberParseException:
-        return ()
-    if not is_valid_number(parsed):
-        return ()
-    code = parsed.country_code or 0
-    found = CORRECTED.get(code) or tuple(time_zones_for_number(parsed))
-    if UNKNOWN in found:
-        return ()
-    placed = (MISPLACED.get((code, name), name) for name in found)
-    return tuple(sorted({RENAMED.get(name, name) for name in placed} | set(_also(number))))
+@cache
+def zones_by_country() -> dict[str, tuple[str, ...]]:
+    """Return ISO 3166 country codes -> the zones of the country, from the package's ``zone.tab``."""
+    table = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
+    found: dict[str, tuple[str, ...]] = {}
+    for country, _, name, *_ in rows:
+        found[country] = (*found.get(country, ()), name)
+    return found
 
 
 def next_wall_time(at: datetime, minutes: Collection[int], zone_name: str) -> datetime:
@@ -120,7 +75,7 @@ def next_wall_time(at: datetime, minutes: Collection[int], zone_name: str) -> da
     raise AssertionError("unreachable: the days do not end")
 
 
-def offset_change(place: ZoneInfo, after: datetime, until: datetime) -> datetime | None:
+def offset_change(place: Zone, after: datetime, until: datetime) -> datetime | None:
     """The first instant in (after, until] at which a zone's offset changes; no zone changes it twice in 24 hours."""
     offset = after.astimezone(place).utcoffset()
     while after < until:
@@ -144,7 +99,7 @@ def wall(day: date, days: int, minute: int) -> datetime:
     return datetime.combine(day, time.min) + timedelta(days=days, minutes=minute)
 
 
-def _first_instant(place: ZoneInfo, wall: datetime) -> datetime | None:
+def _first_instant(place: Zone, wall: datetime) -> datetime | None:
     """The first UTC instant at which a zone shows a wall time, or the one at which it skips it; None on no such day."""
     instant = wall.replace(tzinfo=place).astimezone(UTC)
     if instant.astimezone(place).replace(tzinfo=None) == wall:
@@ -152,14 +107,3 @@ def _first_instant(place: ZoneInfo, wall: datetime) -> datetime | None:
     # Skipped (PEP 495): with the offset from before the gap it reads as after the change, with fold=1 as before it.
     before = wall.replace(tzinfo=place, fold=1).astimezone(UTC)
     return offset_change(place, before, instant) if instant - before < _DAY else None
-
-
-def _also(number: str) -> tuple[str, ...]:
-    digits = number.removeprefix("+")
-    longest = max(map(len, ALSO))
-    return next((ALSO[digits[:size]] for size in range(longest, 0, -1) if digits[:size] in ALSO), ())
-
-
-@lru_cache(maxsize=1)
-def _names() -> frozenset[str]:
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())

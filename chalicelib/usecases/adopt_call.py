@@ -7,8 +7,8 @@ from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
 from chalicelib.domain.events import CallEvent
+from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.policy import Policy
-from chalicelib.domain.zones import contact_zones
 from chalicelib.errors import BadRequest, TooBusy
 from chalicelib.log import log
 from chalicelib.storage.transact import StaleWrite

@@ -12,9 +12,9 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
 from chalicelib.domain.decide import Reason, first
 from chalicelib.domain.erasure import blanked
+from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.transition import Transition
-from chalicelib.domain.zones import contact_zones
 from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy, Unavailable
 from chalicelib.log import broken, log
 from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from chalicelib.domain.zones import zone as zone_of
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -11,7 +12,7 @@ WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 def is_open(window: Mapping[str, Any], recipient_zone: str, at: datetime) -> bool:
     """Whether a window, as in a request, is open at a time: some opening covers the wall clock and no pause does."""
     name = window["timezone"]
-    local = at.astimezone(ZoneInfo(recipient_zone if name == "recipient" else name))
+    local = at.astimezone(zone_of(recipient_zone if name == "recipient" else name))
     openings = window.get("open")
     covered = openings is None or _covers(openings, local)
     return covered and not _covers(window.get("pause") or {}, local)
@@ -47,7 +48,7 @@ def _minutes(wall: str) -> int:
 def surely_counted(cap: Mapping[str, Any], zone: str, at: datetime, made: Sequence[datetime], slack: timedelta) -> int:
     """How many of the attempts made before ``at`` a cap counts, leaving out those that are within ``slack`` of not."""
     if cap.get("per") == "day":
-        place = ZoneInfo(zone)
+        place = zone_of(zone)
         days = {(at + off).astimezone(place).date() for off in (-slack, slack)}
         if len(days) > 1:
             return 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -25,6 +24,7 @@ from chalicelib.domain.policy import (
 from chalicelib.domain.preview import Preview, preview
 from chalicelib.domain.tried import Tried
 from chalicelib.domain.window import WEEK, Interval, Window, interval, is_open
+from chalicelib.domain.zones import zone as zone_of
 
 UTC_ZONE = ("Etc/UTC",)
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)  # a Monday
@@ -92,9 +92,9 @@ class TestTheVendorsExamples:
 
     def test_the_trai_night(self) -> None:
         window = Window(open=daily(("09:00", "21:00")))
-        start = datetime(2026, 1, 26, 20, 50, tzinfo=ZoneInfo("Asia/Kolkata")).astimezone(UTC)
+        start = datetime(2026, 1, 26, 20, 50, tzinfo=zone_of("Asia/Kolkata")).astimezone(UTC)
         shown = run(policy(Fixed(60), window=window), [N, C], start=start, zones=("Asia/Kolkata",))
-        assert [f"{a.at.astimezone(ZoneInfo('Asia/Kolkata')):%d %H:%M}" for a in shown.attempts] == [
+        assert [f"{a.at.astimezone(zone_of('Asia/Kolkata')):%d %H:%M}" for a in shown.attempts] == [
             "26 20:50",
             "27 09:00",
         ]
@@ -283,8 +283,8 @@ def _dials_before(cap: Cap, when: datetime, situation: Situation) -> int:
         return sum(1 for t in situation.made if when - timedelta(hours=cap.per_hours) < t <= when)
     most = 0
     for name in situation.zones:
-        day = when.astimezone(ZoneInfo(name)).date()
-        most = max(most, sum(1 for t in situation.made if t <= when and t.astimezone(ZoneInfo(name)).date() == day))
+        day = when.astimezone(zone_of(name)).date()
+        most = max(most, sum(1 for t in situation.made if t <= when and t.astimezone(zone_of(name)).date() == day))
     return most
 
 

@@ -1,12 +1,12 @@
 """The rows of the presets, as a table of first and last minutes."""
 
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from chalicelib.domain.presets import PRESETS, PresetCap, preset
 from chalicelib.domain.window import RECIPIENT, is_open, never_opens
+from chalicelib.domain.zones import zone as zone_of
 
 PARIS, LONDON, SYDNEY, TORONTO = "Europe/Paris", "Europe/London", "Australia/Sydney", "America/Toronto"
 
@@ -43,7 +43,7 @@ PARIS, LONDON, SYDNEY, TORONTO = "Europe/Paris", "Europe/London", "Australia/Syd
     ],
 )
 def test_a_preset_is_open_in_the_hours_of_its_source(name: str, zone: str, local: str, expected: bool) -> None:
-    instant = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    instant = datetime.fromisoformat(local).replace(tzinfo=zone_of(zone)).astimezone(UTC)
     assert is_open(preset(name).window, instant, (zone,)) is expected
 
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.domain.decide import Reason, Situation, decide, first, may_dial
+from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import OutcomeRule, Policy
 from chalicelib.domain.strategies import Fixed
 from chalicelib.domain.tried import Tried
 from chalicelib.domain.window import Interval, Weekday, Window
 from chalicelib.domain.work import MAX_WORK, TooComplex, Work
-from chalicelib.domain.zones import contact_zones
 
 RETRIES = {outcome: OutcomeRule(retry=True) for outcome in Outcome}
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)

@@ -1,81 +1,29 @@
-"""Which zones a number can be in, and when a time of day comes there."""
+"""Zones come from the tzdata package, and when a time of day comes there."""
 
+import io
+import json
+import os
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phonenumbers.tzdata import TIMEZONE_DATA
 
-from chalicelib.domain import zones
-from chalicelib.domain.zones import contact_zones, next_wall_time, zone, zones_of
+from chalicelib.domain.zones import names, next_wall_time, zone
 
-
-@pytest.mark.parametrize(
-    ("number", "expected"),
-    [
-        ("+919876543210", ("Asia/Kolkata",)),
-        ("+14155552671", ("America/Los_Angeles",)),
-        ("+12085551234", ("America/Boise", "America/Los_Angeles")),
-        ("+34612345678", ("Atlantic/Canary", "Europe/Madrid")),
-        # the five countries that the map has wrong
-        ("+212612345678", ("Africa/Casablanca", "Africa/El_Aaiun")),
-        ("+213551234567", ("Africa/Algiers",)),
-        ("+218912345678", ("Africa/Tripoli",)),
-        ("+50581234567", ("America/Managua",)),
-        ("+211977123456", ("Africa/Juba",)),
-        ("+74012123456", ("Europe/Kaliningrad",)),
-        # those that it gives too few zones
-        ("+6281234567890", ("Asia/Jakarta", "Asia/Jayapura", "Asia/Makassar")),
-        ("+62411123456", ("Asia/Makassar",)),
-        ("+18502345678", ("America/Chicago", "America/New_York")),
-        ("+14232345678", ("America/Chicago", "America/New_York")),
-        ("+67570123456", ("Pacific/Bougainville", "Pacific/Port_Moresby")),
-        # nothing is known
-        ("+870773111632", ()),
-        ("+15550001111", ()),
-        ("+21261", ()),
-        ("not a number", ()),
-    ],
-)
-def test_a_number_has_every_zone_that_it_can_be_in(number: str, expected: tuple[str, ...]) -> None:
-    assert zones_of(number) == expected
-
-
-def test_a_mobile_of_a_wide_country_is_in_all_of_its_zones() -> None:
-    assert {"Australia/Darwin", "Australia/Perth", "Australia/Sydney"} < set(zones_of("+61412345678"))
-    russian = zones_of("+79161234567")
-    assert {"Europe/Kaliningrad", "Asia/Kamchatka"} < set(russian)
-    assert "Europe/Bucharest" not in russian
-
-
-def test_the_contacts_own_zone_wins_over_its_number() -> None:
-    assert contact_zones("Europe/Paris", "+919876543210") == ("Europe/Paris",)
-    assert contact_zones(None, "+919876543210") == ("Asia/Kolkata",)
-    assert contact_zones("", "+919876543210") == ("Asia/Kolkata",)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "asia/kolkata", "America", "localtime", "", "../etc/passwd"])
 def test_a_zone_is_known_by_its_name_in_tzdata_and_by_no_other(name: str) -> None:
-    with pytest.raises(ValueError, match="is no IANA time zone; use a name such as 'Asia/Kolkata'"):
+    with pytest.raises(ValueError, match="is not an IANA time zone; use a name such as 'Asia/Kolkata'"):
         zone(name)
-
-
-def test_every_zone_of_the_map_and_of_the_tables_is_one_that_tzdata_has() -> None:
-    mapped = {name for names in TIMEZONE_DATA.values() for name in names}
-    tables = {name for names in (*zones.CORRECTED.values(), *zones.ALSO.values()) for name in names}
-    for name in {zones.RENAMED.get(one, one) for one in mapped | tables | set(zones.MISPLACED.values())}:
-        assert zone(name).key == name
-    assert set(zones.RENAMED) <= mapped
-
-
-def test_a_renamed_zone_shows_the_same_time() -> None:
-    for old, new in zones.RENAMED.items():
-        for year in range(2016, 2037):
-            for month in (1, 4, 7, 10):
-                instant = datetime(year, month, 1, tzinfo=UTC)
-                assert instant.astimezone(ZoneInfo(old)).utcoffset() == instant.astimezone(zone(new)).utcoffset()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +76,7 @@ def test_no_minute_before_the_next_time_of_day_shows_or_skips_it(
 ) -> None:
     name, day = change
     due = day + timedelta(minutes=minutes_on)
-    place = ZoneInfo(name)
+    place = zone(name)
 
     def happens(instant: datetime) -> bool:
         wall = instant.astimezone(place)
@@ -144,3 +92,52 @@ def test_no_minute_before_the_next_time_of_day_shows_or_skips_it(
     while not happens(instant):
         instant += timedelta(minutes=1)
     assert next_wall_time(due, minutes, name) == instant
+
+
+def _rules_of_the_package(name: str) -> bytes:
+    return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+
+
+@pytest.mark.parametrize("machine", ["old", "absent", "as it is"])
+def test_every_zone_is_the_packages_whatever_the_machine_has(machine: str, tmp_path: Path) -> None:
+    # Given a machine whose own tables are wrong for every name, or that has none
+    environment = dict(os.environ)
+    if machine != "as it is":
+        environment["PYTHONTZPATH"] = str(tmp_path)
+    if machine == "old":
+        for name in names():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(_rules_of_the_package("Asia/Kathmandu"))
+    # When a new process works out the offsets of every zone
+    program = (
+        "import json; from datetime import UTC, datetime, timedelta;"
+        "from chalicelib.domain.zones import names, zone;"
+        "days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=7 * n) for n in range(60)];"
+        "print(json.dumps({n: [d.astimezone(zone(n)).utcoffset().total_seconds() for d in days] for n in names()}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    # Then they are those of the rules in the package
+    shown = json.loads(run.stdout)
+    days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=7 * n) for n in range(60)]
+    for name in names():
+        place = ZoneInfo.from_file(io.BytesIO(_rules_of_the_package(name)))
+        offsets = [at.astimezone(place).utcoffset() for at in days]
+        assert shown[name] == [offset.total_seconds() for offset in offsets if offset is not None], name
+
+
+def test_a_zone_is_made_once_and_knows_its_name() -> None:
+    assert zone("Asia/Kolkata") is zone("Asia/Kolkata")
+    assert zone("Asia/Kolkata").key == str(zone("Asia/Kolkata")) == "Asia/Kolkata"
+
+
+def test_only_the_loader_makes_zones_from_names() -> None:
+    sources = [ROOT / "app.py", *(p for d in ("chalicelib", "ops", "tests") for p in (ROOT / d).rglob("*.py"))]
+    allowed = {"chalicelib/domain/zones.py", "tests/domain/test_zones.py"}
+    found = {
+        str(path.relative_to(ROOT))
+        for path in sources
+        if re.search(r"^\s*(from|import) (zoneinfo|pytz|dateutil\.tz)\b|\bZoneInfo\(", path.read_text(), re.MULTILINE)
+    }
+    assert found <= allowed

@@ -1,0 +1,116 @@
+"""Which time zones a phone number can be in."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.number_zone_tables import ALSO, CORRECTED, MISPLACED, OVERLAYS, RENAMED
+from chalicelib.domain.zones import zone, zones_by_country
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
+
+UNKNOWN = "Etc/Unknown"
+#: digits of an area code of North America with its country code, and of a whole number
+_AREA_DIGITS, _NANP_DIGITS = 4, 11
+_LONGEST = max(map(len, (*CORRECTED, *ALSO)))
+
+
+def contact_zones(explicit_timezone: str | None, number: str) -> tuple[str, ...]:
+    """Return the zones to ask before dialling: the contact's own if it is known, else those that the number can be in.
+
+    Raise ValueError if the explicit zone is not an IANA name. Empty where nothing is known: do not dial.
+    """
+    if explicit_timezone:
+        return (zone(explicit_timezone).key,)
+    return zones_of(number)
+
+
+def zones_of(number: str) -> tuple[str, ...]:
+    """Return every IANA zone that an E.164 number can be in, sorted; empty if unknown or if the number is not valid.
+
+    The map is that of phonenumbers, corrected by the tables. It says where a number was issued: a number that was
+    ported, or a mobile whose owner moved, rings elsewhere, so a contact's own zone is always better.
+    """
+    # Loaded here: a call whose contact has a zone of its own never needs it.
+    from phonenumbers import NumberParseException, is_valid_number, parse
+
+    try:
+        parsed = parse(number)
+    except NumberParseException:
+        return ()
+    digits = number.removeprefix("+")
+    area = digits[1:_AREA_DIGITS]
+    if digits.startswith("1") and area in OVERLAYS and len(digits) == _NANP_DIGITS:
+        # Before validity: an overlay may be younger than the library.
+        return _zones_of_ground(area) if digits[_AREA_DIGITS] in "23456789" else ()
+    if not is_valid_number(parsed):
+        return ()
+    return tuple(sorted(_found(parsed, digits)))
+
+
+def _found(parsed: "PhoneNumber", digits: str) -> set[str]:
+    own, corrected = _longest(CORRECTED, digits)
+    mapped, from_map = _longest(_map(), digits)
+    if corrected and len(own) >= (len(mapped) if len(mapped) > _AREA_DIGITS and digits.startswith("1") else 0):
+        return set(corrected)
+    if not _is_mapped_by_prefix(parsed, digits):
+        from_map = _map().get(str(parsed.country_code), ())
+    if UNKNOWN in from_map:
+        return set()
+    placed = {_placed(digits, name) for name in from_map}
+    if not digits.startswith("1"):
+        placed = _within_country(parsed, placed)
+    return placed | set(_longest(ALSO, digits)[1])
+
+
+def _is_mapped_by_prefix(parsed: "PhoneNumber", digits: str) -> bool:
+    """Return whether the map's prefixes tell where the number is: an area code of North America does for mobiles too.
+
+    A toll-free number there has no row for its area code, so it gets the zones of all of North America.
+    """
+    from phonenumbers import is_number_geographical
+
+    return digits.startswith("1") or is_number_geographical(parsed)
+
+
+def _within_country(parsed: "PhoneNumber", zones: set[str]) -> set[str]:
+    """Return the zones that lie in the number's own country, where its calling code is shared; its one zone if so."""
+    from phonenumbers import region_code_for_number
+
+    own = zones_by_country().get(region_code_for_number(parsed) or "", ())
+    return set(own) if len(own) == 1 else (zones & set(own)) or zones
+
+
+@lru_cache(maxsize=256)
+def _zones_of_ground(area: str) -> tuple[str, ...]:
+    """Return the zones of all that an overlay covers: those of every row of the area codes below it."""
+    found: set[str] = set()
+    for parent in OVERLAYS[area]:
+        prefix = f"1{parent}"
+        for table in (CORRECTED, ALSO):
+            found.update(name for key, zones in table.items() if key.startswith(prefix) for name in zones)
+        corrected = {key for key in CORRECTED if key.startswith(prefix)}
+        rows = {key: zones for key, zones in _map().items() if key.startswith(prefix) and key not in corrected}
+        found.update(_placed(prefix, name) for zones in rows.values() for name in zones)
+    return tuple(sorted(found))
+
+
+def _placed(digits: str, name: str) -> str:
+    for size in (_AREA_DIGITS, 1):
+        name = MISPLACED.get((digits[:size], name), name)
+    return RENAMED.get(name, name)
+
+
+def _longest(table: dict[str, tuple[str, ...]], digits: str) -> tuple[str, tuple[str, ...]]:
+    """Return the longest key that the digits begin with, and its zones; two empty values where there is none."""
+    for size in range(min(len(digits), _LONGEST), 0, -1):
+        if digits[:size] in table:
+            return digits[:size], table[digits[:size]]
+    return "", ()
+
+
+def _map() -> dict[str, tuple[str, ...]]:
+    from phonenumbers.tzdata import TIMEZONE_DATA
+
+    found: dict[str, tuple[str, ...]] = TIMEZONE_DATA
+    return found
