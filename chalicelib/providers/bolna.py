@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.reached import weighed
 from chalicelib.providers.allowlist import Allowlist
 from chalicelib.providers.base import (
     CallbackRequest,
@@ -28,6 +29,7 @@ from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_ro
 from chalicelib.providers.forms import excerpt, instant, json_object, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
+from chalicelib.providers.q850 import CAUSES
 from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapping, spelled, whole_seconds
 
 API_URL = "https://api.bolna.ai"
@@ -51,6 +53,7 @@ ENDINGS = {
     "no-answer": Outcome.NO_ANSWER,
     "failed": Outcome.FAILED,
     "canceled": Outcome.CANCELED,
+    "cancelled": Outcome.CANCELED,
     "stopped": Outcome.CANCELED,  # by our own POST /call/{id}/stop, or the dashboard's
     "error": Outcome.ERROR,
 }
@@ -58,24 +61,29 @@ ENDINGS = {
 #: status -> what it says of the account. Until it is mended each contact would lose an attempt for nothing
 ACCOUNT_FAULTS = {"balance-low": "bolna:balance-low"}
 
-#: hangup_reason in lower case -> how the attempt ended (bolna.ai/docs/list-phone-call-hangup-status)
+#: hangup_reason, spelled with hyphens -> how the attempt ended (bolna.ai/docs/list-phone-call-hangup-status)
 HANGUP_REASONS = {
-    "call recipient was busy": Outcome.BUSY,
-    "call unanswered": Outcome.NO_ANSWER,
-    "call timed out": Outcome.NO_ANSWER,
-    "call recipient number invalid": Outcome.INVALID_NUMBER,
-    "call recipient rejected": Outcome.REJECTED,
-    "carrier declined": Outcome.REJECTED,  # blocked on the way, as SIP 608 is
-    "network congestion from carrier": Outcome.FAILED,
-    "carrier internal error": Outcome.FAILED,
-    "telephony internal error": Outcome.FAILED,
-    "call canceled": Outcome.CANCELED,
-    "call completed": Outcome.COMPLETED,
-    "call ended": Outcome.COMPLETED,
-    "call recipient hung up": Outcome.COMPLETED,
-    "inactivity_timeout": Outcome.COMPLETED,
-    "llm_prompted_hangup": Outcome.COMPLETED,
+    "call-recipient-was-busy": Outcome.BUSY,
+    "call-unanswered": Outcome.NO_ANSWER,
+    "call-timed-out": Outcome.NO_ANSWER,
+    "call-recipient-number-invalid": Outcome.INVALID_NUMBER,
+    "call-recipient-rejected": Outcome.REJECTED,
+    "carrier-declined": Outcome.REJECTED,  # blocked on the way, as SIP 608 is
+    "network-congestion-from-carrier": Outcome.FAILED,
+    "carrier-internal-error": Outcome.FAILED,
+    "telephony-internal-error": Outcome.FAILED,
+    "call-canceled": Outcome.CANCELED,
+    "call-completed": Outcome.COMPLETED,
+    "call-ended": Outcome.COMPLETED,
+    "call-recipient-hung-up": Outcome.COMPLETED,
+    "inactivity-timeout": Outcome.COMPLETED,
+    "llm-prompted-hangup": Outcome.COMPLETED,
+    "call-recipient-hungup": Outcome.COMPLETED,
 }
+
+#: Reasons that only a call has which was picked up, though nobody spoke: "the callee hung up immediately"
+#: (call-statuses, in bolna-ai/skills)
+PICKED_UP = frozenset({"call-recipient-hung-up", "call-recipient-hungup"})
 
 #: The endings in which nobody was reached, so that the reason for the hangup may tell more
 UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
@@ -260,8 +268,13 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
     amd = _detected(execution.get("answered_by_voice_mail"))
     seconds = _conversation_sec(fields, telephony)
     reason = telephony.get("hangup_reason", "").strip()[:64]
-    fault = ACCOUNT_FAULTS.get(status or "")
+    talked = _talked_sec(fields) or fields.get("transcript", "").strip()
+    fault = None if talked else ACCOUNT_FAULTS.get(status or "")
     outcome, cause = (None, fault) if fault else _ending(status, amd, seconds, reason)
+    if talked and (outcome is not None or status in ACCOUNT_FAULTS):
+        # A conversation that is stated counts more than the word of the end, and than an account that ran empty
+        outcome = weighed(outcome or Outcome.FAILED, answered=True, amd=amd)
+        cause = cause or ACCOUNT_FAULTS.get(status or "")
     return CallEvent(
         event_id=f"{call_id}:{status or ''}{':voicemail' if amd else ''}",
         provider_call_id=call_id,
@@ -307,11 +320,14 @@ def _conversation_sec(fields: Mapping[str, str], telephony: Mapping[str, str]) -
 
 def _ending(status: str | None, amd: Amd | None, seconds: int | None, reason: str) -> tuple[Outcome | None, str | None]:
     """The outcome of an execution that has ended, and its cause: was a person reached, and if not, why."""
-    stated, told = ENDINGS.get(status or ""), HANGUP_REASONS.get(reason.lower())
+    word = spelled(reason) or ""
+    stated, told = ENDINGS.get(status or ""), HANGUP_REASONS.get(word) or CAUSES.get(word)
     cause = f"bolna:{reason}" if stated is not None and reason else None
-    if stated is Outcome.COMPLETED and amd is Amd.MACHINE:
-        return Outcome.VOICEMAIL, cause
-    if stated is Outcome.COMPLETED and not seconds:
+    if stated is None:
+        return None, None
+    if amd is not None:
+        return weighed(stated, answered=True, amd=amd), cause
+    if stated is Outcome.COMPLETED and not seconds and word not in PICKED_UP:
         if told not in (None, Outcome.COMPLETED):
             return told, cause
         # Nothing said of the time at all is taken for a conversation: better one call too few than one too many
@@ -319,6 +335,12 @@ def _ending(status: str | None, amd: Amd | None, seconds: int | None, reason: st
     if stated in UNREACHED and told not in (None, Outcome.COMPLETED):
         return told, cause
     return stated, cause
+
+
+def _talked_sec(fields: Mapping[str, str]) -> int | None:
+    """How long a conversation is stated to have lasted; the telephony's duration may include ringing."""
+    stated = (fields.get("conversation_duration"), fields.get("conversation_time"))
+    return next((seconds for text in stated if (seconds := whole_seconds(text)) is not None), None)
 
 
 def _token(execution: Mapping[str, object]) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.reached import weighed
 from chalicelib.errors import RedialError
 from chalicelib.providers.base import (
     CallbackRequest,
@@ -31,6 +32,7 @@ from chalicelib.providers.finding import Row, Unsure, Wanted, every_row, rows_of
 from chalicelib.providers.forms import excerpt, instant, json_object, json_value, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
+from chalicelib.providers.q850 import CAUSES
 from chalicelib.providers.signing import matches_any, secrets_of
 from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapping, spelled, whole_seconds
 
@@ -296,6 +298,9 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
     status = spelled(fields.get("status")) or EVENT_STATUS.get(event or "")
     reason = spelled(next((fields[name] for name in EVIDENCE[1:4] if fields.get(name)), None))
     outcome, fault = (None, None) if event in EVENT_PROGRESS else _ending(event, status, reason)
+    if _talked(fields, outcome) and (outcome is not None or fault is not None):
+        # A conversation that is stated counts more than the word of the end
+        outcome, fault = weighed(outcome or Outcome.FAILED, answered=True, amd=None), None
     over = outcome is not None or fault is not None
     amd = Amd.MACHINE if reason == "voicemail-detected" or status == "voicemail" else None
     return CallEvent(
@@ -311,10 +316,20 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
         fault=fault,
         to_number=e164_or_none(fields.get("to_number")),
         from_number=e164_or_none(fields.get("from_number")),
-        leg=leg_of(fields.get("direction")),
+        leg=leg_of(fields.get("direction") or fields.get("call_direction")),
         token=find_token(mapping(each.get("metadata")) for each in (call, mapping(webhook.get("payload")), webhook)),
         evidence=excerpt({"event_type": event or "", **fields}, ("event_type", *EVIDENCE)),
     )
+
+
+def _talked(fields: Mapping[str, str], outcome: Outcome | None) -> bool:
+    """True where a call that has ended states a conversation.
+
+    Nobody says whether ``duration`` includes ringing, so beside a word such as ``no-answer`` it needs an answer time.
+    """
+    vague = outcome in (None, Outcome.FAILED, Outcome.ERROR)
+    lasted = bool(whole_seconds(fields.get("duration"))) and (vague or bool(fields.get("answered_at", "").strip()))
+    return lasted or bool(fields.get("transcript", "").strip())
 
 
 def _looked_up(call: Mapping[str, object], call_id: str) -> CallEvent | None:
@@ -329,7 +344,9 @@ def _ending(event: str | None, status: str | None, reason: str | None) -> tuple[
     """The outcome of a call that has ended, or the account's fault in its place; neither while it lives."""
     of_event = EVENT_STATUS.get(event or "")
     known = status if status in ENDINGS and not (status in VAGUE and of_event in UNREACHED) else of_event
-    told = HANGUP_REASONS.get(reason or "")
+    told = HANGUP_REASONS.get(reason or "") or CAUSES.get(reason or "")
+    if told is Outcome.COMPLETED:
+        told = None  # a regular end says no more than the status does
     if known is None:
         # It is over, in a word that nobody has heard of: the reason alone may tell how
         return (told, None) if event in ENDED else (None, None)

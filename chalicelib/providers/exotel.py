@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.reached import weighed
 from chalicelib.providers.allowlist import Allowlist
 from chalicelib.providers.base import (
     CallbackRequest,
@@ -57,18 +58,23 @@ ENDINGS = {
     "busy": Outcome.BUSY,
     "no-answer": Outcome.NO_ANSWER,
     "canceled": Outcome.CANCELED,
+    "cancelled": Outcome.CANCELED,
     "from-leg-unanswered": Outcome.NO_ANSWER,  # in a call to a flow that is the customer's leg
     "to-leg-unanswered": Outcome.NO_ANSWER,
     "from-leg-cancelled": Outcome.CANCELED,
+    "to-leg-cancelled": Outcome.CANCELED,
     "from-leg-no-dial": Outcome.ERROR,  # it never got as far as the network
     "to-leg-no-dial": Outcome.ERROR,
 }
+
+#: What stands for the Status of a leg that was never dialled
+NOTHING_SAID = (None, "null", "none", "na")
 
 #: The Status words that the customer's own leg may correct: both say little of who was reached
 VAGUE = ("completed", "failed")
 
 #: AnsweredBy of a leg. The table has ``Human``, the sample beside it ``HUMAN``; ``NA`` is for no detection
-ANSWERED_BY = {"human": Amd.HUMAN, "machine": Amd.MACHINE, "notsure": Amd.UNKNOWN}
+ANSWERED_BY = {"human": Amd.HUMAN, "machine": Amd.MACHINE, "notsure": Amd.UNKNOWN, "not-sure": Amd.UNKNOWN}
 
 #: developer.exotel.com/docs/references/error-codes. 403 is a suspended account or an address that is not allowed,
 #: 404 the account that the URL names. The words for do-not-disturb are those that callers of Exotel pass on
@@ -122,6 +128,21 @@ class Report:
         """What is said of the customer's own leg; empty where nothing is."""
         index = 1 if self.joins_two_numbers else 0
         return self.legs[index] if index < len(self.legs) else {}
+
+    @property
+    def customer_talked(self) -> bool:
+        """True where a time is stated that the customer was on the line. The call's own Duration includes ringing."""
+        stated = [self.customer_leg.get("OnCallDuration")]
+        if self.joins_two_numbers or not self.legs:
+            stated.append(self.fields.get("ConversationDuration"))
+        return any(whole_number(text) for text in stated)
+
+    @property
+    def never_rang_customer(self) -> bool:
+        """True where a call that joins two numbers tells of the agent's leg, and of the customer's nothing."""
+        agent = spelled(self.legs[0].get("Status")) if self.legs else None
+        customer = spelled(self.customer_leg.get("Status"))
+        return self.joins_two_numbers and agent not in NOTHING_SAID and customer in NOTHING_SAID
 
 
 class Exotel(Provider):
@@ -315,8 +336,10 @@ def read_event(report: Report) -> CallEvent:
     if call_id is None:
         raise MalformedCallback("CallSid is missing; expected the call's id, 1 to 128 visible characters")
     status, event = spelled(fields.get("Status")), spelled(fields.get("EventType"))
-    amd = ANSWERED_BY.get((leg.get("AnsweredBy") or fields.get("AnsweredBy") or "").strip().lower())
-    outcome, cause = (None, None) if event in EVENTS else _ending(status, spelled(leg.get("Status")), amd)
+    amd = ANSWERED_BY.get(spelled(leg.get("AnsweredBy") or fields.get("AnsweredBy")) or "")
+    outcome, cause = (None, None) if event in EVENTS else _ending(status, report, amd)
+    if amd is Amd.UNKNOWN and outcome is not Outcome.COMPLETED:
+        amd = None  # NotSure of a leg that was never connected is no detection
     return CallEvent(
         event_id=f"{call_id}:{event or 'terminal'}:{status or ''}",
         provider_call_id=call_id,
@@ -335,16 +358,24 @@ def read_event(report: Report) -> CallEvent:
     )
 
 
-def _ending(status: str | None, leg_status: str | None, amd: Amd | None) -> tuple[Outcome | None, str | None]:
-    """How the call ended for the customer and, where their own leg tells that, the cause."""
+def _ending(status: str | None, report: Report, amd: Amd | None) -> tuple[Outcome | None, str | None]:
+    """How the call ended for the customer and, where their own leg tells that, the cause.
+
+    A detection, or a time that the customer was on the line, counts more than any word.
+    """
     stated = ENDINGS.get(status or "")
+    if stated is None:
+        return None, None
+    if report.customer_talked or amd not in (None, Amd.UNKNOWN):
+        return weighed(stated, answered=report.customer_talked, amd=amd), None
+    leg_status = spelled(report.customer_leg.get("Status"))
     of_leg = ENDINGS.get(leg_status or "")
     if status in VAGUE and of_leg is not None and leg_status not in VAGUE:
         return of_leg, f"exotel:leg-{leg_status}"
     if stated is Outcome.COMPLETED and leg_status == "failed":
         return Outcome.FAILED, "exotel:leg-failed"
-    if stated is Outcome.COMPLETED and amd is not None and amd.is_machine:
-        return Outcome.VOICEMAIL, None
+    if stated is Outcome.COMPLETED and report.never_rang_customer:
+        return Outcome.NO_ANSWER, "exotel:customer-not-connected"
     return stated, None
 
 

@@ -154,7 +154,8 @@ class Telnyx(Provider):
         timestamp = request.header(TIMESTAMP_HEADER) or ""
         given = request.header(SIGNATURE_HEADER)
         if not given or not timestamp:
-            raise SignatureError(f"{SIGNATURE_HEADER} or {TIMESTAMP_HEADER} is missing")
+            wanted = "set the application's webhook_api_version to 2, whose webhooks are signed"
+            raise SignatureError(f"{SIGNATURE_HEADER} or {TIMESTAMP_HEADER} is missing; {wanted}")
         if not _TIMESTAMP.fullmatch(timestamp):
             raise SignatureError(f"{TIMESTAMP_HEADER} is no number of seconds")
         if abs(self.now().timestamp() - int(timestamp)) > TOLERANCE_SEC:

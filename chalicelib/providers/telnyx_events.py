@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
+from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.cxml import EVIDENCE as CXML_EVIDENCE
 from chalicelib.providers.cxml import UNREACHED, Vocabulary
 from chalicelib.providers.cxml import read_event as read_cxml_event
 from chalicelib.providers.finding import Wanted
 from chalicelib.providers.forms import excerpt, instant, scalars
+from chalicelib.providers.q850 import CAUSES
 from chalicelib.providers.sip import outcome_of_sip
-from chalicelib.providers.words import is_inbound, leg_of
+from chalicelib.providers.words import is_inbound, leg_of, spelled
 
 #: event_type -> how far the call has come (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks)
 PROGRESS = {
@@ -34,7 +36,13 @@ HANGUP_CAUSES = {
     "no_answer": Outcome.NO_ANSWER,  # the same, where retry_on_timeout is false
     "user_busy": Outcome.BUSY,
     "not_found": Outcome.INVALID_NUMBER,
+    "busy": Outcome.BUSY,  # seen, but not documented, as are the names of Q.850 below
 }
+
+#: Words that have been seen and are not documented: the call ended in the regular manner. A SIP failure beside them
+#: says that nobody answered. Without one they count as normal_clearing does: better one call too few than to call a
+#: person twice.
+REGULAR_ENDS = frozenset({"normal", "user_hangup"})
 
 #: the hangup causes that no refusal of Telnyx's can be behind
 NOT_REFUSED = ("normal_clearing", "time_limit", "originator_cancel")
@@ -139,7 +147,11 @@ def refusal_in(*texts: str | None) -> Refusal | None:
 
 
 def read_event(event: Mapping[str, object]) -> CallEvent:
-    """A Call Control event, which is what stands under ``data`` in a webhook. Raises MalformedCallback."""
+    """A Call Control event: what is under ``data`` in a webhook, or a whole one of v1. Raises MalformedCallback.
+
+    v1 writes ``call_hangup`` for ``call.hangup``, and when it happened inside the payload
+    (developers.telnyx.com/development/migration/call-control-migration-guide).
+    """
     payload = event.get("payload")
     if not isinstance(payload, dict):
         raise MalformedCallback("the event has no payload; expected an object with the ids of its call")
@@ -148,14 +160,14 @@ def read_event(event: Mapping[str, object]) -> CallEvent:
     if call_id is None:
         raise MalformedCallback(f"the event names no call; expected one of {', '.join(CALL_IDS)}")
     about = scalars(event)
-    kind = about.get("event_type", "").strip().lower()[:64]
+    kind = (spelled(about.get("event_type")) or "").replace("-", ".")  # v1 has call_hangup
     read = CallEvent(
         event_id=_event_id(about, call_id, kind),
         provider_call_id=call_id,
         status=_spelled(kind.removeprefix("call.")),
         progress=PROGRESS.get(kind),
-        occurred_at=instant(about.get("occurred_at")),
-        amd=DETECTIONS.get(kind, {}).get(texts.get("result", "").strip().lower()),
+        occurred_at=instant(about.get("occurred_at") or texts.get("occurred_at") or about.get("created_at")),
+        amd=DETECTIONS.get(kind, {}).get(_word(texts.get("result"))),
         to_number=e164_or_none(texts.get("to")),
         from_number=e164_or_none(texts.get("from")),
         leg=leg_of(texts.get("direction")),
@@ -171,7 +183,7 @@ def hung_up_event(event: CallEvent, payload: Mapping[str, object]) -> CallEvent:
 
 
 def _hung_up(event: CallEvent, payload: Mapping[str, str]) -> CallEvent:
-    cause = payload.get("hangup_cause", "").strip().lower()[:64]
+    cause = _word(payload.get("hangup_cause"))
     sip = _sip_code(payload.get("sip_hangup_cause"))
     refusal = None if cause in NOT_REFUSED else refusal_in(*(payload.get(name) for name in _REASON_FIELDS))
     outcome = _outcome(cause, sip)
@@ -181,15 +193,24 @@ def _hung_up(event: CallEvent, payload: Mapping[str, str]) -> CallEvent:
 
 def _outcome(cause: str, sip: int | None) -> Outcome:
     """A hangup is an ending whatever it is called: by its cause, else by SIP, else nobody was reached."""
-    if cause in HANGUP_CAUSES:
-        return HANGUP_CAUSES[cause]
-    if sip is not None and 200 <= sip <= 299:
+    said = _outcome_of_cause(cause)
+    if sip is not None and 200 <= sip <= 299 and said is not Outcome.CANCELED:
         return Outcome.COMPLETED  # it was answered; better one call too few than to ring someone twice
-    return outcome_of_sip(sip) or Outcome.FAILED
+    regular = Outcome.COMPLETED if cause in REGULAR_ENDS else Outcome.FAILED
+    return said or outcome_of_sip(sip) or regular
+
+
+def _outcome_of_cause(cause: str) -> Outcome | None:
+    return HANGUP_CAUSES.get(cause) or CAUSES.get(cause.replace("_", "-"))
+
+
+def _word(text: str | None) -> str:
+    """A word of Telnyx's in the spelling of its tables: ``User-Busy`` is ``user_busy``."""
+    return (spelled(text) or "").replace("-", "_")
 
 
 def _cause(cause: str, sip: int | None) -> str | None:
-    if cause not in HANGUP_CAUSES and outcome_of_sip(sip) is not None:
+    if _outcome_of_cause(cause) is None and outcome_of_sip(sip) is not None:
         return f"sip:{sip}"
     return f"telnyx:{cause}" if cause else None
 
@@ -237,9 +258,10 @@ def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account
     refusal = refusal_in(*(fields.get(name) for name in _TEXML_REASON_FIELDS))
     if refusal:
         return _refused(event, refusal)
-    cause = fields.get("HangupCause", "").strip().lower()
-    if event.outcome is Outcome.FAILED and cause in HANGUP_CAUSES and cause not in NOT_REFUSED:
-        return replace(event, outcome=HANGUP_CAUSES[cause], cause=f"telnyx:{cause}")
+    cause = _word(fields.get("HangupCause"))
+    said = _outcome_of_cause(cause)
+    if event.outcome is Outcome.FAILED and said is not None and cause not in NOT_REFUSED:
+        return replace(event, outcome=said, cause=f"telnyx:{cause}")
     return event
 
 
@@ -247,14 +269,16 @@ def _with_premium_words(event: CallEvent, fields: Mapping[str, str]) -> CallEven
     """With DetectionMode=Premium, AnsweredBy may say what Call Control's premium detection says."""
     said = fields.get("AnsweredBy", "").strip().lower()
     amd = event.amd or DETECTIONS["call.machine.premium.detection.ended"].get(said)
-    is_voicemail = event.outcome is Outcome.COMPLETED and amd is not None and amd.is_machine
-    return replace(event, amd=amd, outcome=Outcome.VOICEMAIL if is_voicemail else event.outcome)
+    if amd is None or amd is event.amd or (event.outcome is None and event.fault is None):
+        return replace(event, amd=amd)
+    return replace(event, amd=amd, fault=None, outcome=weighed(event.outcome or Outcome.FAILED, answered=True, amd=amd))
 
 
 def _event_id(about: Mapping[str, str], call_id: str, kind: str) -> str:
     """Telnyx's id of the event, the same for each delivery (data.id); made from what else is stable without one."""
     given = about.get("id", "")
-    return given if ID.fullmatch(given) else f"{call_id}:{kind}:{about.get('occurred_at', '')[:40]}"
+    at = about.get("occurred_at") or about.get("created_at") or ""
+    return given if ID.fullmatch(given) else f"{call_id}:{kind}:{at[:40]}"
 
 
 def _sip_code(text: str | None) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from chalicelib.domain.events import Leg
 
+_BREAKS = re.compile(r"[\s_-]+")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
 #: visible ASCII: what any vendor has ever made a call's id of, and safe to use as a key
 _CALL_ID = re.compile(r"[!-~]{1,128}")
@@ -18,8 +19,8 @@ OTHER_LEGS = frozenset({"outbound-dial", "bridging", "trunking-originating", "tr
 
 
 def spelled(word: str | None) -> str | None:
-    """A vendor's word in lower case and with hyphens (``No_Answer`` is ``no-answer``); None where it is blank."""
-    return (word or "").strip().lower().replace("_", "-")[:64] or None
+    """A vendor's word in lower case and with hyphens (``No_Answer``, ``No answer``: ``no-answer``); None if blank."""
+    return _BREAKS.sub("-", (word or "").strip().lower()[:64]).strip("-") or None
 
 
 def whole_seconds(text: str | None) -> int | None:

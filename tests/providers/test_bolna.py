@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed, SignatureError
-from chalicelib.providers.bolna import ENDINGS, HANGUP_REASONS, PROGRESS, UNREACHED, Bolna
+from chalicelib.providers.bolna import ENDINGS, HANGUP_REASONS, PICKED_UP, PROGRESS, UNREACHED, Bolna
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from tests.providers.cases import NOW
 from tests.support.fake_http import FakeHttp, answer, asked_now
@@ -118,13 +118,14 @@ def test_a_line_that_was_cut_is_not_the_end():
 
 @pytest.mark.parametrize(("word", "outcome"), ENDINGS.items())
 def test_each_status_has_its_outcome(word: str, outcome: Outcome):
-    assert ended(word, 9).outcome is outcome
+    assert ended(word, 9 if outcome is Outcome.COMPLETED else 0).outcome is outcome
 
 
 @pytest.mark.parametrize(("reason", "outcome"), HANGUP_REASONS.items())
 def test_a_completed_call_without_a_conversation_is_what_its_reason_says(reason: str, outcome: Outcome):
     event = ended("completed", 0, reason.title())
-    assert event.outcome is (Outcome.NO_ANSWER if outcome is Outcome.COMPLETED else outcome)
+    hung_up = reason in PICKED_UP
+    assert event.outcome is (Outcome.NO_ANSWER if outcome is Outcome.COMPLETED and not hung_up else outcome)
     assert event.cause == f"bolna:{reason.title()}"
     assert ended("completed", 31, reason).outcome is Outcome.COMPLETED
 
@@ -330,3 +331,22 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body: bytes):
     except MalformedCallback:
         return
     assert all(str(event).encode() and event.provider_call_id for event in events)
+
+
+@pytest.mark.parametrize("reason", ["Call recipient hungup", "Call recipient hung-up", "call_recipient_hung_up"])
+def test_a_call_that_was_picked_up_and_hung_up_at_once_reached_its_person(reason: str):
+    assert ended("completed", 0, reason).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "error", "stopped", "balance-low"])
+def test_a_conversation_wins_over_the_word_of_the_end(status: str):
+    event = ended(status, 12, "Call unanswered")
+    assert (event.outcome, event.fault) == (Outcome.COMPLETED, None)
+    assert ended(status, 12, None, True).outcome is Outcome.VOICEMAIL
+    assert parsed(status=status, transcript="user: hello").outcome is Outcome.COMPLETED
+    assert parsed(status=status, telephony_data={"duration": "30"}).outcome is not Outcome.COMPLETED
+
+
+def test_q850_names_are_reasons_too():
+    assert ended("failed", 0, "USER_BUSY").outcome is Outcome.BUSY
+    assert ended("failed", 0, "NORMAL_CLEARING").outcome is Outcome.FAILED

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed, SignatureError
@@ -126,6 +126,7 @@ def test_the_start_of_a_call_is_read_whole():
         occurred_at=datetime(2025, 5, 2, 10, 21, 15, 945000, tzinfo=UTC),
         to_number="+12137771235",
         from_number="+12137771234",
+        leg=Leg.OUTGOING,
         evidence={
             "event_type": "call-initiated",
             "status": "initiated",
@@ -346,3 +347,25 @@ def test_the_account_is_the_keys_id_and_a_key_without_one_is_refused():
     for key in ("key", "key:", ":secret"):
         with pytest.raises(RedialError, match="DIALNEXA_API_KEY is not of the form key_id:secret"):
             dialnexa(api_key=key)
+
+
+def test_a_conversation_wins_over_the_word_of_the_end():
+    for reason in ("user_busy", "sip_auth_failed", "unknown"):
+        talked = parsed("call_ended", status="hangup", hangup_reason=reason, transcript="User: hello")
+        assert (talked.outcome, talked.fault) == (Outcome.COMPLETED, None)
+    assert parsed("call_ended", status="failed", duration=9).outcome is Outcome.COMPLETED
+    answered = parsed("call_ended", status="no_answer", duration=9, answered_at="2026-01-26T10:00:00Z")
+    assert answered.outcome is Outcome.COMPLETED
+
+
+def test_ring_time_is_not_talk_time():
+    rang = parsed("call_ended", status="hangup", hangup_reason="user_did_not_pick_up", duration=30)
+    assert rang.outcome is Outcome.NO_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [("USER_BUSY", Outcome.BUSY), ("Unallocated Number", Outcome.INVALID_NUMBER), ("NORMAL_CLEARING", Outcome.FAILED)],
+)
+def test_q850_names_are_reasons_too(reason: str, outcome: Outcome):
+    assert parsed("call_ended", status="hangup", hangup_reason=reason).outcome is outcome

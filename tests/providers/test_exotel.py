@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed
 from chalicelib.providers.exotel import ENDINGS, PROGRESS, Exotel
@@ -84,6 +84,7 @@ def test_a_call_that_joined_two_numbers_is_read_for_the_customer_whom_it_rang_se
             amd=Amd.HUMAN,
             to_number="+919123456789",
             from_number="+918047104890",
+            leg=Leg.OUTGOING,
             evidence={
                 "Status": "completed",
                 "EventType": "terminal",
@@ -150,9 +151,9 @@ def test_each_status_on_the_way_is_progress(word: str, progress: Progress):
         ("completed", "failed", "NA", Outcome.FAILED, "exotel:leg-failed"),
         ("failed", "busy", "NA", Outcome.BUSY, "exotel:leg-busy"),
         ("failed", "canceled", "NA", Outcome.CANCELED, "exotel:leg-canceled"),
-        ("failed", "completed", "Machine", Outcome.FAILED, None),
+        ("failed", "completed", "Machine", Outcome.VOICEMAIL, None),
         ("busy", "no-answer", "NA", Outcome.BUSY, None),
-        ("no-answer", "completed", "Machine", Outcome.NO_ANSWER, None),
+        ("no-answer", "completed", "Machine", Outcome.VOICEMAIL, None),
         ("completed", "a-new-word", "A new word", Outcome.COMPLETED, None),
     ],
 )
@@ -233,7 +234,7 @@ def test_an_answer_is_progress_and_an_unknown_word_is_kept():
     answered = parsed(EventType="answered", Status="in-progress")
     assert (answered.progress, answered.outcome) == (Progress.IN_PROGRESS, None)
     parked = parsed(Status="On Hold", Legs="nonsense")
-    assert (parked.status, parked.progress, parked.outcome) == ("on hold", None, None)
+    assert (parked.status, parked.progress, parked.outcome) == ("on-hold", None, None)
 
 
 @pytest.mark.parametrize("field", ["order_12345", "call_x", f"{TOKEN}\n", "call_01.1." + "é" * 32, ""])
@@ -362,3 +363,26 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body: bytes, conte
     except MalformedCallback:
         return
     assert all(str(event).encode() and event.provider_call_id for event in events)
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        [{"Status": "completed", "OnCallDuration": 21}],
+        [{"Status": "completed", "OnCallDuration": 21}, {"Status": None, "OnCallDuration": 0}],
+        [{"Status": "completed", "OnCallDuration": 21}, {"Status": "null", "AnsweredBy": "NA"}],
+    ],
+)
+def test_a_call_that_only_the_agent_answered_is_not_completed(legs: list[dict[str, object]]):
+    event = parsed(**{**TWO_NUMBERS, "ConversationDuration": 0, "Legs": legs})
+    assert (event.outcome, event.cause) == (Outcome.NO_ANSWER, "exotel:customer-not-connected")
+    talked = parsed(**{**TWO_NUMBERS, "ConversationDuration": 9, "Legs": legs})
+    assert talked.outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "from_leg_unanswered"])
+def test_a_conversation_wins_over_the_word_of_the_end(status: str):
+    legs = [{"Status": "failed", "OnCallDuration": 14}]
+    assert parsed(**FLOW, Status=status, Legs=legs).outcome is Outcome.COMPLETED
+    assert parsed(**FLOW, Status=status, Legs=[{"AnsweredBy": "HUMAN"}]).outcome is Outcome.COMPLETED
+    assert parsed(**FLOW, Status=status, Duration=30).outcome is not Outcome.COMPLETED

@@ -290,3 +290,51 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers):
     except MalformedCallback:
         return
     assert all(str(event).encode() and event.provider_call_id for event in found)
+
+
+# Words that are not documented, and the webhooks of version 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "sip", "outcome"),
+    [
+        ("busy", None, Outcome.BUSY),
+        ("unallocated_number", None, Outcome.INVALID_NUMBER),
+        ("UNALLOCATED-NUMBER", None, Outcome.INVALID_NUMBER),
+        ("User Busy", None, Outcome.BUSY),
+        ("normal", None, Outcome.COMPLETED),
+        ("normal", "486", Outcome.BUSY),
+        ("user_hangup", None, Outcome.COMPLETED),
+        ("user_hangup", "480", Outcome.NO_ANSWER),
+        ("timeout", "200", Outcome.COMPLETED),
+        ("call_rejected", "200 OK", Outcome.COMPLETED),
+        ("originator_cancel", "200", Outcome.CANCELED),
+    ],
+)
+def test_undocumented_words_are_weighed_with_the_sip_code(cause: str, sip: str | None, outcome: Outcome):
+    assert parsed("call.hangup", hangup_cause=cause, sip_hangup_cause=sip).outcome is outcome
+
+
+def test_a_webhook_of_version_1_is_read_whole():
+    payload = {"call_leg_id": LEG, "hangup_cause": "user_busy", "sip_hangup_cause": "486"}
+    at = {"occurred_at": "2026-01-26T09:59:00Z"}
+    body = {"record_type": "event", "id": "0ccc7b54", "created_at": "2026-01-26T09:59:01Z"}
+    event = parsed("", {**body, "event_type": "call_hangup", "payload": payload | at})
+    assert (event.event_id, event.provider_call_id, event.outcome) == ("0ccc7b54", LEG, Outcome.BUSY)
+    assert event.occurred_at == datetime(2026, 1, 26, 9, 59, tzinfo=UTC)
+    initiated = parsed("", {**body, "event_type": "call_initiated", "payload": {"call_leg_id": LEG}})
+    assert (initiated.progress, initiated.occurred_at) == (
+        Progress.INITIATED,
+        datetime(2026, 1, 26, 9, 59, 1, tzinfo=UTC),
+    )
+    assert parsed("", {**body, "event_type": "call_answered", "payload": payload}).progress is Progress.IN_PROGRESS
+    machine = {"call_leg_id": LEG, "result": "machine"}
+    detected = parsed("", {**body, "event_type": "call_machine_detection_ended", "payload": machine})
+    assert detected.amd is Amd.MACHINE
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "failed"])
+def test_a_person_whom_texml_heard_wins_over_the_word_of_the_end(status: str):
+    for word in ("human", "human_residence", "human_business"):
+        assert texml(CallStatus=status, AnsweredBy=word).outcome is Outcome.COMPLETED
+    assert texml(CallStatus=status, AnsweredBy="fax_detected").outcome is Outcome.VOICEMAIL

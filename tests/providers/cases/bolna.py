@@ -69,7 +69,7 @@ CASE = ProviderCase(
         "completed.json": Leg.OUTGOING,
         "leg-inbound.json": Leg.INBOUND,
     },
-    contradictory={},
+    contradictory={"busy-after-a-talk.json": Outcome.COMPLETED},
     unknown="unknown.json",
     fault="balance-low.json",
     signed=False,

@@ -73,7 +73,7 @@ CASE = ProviderCase(
         "completed.json": Leg.OUTGOING,
         "leg-inbound.json": Leg.INBOUND,
     },
-    contradictory={},
+    contradictory={"hangup-user-busy-after-a-talk.json": Outcome.COMPLETED},
     unknown="unknown.json",
     fault="hangup-sip-auth-failed.json",
     answered_story=("call-initiated.json", "transfer-completed.json", "completed.json"),

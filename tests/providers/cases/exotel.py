@@ -67,7 +67,7 @@ CASE = ProviderCase(
         "completed.json": Leg.OUTGOING,
         "leg-inbound.json": Leg.INBOUND,
     },
-    contradictory={},
+    contradictory={"no-answer-after-a-talk.json": Outcome.COMPLETED},
     unknown="unknown.json",
     signed=False,
     answered_story=("answered.json", "completed.json"),

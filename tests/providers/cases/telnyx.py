@@ -78,7 +78,7 @@ CASE = ProviderCase(
         "answered.json": Leg.UNKNOWN,
         "leg-inbound.json": Leg.INBOUND,
     },
-    contradictory={},
+    contradictory={"hangup-timeout-after-an-answer.json": Outcome.COMPLETED},
     unknown="unknown-event.json",
     fault="hangup-account-fault.json",
     replay_sec=300,
