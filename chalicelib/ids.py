@@ -24,12 +24,6 @@ def sortable_id(prefix: str, now: datetime) -> str:
     return f"{prefix}_{_base32(millis, 10)}{_base32(secrets.randbits(80), 16)}"
 
 
-def derived_id(prefix: str, *parts: str) -> str:
-    """An id of the same shape that the same parts always give: for what others have already named."""
-    digest = hashlib.sha256("\0".join(parts).encode()).digest()
-    return f"{prefix}_{_base32(int.from_bytes(digest[:16]) >> 3, 26)}"
-
-
 def is_call_id(text: str) -> bool:
     """True for what can be a call's id: nothing else needs to be looked up, or could be."""
     return _CALL_ID.fullmatch(text) is not None
@@ -49,6 +43,11 @@ def split_callback_token(token: str) -> tuple[str, int] | None:
 def new_api_key() -> str:
     """A fresh API key; only its hash is ever stored."""
     return f"rdl_{secrets.token_urlsafe(32)}"
+
+
+def new_adoption_token() -> str:
+    """Return a fresh secret of an adoption address, 256 bits of chance; only its hash is ever stored."""
+    return f"adp_{secrets.token_urlsafe(32)}"
 
 
 def new_salt() -> str:

@@ -68,6 +68,8 @@ RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "alarms that are set, at the ti
 SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "slots that a claim found taken", False)
 SIGNATURE_FAILURES = Metric("SignatureFailures", Unit.COUNT, ("Provider",), "callbacks whose signature was wrong")
 SIGN_INS_REFUSED = Metric("SignInsRefused", Unit.COUNT, ("Reason",), "requests without a key that may make them")
+CALLBACKS_REFUSED = Metric("CallbacksRefused", Unit.COUNT, ("Reason",), "callbacks to an address that is not valid")
+CALLS_NOT_ADOPTED = Metric("CallsNotAdopted", Unit.COUNT, ("Reason",), "callbacks whose call could not be adopted")
 SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("Door",), "answers of 500 and above, to callbacks or to the API")
 
 #: every metric that the code writes
@@ -87,6 +89,8 @@ METRICS = (
     RULES_LIVE,
     SLOTS_IN_USE,
     SIGNATURE_FAILURES,
+    CALLBACKS_REFUSED,
+    CALLS_NOT_ADOPTED,
     SIGN_INS_REFUSED,
     SERVER_ERRORS,
 )

@@ -15,6 +15,8 @@ from chalicelib.errors import RedialError
 from chalicelib.providers import Http
 from chalicelib.ready_providers import ReadyProviders
 from chalicelib.settings import Settings, WakeBackend
+from chalicelib.storage.adoption_tokens import AdoptionTokens
+from chalicelib.storage.adoptions import AdoptionStore
 from chalicelib.storage.budgets import BudgetStore
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.erasure import ErasureStore
@@ -63,6 +65,7 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
     workspaces = WorkspaceStore(dynamodb, table, clock.now)
     retention = Retention(workspaces, settings.retention_days, clock.now)
     ready = ReadyProviders(settings, Vault(client, clock.now), clock.now, http)
+    policies = PolicyStore(dynamodb, table)
     ports = Ports(
         settings=settings,
         clock=clock,
@@ -80,12 +83,15 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         fresh_provider=ready.fresh,
         workspaces=workspaces,
         erasure=ErasureStore(dynamodb, table, retention),
+        policies=policies,
+        adoption_tokens=AdoptionTokens(dynamodb, table),
+        adoptions=AdoptionStore(dynamodb, table),
     )
     return Services(
         ports=ports,
         keys=KeyStore(dynamodb, table),
         history=HistoryStore(dynamodb, table, retention),
-        policies=PolicyStore(dynamodb, table),
+        policies=policies,
         rates=RateStore(dynamodb, table),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chalicelib.errors import RedialError
 from ops import (
+    adoptions,
     alarms,
     doctor,
     keys,
@@ -22,6 +23,7 @@ from ops import (
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
+    adoptions,
     alarms,
     doctor,
     keys,

@@ -70,6 +70,10 @@ def graphs(stage: str) -> list[Graph]:
                 )
             ],
         ),
+        Graph(
+            "Callbacks refused, calls not adopted",
+            [_by(metrics.CALLBACKS_REFUSED, stage), _by(metrics.CALLS_NOT_ADOPTED, stage)],
+        ),
         Graph("Sign-ins refused", [_by(metrics.SIGN_INS_REFUSED, stage)]),
         Graph(
             "Answers of 500 and above",

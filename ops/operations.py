@@ -171,6 +171,18 @@ def _of_the_provider(stage: str) -> Iterator[Alarm]:
 
 def _of_the_api(stage: str) -> Iterator[Alarm]:
     yield Alarm(
+        kind="callbacks-refused",
+        says="More than 20 callbacks in 5 minutes came to an address whose token is unknown or was replaced.",
+        figures={"m": ours(metrics.CALLBACKS_REFUSED, "Sum", stage)},
+        threshold=20,
+    )
+    yield Alarm(
+        kind="calls-not-adopted",
+        says="A callback came to an adoption address, and its call could not be adopted.",
+        figures={"m": ours(metrics.CALLS_NOT_ADOPTED, "Sum", stage)},
+        threshold=0,
+    )
+    yield Alarm(
         kind="sign-ins-refused",
         says="More than 20 requests in 5 minutes came without an API key that may make them.",
         figures={"m": ours(metrics.SIGN_INS_REFUSED, "Sum", stage)},

@@ -252,6 +252,14 @@ class Preview(Answer):
     timezones: list[str]
 
 
+class Adoption(Answer):
+    """Where calls that the user's own code placed are adopted; ``address`` is there only while its token is new."""
+
+    token_since: Time | None
+    address: str = ""
+    help: str
+
+
 class NamedPolicy(Answer):
     """A policy under its name."""
 
@@ -260,6 +268,7 @@ class NamedPolicy(Answer):
     target: Target | None
     agent_version_id: str | None
     updated_at: Time
+    adoption: Adoption
 
 
 class Policies(Answer):

@@ -7,14 +7,12 @@ from chalice.app import Blueprint, Request
 
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, public_url
-from chalicelib.api.paths import policy_name_in
-from chalicelib.api.reading import body_bytes, query_value
+from chalicelib.api.reading import body_bytes
 from chalicelib.api.views import rfc3339
 from chalicelib.errors import NotFound, NotSetUp
 from chalicelib.providers import CallbackRequest
 from chalicelib.services import Services
-from chalicelib.storage.keys import is_workspace
-from chalicelib.usecases.adopt_call import Adoption
+from chalicelib.usecases.take_adoption import refused, take_adoption_callback
 from chalicelib.usecases.take_callback import Taken, take_account_callback, take_callback
 
 blueprint = Blueprint(__name__)
@@ -29,19 +27,38 @@ def callback(provider: str, token: str) -> dict[str, Any]:
     parts = services()
     request = blueprint.current_request
     _set_up(parts, provider)
-    taken = take_callback(parts.ports, provider, token, _as_sent(parts, request, f"/callbacks/{provider}/{token}"))
+    sent = _as_sent(parts, request, f"/callbacks/{provider}/{token}")
+    try:
+        taken = take_callback(parts.ports, provider, token, sent)
+    except NotFound as error:
+        raise refused(provider, "unknown-token", str(error)) from error
+    return {"events": [_view(t) for t in taken]}
+
+
+@blueprint.route("/callbacks/{provider}/adopt/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
+@answering
+def adoption_callback(provider: str, token: str) -> dict[str, Any]:
+    """Take in a callback of a call that the user's own code placed; the token names workspace and policy."""
+    parts = services()
+    request = blueprint.current_request
+    _set_up(parts, provider)
+    sent = _as_sent(parts, request, f"/callbacks/{provider}/adopt/{token}")
+    taken = take_adoption_callback(parts.ports, provider, token, sent, public_url(parts, request))
     return {"events": [_view(t) for t in taken]}
 
 
 @blueprint.route("/callbacks/{provider}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def account_callback(provider: str) -> dict[str, Any]:
-    """The one callback address of an account. ``?policy=`` adopts calls that the user's own code placed."""
+    """Take in a callback at the one address of an account, for calls that Redial placed."""
     parts = services()
     request = blueprint.current_request
     _set_up(parts, provider)
     sent = _as_sent(parts, request, f"/callbacks/{provider}")
-    taken = take_account_callback(parts.ports, provider, sent, lambda: _adoption(parts, request))
+    try:
+        taken = take_account_callback(parts.ports, provider, sent)
+    except NotFound as error:
+        raise refused(provider, "unknown-call", str(error)) from error
     return {"events": [_view(t) for t in taken]}
 
 
@@ -51,18 +68,6 @@ def _set_up(parts: Services, provider: str) -> None:
         parts.ports.provider(provider)
     except NotSetUp as error:
         raise NotFound(f"{provider} is not set up here") from error
-
-
-def _adoption(parts: Services, request: Request) -> Adoption | None:
-    policy = query_value(request, "policy")
-    if policy is None:
-        return None
-    workspace = query_value(request, "workspace") or parts.ports.settings.default_workspace
-    known = is_workspace(workspace)
-    named = parts.policies.load(workspace, policy_name_in(policy)) if known else None
-    if named is None:
-        raise NotFound(f"workspace {workspace[:80]!r} has no policy {policy!r}; PUT /policies/{{name}} makes one")
-    return Adoption(workspace, named.policy, named.target_url, named.agent_version_id, public_url(parts, request))
 
 
 def _as_sent(parts: Services, request: Request, path: str) -> CallbackRequest:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from chalicelib.api import answers
 from chalicelib.api.reading import MOST_KEY
-from chalicelib.api.schemas import CallIn, ContactedIn, NamedPolicyIn, OptOutIn, PauseIn, PreviewIn
+from chalicelib.api.schemas import AdoptionTokenIn, CallIn, ContactedIn, NamedPolicyIn, OptOutIn, PauseIn, PreviewIn
 from chalicelib.dialects.bolna import BolnaCallIn
 from chalicelib.dialects.exotel import CampaignIn
 from chalicelib.providers import REGISTRY
@@ -77,7 +77,7 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "provider": {"in": "path", "schema": {"type": "string", "enum": sorted(REGISTRY)}},
     "token": {
         "in": "path",
-        "description": "The unguessable part of an attempt's callback address.",
+        "description": "The unguessable part of an attempt's callback address, or of a policy's adoption address.",
         "schema": {"type": "string"},
     },
     "sid": {
@@ -94,16 +94,6 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
         "in": "query",
         "description": "The next_cursor of the page before.",
         "schema": {"type": "string", "maxLength": MOST_CURSOR},
-    },
-    "policy": {
-        "in": "query",
-        "description": "The named policy under which a call that is not known yet is adopted.",
-        "schema": {"type": "string", "maxLength": 64},
-    },
-    "workspace": {
-        "in": "query",
-        "description": "Whose that policy is; DEFAULT_WORKSPACE where it is left out.",
-        "schema": {"type": "string"},
     },
     "Idempotency-Key": {
         "in": "header",
@@ -193,6 +183,17 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "GET": Operation(tag="Policies", role=Role.READ, answer=answers.NamedPolicy, problems=(*KEY, 404, 422)),
         "DELETE": Operation(tag="Policies", role=Role.WRITE, answer=None, status=204, problems=(*ROLE, 422)),
     },
+    "/policies/{name}/adoption-token": {
+        "POST": Operation(
+            tag="Policies",
+            role=Role.WRITE,
+            answer=answers.NamedPolicy,
+            body=AdoptionTokenIn,
+            body_required=False,
+            problems=(*ROLE, *BODY, 404, 409),
+            example={"revoke_old": False},
+        )
+    },
     "/numbers/{number}/opt-out": {
         "PUT": Operation(
             tag="Numbers",
@@ -279,7 +280,8 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.GomobileReport, problems=CALL)
     },
     "/callbacks/{provider}/{token}": _callback(),
-    "/callbacks/{provider}": _callback(422, parameters=("policy", "workspace")),
+    "/callbacks/{provider}/adopt/{token}": _callback(422),
+    "/callbacks/{provider}": _callback(),
     "/health": {"GET": Operation(tag="The API", role=None, answer=answers.Health)},
     "/openapi.json": {"GET": Operation(tag="The API", role=None, answer=JSON_OBJECT)},
     "/docs": {"GET": Operation(tag="The API", role=None, answer=HTML)},

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from chalice.app import Blueprint, Response
+from chalice.app import Blueprint, Request, Response
 
 from chalicelib.api import views
 from chalicelib.api.current import services
-from chalicelib.api.http import ANY_TYPE, answering, checked, signed_in
+from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed_in
 from chalicelib.api.paths import policy_name_in
 from chalicelib.api.reading import json_body
 from chalicelib.domain.number_zones import contact_zones
@@ -47,7 +47,9 @@ def names() -> dict[str, Any]:
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     unreadable: list[str] = []
     found = parts.policies.all(owner.workspace, unreadable.append)
-    return {"data": [views.named_policy_view(named) for named in found], "unreadable": unreadable}
+    since = parts.ports.adoption_tokens.since(owner.workspace)
+    data = [views.named_policy_view(named, since.get(named.name)) for named in found]
+    return {"data": data, "unreadable": unreadable}
 
 
 @blueprint.route("/policies/{name}", methods=["PUT"], content_types=ANY_TYPE)
@@ -68,7 +70,8 @@ def put(name: str) -> dict[str, Any]:
         agent_version_id=wanted.agent_version_id,
     )
     parts.policies.put(owner.workspace, named)
-    return views.named_policy_view(named)
+    token = parts.ports.adoption_tokens.make(owner.workspace, named.name, named.updated_at)
+    return _view(parts, request, owner.workspace, named, token)
 
 
 @blueprint.route("/policies/{name}", methods=["GET"], content_types=ANY_TYPE)
@@ -80,7 +83,7 @@ def read(name: str) -> dict[str, Any]:
     named = parts.policies.load(owner.workspace, policy_name_in(name))
     if named is None:
         raise NotFound(f"there is no policy {name}")
-    return views.named_policy_view(named)
+    return _view(parts, blueprint.current_request, owner.workspace, named, None)
 
 
 @blueprint.route("/policies/{name}", methods=["DELETE"], content_types=ANY_TYPE)
@@ -90,7 +93,39 @@ def delete(name: str) -> Response:
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.WRITE)
     parts.policies.delete(owner.workspace, policy_name_in(name))
+    parts.ports.adoption_tokens.delete(owner.workspace, policy_name_in(name))
     return Response("", status_code=204)
+
+
+@blueprint.route("/policies/{name}/adoption-token", methods=["POST"], content_types=ANY_TYPE)
+@answering
+def new_adoption_token(name: str) -> dict[str, Any]:
+    """Replace a policy's adoption token; the old one stays valid for 24 hours unless ``revoke_old`` is true."""
+    from chalicelib.api import schemas
+
+    request = blueprint.current_request
+    parts = services()
+    owner = signed_in(parts, request, Role.WRITE)
+    body = json_body(request)[0] if request.raw_body else {}
+    wanted = checked(schemas.AdoptionTokenIn, body)
+    named = parts.policies.load(owner.workspace, policy_name_in(name))
+    if named is None:
+        raise NotFound(f"there is no policy {name}")
+    now = parts.ports.clock.now()
+    token = parts.ports.adoption_tokens.rotate(owner.workspace, named.name, now, revoke_old=wanted.revoke_old)
+    return _view(parts, request, owner.workspace, named, token)
+
+
+def _view(
+    parts: Services, request: Request, workspace: str, named: NamedPolicy, new_token: str | None
+) -> dict[str, Any]:
+    """A policy, and the adoption address where its token is new: it is shown once."""
+    since = parts.ports.adoption_tokens.since(workspace).get(named.name)
+    view = views.named_policy_view(named, since)
+    if new_token is not None:
+        provider = parts.ports.settings.default_provider
+        view["adoption"]["address"] = f"{public_url(parts, request)}/callbacks/{provider}/adopt/{new_token}"
+    return view
 
 
 def policy_named(parts: Services, workspace: str, name: str | None) -> NamedPolicy | None:

@@ -69,6 +69,12 @@ class PolicyIn(Strict):
         return self._given[0].policy() if self._given else None
 
 
+class AdoptionTokenIn(Strict):
+    """``POST /policies/{name}/adoption-token``; ``revoke_old`` ends the old token at once and not in 24 hours."""
+
+    revoke_old: bool = False
+
+
 class NamedPolicyIn(PolicyIn):
     """``PUT /policies/{name}``; ``target`` is what calls are redialled to that bring none of their own."""
 
@@ -191,6 +197,7 @@ def webhook_within_rules(url: str | None, rules: Rules) -> str | None:
 
 __all__ = [
     "NO_RETRIES",
+    "AdoptionTokenIn",
     "CallIn",
     "ContactedIn",
     "NamedPolicyIn",

@@ -151,8 +151,14 @@ def preview_view(shown: Preview, zones: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def named_policy_view(named: NamedPolicy) -> dict[str, Any]:
-    """A named policy."""
+ADOPTION_HELP = (
+    "the address is the status callback of the calls to adopt, and is shown once; another provider's name may stand in"
+    " it; POST /policies/{name}/adoption-token makes a new one"
+)
+
+
+def named_policy_view(named: NamedPolicy, token_since: datetime | None) -> dict[str, Any]:
+    """Return a named policy; ``token_since`` is when its adoption token was made, None where it has none."""
     policy = adapter(Policy).dump_python(named.policy, mode="json")
     target = {"url": named.target_url} if named.target_url else None
     return {
@@ -161,6 +167,7 @@ def named_policy_view(named: NamedPolicy) -> dict[str, Any]:
         "target": target,
         "agent_version_id": named.agent_version_id,
         "updated_at": rfc3339(named.updated_at),
+        "adoption": {"token_since": rfc3339(token_since), "help": ADOPTION_HELP.replace("{name}", named.name)},
     }
 
 

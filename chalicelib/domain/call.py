@@ -46,7 +46,7 @@ class Call:
     ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
     second provider, which ``provider`` and ``account`` are changed to when it takes over. After ``canceled_at``, the
     moment of a cancel, no news of an attempt leads to another one. Since ``erased_at`` nothing in the call names the
-    person any more, and ``to_number`` is empty.
+    person any more, and ``to_number`` is empty. ``is_adopted`` says that the user's own code placed the first attempt.
     """
 
     id: str
@@ -81,6 +81,7 @@ class Call:
     put_offs: int = 0
     canceled_at: datetime | None = None
     erased_at: datetime | None = None
+    is_adopted: bool = False
 
     @property
     def retry_group_id(self) -> str:

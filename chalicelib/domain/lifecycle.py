@@ -103,6 +103,9 @@ def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> 
     """
     if record.call.erased_at is not None:
         event = event.anonymous
+    if record.call.is_adopted and event.fault is not None:
+        # Its numbers came from the user's own code: the fault is the call's, and the account's other calls go on.
+        event = replace(event, outcome=Outcome.ERROR, cause=event.cause or event.fault, fault=None)
     attempt = record.attempt(number)
     if attempt is None or _is_other_leg(attempt, event):
         return Transition(record, record.call, None, Effect.NOTHING, at=now)

@@ -5,9 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from chalicelib import ids
 from chalicelib.domain.call import AttemptPhase, CallState
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.reached import corrected_by
+from chalicelib.errors import NotFound
 from chalicelib.storage import items
 from chalicelib.storage.codec import to_attribute, to_item
 from chalicelib.storage.items import Item
@@ -28,6 +30,14 @@ class Named:
     call_id: str
     number: int
     token: str
+
+    @classmethod
+    def by_token(cls, provider: str, token: str) -> "Named":
+        """Return the attempt that a token names. Raise NotFound for one that is not ours."""
+        named = ids.split_callback_token(token)
+        if named is None:
+            raise NotFound("unknown callback token")
+        return cls(provider, *named, token)
 
 
 class Noted(StrEnum):

@@ -11,6 +11,7 @@ from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.policy import Policy
 from chalicelib.errors import BadRequest, TooBusy
 from chalicelib.log import log
+from chalicelib.storage.adoptions import Adopted, CallName
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.place_call import CREATE_TRIES, account_of
 from chalicelib.usecases.ports import Ports
@@ -21,54 +22,65 @@ class Adoption:
     """Whose a call becomes, and what it is redialled by and to."""
 
     workspace: str
+    policy_name: str
     policy: Policy
     target_url: str | None
     agent_version_id: str | None
     public_url: str
 
 
-def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> CallRecord | None:
-    """The record of the call that an event is about, made from the event where there is none yet.
+def call_name(ports: Ports, provider: str, provider_call_id: str) -> CallName:
+    """Return the call's name on the account that this deployment uses."""
+    return CallName(provider, ports.provider(provider).account, provider_call_id)
 
-    Its id follows from the provider's, so that callbacks that come at the same time adopt it once. None for a call to
-    a number whose data was erased: no record of it is made. Raises BadRequest where the event names no numbers, Invalid
-    where the policy's redials could not be placed.
+
+def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> Adopted | None:
+    """Adopt the call that an event is about, and return who has it: another workspace may have been faster.
+
+    Return None for a call to a number whose data was erased: no record of it is made. The call's id is random, so that
+    nobody can compute it; the claim on the provider's id makes concurrent callbacks adopt the call once. Raise
+    BadRequest where the event names no numbers, Invalid where the policy's redials could not be placed.
     """
-    call_id = ids.derived_id("call", adoption.workspace, provider, event.provider_call_id)
+    name = call_name(ports, provider, event.provider_call_id)
     for _ in range(CREATE_TRIES):
-        record = ports.calls.load(call_id)
-        if record is not None:
-            return record
-        call = _call(ports, call_id, provider, event, adoption)
+        adopted = ports.adoptions.find(name)
+        if adopted is not None:
+            return adopted
+        call = _call(ports, provider, event, adoption)
         number = ports.numbers.load(call.workspace, call.to_number)
         if number.erased_at is not None:
             return None
         now = call.created_at
+        mine = Adopted(call.workspace, ids.callback_token(call.id, 1))
         transition = lifecycle.adopt(
             CallRecord(call),
-            token=ids.callback_token(call_id, 1),
+            token=mine.token,
             provider_call_id=event.provider_call_id,
             now=now,
             deadline_at=now + ports.attempt_limit,
-            others_made=number.made_by_others(call_id, now - call.policy.reach) if call.policy.caps else (),
+            others_made=number.made_by_others(call.id, now - call.policy.reach) if call.policy.caps else (),
         )
-        also = [*ports.numbers.naming(call), ports.numbers.adding(number, f"{call_id}-1", now)]
+        also = [
+            ports.adoptions.claiming(name, mine, call.expires_at),
+            *ports.numbers.naming(call),
+            ports.numbers.adding(number, f"{call.id}-1", now),
+        ]
         try:
             ports.calls.create(transition, None, also)
         except StaleWrite:
             continue
-        log("call-adopted", call=call_id, workspace=call.workspace, provider=provider)
-        return transition.after
-    raise TooBusy(f"call {call_id} keeps changing; try again in a moment")
+        log("call-adopted", call=call.id, workspace=call.workspace, provider=provider)
+        return mine
+    raise TooBusy(f"others keep calling {event.to_number}; try again in a moment")
 
 
-def _call(ports: Ports, call_id: str, provider: str, event: CallEvent, adoption: Adoption) -> Call:
+def _call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> Call:
     if event.to_number is None or event.from_number is None:
         raise BadRequest("the callback names no E.164 numbers to call from and to, so it cannot be redialled")
     now = ports.clock.now()
     policy, failover = adoption.policy, adoption.policy.failover
     call = Call(
-        id=call_id,
+        id=ids.sortable_id("call", now),
         workspace=adoption.workspace,
         to_number=event.to_number,
         from_number=event.from_number,
@@ -80,6 +92,7 @@ def _call(ports: Ports, call_id: str, provider: str, event: CallEvent, adoption:
         target_url=adoption.target_url,
         agent_version_id=adoption.agent_version_id,
         public_url=adoption.public_url,
+        is_adopted=True,
     )
     agent = adoption.agent_version_id
     return replace(

@@ -35,6 +35,9 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
     if attempt is None or attempt.phase is not AttemptPhase.DIALING:
         raise ValueError(f"attempt {call.attempt} of {call.id} is not claimed")
     result = ports.provider(attempt.provider).dial(_request(ports, call, attempt))
+    if call.is_adopted and isinstance(result, PutOff) and result.fault:
+        # Its numbers came from the user's own code: the fault is the call's, and the account's other calls go on.
+        result = Refused(Outcome.ERROR, result.cause, evidence=result.evidence)
     log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=attempt.provider)
     _record(ports, call, attempt, result)
     measure.dialed(attempt.provider, result)

@@ -14,7 +14,7 @@ from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff
 #: why a call waits for its dial where nothing is in its way
 AS_PLANNED = (Reason.STARTED, Reason.RETRY)
 #: ends of what a sweep looked into that needed no mending, or are left to the next one
-NOT_MENDED = ("skipped", "left", "still-live")
+NOT_MENDED = ("skipped", "left", "still-live", "adopted", "left-alone", "not-adopted", "erased")
 
 
 def committed(transition: Transition) -> None:

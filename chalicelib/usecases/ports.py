@@ -8,6 +8,8 @@ from chalicelib.clock import Clock
 from chalicelib.domain.limits import Limits
 from chalicelib.providers import Provider, provider_class
 from chalicelib.settings import Settings
+from chalicelib.storage.adoption_tokens import AdoptionTokens
+from chalicelib.storage.adoptions import AdoptionStore
 from chalicelib.storage.budgets import BudgetStore
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.erasure import ErasureStore
@@ -16,6 +18,7 @@ from chalicelib.storage.health import HealthStore
 from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.pace import Pace, PaceStore
+from chalicelib.storage.policies import PolicyStore
 from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.storage.workspaces import WorkspaceStore
@@ -50,6 +53,9 @@ class Ports:
     alarms: Alarms
     workspaces: WorkspaceStore
     erasure: ErasureStore
+    policies: PolicyStore
+    adoption_tokens: AdoptionTokens
+    adoptions: AdoptionStore
     provider: Callable[[str], Provider]
     fresh_provider: Callable[[str], Provider | None]
 

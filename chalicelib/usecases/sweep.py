@@ -15,6 +15,7 @@ from chalicelib.log import broken, log, warn
 from chalicelib.providers import Unanswered
 from chalicelib.storage.items import DEADLINE
 from chalicelib.usecases import measure
+from chalicelib.usecases.confirm_adoptions import confirm_adoptions
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.redial_due import TimeLeft, dial_due, disarm, set_back
 from chalicelib.usecases.schedule import change
@@ -44,6 +45,7 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
                 counts["silent-left"] += 1
                 continue
             counts[f"silent-{_look_into(ports, call_id, now)}"] += 1
+    counts.update({f"adoption-{end}": n for end, n in confirm_adoptions(ports, time_left).items()})
     counts["stale-alarms"], alarms_live = _clear_alarms(ports, now - ALARM_STALE, time_left)
     mended = {kind: n for kind, n in counts.items() if n}
     measure.swept(mended, alarms_live)

@@ -1,10 +1,8 @@
 """Take a provider's callback: verify, parse, then change the call that its token names, at most once."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.erasure import erased_token, is_erased_token
@@ -16,7 +14,6 @@ from chalicelib.providers import CallbackRequest, Provider, SignatureError
 from chalicelib.storage.health import Answered
 from chalicelib.storage.notes import Named, Noted
 from chalicelib.usecases import measure
-from chalicelib.usecases.adopt_call import Adoption, adopt_call
 from chalicelib.usecases.breaker import report
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
@@ -46,29 +43,26 @@ def take_callback(ports: Ports, provider_name: str, token: str, request: Callbac
     Raises UnknownProvider, SignatureError before anything is read, MalformedCallback, NotFound for a token that
     names no attempt.
     """
-    provider = _verified(ports, provider_name, request)
-    return [_take_by_token(ports, provider_name, token, event) for event in provider.parse(request)]
+    provider = verified(ports, provider_name, request)
+    return [take_by_token(ports, provider_name, token, event) for event in provider.parse(request)]
 
 
-def take_account_callback(
-    ports: Ports, provider_name: str, request: CallbackRequest, adoption: Callable[[], Adoption | None]
-) -> list[Taken]:
+def take_account_callback(ports: Ports, provider_name: str, request: CallbackRequest) -> list[Taken]:
     """Take in every event of a callback that came to the one address of an account.
 
-    The event names its attempt by our token or by the provider's id. A call that is none of ours is adopted, if
-    ``adoption`` (asked only then) says under what; one that the customer made is left alone. Raises as
-    take_callback() does.
+    The event names its attempt by our token or by the provider's id. An inbound call, or a leg of another one, is left
+    alone. Raise as take_callback() does, and NotFound for any other call: this address adopts none.
     """
-    provider = _verified(ports, provider_name, request)
+    provider = verified(ports, provider_name, request)
     events = provider.parse(request)
     for event in events:
         if event.token is None and not (provider.signs_callbacks or provider.knows_sender(request)):
             wanted = f"{provider_name.upper()}_ALLOWED_IPS"
             raise SignatureError(f"nothing speaks for this callback: it is unsigned and {wanted} is not set")
-    return [_take_by_name(ports, provider_name, event, adoption) for event in events]
+    return [_take_by_name(ports, provider_name, event) for event in events]
 
 
-def _verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
+def verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
     """The provider that signed the request, with its secrets read once more where they have been rotated."""
     provider = ports.provider(name)
     try:
@@ -82,29 +76,22 @@ def _verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
     return provider
 
 
-def _take_by_token(ports: Ports, provider: str, token: str, event: CallEvent) -> Taken:
-    named = ids.split_callback_token(token)
-    if named is None:
-        raise NotFound("no attempt has this callback address")
-    return _take(ports, Named(provider, *named, token), event)
+def take_by_token(ports: Ports, provider: str, token: str, event: CallEvent) -> Taken:
+    """Take in an event of the attempt that a callback token names. Raise NotFound for an unknown one."""
+    return take_named(ports, Named.by_token(provider, token), event)
 
 
-def _take_by_name(ports: Ports, provider: str, event: CallEvent, adoption: Callable[[], Adoption | None]) -> Taken:
+def _take_by_name(ports: Ports, provider: str, event: CallEvent) -> Taken:
     token = event.token or ports.calls.token_of(provider, event.provider_call_id)
     if token is not None:
-        return _take_by_token(ports, provider, token, event)
-    if event.leg in (Leg.INBOUND, Leg.OTHER):
+        return take_by_token(ports, provider, token, event)
+    if event.leg in LEFT_ALONE:
         return Taken(LEFT_ALONE[event.leg], "", 0)
-    under = adoption()
-    if under is None:
-        raise NotFound("no attempt of ours is known by this id; to adopt calls, name a policy in the address")
-    adopted = adopt_call(ports, provider, event, under)
-    if adopted is None:
-        return Taken("erased", "", 0)
-    return _take(ports, Named(provider, adopted.call.id, 1, adopted.attempts[0].token), event)
+    raise NotFound("unknown call; calls are adopted at the address that PUT /policies/{name} shows, not by ?policy=")
 
 
-def _take(ports: Ports, named: Named, event: CallEvent) -> Taken:
+def take_named(ports: Ports, named: Named, event: CallEvent) -> Taken:
+    """Take in an event of an attempt. Raise NotFound where there is no such attempt."""
     call_id, number, token = named.call_id, named.number, named.token
     if event.outcome is None and event.fault is None and not is_erased_token(token):
         noted = ports.notes.note(named, event, ports.clock.now())

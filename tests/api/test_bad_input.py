@@ -276,20 +276,13 @@ def test_a_callback_for_a_provider_that_is_not_set_up_is_not_found_and_tells_not
 
 
 @pytest.mark.parametrize(
-    ("query", "status"),
-    [
-        ("policy=", 422),
-        ("policy=" + "x" * 3000, 422),
-        ("policy=a&policy=b", 422),
-        ("policy=a&workspace=" + "x" * 3000, 404),
-        ("policy=a&workspace=%00", 404),
-        ("policy=a&workspace=%F0%9F%92%A5", 404),
-    ],
+    "query",
+    ["policy=", "policy=" + "x" * 3000, "policy=a&policy=b", "policy=a&workspace=%00"],
 )
-def test_an_adoption_under_no_policy_is_refused(world: World, query: str, status: int) -> None:
+def test_a_policy_in_the_query_adopts_nothing(world: World, query: str) -> None:
     form = {"CallSid": "CA1", "CallStatus": "busy", "Direction": "outbound-api", "From": "+14155550100", "To": "+1650"}
     answer = world.post_signed(f"{ENV['PUBLIC_URL']}/callbacks/twilio?{query}", form)
-    assert answer.status_code == status, answer.body
+    assert answer.status_code == 404, answer.body
 
 
 JSON = st.recursive(

@@ -292,8 +292,8 @@ def test_more_calls_than_one_request_can_erase_take_more_requests(world: World) 
 
 
 def test_a_call_that_the_users_own_code_makes_to_an_erased_number_is_not_adopted(world: World) -> None:
-    world.request("PUT", "/policies/reminders", {"retry": {"max_retries": 2, "wait_minutes": 30}})
-    url = f"{PUBLIC_URL}/callbacks/twilio?policy=reminders&workspace=acme"
+    made = world.request("PUT", "/policies/reminders", {"retry": {"max_retries": 2, "wait_minutes": 30}})
+    url = made.json_body["adoption"]["address"]
     form = {"AccountSid": "AC" + "0" * 32, "To": NUMBER, "From": "+14155550100", "Direction": "outbound-api"}
     before = {**form, "CallSid": "CA1", "CallStatus": "busy"}
     assert world.post_signed(url, before).json_body["events"][0]["decision"] == "decided"

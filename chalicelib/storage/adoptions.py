@@ -1,0 +1,231 @@
+"""Calls that are adopted, wait to be confirmed, or could not be adopted, in the table.
+
+``ADOPTED#<provider>#<account>#<call>`` exists once for each adopted call: its condition lets one workspace have it.
+``LEG#...`` remembers an inbound call or another leg, whose later events may not say so. ``PENDING`` holds the callbacks
+that the sweep has to confirm, and ``UNADOPTED#<workspace>`` those that led to nothing, for whoever looks for them.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.domain.events import CallEvent, Leg
+from chalicelib.storage import items
+from chalicelib.storage.adapters import adapter
+from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.query import query_items
+from chalicelib.storage.transact import Canceled, Write, transact
+
+#: A call stays adopted for this long after its policy ends: a captured callback must not adopt it a second time.
+ADOPTED_KEPT = timedelta(days=400)
+#: The longest call, and the callbacks after it, are over by then.
+LEG_KEPT = timedelta(days=2)
+#: What the sweep did not confirm within its deadline is removed by it; DynamoDB removes it where no sweep runs.
+PENDING_KEPT = timedelta(days=1)
+UNADOPTED_KEPT = timedelta(days=30)
+#: No workspace has more calls than this that wait to be confirmed.
+MAX_PENDING_CALLS = 1000
+#: No call has more stored callbacks than this while it waits.
+MAX_PENDING_EVENTS = 20
+#: A workspace has at most this many records of callbacks that led to nothing; a new one takes an older one's place.
+MAX_UNADOPTED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CallName:
+    """A call as its provider names it; ``account`` is the provider account that it was placed from."""
+
+    provider: str
+    account: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """Who adopted a call, and the callback token of its first attempt."""
+
+    workspace: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A call whose callbacks wait for the sweep to confirm that it is an outgoing call of our account."""
+
+    workspace: str
+    policy_name: str
+    name: CallName
+    public_url: str
+    since: datetime
+    next_at: datetime
+    events: tuple[CallEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unadopted:
+    """A callback that led to no adoption, and why."""
+
+    at: datetime
+    provider: str
+    provider_call_id: str
+    policy_name: str
+    reason: str
+
+
+class AdoptionStore:
+    """The adoption items of the table. ``dynamodb`` is a botocore client."""
+
+    def __init__(self, dynamodb: Any, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def find(self, name: CallName) -> Adopted | None:
+        """Return who adopted the call; None where nobody did."""
+        data = self._data(_call_key("ADOPTED", name))
+        return Adopted(data["workspace"], data["token"]) if data else None
+
+    def claiming(self, name: CallName, adopted: Adopted, policy_ends_at: datetime) -> Write:
+        """Return the write that adopts a call for one workspace; its condition fails where the call is adopted."""
+        item = _call_key("ADOPTED", name) | _expiring(policy_ends_at + ADOPTED_KEPT)
+        item["data"] = to_attribute({"workspace": adopted.workspace, "token": adopted.token})
+        return self._put(item, "attribute_not_exists(pk)")
+
+    def remember_leg(self, name: CallName, leg: Leg, now: datetime) -> None:
+        """Record that a call is inbound or another call's leg."""
+        item = _call_key("LEG", name) | _expiring(now + LEG_KEPT) | {"data": to_attribute({"leg": leg})}
+        self._dynamodb.put_item(TableName=self._table, Item=item)
+
+    def leg_of(self, name: CallName) -> Leg:
+        """Return which leg the call was said to be; UNKNOWN where no event said it."""
+        data = self._data(_call_key("LEG", name))
+        return Leg(data["leg"]) if data else Leg.UNKNOWN
+
+    def keep(self, pending: Pending) -> bool:
+        """Store a callback until the sweep has confirmed its call. Return False where there is no room for it."""
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_pending_key(pending),
+                UpdateExpression="SET #data.events = list_append(#data.events, :new), #data.next_at = :now",
+                ConditionExpression="attribute_exists(pk) AND size(#data.events) < :most",
+                ExpressionAttributeNames={"#data": "data"},
+                ExpressionAttributeValues={
+                    ":new": to_attribute([_dumped(event) for event in pending.events]),
+                    ":now": to_attribute(pending.next_at.isoformat()),
+                    ":most": to_attribute(MAX_PENDING_EVENTS),
+                },
+            )
+            return True
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+        item = _pending_key(pending) | _expiring(pending.since + PENDING_KEPT) | {"data": _pending_data(pending)}
+        try:
+            transact(self._dynamodb, [self._put(item, "attribute_not_exists(pk)"), self._counted(pending, 1)])
+        except Canceled:
+            return False
+        return True
+
+    def pending(self) -> Iterator[Pending]:
+        """Yield every call that waits to be confirmed."""
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pending",
+            ExpressionAttributeValues={":pending": {"S": "PENDING"}},
+        )
+        yield from map(_read_pending, found)
+
+    def ask_again(self, pending: Pending, at: datetime) -> None:
+        """Let the sweep look the call up again at a later time."""
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key=_pending_key(pending),
+            UpdateExpression="SET #data.next_at = :at",
+            ExpressionAttributeNames={"#data": "data"},
+            ExpressionAttributeValues={":at": to_attribute(at.isoformat())},
+            ConditionExpression="attribute_exists(pk)",
+        )
+
+    def remove(self, pending: Pending) -> bool:
+        """Remove what was waiting. Return False where a callback came meanwhile: it is looked at in the next sweep."""
+        delete = {
+            "TableName": self._table,
+            "Key": _pending_key(pending),
+            "ConditionExpression": "size(#data.events) = :as_read",
+            "ExpressionAttributeNames": {"#data": "data"},
+            "ExpressionAttributeValues": {":as_read": to_attribute(len(pending.events))},
+        }
+        try:
+            transact(self._dynamodb, [{"Delete": delete}, self._counted(pending, -1)])
+        except Canceled:
+            return False
+        return True
+
+    def record(self, workspace: str, unadopted: Unadopted) -> None:
+        """Record a callback that led to no adoption, for some weeks and within a bound."""
+        slot = zlib.crc32(f"{unadopted.provider}#{unadopted.provider_call_id}".encode()) % MAX_UNADOPTED
+        item = items.key(f"UNADOPTED#{workspace}", f"{slot:03d}") | _expiring(unadopted.at + UNADOPTED_KEPT)
+        item["data"] = to_attribute(adapter(Unadopted).dump_python(unadopted, mode="json"))
+        self._dynamodb.put_item(TableName=self._table, Item=item)
+
+    def unadopted(self, workspace: str) -> list[Unadopted]:
+        """Return the workspace's callbacks that led to no adoption, the latest first."""
+        found = query_items(
+            self._dynamodb,
+            TableName=self._table,
+            KeyConditionExpression="pk = :unadopted",
+            ExpressionAttributeValues={":unadopted": {"S": f"UNADOPTED#{workspace}"}},
+        )
+        read = (adapter(Unadopted).validate_python(from_attribute(item["data"])) for item in found)
+        return sorted(read, key=lambda each: each.at, reverse=True)
+
+    def _data(self, key: items.Item) -> dict[str, Any]:
+        found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        data: dict[str, Any] = from_attribute(found["data"]) if found else {}
+        return data
+
+    def _counted(self, pending: Pending, change: int) -> Write:
+        """The write that counts a workspace's waiting calls; its condition fails where there are too many."""
+        update: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": items.key(f"PENDINGCOUNT#{pending.workspace}", "PENDINGCOUNT"),
+            "UpdateExpression": "ADD waiting :change",
+            "ExpressionAttributeValues": {":change": to_attribute(change)},
+        }
+        if change > 0:
+            update["ConditionExpression"] = "attribute_not_exists(waiting) OR waiting < :most"
+            update["ExpressionAttributeValues"][":most"] = to_attribute(MAX_PENDING_CALLS)
+        return {"Update": update}
+
+    def _put(self, item: items.Item, condition: str) -> Write:
+        return {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": condition}}
+
+
+def _call_key(kind: str, name: CallName) -> items.Item:
+    return items.key(f"{kind}#{name.provider}#{name.account}#{name.id}", kind)
+
+
+def _pending_key(pending: Pending) -> items.Item:
+    return items.key("PENDING", f"{pending.workspace}#{pending.name.provider}#{pending.name.id}")
+
+
+def _expiring(at: datetime) -> items.Item:
+    return {"expires_at": to_attribute(items.epoch(at))}
+
+
+def _dumped(event: CallEvent) -> Any:
+    return adapter(CallEvent).dump_python(event, mode="json")
+
+
+def _pending_data(pending: Pending) -> Any:
+    return to_attribute(adapter(Pending).dump_python(pending, mode="json"))
+
+
+def _read_pending(item: items.Item) -> Pending:
+    return adapter(Pending).validate_python(from_attribute(item["data"]))

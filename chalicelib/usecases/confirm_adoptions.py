@@ -1,0 +1,115 @@
+"""Confirm the calls whose callbacks could not be believed alone: look each up with our credentials, then adopt it."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+
+from chalicelib.domain.events import CallEvent, Leg
+from chalicelib.errors import RedialError
+from chalicelib.log import broken, warn
+from chalicelib.providers import Provider, Unanswered
+from chalicelib.storage.adoptions import Adopted, Pending
+from chalicelib.storage.notes import Named
+from chalicelib.usecases.adopt_call import Adoption, adopt_call
+from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.redial_due import TimeLeft
+from chalicelib.usecases.take_adoption import adoption_under, leave_alone, needs_proof, record
+from chalicelib.usecases.take_callback import LEFT_ALONE, take_named
+
+#: A call that the provider does not confirm within this is not adopted.
+CONFIRM_WITHIN = timedelta(minutes=15)
+#: How long after one look-up the provider is asked again.
+ASK_AGAIN = timedelta(minutes=1)
+
+
+def confirm_adoptions(ports: Ports, time_left: TimeLeft) -> Counter[str]:
+    """Look up every call that waits to be confirmed, and return how many came to which end."""
+    ends: Counter[str] = Counter()
+    now = ports.clock.now()
+    for pending in ports.adoptions.pending():
+        if pending.next_at > now:
+            continue
+        if not time_left.for_a_dial():
+            ends["left"] += 1
+            continue
+        try:
+            ends[_confirm(ports, pending, now)] += 1
+        except RedialError as error:
+            warn("adoption-refused", provider=pending.name.provider, call=pending.name.id, error=str(error))
+            ends[_drop(ports, pending, "policy-cannot-dial")] += 1
+        except Exception as error:  # one call's trouble must not keep the others from being confirmed
+            broken("adoption-broken", error, provider=pending.name.provider, call=pending.name.id)
+            ends["broken"] += 1
+    return ends
+
+
+def _confirm(ports: Ports, pending: Pending, now: datetime) -> str:
+    under = adoption_under(ports, pending.workspace, pending.policy_name, pending.public_url)
+    if under is None:
+        return _drop(ports, pending, "policy-gone")
+    provider = ports.provider(pending.name.provider)
+    adopted = ports.adoptions.find(pending.name)
+    if adopted is not None and adopted.workspace != pending.workspace:
+        return _drop(ports, pending, "adopted-elsewhere")
+    leg = ports.adoptions.leg_of(pending.name)
+    if leg in LEFT_ALONE:
+        ports.adoptions.remove(pending)
+        return "left-alone"
+    if adopted is not None and provider.signs_callbacks:
+        return _take_in(ports, pending, adopted, pending.events)
+    return _look_up(ports, provider, pending, under, now)
+
+
+def _look_up(ports: Ports, provider: Provider, pending: Pending, under: Adoption, now: datetime) -> str:
+    try:
+        said = provider.lookup(pending.name.id)
+    except Unanswered as error:
+        warn("provider-unanswered", provider=pending.name.provider, call=pending.name.id, error=str(error))
+        said = None
+    if said is None:
+        return _later(ports, pending, now, "not-confirmed")
+    if said.leg in LEFT_ALONE:
+        leave_alone(ports, pending.name, said.leg)
+        ports.adoptions.remove(pending)
+        return "left-alone"
+    if said.leg is not Leg.OUTGOING:
+        return _later(ports, pending, now, "leg-unknown")
+    if not all(_has_numbers_of(event, said) for event in pending.events):
+        return _drop(ports, pending, "numbers-differ")
+    adopted = adopt_call(ports, pending.name.provider, said, under)
+    if adopted is None:
+        ports.adoptions.remove(pending)
+        return "erased"
+    if adopted.workspace != pending.workspace:
+        return _drop(ports, pending, "adopted-elsewhere")
+    if provider.signs_callbacks:
+        return _take_in(ports, pending, adopted, pending.events)
+    # Of an unsigned callback only its progress is believed; the end is the one that the look-up tells.
+    along = tuple(event for event in pending.events if not needs_proof(event))
+    if not any(map(needs_proof, pending.events)) or needs_proof(said):
+        return _take_in(ports, pending, adopted, (*along, *((said,) if needs_proof(said) else ())))
+    return _later(ports, pending, now, "not-confirmed")
+
+
+def _has_numbers_of(event: CallEvent, said: CallEvent) -> bool:
+    pairs = ((event.to_number, said.to_number), (event.from_number, said.from_number))
+    return said.to_number is not None and all(told in (None, known) for told, known in pairs)
+
+
+def _take_in(ports: Ports, pending: Pending, adopted: Adopted, events: tuple[CallEvent, ...]) -> str:
+    for event in events:
+        take_named(ports, Named.by_token(pending.name.provider, adopted.token), event)
+    ports.adoptions.remove(pending)
+    return "adopted"
+
+
+def _later(ports: Ports, pending: Pending, now: datetime, reason: str) -> str:
+    if now >= pending.since + CONFIRM_WITHIN:
+        return _drop(ports, pending, reason)
+    ports.adoptions.ask_again(pending, now + ASK_AGAIN)
+    return "left"
+
+
+def _drop(ports: Ports, pending: Pending, reason: str) -> str:
+    if ports.adoptions.remove(pending):
+        record(ports, pending.workspace, pending.policy_name, pending.name.provider, pending.name.id, reason)
+    return "not-adopted"
