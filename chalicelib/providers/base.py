@@ -182,6 +182,13 @@ class Provider(ABC):
         """
         return None
 
+    def set_wrong(self) -> tuple[str, str] | None:
+        """What is set wrong at the provider, and what to set; None where nothing is, or it does not say.
+
+        Raises Unanswered.
+        """
+        return None
+
     def hang_up(self, provider_call_id: str) -> bool:
         """End a live call; True where the provider said that it would. Raises Unanswered."""
         return False

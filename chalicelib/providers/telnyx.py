@@ -198,6 +198,14 @@ class Telnyx(Provider):
             return None
         return sure(self._between(Wanted(to_number, from_number, since, until)))
 
+    def set_wrong(self) -> tuple[str, str] | None:
+        """Return the webhook version where it is not 2: those of version 1 are not documented to be signed."""
+        found = self._data(f"/call_control_applications/{quote(self.account, safe='')}", {}).get("data")
+        version = scalars(found).get("webhook_api_version") if isinstance(found, dict) else None
+        if version in (None, "2"):
+            return None
+        return f"the application's webhook_api_version is {version}", "set it to 2: Redial takes signed webhooks only"
+
     def hang_up(self, provider_call_id: str) -> bool:
         control = provider_call_id
         if not _CONTROL_ID.fullmatch(control):

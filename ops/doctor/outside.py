@@ -90,6 +90,7 @@ def provider_accounts(on: Deployment) -> Iterator[Finding]:
         yield red(f"DEFAULT_PROVIDER is {settings.default_provider!r}", f"it must be one of {known}")
     for name in configured:
         yield _account(on, settings, name)
+        yield from _wrong_settings(on, settings, name)
         if providers.provider_class(name).needs_answer_url and not settings.answer_url(name):
             yield amber(f"{name.upper()}_ANSWER_URL is not set", "set it, or give each call a target")
 
@@ -116,6 +117,14 @@ def _account(on: Deployment, settings: Settings, name: str) -> Finding:
     if watched.status is None or watched.status >= 500:
         return amber(f"{name} could not be asked: it answered {watched.status}", "look at the provider's status page")
     return green(f"{name} takes the credentials")
+
+
+def _wrong_settings(on: Deployment, settings: Settings, name: str) -> Iterator[Finding]:
+    with suppress(RedialError):
+        provider = providers.load(name, settings.credentials(name), now=on.now, http=on.http)
+        wrong = provider.set_wrong()
+        if wrong is not None:
+            yield red(f"{name}: {wrong[0]}", wrong[1])
 
 
 class _Watched(Http):

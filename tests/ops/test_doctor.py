@@ -35,6 +35,7 @@ class Outside:
     """The world beside AWS: a provider that answers with ``status``, and an API at its public URL."""
 
     status: int = 404
+    body: bytes = b"{}"
     lost: bool = False
     fetched: Fetched | OSError = field(default_factory=lambda: Fetched(200, datetime.now(UTC) + timedelta(days=200)))
     asked: list[str] = field(default_factory=list)
@@ -43,7 +44,7 @@ class Outside:
         self.asked.append(f"{method} {url}")
         if self.lost:
             raise NotSent("no route to host")
-        return Answer(self.status, {}, b"{}")
+        return Answer(self.status, {}, self.body)
 
     def fetch(self, url: str) -> Fetched:
         self.asked.append(f"GET {url}")
@@ -251,6 +252,12 @@ def _refused(outside: Outside) -> None:
     outside.status = 401
 
 
+def _first_webhooks(outside: Outside) -> None:
+    key = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
+    _all_told(TELNYX_API_KEY="KEY1", TELNYX_CONNECTION_ID="7267", TELNYX_PUBLIC_KEY=key)
+    outside.status, outside.body = 200, b'{"data": {"webhook_api_version": "1"}}'
+
+
 def _provider_away(outside: Outside) -> None:
     outside.lost = True
 
@@ -289,6 +296,7 @@ FAULTS: list[tuple[Callable[[Outside], None], str, str, str]] = [
     (_unreachable, "public URL", "does not answer", "mend PUBLIC_URL, its DNS or its TLS"),
     (_wrong_url, "public URL", "/health answers 403", "must be the API's base"),
     (_refused, "providers", "twilio refuses the credentials (401)", "check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"),
+    (_first_webhooks, "providers", "telnyx: the application's webhook_api_version is 1", "set it to 2"),
     (_provider_away, "providers", "twilio cannot be reached: no route to host", "TWILIO_API_URL"),
     (_no_credentials_of_provider, "providers", "TWILIO_AUTH_TOKEN missing", ".chalice/config.json"),
 ]
