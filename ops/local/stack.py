@@ -132,7 +132,11 @@ class LocalStack:
         agent = {"agent_config": {"webhook_url": f"{callbacks}/bolna"}}
         bolna = f"{environment['BOLNA_API_URL']}/v2/agent/{EVERY_AGENT}"
         _ask("PUT", bolna, agent, environment["BOLNA_API_KEY"])
-        webhook = {"url": f"{callbacks}/dialnexa"}
+        webhook = {
+            "url": f"{callbacks}/dialnexa",
+            "events": ["call_initiated", "call_ended"],
+            "secret": environment["DIALNEXA_WEBHOOK_SECRET"].partition(",")[0],
+        }
         _ask("POST", f"{environment['DIALNEXA_API_URL']}/v1/user-webhooks", webhook, environment["DIALNEXA_API_KEY"])
 
     def _function_environment(self, carrier: Carrier) -> dict[str, str]:

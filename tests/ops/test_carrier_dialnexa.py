@@ -28,7 +28,9 @@ def login(carrier: CarrierClient) -> dict[str, str]:
 
 
 def register(carrier: CarrierClient, sink: Sink) -> tuple[int, Any]:
-    body = json.dumps({"url": f"{sink.url}/callbacks/dialnexa", "events": ["call.completed"], "is_active": True})
+    secret = carrier.environment["DIALNEXA_WEBHOOK_SECRET"]
+    asked = {"url": f"{sink.url}/callbacks/dialnexa", "events": ["call_ended"], "is_active": True, "secret": secret}
+    body = json.dumps(asked)
     return carrier.ask("POST", "/dialnexa/v1/user-webhooks", body, login(carrier))
 
 
@@ -137,6 +139,7 @@ def test_a_malformed_create_call_is_refused(carrier: CarrierClient, changed: dic
 def test_an_address_that_does_not_answer_its_verification_is_not_taken(carrier: CarrierClient, sink: Sink) -> None:
     sink.status = 403
     assert register(carrier, sink)[0] == 400
-    body = json.dumps({"url": "cb"})
-    assert carrier.ask("POST", "/dialnexa/v1/user-webhooks", body, login(carrier))[0] == 400
+    for asked in ({"url": "cb", "events": ["call_ended"], "secret": "s"}, {"url": f"{sink.url}/cb"}):
+        assert carrier.ask("POST", "/dialnexa/v1/user-webhooks", json.dumps(asked), login(carrier))[0] == 400
+    body = json.dumps({"url": f"{sink.url}/cb", "events": ["call_ended"], "secret": "s"})
     assert carrier.ask("POST", "/dialnexa/v1/user-webhooks", body)[0] == 401
