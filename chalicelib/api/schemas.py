@@ -16,17 +16,12 @@ from chalicelib.dialects.dialnexa import NO_RETRIES, RetryIn, TargetIn
 from chalicelib.dialects.exotel import ExotelPolicyIn
 from chalicelib.dialects.gomobile import GomobilePolicyIn
 from chalicelib.domain.policy import Policy
-from chalicelib.domain.zones import zone
+from chalicelib.domain.zone_names import user_zone
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.outbound.address import Rules, Unsafe, destination
 
 MOST_VARIABLES = 50
 MOST_OUTCOMES = 101
-
-
-def _zone(name: str) -> str:
-    zone(name)
-    return name
 
 
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +30,7 @@ def _variables(values: dict[str, Any]) -> dict[str, Any]:
     return small(values)
 
 
-TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
+TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(user_zone)]
 Variable = str | int | float | bool
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 

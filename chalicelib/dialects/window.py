@@ -10,7 +10,7 @@ from chalicelib.domain import public_holidays
 from chalicelib.domain.caps import Cap
 from chalicelib.domain.presets import PRESETS
 from chalicelib.domain.window import RECIPIENT, Interval, Weekday, Window, interval, never_opens
-from chalicelib.domain.zones import zone
+from chalicelib.domain.zone_names import user_zone
 
 #: ``["09:00", "21:00"]``: local, half-open, an end at or before the start is on the day after
 Hours = Annotated[list[Word], Field(min_length=2, max_length=2)]
@@ -47,9 +47,7 @@ class WindowIn(Strict):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        if name != RECIPIENT:
-            zone(name)
-        return name
+        return name if name == RECIPIENT else user_zone(name)
 
     @field_validator("holidays")
     @classmethod

@@ -37,6 +37,10 @@ def names() -> frozenset[str]:
     return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
 
 
+#: the day on which the pinned release came out
+RELEASED_ON = date(2026, 10, 28)
+
+
 @cache
 def release() -> str:
     """Return the release of the zone rules in use, such as ``2026f``."""

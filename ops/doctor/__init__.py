@@ -17,6 +17,7 @@ from ops.doctor.finding import Check, Finding, Level, amber, red
 #: In the order in which a fault explains the ones that follow.
 CHECKS: dict[str, Check] = {
     "clock": resources.clock,
+    "zone rules": resources.zone_rules,
     "table": resources.table,
     "Lambdas": resources.lambdas,
     "environment": resources.same_environment,

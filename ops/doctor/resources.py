@@ -1,9 +1,11 @@
 """The doctor's checks of what was deployed: credentials, clock, table, Lambdas, permission, logs and dead letters."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from chalicelib.domain import zones
 from chalicelib.errors import RedialError
 from chalicelib.settings import Settings
 from ops import aws, chalice_config
@@ -15,6 +17,8 @@ from ops.table import TTL_ATTRIBUTE
 
 #: Callbacks' signatures allow for minutes, AWS's own for five; more than seconds means that nobody sets the clock.
 MOST_SKEW_SEC = 5
+#: Releases come out every two or three months.
+MAX_ZONE_RULES_DAYS = 60
 
 
 def credentials(on: Deployment) -> Iterator[Finding]:
@@ -34,6 +38,13 @@ def clock(on: Deployment) -> Iterator[Finding]:
         "this clock agrees with AWS's",
         amber(f"this clock is {abs(skew)} s {'ahead of' if skew > 0 else 'behind'} AWS's", "set it by NTP"),
     )
+
+
+def zone_rules(on: Deployment) -> Iterator[Finding]:
+    age_days = (datetime.now(UTC).date() - zones.RELEASED_ON).days
+    what = f"zone rules are those of tzdata {zones.release()}, {age_days} days old"
+    advice = "pin the newest tzdata in requirements.txt and deploy: governments change their clocks at short notice"
+    yield holds(age_days <= MAX_ZONE_RULES_DAYS, what, amber(what, advice))
 
 
 def table(on: Deployment) -> Iterator[Finding]:

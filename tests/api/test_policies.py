@@ -1,5 +1,7 @@
 """Previews, named policies, and what is said of a bad one."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.world import BODY, World
@@ -153,6 +155,23 @@ def test_a_bad_policy_is_pointed_at_with_what_would_be_right(
         said = {e["pointer"]: e["detail"] for e in answer.json_body["errors"]}
         assert pointer in said
         assert says in said[pointer]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "body"),
+    [
+        ("/timezone", {"timezone": "EST", "retry": {}}),
+        ("/retry/window/timezone", {"timezone": "UTC", "retry": {"window": {"timezone": "EST"}}}),
+        ("/retry/window/timezone", {"timezone": "UTC", "retry": {"window": {"timezone": "EST", "preset": "fr"}}}),
+    ],
+)
+def test_an_abbreviated_zone_is_refused_with_the_likely_one(world: World, pointer: str, body: dict[str, Any]) -> None:
+    answer = world.request("POST", "/policies/preview", body)
+    assert answer.status_code == 422
+    [error] = answer.json_body["errors"]
+    assert error["pointer"] == pointer
+    assert "'EST'" in error["detail"]
+    assert "did you mean 'America/New_York'?" in error["detail"]
 
 
 def test_a_start_beyond_the_wheels_reach_is_refused(world: World) -> None:

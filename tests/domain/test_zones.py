@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
-from importlib import resources
+from datetime import UTC, date, datetime, timedelta
+from importlib import metadata, resources
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.zones import names, next_wall_time, zone
+from chalicelib.domain.zones import RELEASED_ON, names, next_wall_time, release, zone
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,3 +141,8 @@ def test_only_the_loader_makes_zones_from_names() -> None:
         if re.search(r"^\s*(from|import) (zoneinfo|pytz|dateutil\.tz)\b|\bZoneInfo\(", path.read_text(), re.MULTILINE)
     }
     assert found <= allowed
+
+
+def test_the_day_of_release_is_that_of_the_pinned_package() -> None:
+    # A new pin needs the day on which it came out: `pip download tzdata`, then the time stamps in the wheel.
+    assert (metadata.version("tzdata"), release(), RELEASED_ON) == ("2026.6", "2026f", date(2026, 10, 28))

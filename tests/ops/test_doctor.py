@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.domain import zones
 from chalicelib.providers.http import Answer, NotSent
 from ops import doctor
 from ops.__main__ import main
@@ -79,6 +80,12 @@ def of(found: list[tuple[str, Finding]], level: Level) -> list[tuple[str, str, s
     return [(name, finding.what, finding.advice) for name, finding in found if finding.level is level]
 
 
+@pytest.fixture(autouse=True)
+def fresh_zone_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules grow old while the tests stay, so each test has them a day old."""
+    monkeypatch.setattr(zones, "RELEASED_ON", datetime.now(UTC).date() - timedelta(days=1))
+
+
 def test_all_is_green_where_all_is_well(outside: Outside) -> None:
     found = findings(outside)
     assert [entry for entry in found if entry[1].level is not Level.GREEN] == []
@@ -92,6 +99,16 @@ def test_what_is_green_says_what_was_seen(outside: Outside) -> None:
     assert "1 of 300 rules are in use" in said
     assert f"{PUBLIC_URL}/health answers" in said
     assert "twilio takes the credentials" in said
+
+
+def test_old_zone_rules_are_amber(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    today = datetime.now(UTC).date()
+    monkeypatch.setattr(zones, "RELEASED_ON", today - timedelta(days=60))
+    assert [name for name, _, _ in of(findings(outside), Level.AMBER)] == []
+    monkeypatch.setattr(zones, "RELEASED_ON", today - timedelta(days=61))
+    [(name, what, advice)] = of(findings(outside), Level.AMBER)
+    assert (name, what) == ("zone rules", f"zone rules are those of tzdata {zones.release()}, 61 days old")
+    assert "pin the newest tzdata" in advice
 
 
 def test_a_provider_is_asked_for_nothing_but_a_call_that_it_does_not_have(outside: Outside) -> None:
