@@ -50,6 +50,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("GET", "/policies"): Row(Role.READ, 200),
     ("GET", "/policies/{name}"): Row(Role.READ, 404),
     ("PUT", "/policies/{name}"): Row(Role.WRITE, 200, {"retry": {"max_retries": 9}}),
+    ("POST", "/policies/{name}/adoption-token"): Row(Role.WRITE, 404),
     ("DELETE", "/policies/{name}"): Row(Role.WRITE, 204),
     ("GET", "/numbers/{number}/opt-out"): Row(Role.READ, 404),
     ("PUT", "/numbers/{number}/opt-out"): Row(Role.WRITE, 200, {"reason": "mine"}),
@@ -64,6 +65,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     # A callback is let in by the provider's signature, and by nobody's key.
     ("POST", "/callbacks/{provider}/{token}"): Row(None, 403),
     ("GET", "/callbacks/{provider}/{token}"): Row(None, 403),
+    ("POST", "/callbacks/{provider}/adopt/{token}"): Row(None, 403),
+    ("GET", "/callbacks/{provider}/adopt/{token}"): Row(None, 403),
     ("POST", "/callbacks/{provider}"): Row(None, 403),
     ("GET", "/callbacks/{provider}"): Row(None, 403),
     ("GET", "/health"): Row(None, 200),
