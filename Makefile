@@ -25,11 +25,12 @@ format: $(INSTALLED) ## Format the code and fix what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lint: $(INSTALLED) ## Check formatting, style, types and the layers
+lint: $(INSTALLED) ## Check formatting, style, types, the layers and the complexity of the heart
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m ops.complexity
 
 test: lint ## Check everything and run every fast test
 	$(BIN)/pytest -m "not e2e and not slow"

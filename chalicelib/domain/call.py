@@ -13,7 +13,13 @@ from chalicelib.domain.policy import Policy
 from chalicelib.domain.tried import Tried
 
 NEVER_HEARD_OF = "no-callback"  # the cause of an attempt that ended for want of any news
+NEVER_ENDED = "never-ended"  # the cause of an attempt that went on for hours longer than a call can last
+NOBODY_TO_ASK = "provider-not-set-up"  # the cause of an attempt whose provider cannot be asked any more
 NEVER_PLACED = "never-placed"  # the cause of an attempt that the provider says it never had
+#: Causes of attempts that timed out: nobody knows how, or when, they ended.
+TIMED_OUT = (NEVER_HEARD_OF, NEVER_ENDED, NOBODY_TO_ASK)
+#: Causes that are Redial's own guess: a callback that tells how the attempt really ended replaces it.
+GUESSED = (*TIMED_OUT, NEVER_PLACED)
 
 
 class CallState(StrEnum):
@@ -41,12 +47,15 @@ class Call:
     ``attempt`` is the number of the latest attempt, 0 before the first. ``deadline_at`` is set while an attempt is
     live: past it the attempt's callback counts as lost. ``version`` rises with every change.
 
+    ``places`` are the scopes (accounts, workspaces) that hold a place of the timing wheel in the minute of ``due_at``.
     ``zones`` are those that the number may be in, as far as the policy needs them. ``others_made`` are the attempts of
     other calls to the same number, as of the latest claim and as far back as the policy's caps reach.
     ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
     second provider, which ``provider`` and ``account`` are changed to when it takes over. After ``canceled_at``, the
-    moment of a cancel, no news of an attempt leads to another one. Since ``erased_at`` nothing in the call names the
-    person any more, and ``to_number`` is empty. ``is_adopted`` says that the user's own code placed the first attempt.
+    moment of a cancel, no callback leads to another attempt; nor after ``contacted_at``, when the customer called back,
+    before ``not_before`` (None: for good). ``waits_for`` names the obstacle that a decision has told of, so that
+    waiting on for the same one is no new decision. Since ``erased_at`` nothing in the call names the person
+    any more, and ``to_number`` is empty. ``is_adopted`` says that the user's own code placed the first attempt.
     """
 
     id: str
@@ -79,7 +88,11 @@ class Call:
     webhook_url: str | None = None
     public_url: str = ""
     put_offs: int = 0
+    places: tuple[str, ...] = ()
+    waits_for: str | None = None
     canceled_at: datetime | None = None
+    contacted_at: datetime | None = None
+    not_before: datetime | None = None
     erased_at: datetime | None = None
     is_adopted: bool = False
 
@@ -173,6 +186,7 @@ class CallRecord:
             zones=call.zones,
             tried=tuple(a.tried for a in self.attempts if a.outcome is not None and a.counts),
             made=tuple(sorted((*call.others_made, *own))) if call.policy.caps else (),
+            not_before=call.not_before,
         )
 
     def replacing(self, attempt: Attempt) -> tuple[Attempt, ...]:

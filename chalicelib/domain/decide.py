@@ -49,6 +49,7 @@ class Reason(StrEnum):
     DESTINATION_NOT_ALLOWED = "destination-not-allowed"
     OVER_BUDGET = "over-budget"
     TOO_COMPLEX = "too-complex"
+    PROVIDER_NOT_SET_UP = "provider-not-set-up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,15 @@ class Situation:
 
     ``tried`` are this call's attempts that count, in order. ``made`` are the starts of all attempts to the number,
     this call's and others', sorted, as far back as the policy's caps reach. ``zones`` are those the number may be in;
-    empty where that is not known.
+    empty where that is not known. ``not_before`` is set where the customer called back and is to be left alone until
+    then.
     """
 
     expires_at: datetime
     zones: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
     made: tuple[datetime, ...] = ()
+    not_before: datetime | None = None
 
     def having_tried(self, attempt: Tried) -> "Situation":
         """The situation after one more attempt."""
@@ -194,20 +197,37 @@ def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Rea
     """Move a proposed dial to the first time that the window, the caps and the end of the policy all allow."""
     if policy.needs_zones and not situation.zones:
         return _zone_unknown((proposal.step,))
-    place = _Place(proposal.at, [proposal.step])
+    place = _proposed(situation, proposal)
     for _ in range(MOST_MOVES):
         if place.at > situation.expires_at:
             return _too_late(place, situation)
         stood_at = place.at
-        work.spend(1 + sum(len(situation.zones) for cap in policy.caps if cap.per == "day") // CAPS_A_UNIT)
+        work.spend(_cost_of_a_move(policy, situation))
         ending = _into_window(policy, situation, place, work) or _under_caps(policy, situation, place)
         if ending is not None:
             return ending
         if place.at == stood_at:
-            caps = (check(cap, place.at, situation.made, situation.zones) for cap in policy.caps)
-            counted = tuple(f"cap {verdict.used + 1} of {verdict.cap}" for verdict in caps)
-            return Decision(reason, (*place.steps, *counted), retry_at=place.at)
+            return _found(policy, situation, place, reason)
     return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, "window and caps leave no time for a dial")
+
+
+def _cost_of_a_move(policy: Policy, situation: Situation) -> int:
+    return 1 + sum(len(situation.zones) for cap in policy.caps if cap.per == "day") // CAPS_A_UNIT
+
+
+def _proposed(situation: Situation, proposal: Proposal) -> _Place:
+    """Where the search begins: not before the time until which the customer is to be left alone."""
+    place = _Place(proposal.at, [proposal.step])
+    if situation.not_before is not None and place.at < situation.not_before:
+        place.at = situation.not_before
+        place.steps.append(f"postponed until {_utc(place.at)}, for the customer called back")
+    return place
+
+
+def _found(policy: Policy, situation: Situation, place: _Place, reason: Reason) -> Decision:
+    caps = (check(cap, place.at, situation.made, situation.zones) for cap in policy.caps)
+    counted = tuple(f"cap {verdict.used + 1} of {verdict.cap}" for verdict in caps)
+    return Decision(reason, (*place.steps, *counted), retry_at=place.at)
 
 
 def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work) -> Decision | None:

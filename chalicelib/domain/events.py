@@ -69,4 +69,5 @@ class CallEvent:
 
     @property
     def is_terminal(self) -> bool:
-        return self.outcome is not None
+        """True for an event after which the call is over: with an outcome, or a fault of the account."""
+        return self.outcome is not None or self.fault is not None

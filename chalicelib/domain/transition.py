@@ -12,6 +12,7 @@ from chalicelib.domain.events import CallEvent
 class Effect(StrEnum):
     """What an event did to a record."""
 
+    CLAIMED = "claimed"
     DECIDED = "decided"
     ENRICHED = "enriched"
     NOTHING = "nothing"
@@ -43,6 +44,12 @@ class Transition:
         return self.attempt if lived and (self.dropped or self.attempt.outcome is not None) else None
 
     @property
+    def made_after_all(self) -> Attempt | None:
+        """The attempt that was taken for never placed until this change says that it was; else None."""
+        stored = self.before.attempt(self.attempt.number) if self.attempt else None
+        return self.attempt if stored and self.attempt and not stored.was_made and self.attempt.was_made else None
+
+    @property
     def after(self) -> CallRecord:
         if self.attempt is None:
             return CallRecord(self.call, self.before.attempts)
@@ -60,6 +67,30 @@ class Transition:
     def booked(self, call: Call) -> "Transition":
         """The same transition with the call in the minute that the wheel had room in."""
         return replace(self, call=call)
+
+
+def becoming(
+    record: CallRecord,
+    call: Call,
+    attempt: Attempt | None = None,
+    *,
+    effect: Effect,
+    at: datetime,
+    decision: Decision | None = None,
+    event: CallEvent | None = None,
+    dropped: bool = False,
+) -> Transition:
+    """Return the change of a record to this call and attempt. Here, and nowhere else, versions rise."""
+    raised = replace(call, version=record.call.version + 1)
+    stored = record.attempt(attempt.number) if attempt else None
+    if attempt is not None and stored is not None:
+        attempt = replace(attempt, version=stored.version + 1)
+    return Transition(record, raised, attempt, effect, at, decision, event, dropped)
+
+
+def unchanged(record: CallRecord, at: datetime) -> Transition:
+    """Return the change that changes nothing, and is not written."""
+    return Transition(record, record.call, None, Effect.NOTHING, at)
 
 
 def failed_over(call: Call) -> Call:
@@ -80,10 +111,11 @@ def failed_over(call: Call) -> Call:
 
 
 def apply(call: Call, decision: Decision, now: datetime) -> Call:
-    changed = replace(call, version=call.version + 1, due_at=None, deadline_at=None, put_offs=0)
+    """Return the call as a decision leaves it. A call that had ended, and stays so, keeps the time of its end."""
+    cleared = replace(call, due_at=None, places=(), deadline_at=None, put_offs=0, waits_for=None)
     if decision.retry_at is not None:
         return replace(
-            changed,
+            cleared,
             state=CallState.SCHEDULED,
             due_at=max(decision.retry_at, now),
             summary_status=None,
@@ -91,20 +123,9 @@ def apply(call: Call, decision: Decision, now: datetime) -> Call:
             ended_at=None,
         )
     return replace(
-        changed,
+        cleared,
         state=CallState.FINAL,
         summary_status=decision.summary_status,
         reason=decision.reason,
-        ended_at=now,
-    )
-
-
-def enriched(record: CallRecord, call: Call, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
-    return Transition(
-        record,
-        replace(call, version=call.version + 1),
-        replace(attempt, version=attempt.version + 1),
-        Effect.ENRICHED,
-        event=event,
-        at=now,
+        ended_at=call.ended_at or now,
     )

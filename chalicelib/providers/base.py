@@ -176,9 +176,10 @@ class Provider(ABC):
     ) -> list[CallEvent] | None:
         """The calls that the provider made between the two numbers, created in [since, until]: each as by lookup().
 
-        None where the provider has no such question or cannot be asked now; an empty list is a definite "none". The
-        span is by the provider's clock, so leave room for its being ahead or behind. ``agent_version_id`` is the call's
-        agent, for a provider that lists calls by agent. Where events carry ``token``, that tells whose call it is.
+        None where the provider has no such question or leaves the answer open; an empty list is a definite "none".
+        Raises Unanswered where it does not answer now. The span is by the provider's clock, so leave room for its being
+        ahead or behind. ``agent_version_id`` is the call's agent, for a provider that lists calls by agent. Where
+        events carry ``token``, that tells whose call it is.
         """
         return None
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.numbers import e164_or_none
-from chalicelib.providers.base import MalformedCallback, Unanswered
+from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.forms import json_object, query_of
 from chalicelib.providers.http import Answer
 
@@ -64,10 +64,13 @@ def _same(number: str | None, wanted: str, region_code: str) -> bool:
 
 
 def sure(found: Iterable[CallEvent]) -> list[CallEvent] | None:
-    """All of the events, each call once, as it was told of last; None where the provider left something open."""
+    """All of the events, each call once, as it was told of last; None where the provider left something open.
+
+    Raises Unanswered, for a provider that does not answer now may say more later.
+    """
     try:
         calls = {event.provider_call_id: event for event in found}
-    except (Unsure, Unanswered, MalformedCallback):
+    except (Unsure, MalformedCallback):
         return None
     return list(calls.values())
 

@@ -1,7 +1,6 @@
 """Calls and attempts in DynamoDB: every change one conditional transaction on what it was computed from."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import merge
@@ -81,24 +80,37 @@ class CallStore:
         call = transition.call
         writes = [self._put(items.call_item(call) | self._retention.of_call(call), "attribute_not_exists(pk)")]
         writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
-        if idempotency is not None:
-            item = items.idempotency_key(idempotency.workspace, idempotency.key)
-            item["expires_at"] = to_attribute(items.epoch(idempotency.expires_at))
-            item["data"] = to_attribute({"call_id": call.id, "request_hash": idempotency.request_hash})
-            not_remembered = "attribute_not_exists(pk) OR expires_at <= :now"
-            writes.append(self._put(item, not_remembered, {":now": to_attribute(self._retention.now())}))
+        remembering = self._remembering(call, idempotency) if idempotency else None
         try:
-            transact(self._dynamodb, writes)
+            transact(self._dynamodb, [*writes, remembering] if remembering else writes)
         except Canceled as canceled:
-            stored = canceled.items[-1] if idempotency is not None else None
+            stored = canceled.item_of(remembering) if remembering else None
             if stored is not None:
                 raise IdempotencyKeyUsed(from_attribute(stored["data"])) from canceled
             raise StaleWrite(call.id) from canceled
 
-    def commit(self, transition: Transition, also: Sequence[Write] = (), yielding: Sequence[Write] = ()) -> None:
+    def _remembering(self, call: Call, idempotency: Idempotency) -> Write:
+        """Return the write that binds an Idempotency-Key to a new call; it fails where the key is bound already."""
+        item = items.idempotency_key(idempotency.workspace, idempotency.key)
+        item["expires_at"] = to_attribute(items.epoch(idempotency.expires_at))
+        item["data"] = to_attribute({"call_id": call.id, "request_hash": idempotency.request_hash})
+        not_remembered = "attribute_not_exists(pk) OR expires_at <= :now"
+        return self._put(item, not_remembered, {":now": to_attribute(self._retention.now())})
+
+    def check_unused(self, workspace: str, key: str) -> None:
+        """Raise IdempotencyKeyUsed where a call was already made under this key."""
+        found = self._dynamodb.get_item(
+            TableName=self._table, Key=items.idempotency_key(workspace, key), ConsistentRead=True
+        ).get("Item")
+        if found is not None and not self._retention.is_over(found):
+            raise IdempotencyKeyUsed(from_attribute(found["data"]))
+
+    def commit(
+        self, transition: Transition, also: Sequence[Write] = (), optional: Mapping[str, Write] | None = None
+    ) -> None:
         """Write a transition, and ``also`` what belongs to it, if nothing has changed since its ``before``.
 
-        ``yielding`` are writes that are left out where their own condition fails. Raises StaleWrite, TooBusy.
+        Each of the ``optional`` writes is left out where its own condition fails. Raises StaleWrite, TooBusy.
         """
         before = transition.before.call
         same_version = {":version": to_attribute(before.version)}
@@ -106,12 +118,8 @@ class CallStore:
         writes = [self._put(item, "#data.version = :version", same_version)]
         writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
         try:
-            transact(self._dynamodb, [*writes, *yielding])
+            transact(self._dynamodb, writes, optional)
         except Canceled as canceled:
-            if yielding and min(canceled.refused) >= len(writes):
-                kept = [write for place, write in enumerate(yielding, len(writes)) if place not in canceled.refused]
-                self.commit(transition, also, kept)
-                return
             raise StaleWrite(before.id) from canceled
         if self._retention.ends_before_notes(transition.call):
             self._shorten_notes(transition.call)
@@ -130,23 +138,19 @@ class CallStore:
         provider_call_id: str | None,
         cause: str | None,
         deadline_at: datetime,
-        also: Sequence[Write] = (),
-    ) -> bool:
+        also: Mapping[str, Write] | None = None,
+    ) -> frozenset[str]:
         """Write how the provider answered our request, and until when the attempt's end is waited for.
 
-        False where a callback or the sweep was there first.
+        Returns the names of the writes that were left out: ``placed`` where a callback or the sweep was there first,
+        ``waiting`` where the call is canceled or the attempt has ended, and names of ``also``.
         """
-        placed = self._placement(attempt, phase, provider_call_id, cause)
-        waiting = self._waiting(attempt, deadline_at)
-        try:
-            transact(self._dynamodb, [placed, waiting, *also])
-        except Canceled as canceled:
-            left = [write for place, write in enumerate([placed, waiting, *also]) if place not in canceled.refused]
-            with contextlib.suppress(Canceled):
-                if left:
-                    transact(self._dynamodb, left)
-            return 0 not in canceled.refused
-        return True
+        writes = {
+            "placed": self._placement(attempt, phase, provider_call_id, cause),
+            "waiting": self._waiting(attempt, deadline_at),
+            **(also or {}),
+        }
+        return transact(self._dynamodb, (), writes)
 
     def _placement(
         self, attempt: Attempt, phase: AttemptPhase, provider_call_id: str | None, cause: str | None
@@ -175,14 +179,15 @@ class CallStore:
         }
 
     def _waiting(self, attempt: Attempt, deadline_at: datetime) -> Write:
-        """The write that gives a call's live attempt this deadline."""
+        """Return the write that gives a call's live attempt this deadline; it fails where the call is canceled."""
         attempt_lives = "#data.attempt = :number AND attribute_exists(#data.deadline_at)"
+        not_canceled = "attribute_not_exists(#data.canceled_at)"
         return {
             "Update": {
                 "TableName": self._table,
                 "Key": items.call_key(attempt.call_id),
                 "UpdateExpression": "SET #data.deadline_at = :at, due_at = :due, #data.version = #data.version + :one",
-                "ConditionExpression": attempt_lives,
+                "ConditionExpression": f"{attempt_lives} AND {not_canceled}",
                 "ExpressionAttributeNames": {"#data": "data"},
                 "ExpressionAttributeValues": {
                     ":number": to_attribute(attempt.number),
@@ -194,11 +199,24 @@ class CallStore:
         }
 
     def naming(self, attempt: Attempt, provider_call_id: str, expires_at: datetime) -> Write:
-        """The write by which an attempt can be found by its provider's id, where callbacks name nothing else."""
+        """Return the write that makes an attempt the one owner of a provider's call, by which it can be found.
+
+        It fails where another attempt owns the call: of those that look for a lost placement, each finds another call.
+        """
         item = _placed_key(attempt.provider, provider_call_id)
         item["data"] = to_attribute({"token": attempt.token})
         item["expires_at"] = to_attribute(items.epoch(expires_at))
-        return self._put(item)
+        put = self._put(
+            item,
+            "attribute_not_exists(pk) OR #data.#token = :token OR expires_at <= :now",
+            {":token": to_attribute(attempt.token), ":now": to_attribute(self._retention.now())},
+        )
+        put["Put"]["ExpressionAttributeNames"] |= {"#token": "token"}
+        return put
+
+    def own(self, attempt: Attempt, provider_call_id: str, expires_at: datetime) -> bool:
+        """Make an attempt the owner of a provider's call; False where another one owns it."""
+        return not transact(self._dynamodb, (), {"naming": self.naming(attempt, provider_call_id, expires_at)})
 
     def token_of(self, provider: str, provider_call_id: str) -> str | None:
         """The callback token of the attempt that a provider knows by this id; None where naming() wrote none."""

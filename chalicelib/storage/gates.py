@@ -1,14 +1,18 @@
 """Gates that dialling passes: closed, no attempt behind them can be claimed.
 
 A gate stands before everything, before a workspace, or before one provider account. It is closed while its item is
-there. Every claim checks its gates inside its own transaction, so of a claim and a closing gate the one that commits
-first wins. Transactions that check the same item get in each other's way, so each gate has copies,
-all written in one transaction, and a claim checks the copy that its call's id falls to.
+there, a pause with an end only until then. Every claim checks its gates inside its own transaction, so of a claim and
+a closing gate the one that commits first wins. Transactions that check the same item get in each other's way, so each
+gate has copies, all written in one transaction, and a claim checks the copy that its call's id falls to.
+
+Nobody opens a gate because it looked over: the claim's own check passes a pause that is over, and a pause that was
+extended meanwhile fails it. Whoever opens or changes a gate for another reason than a user's word does so on condition
+that it is the very gate that was read.
 """
 
 import zlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -16,13 +20,15 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.call import Call
 from chalicelib.storage import items
-from chalicelib.storage.codec import from_attribute, to_attribute
-from chalicelib.storage.transact import Write, transact
+from chalicelib.storage.codec import from_attribute, to_attribute, to_item
+from chalicelib.storage.transact import Canceled, Write, transact
 
 COPIES = 16
 #: Closing a gate meets every claim that is under way, and must get through all the same.
 CLOSE_TRIES = 40
 EVERYTHING = "everything"
+#: The item of a pause that is over is of no more use; DynamoDB may remove it.
+OVER_KEPT = timedelta(days=1)
 
 
 class Closed(StrEnum):
@@ -36,8 +42,7 @@ class Closed(StrEnum):
 class Gate:
     """A closed gate. One that the breaker closed lets a single attempt through, as a probe, from ``until`` on.
 
-    ``trips`` counts how often in a row the breaker had to close it. ``probe`` is the id of the attempt that may pass
-    before ``probe_until``.
+    ``trips`` counts how often in a row the breaker had to close it. ``probe`` is the id of the attempt that may pass.
     """
 
     scope: str
@@ -47,7 +52,6 @@ class Gate:
     until: datetime | None = None
     trips: int = 1
     probe: str | None = None
-    probe_until: datetime | None = None
 
     def is_over(self, now: datetime) -> bool:
         """True for a pause that was to last until a time that has come."""
@@ -87,24 +91,38 @@ class GateStore:
             asked = answer.get("UnprocessedKeys") or {}
         return [found[scope] for scope in scopes if scope in found]
 
-    def checks(self, call: Call, probed: Gate | None, attempt_id: str) -> list[Write]:
+    def checks(self, call: Call, probed: Gate | None, attempt_id: str, now: datetime) -> list[Write]:
         """The writes that make a claim fail unless its gates are open, or ``probed`` is open to just this attempt."""
         probing = probed.scope if probed else None
         copy = f"{zlib.crc32(call.id.encode()) % COPIES:02d}"
-        checks = [self._open(_key(scope, copy)) for scope in scopes_of(call) if scope != probing]
+        checks = [self._open(_key(scope, copy), now) for scope in scopes_of(call) if scope != probing]
         return [*checks, self._held_open(probing, attempt_id)] if probing else checks
 
     def close(self, gate: Gate) -> None:
         """Close a gate, or change one that is closed. From here on no claim behind it commits. Raises TooBusy."""
-        item = _item(gate)
-        copies = [self._put(_key(gate.scope, f"{copy:02d}")) for copy in range(COPIES)]
-        transact(self._dynamodb, [self._put(item), *copies], CLOSE_TRIES)
+        transact(self._dynamodb, [self._put(item) for item in _items(gate)], tries=CLOSE_TRIES)
+
+    def close_instead_of(self, seen: Gate | None, gate: Gate) -> bool:
+        """Close a gate in the place of the one that was read; False where somebody closed or opened it meanwhile."""
+        item, *copies = _items(gate)
+        writes = [self._put(item, seen), *(self._put(copy) for copy in copies)]
+        return self._made(writes)
 
     def open(self, scope: str) -> None:
-        """Open a gate again; nothing happens where it is open. Raises TooBusy."""
-        keys = [_key(scope), *(_key(scope, f"{copy:02d}") for copy in range(COPIES))]
-        deletes = [{"Delete": {"TableName": self._table, "Key": key}} for key in keys]
-        transact(self._dynamodb, deletes, CLOSE_TRIES)
+        """Open a gate again, whoever closed it; nothing happens where it is open. Raises TooBusy."""
+        transact(self._dynamodb, [self._delete(key) for key in _keys(scope)], tries=CLOSE_TRIES)
+
+    def open_if_still(self, seen: Gate) -> bool:
+        """Open the very gate that was read; False where somebody closed or opened it meanwhile. Raises TooBusy."""
+        key, *copies = _keys(seen.scope)
+        return self._made([self._delete(key, seen), *(self._delete(copy) for copy in copies)])
+
+    def _made(self, writes: list[Write]) -> bool:
+        try:
+            transact(self._dynamodb, writes, tries=CLOSE_TRIES)
+        except Canceled:
+            return False
+        return True
 
     def begin_probe(self, gate: Gate, attempt_id: str, until: datetime, now: datetime) -> bool:
         """Take the right to be the one attempt that passes; False where another has it."""
@@ -130,9 +148,15 @@ class GateStore:
             return False
         return True
 
-    def _open(self, key: items.Item) -> Write:
-        is_open = {"TableName": self._table, "Key": key, "ConditionExpression": "attribute_not_exists(pk)"}
-        return {"ConditionCheck": is_open}
+    def _open(self, key: items.Item, now: datetime) -> Write:
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": key,
+                "ConditionExpression": "attribute_not_exists(pk) OR over_at <= :now",
+                "ExpressionAttributeValues": {":now": to_attribute(_micros(now))},
+            }
+        }
 
     def _held_open(self, scope: str, attempt_id: str) -> Write:
         return {
@@ -144,23 +168,58 @@ class GateStore:
             }
         }
 
-    def _put(self, item: items.Item) -> Write:
-        return {"Put": {"TableName": self._table, "Item": item}}
+    def _put(self, item: items.Item, *seen: Gate | None) -> Write:
+        return {"Put": {"TableName": self._table, "Item": item, **_still(*seen)}}
+
+    def _delete(self, key: items.Item, *seen: Gate | None) -> Write:
+        return {"Delete": {"TableName": self._table, "Key": key, **_still(*seen)}}
+
+
+def _still(*seen: Gate | None) -> dict[str, Any]:
+    """The condition that a gate is the one that was read (None: an open one); none where nothing is given."""
+    if not seen:
+        return {}
+    (gate,) = seen
+    if gate is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    return {
+        "ConditionExpression": "#data = :seen",
+        "ExpressionAttributeNames": {"#data": "data"},
+        "ExpressionAttributeValues": {":seen": to_attribute(_data(gate))},
+    }
+
+
+def _keys(scope: str) -> list[items.Item]:
+    """The keys of a gate and of its copies."""
+    return [_key(scope), *(_key(scope, f"{copy:02d}") for copy in range(COPIES))]
 
 
 def _key(scope: str, copy: str = "GATE") -> items.Item:
     return items.key(f"GATE#{scope}", copy)
 
 
-def _item(gate: Gate) -> items.Item:
-    data = {
+def _items(gate: Gate) -> list[items.Item]:
+    """The items of a closed gate: the gate, then its copies."""
+    over: items.Item = {}
+    if gate.closed is Closed.BY_HAND and gate.until is not None:
+        over = to_item({"over_at": _micros(gate.until), "expires_at": items.epoch(gate.until + OVER_KEPT)})
+    first, *copies = _keys(gate.scope)
+    return [first | over | {"data": to_attribute(_data(gate))}, *(copy | over for copy in copies)]
+
+
+def _data(gate: Gate) -> dict[str, Any]:
+    return {
         "closed": gate.closed,
         "reason": gate.reason,
         "closed_at": gate.closed_at.isoformat(),
         "until": gate.until.isoformat() if gate.until else None,
         "trips": gate.trips,
     }
-    return _key(gate.scope) | {"data": to_attribute(data)}
+
+
+def _micros(at: datetime) -> int:
+    """Microseconds since 1970: as fine as our own times, so that a pause is over for its check when it is for us."""
+    return round(at.timestamp() * 1_000_000)
 
 
 def _read(item: items.Item) -> Gate:

@@ -67,26 +67,15 @@ class NoteStore:
         if event.progress is None and event.amd is None:
             return self._keep(named, event, at)
         attempt = self._note_on_attempt(named, event, at)
-        writes = [attempt, self._evidence(named, event, at)]
-        if event.progress is Progress.IN_PROGRESS:
-            writes.append(self._note_answered(named))
+        # Where the call moved on (a cancel, say) while its attempt lives, the attempt is noted by itself.
+        answered = {"answered": self._note_answered(named)} if event.progress is Progress.IN_PROGRESS else {}
         try:
-            transact(self._dynamodb, writes)
+            transact(self._dynamodb, [attempt, self._evidence(named, event, at)], answered)
         except Canceled as canceled:
-            if canceled.codes[0] != "ConditionalCheckFailed":
-                # The call moved on (a cancel, say) while its attempt lives: the attempt is noted by itself.
-                return self._note_alone(attempt)
-            why = _why_not_noted(canceled.items[0], named, event)
+            why = _why_not_noted(canceled.item_of(attempt), named, event)
             if why is Noted.NOTHING_NEW and event.progress is not None and event.amd is not None:
                 return self.note(named, replace(event, progress=None), at)  # the progress is old, detection may be new
             return why
-        return Noted.NOTED
-
-    def _note_alone(self, attempt: Write) -> Noted:
-        try:
-            transact(self._dynamodb, [attempt])
-        except Canceled:
-            return Noted.NOTHING_NEW  # it has ended meanwhile
         return Noted.NOTED
 
     def _keep(self, named: Named, event: CallEvent, at: datetime) -> Noted:

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from chalicelib import ids
-from chalicelib.domain.call import Call
+from chalicelib.domain.call import Attempt, Call
 from chalicelib.errors import TooBusy
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
@@ -100,6 +100,19 @@ class NumberStore:
             }
         }
 
+    def counting_again(self, call: Call, attempt: Attempt) -> dict[str, Any]:
+        """The write that counts an attempt again which was taken back as never made, and had been made after all."""
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(call.workspace, call.to_number),
+                "UpdateExpression": "SET #data.made.#attempt = :at, #data.version = #data.version + :one",
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeNames": {"#data": "data", "#attempt": attempt.id},
+                "ExpressionAttributeValues": to_item({":one": 1, ":at": _to_millis(attempt.claimed_at)}),
+            }
+        }
+
     def naming(self, call: Call) -> list[dict[str, Any]]:
         """The writes by which a new call can be found by its number; they fail where the number is erased by now."""
         item = items.key(_partition(call.workspace, call.to_number), f"CALL#{call.id}")
@@ -145,7 +158,7 @@ class NumberStore:
                 self._dynamodb.delete_item(TableName=self._table, Key=self._erased_key(workspace, number))
                 return Number(workspace, number)
             try:
-                transact(self._dynamodb, [self._opting(known, at, reason)], OPT_OUT_TRIES)
+                transact(self._dynamodb, [self._opting(known, at, reason)], tries=OPT_OUT_TRIES)
             except Canceled:
                 continue  # the number was first heard of in between
         raise TooBusy("others keep opting the number in and out; try again in a moment")

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -23,25 +23,40 @@ class StaleWrite(Exception):
 
 
 class Canceled(Exception):
-    """A canceled transaction: for each write its code and, where asked for, the item that was in the way."""
+    """A canceled transaction: which of its writes were refused and, where asked for, the items that were in the way."""
 
-    def __init__(self, reasons: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, writes: Sequence[Write], reasons: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(", ".join(r.get("Code", "None") for r in reasons))
-        self.codes = [r.get("Code", "None") for r in reasons]
-        self.items: list[Item | None] = [r.get("Item") for r in reasons]
+        self._refused = [
+            (write, reason.get("Item"))
+            for write, reason in zip(writes, reasons, strict=False)
+            if reason.get("Code") == "ConditionalCheckFailed"
+        ]
 
-    @property
-    def refused(self) -> set[int]:
-        """The places of the writes whose own condition failed."""
-        return {place for place, code in enumerate(self.codes) if code == "ConditionalCheckFailed"}
+    def refuses(self, write: Write) -> bool:
+        """Return True where the condition of this write failed."""
+        return any(refused is write for refused, _ in self._refused)
+
+    def refused_of(self, named: Mapping[str, Write]) -> frozenset[str]:
+        """Return the names of those of the writes whose condition failed."""
+        return frozenset(name for name, write in named.items() if self.refuses(write))
+
+    def raise_if_refused(self, writes: Sequence[Write]) -> None:
+        """Raise this where the condition of any of these writes failed."""
+        if any(self.refuses(write) for write in writes):
+            raise self
+
+    def item_of(self, write: Write) -> Item | None:
+        """Return the item that made a write fail; None where none was there, or it was not asked for."""
+        return next((item for refused, item in self._refused if refused is write), None)
 
     @classmethod
-    def read(cls, error: ClientError) -> "Canceled":
-        """From botocore's error; any other error than a cancellation is raised as it is."""
+    def read(cls, error: ClientError, writes: Sequence[Write]) -> "Canceled":
+        """Read botocore's error; any other error than a cancellation is raised as it is."""
         response: dict[str, Any] = error.response
         if response["Error"]["Code"] != "TransactionCanceledException":
             raise error
-        return cls(response.get("CancellationReasons") or [])
+        return cls(writes, response.get("CancellationReasons") or [])
 
 
 def update(dynamodb: Any, **request: Any) -> dict[str, Any]:
@@ -57,18 +72,44 @@ def update(dynamodb: Any, **request: Any) -> dict[str, Any]:
     raise TooBusy(BUSY)
 
 
-def transact(dynamodb: Any, writes: Sequence[Write], tries: int = CONFLICT_TRIES) -> None:
-    """Make all the writes or none. Raises Canceled where a condition failed, TooBusy where others kept it out."""
-    for number in range(tries):
-        try:
-            dynamodb.transact_write_items(TransactItems=list(writes))
-            return
-        except ClientError as error:
-            canceled = Canceled.read(error)
-        if canceled.refused:
-            raise canceled
-        _pause(number)
+def transact(
+    dynamodb: Any,
+    required: Sequence[Write],
+    optional: Mapping[str, Write] | None = None,
+    tries: int = CONFLICT_TRIES,
+) -> frozenset[str]:
+    """Make all the required writes and every optional one whose own condition holds, or none.
+
+    Returns the names of the optional writes that were left out. Raises Canceled where the condition of a required
+    write failed, TooBusy where others kept it out. Each request carries a token, so one that botocore repeats is
+    made once.
+    """
+    named = dict(optional or {})
+    left_out: frozenset[str] = frozenset()
+    conflicts = 0
+    while conflicts < tries:
+        canceled = _once(dynamodb, [*required, *named.values()])
+        if canceled is None:
+            return left_out
+        canceled.raise_if_refused(required)
+        refused = canceled.refused_of(named)
+        left_out |= refused
+        named = {name: named[name] for name in named.keys() - refused}
+        if not refused:
+            _pause(conflicts)
+            conflicts += 1
     raise TooBusy(BUSY)
+
+
+def _once(dynamodb: Any, writes: Sequence[Write]) -> Canceled | None:
+    """Send one transaction; None where it took effect, or there was nothing to write."""
+    if not writes:
+        return None
+    try:
+        dynamodb.transact_write_items(TransactItems=list(writes))
+    except ClientError as error:
+        return Canceled.read(error, writes)
+    return None
 
 
 def _pause(number: int) -> None:

@@ -17,7 +17,7 @@ from chalicelib.errors import TooBusy
 from chalicelib.storage import items
 from chalicelib.storage.codec import Attribute, from_item, to_attribute
 from chalicelib.storage.query import query_items
-from chalicelib.storage.transact import transact, update
+from chalicelib.storage.transact import Write, transact, update
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -58,15 +58,21 @@ class WakeStore:
         By a transaction: botocore sends one with a token, so where it repeats a request whose answer was lost,
         DynamoDB knows it. A place given back twice would let the minute be promised to one dial too many.
         """
-        write = {
-            "TableName": self._table,
-            "Key": _hour_key(account, minute),
-            "UpdateExpression": "ADD #p :less",
-            "ExpressionAttributeNames": {"#p": _counter(minute)},
-            "ExpressionAttributeValues": {":less": to_attribute(-1)},
-        }
         with contextlib.suppress(TooBusy):
-            transact(self._dynamodb, [{"Update": write}])
+            transact(self._dynamodb, (), {"place": self.giving_back(account, minute)})
+
+    def giving_back(self, account: str, minute: datetime) -> Write:
+        """Return the write that gives a place back, for the transaction in which a call loses its due time."""
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _hour_key(account, minute),
+                "UpdateExpression": "ADD #p :less",
+                "ConditionExpression": "#p > :none",
+                "ExpressionAttributeNames": {"#p": _counter(minute)},
+                "ExpressionAttributeValues": {":less": to_attribute(-1), ":none": to_attribute(0)},
+            }
+        }
 
     def mark_armed(self, account: str, minute: datetime, wakes: set[str]) -> None:
         """Remember that these wakes are armed for the hour that ``minute`` is in. Raises TooBusy."""

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 
 from chalicelib.domain.call import Call
 from chalicelib.domain.decide import Decision, Reason
-from chalicelib.domain.lifecycle import postponed
+from chalicelib.domain.deciding import postponed
+from chalicelib.errors import RedialError
+from chalicelib.log import warn
 from chalicelib.storage.gates import Closed, Gate, account_scope, scopes_of, workspace_scope
-from chalicelib.storage.slots import Limit, Slots
+from chalicelib.storage.slots import Limit
 from chalicelib.storage.transact import Write
 from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
@@ -19,8 +21,6 @@ from chalicelib.usecases.ports import Ports
 PAUSED_FOR = timedelta(minutes=5)
 #: A call without a slot asks again after this.
 NO_SLOT_FOR = timedelta(minutes=1)
-#: A retry that waits for a slot may come this late to ask again.
-ASKING_GRACE = timedelta(minutes=2)
 #: How long the one attempt that a tripped breaker lets through may take to be answered.
 PROBE_LIMIT = timedelta(minutes=2)
 
@@ -33,28 +33,63 @@ class Admission:
     also: tuple[Write, ...]
 
 
-def admit(ports: Ports, call: Call, now: datetime) -> Admission | Decision:
-    """Let the call's next attempt in, or decide how long it is put off: that uses up no attempt."""
-    attempt_id = f"{call.id}-{call.attempt + 1}"
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An attempt may not be made now.
+
+    ``in_line_for`` is the scope whose slots a retry waits for, if that is why. ``waits_for`` names an obstacle that may
+    last, and of which one decision is enough.
+    """
+
+    decision: Decision
+    in_line_for: str | None = None
+    waits_for: str | None = None
+
+
+def admit(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
+    """Let the call's next attempt in, or decide how long it is deferred: that uses up no attempt."""
+    passed = _not_set_up(ports, call, now) or _through_gates(ports, call, now)
+    if isinstance(passed, Deferred):
+        return passed
+    slotted = _slots(ports, call, now)
+    if isinstance(slotted, Deferred):
+        return slotted
+    return Admission(slotted.slots, (*passed.also, *slotted.also))
+
+
+def _through_gates(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
+    attempt_id = _next_attempt(call)
     probed = None
     for gate in ports.gates.closed(scopes_of(call)):
         if gate.is_over(now):
-            ports.gates.open(gate.scope)
-        elif _may_probe(ports, gate, attempt_id, now):
-            probed = gate
-        else:
+            continue  # should somebody extend the pause just now, the claim's own check of the gate fails
+        if not _may_probe(ports, gate, attempt_id, now):
             return _shut_out(call, gate, now)
+        probed = gate
+    return Admission((), tuple(ports.gates.checks(call, probed, attempt_id, now)))
+
+
+def _slots(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
+    attempt_id, is_retry, first = _next_attempt(call), call.attempt > 0, ports.settings.retries_first
     slots: list[str] = []
+    leaving: list[Write] = []
     for limit in limits(ports, call):
-        slots_of_limit = ports.slots.load(limit, now)
-        measure.slots_in_use(limit.scope, len(slots_of_limit.taken))
-        slot = _slot(ports, call, slots_of_limit, now)
+        found = ports.slots.load(limit, now)
+        measure.slots_in_use(limit.scope, len(found.taken))
+        slot = found.pick(attempt_id, is_retry=is_retry, retries_first=first)
         if slot is None:
             step = f"all {limit.most} slots of {limit.scope} are taken"
-            return postponed(call, Reason.NO_SLOT, step, now + NO_SLOT_FOR)
+            decision = postponed(call, Reason.NO_SLOT, step, now + NO_SLOT_FOR)
+            return Deferred(decision, in_line_for=limit.scope if is_retry and first else None)
         slots.append(slot)
+        if found.first_in_line == attempt_id:
+            leaving.append(ports.slots.leave_line(limit.scope, attempt_id))
     leases = ports.slots.taking(slots, attempt_id, now + ports.lease, now)
-    return Admission(tuple(slots), (*ports.gates.checks(call, probed, attempt_id), *leases))
+    return Admission(tuple(slots), (*leases, *leaving))
+
+
+def _next_attempt(call: Call) -> str:
+    return f"{call.id}-{call.attempt + 1}"
 
 
 def limits(ports: Ports, call: Call) -> list[Limit]:
@@ -72,23 +107,22 @@ def _may_probe(ports: Ports, gate: Gate, attempt_id: str, now: datetime) -> bool
     return ports.gates.begin_probe(gate, attempt_id, now + PROBE_LIMIT, now)
 
 
-def _shut_out(call: Call, gate: Gate, now: datetime) -> Decision:
+def _not_set_up(ports: Ports, call: Call, now: datetime) -> Deferred | None:
+    """Defer a call whose provider is not set up any more, or whose secret cannot be read: that costs no attempt."""
+    try:
+        ports.provider(call.provider)
+    except RedialError as error:
+        warn("provider-not-set-up", call=call.id, provider=call.provider, error=str(error))
+        decision = postponed(call, Reason.PROVIDER_NOT_SET_UP, str(error), now + PAUSED_FOR)
+        return Deferred(decision, waits_for=f"{call.provider} is set up")
+    return None
+
+
+def _shut_out(call: Call, gate: Gate, now: datetime) -> Deferred:
     since = f"since {gate.closed_at:%Y-%m-%dT%H:%M:%SZ}: {gate.reason}"
     if gate.closed is Closed.BY_BREAKER:
         until = max(gate.until or now, now + timedelta(minutes=1))
-        return postponed(call, Reason.PROVIDER_PAUSED, f"{call.account} is paused {since}", until)
+        return Deferred(postponed(call, Reason.PROVIDER_PAUSED, f"{call.account} is paused {since}", until))
     until = min(gate.until or now + PAUSED_FOR, now + PAUSED_FOR)
-    return postponed(call, Reason.PAUSED, f"{gate.scope} is paused {since}", until)
-
-
-def _slot(ports: Ports, call: Call, slots: Slots, now: datetime) -> str | None:
-    """A free slot; a fresh call leaves it to the retries that wait for one, if the settings say so."""
-    is_retry = call.attempt > 0
-    if not ports.settings.retries_first:
-        return slots.pick()
-    if not is_retry and slots.retries_wait_until is not None:
-        return None
-    slot = slots.pick()
-    if slot is None and is_retry:
-        ports.slots.let_retries_wait(slots.limit, now + NO_SLOT_FOR + ASKING_GRACE)
-    return slot
+    decision = postponed(call, Reason.PAUSED, f"{gate.scope} is paused {since}", until)
+    return Deferred(decision, waits_for=f"{gate.scope} is resumed, {gate.closed_at.isoformat()}")

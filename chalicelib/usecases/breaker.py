@@ -9,6 +9,8 @@ the gate opens, else the next pause is twice as long.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from chalicelib.domain.call import Attempt, Call
+from chalicelib.domain.events import CallEvent
 from chalicelib.domain.lifecycle import NO_CONNECTION
 from chalicelib.log import log, warn
 from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff, Refused
@@ -50,21 +52,39 @@ def report(ports: Ports, account: str, attempt_id: str, said: Answered | None, c
     now, scope = ports.clock.now(), account_scope(account)
     ports.health.count(account, said, now)
     gate = next(iter(ports.gates.closed([scope])), None)
-    if gate is not None:
+    if gate is not None and not gate.is_over(now):
         if gate.closed is Closed.BY_BREAKER and gate.probe == attempt_id:
             _probed(ports, gate, said, cause, now)
-    elif said is not Answered.WELL and (why := _trips(ports.health.load(account, now - WINDOW), said, cause)):
-        _pause(ports, Gate(scope=scope, closed=Closed.BY_BREAKER, reason=why, closed_at=now), now)
+    elif said is not Answered.WELL:
+        _trip(ports, account, gate, said, cause)
+
+
+def _trip(ports: Ports, account: str, seen: Gate | None, said: Answered, cause: str) -> None:
+    """Close the account's gate where its latest answers call for it."""
+    now, scope = ports.clock.now(), account_scope(account)
+    why = _trips(ports.health.load(account, now - WINDOW), said, cause)
+    if why is None:
+        return
+    tripped = Gate(scope=scope, closed=Closed.BY_BREAKER, reason=why, closed_at=now)
+    if _pause(ports, seen, tripped, now):
         measure.breaker_opened(scope)
+
+
+def report_fault(ports: Ports, call: Call, attempt: Attempt, event: CallEvent) -> None:
+    """Tell of a fault of the account that ended an attempt after it was placed, by a callback or a look-up."""
+    warn("account-fault", call=call.id, attempt=attempt.number, fault=event.fault, cause=event.cause)
+    report(ports, call.account, attempt.id, Answered.FAULT, event.cause or event.fault or "")
 
 
 def _probed(ports: Ports, gate: Gate, said: Answered, cause: str, now: datetime) -> None:
     if said is Answered.WELL:
-        ports.gates.open(gate.scope)
+        if not ports.gates.open_if_still(gate):
+            return  # somebody paused the account by hand meanwhile, or resumed it
         measure.breaker_closed(gate.scope)
         log("provider-resumed", scope=gate.scope, trips=gate.trips)
     else:
-        _pause(ports, replace(gate, trips=gate.trips + 1, reason=f"{gate.reason}; again {cause}"[:MOST_TEXT]), now)
+        reason = f"{gate.reason}; again {cause}"[:MOST_TEXT]
+        _pause(ports, gate, replace(gate, trips=gate.trips + 1, reason=reason), now)
 
 
 def _trips(health: Health, said: Answered, cause: str) -> str | None:
@@ -77,7 +97,10 @@ def _trips(health: Health, said: Answered, cause: str) -> str | None:
     return None
 
 
-def _pause(ports: Ports, gate: Gate, now: datetime) -> None:
+def _pause(ports: Ports, seen: Gate | None, gate: Gate, now: datetime) -> bool:
+    """Close the account's gate, in the place of the one that was read; False where it changed meanwhile."""
     pause = min(FIRST_PAUSE * 2 ** (gate.trips - 1), LONGEST_PAUSE)
-    ports.gates.close(replace(gate, until=now + pause, probe=None))
+    if not ports.gates.close_instead_of(seen, replace(gate, until=now + pause, probe=None)):
+        return False
     warn("provider-paused", scope=gate.scope, reason=gate.reason, minutes=pause.total_seconds() / 60, trips=gate.trips)
+    return True

@@ -18,10 +18,24 @@ def cancel_call(ports: Ports, call_id: str) -> CallRecord:
     if transition.effect is not Effect.NOTHING:
         log("canceled", call=call_id)
     record = transition.after
+    _hang_up_live(ports, record)
+    return record
+
+
+def hang_up_canceled(ports: Ports, call_id: str, number: int) -> None:
+    """End the attempt of a call that was canceled while the attempt was being placed; others go on.
+
+    The cancel could not do it: nobody knew the provider's id yet. Whoever records the placement later does it.
+    """
+    record = ports.calls.load(call_id)
+    if record is not None and record.call.canceled_at is not None and record.call.attempt == number:
+        _hang_up_live(ports, record)
+
+
+def _hang_up_live(ports: Ports, record: CallRecord) -> None:
     live = record.attempt(record.call.attempt)
     if live is not None and live.outcome is None and live.provider_call_id is not None:
-        log("hung-up" if _hung_up(ports, live) else "not-hung-up", call=call_id, attempt=live.number)
-    return record
+        log("hung-up" if _hung_up(ports, live) else "not-hung-up", call=record.call.id, attempt=live.number)
 
 
 def _hung_up(ports: Ports, live: Attempt) -> bool:

@@ -14,25 +14,28 @@ from chalicelib.domain.outcome import SummaryStatus
 from chalicelib.domain.transition import Transition
 from chalicelib.storage.numbers import Number
 from chalicelib.storage.transact import StaleWrite, Write
-from chalicelib.usecases.admission import admit
+from chalicelib.usecases.admission import Deferred, admit
 from chalicelib.usecases.limits import destination_refused, within_budget
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import settle
 
 #: A dial is answered and written down within this; an attempt that is not by then has lost its dialer.
 DIAL_LIMIT = timedelta(seconds=60)
+#: A retry that waits for a slot may come this late to ask again.
+ASKING_GRACE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Considered:
     """What a call that is due comes to: claimed, moved to a later time, or ended.
 
     ``also`` holds the writes that make the claim fail if anything that it rests on has changed since it was looked at:
-    the number's opt-out and attempts, the gates, the slots.
+    the number's opt-out and attempts, the gates, the slots. ``in_line_for`` is the scope whose slots a retry waits for.
     """
 
     transition: Transition
     also: Sequence[Write] = ()
+    in_line_for: str | None = None
 
     @property
     def may_dial(self) -> bool:
@@ -40,26 +43,26 @@ class Claim:
         return self.transition.attempt is not None
 
 
-def claim(ports: Ports, record: CallRecord) -> Claim:
-    """What is to be done with a call that is due now. Nothing is written yet."""
-    return claim_with(ports, record, ports.numbers.load(record.call.workspace, record.call.to_number))
+def consider(ports: Ports, record: CallRecord, number: Number | None = None) -> Considered:
+    """Return what is to be done with a call that is due now; nothing is written yet.
 
-
-def claim_with(ports: Ports, record: CallRecord, number: Number) -> Claim:
-    """As claim(), for a number that has been looked at already."""
+    ``number`` is what is known of its number, where that has been read already.
+    """
+    number = number or ports.numbers.load(record.call.workspace, record.call.to_number)
     now = ports.clock.now()
     call = record.call
     others_made = number.made_by_others(call.id, now - call.policy.reach) if call.policy.caps else ()
     situation = lifecycle.having_made(record, others_made).situation
     decision = opted_out(number) or destination_refused(ports, call) or may_dial(call.policy, situation, now)
     if decision.reason is not Reason.DUE:
-        return Claim(lifecycle.decided(record, decision, now))
+        return Considered(lifecycle.decided(record, decision, now))
     budgeted = within_budget(ports, call, now)
     if isinstance(budgeted, Decision):
-        return Claim(lifecycle.decided(record, budgeted, now))
+        return Considered(lifecycle.decided(record, budgeted, now))
     admitted = admit(ports, call, now)
-    if isinstance(admitted, Decision):
-        return Claim(lifecycle.decided(record, admitted, now))
+    if isinstance(admitted, Deferred):
+        deferred = lifecycle.decided(record, admitted.decision, now, admitted.waits_for)
+        return Considered(deferred, in_line_for=admitted.in_line_for)
     transition = lifecycle.claim(
         record,
         token=ids.callback_token(call.id, call.attempt + 1),
@@ -70,21 +73,31 @@ def claim_with(ports: Ports, record: CallRecord, number: Number) -> Claim:
         budget=budgeted.name,
     )
     attempt_id = f"{call.id}-{transition.call.attempt}"
-    return Claim(transition, [ports.numbers.adding(number, attempt_id, now), *admitted.also, *budgeted.also])
+    return Considered(transition, [ports.numbers.adding(number, attempt_id, now), *admitted.also, *budgeted.also])
 
 
-def commit(ports: Ports, claimed: Claim) -> Transition:
+def commit(ports: Ports, considered: Considered) -> Transition:
     """Commit what a call that is due comes to. Raises StaleWrite.
 
     A claim whose commit was answered with an error, or not at all, may have been written all the same. Its token is
     nobody else's, so if it stands in the table the attempt is ours to dial.
     """
     try:
-        return settle(ports, claimed.transition, claimed.also)
+        settled = settle(ports, considered.transition, considered.also)
     except (StaleWrite, ClientError, BotoCoreError):
-        if claimed.may_dial and ports.calls.holds(claimed.transition):
-            return claimed.transition
+        if considered.may_dial and ports.calls.holds(considered.transition):
+            return considered.transition
         raise
+    _keep_in_line(ports, considered, settled)
+    return settled
+
+
+def _keep_in_line(ports: Ports, considered: Considered, settled: Transition) -> None:
+    """Keep fresh calls off the slots until a retry that got none has asked again in its own minute."""
+    call = settled.call
+    if considered.in_line_for is not None and call.due_at is not None:
+        attempt_id = f"{call.id}-{call.attempt + 1}"
+        ports.slots.let_retry_wait(considered.in_line_for, attempt_id, call.due_at + ASKING_GRACE, settled.at)
 
 
 def opted_out(number: Number) -> Decision | None:

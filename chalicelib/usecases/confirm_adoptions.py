@@ -60,11 +60,7 @@ def _confirm(ports: Ports, pending: Pending, now: datetime) -> str:
 
 
 def _look_up(ports: Ports, provider: Provider, pending: Pending, under: Adoption, now: datetime) -> str:
-    try:
-        said = provider.lookup(pending.name.id)
-    except Unanswered as error:
-        warn("provider-unanswered", provider=pending.name.provider, call=pending.name.id, error=str(error))
-        said = None
+    said = _said(provider, pending)
     if said is None:
         return _later(ports, pending, now, "not-confirmed")
     if said.leg in LEFT_ALONE:
@@ -75,6 +71,19 @@ def _look_up(ports: Ports, provider: Provider, pending: Pending, under: Adoption
         return _later(ports, pending, now, "leg-unknown")
     if not all(_has_numbers_of(event, said) for event in pending.events):
         return _drop(ports, pending, "numbers-differ")
+    return _adopt(ports, provider, pending, said, under, now)
+
+
+def _said(provider: Provider, pending: Pending) -> CallEvent | None:
+    """Return what the provider says of the call; None where it does not know it, or does not answer."""
+    try:
+        return provider.lookup(pending.name.id)
+    except Unanswered as error:
+        warn("provider-unanswered", provider=pending.name.provider, call=pending.name.id, error=str(error))
+        return None
+
+
+def _adopt(ports: Ports, provider: Provider, pending: Pending, said: CallEvent, under: Adoption, now: datetime) -> str:
     adopted = adopt_call(ports, pending.name.provider, said, under)
     if adopted is None:
         ports.adoptions.remove(pending)
@@ -83,10 +92,15 @@ def _look_up(ports: Ports, provider: Provider, pending: Pending, under: Adoption
         return _drop(ports, pending, "adopted-elsewhere")
     if provider.signs_callbacks:
         return _take_in(ports, pending, adopted, pending.events)
-    # Of an unsigned callback only its progress is believed; the end is the one that the look-up tells.
+    return _believed(ports, pending, said, adopted, now)
+
+
+def _believed(ports: Ports, pending: Pending, said: CallEvent, adopted: Adopted, now: datetime) -> str:
+    """Take in unsigned callbacks: only their progress is believed; the end is the one that the look-up tells."""
+    proven = (said,) if needs_proof(said) else ()
     along = tuple(event for event in pending.events if not needs_proof(event))
-    if not any(map(needs_proof, pending.events)) or needs_proof(said):
-        return _take_in(ports, pending, adopted, (*along, *((said,) if needs_proof(said) else ())))
+    if proven or len(along) == len(pending.events):
+        return _take_in(ports, pending, adopted, (*along, *proven))
     return _later(ports, pending, now, "not-confirmed")
 
 

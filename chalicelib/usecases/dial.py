@@ -1,7 +1,7 @@
 """Dial a claimed attempt: ask the provider once, and write down whatever it answered."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from chalicelib.domain import lifecycle
@@ -21,6 +21,7 @@ from chalicelib.providers import (
 )
 from chalicelib.usecases import measure
 from chalicelib.usecases.breaker import answered, report
+from chalicelib.usecases.cancel_call import hang_up_canceled
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -47,20 +48,27 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
 
 def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> None:
     """Write down how the provider answered, and until when to wait for the attempt's end."""
-    deadline_at = attempt.claimed_at + ports.attempt_limit
+    deadline_at = attempt.claimed_at + ports.longest_attempt
     match result:
         case Placed(provider_call_id):
-            # A call whose callbacks come to the account's one address can only be found by the provider's id.
-            kept_until = ports.clock.now() + ports.attempt_limit * 2
-            by_call = ports.provider(attempt.provider).callback_per_call
-            also = [] if by_call else [ports.calls.naming(attempt, provider_call_id, kept_until)]
-            ports.calls.record_placement(attempt, AttemptPhase.PLACED, provider_call_id, None, deadline_at, also)
+            also = {"naming": ports.calls.naming(attempt, provider_call_id, owned_until(ports, call))}
+            placed = AttemptPhase.PLACED
+            left_out = ports.calls.record_placement(attempt, placed, provider_call_id, None, deadline_at, also)
+            if "naming" in left_out:
+                warn("provider-call-owned-twice", call=call.id, attempt=attempt.number, provider=attempt.provider)
+            if "waiting" in left_out:
+                hang_up_canceled(ports, call.id, attempt.number)
         case PlacementUnknown(cause):
             warn("placement-unknown", call=call.id, attempt=attempt.number, cause=cause)
             unknown = AttemptPhase.PLACEMENT_UNKNOWN
             ports.calls.record_placement(attempt, unknown, None, cause, ports.clock.now() + FIRST_ASK)
         case Refused() | PutOff():
             change(ports, call.id, _Unplaced(ports, attempt.number, result))
+
+
+def owned_until(ports: Ports, call: Call) -> datetime:
+    """Until when an attempt is known as the owner of its provider's call: nobody looks for a lost placement later."""
+    return max(ports.clock.now() + ports.longest_attempt * 2, call.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

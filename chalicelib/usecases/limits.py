@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from chalicelib.domain.call import Call
 from chalicelib.domain.decide import Decision, Reason
+from chalicelib.domain.deciding import postponed
 from chalicelib.domain.destinations import refusal
-from chalicelib.domain.lifecycle import postponed
 from chalicelib.domain.outcome import SummaryStatus
 from chalicelib.errors import FieldError, Invalid, with_value
 from chalicelib.storage.budgets import budget_name

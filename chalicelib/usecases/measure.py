@@ -19,16 +19,21 @@ NOT_MENDED = ("skipped", "left", "still-live", "adopted", "left-alone", "not-ado
 
 def committed(transition: Transition) -> None:
     """A change of a call is in the table: an attempt has ended, a dial was put off, or nothing that is counted."""
-    ended = None if transition.dropped else transition.ended_attempt
-    if ended is not None and ended.outcome is not None:
-        count(metrics.ATTEMPTS, Outcome=ended.outcome, Provider=ended.provider)
-        if not ended.counts and _tells_of_a_fault(transition.event):
-            count(metrics.ACCOUNT_FAULTS, Provider=ended.provider)
+    _count_end(transition)
     if transition.attempt is not None and _was_lost_sight_of(transition, transition.attempt):
         count(metrics.PLACEMENT_UNKNOWN, Provider=transition.attempt.provider)
     decision = transition.decision
     if decision is not None and decision.retry_at is not None and decision.reason not in AS_PLANNED:
         count(metrics.PUT_OFFS, Reason=decision.reason)
+
+
+def _count_end(transition: Transition) -> None:
+    ended = None if transition.dropped else transition.ended_attempt
+    if ended is None or ended.outcome is None:
+        return
+    count(metrics.ATTEMPTS, Outcome=ended.outcome, Provider=ended.provider)
+    if not ended.counts and _tells_of_a_fault(transition.event):
+        count(metrics.ACCOUNT_FAULTS, Provider=ended.provider)
 
 
 def _tells_of_a_fault(event: CallEvent | None) -> bool:

@@ -6,10 +6,10 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.outcome import SummaryStatus
-from chalicelib.domain.transition import Transition
+from chalicelib.domain.transition import Effect, Transition
 from chalicelib.log import log
 from chalicelib.storage.numbers import Number
-from chalicelib.usecases.of_a_number import change_live_calls
+from chalicelib.usecases.of_a_number import change_calls
 from chalicelib.usecases.ports import Ports
 
 
@@ -19,7 +19,8 @@ def opt_out(ports: Ports, workspace: str, number: str, reason: str | None) -> tu
     The number's own item is written first: from then on every claim of it fails, whichever way the race goes.
     """
     known = ports.numbers.set_opt_out(workspace, number, ports.clock.now(), reason)
-    ended = change_live_calls(ports, workspace, number, lambda record: _end(record, ports.clock.now()))
+    transitions = change_calls(ports, workspace, number, lambda record: _end(record, ports.clock.now()))
+    ended = sum(transition.effect is not Effect.NOTHING for transition in transitions)
     log("opted-out", workspace=workspace, ended=ended)
     return known, ended
 

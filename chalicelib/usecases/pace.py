@@ -12,6 +12,26 @@ class OutOfPace(Exception):
     """So many calls were started that this one would have to wait longer than it may. Its text says of whom."""
 
 
+class InPace:
+    """Keeps the pace of one dial once, however often its claim has to be repeated.
+
+    ``may_wait`` is asked before each wait with its seconds, so it must bound the waits as a whole.
+    """
+
+    def __init__(self, ports: Ports, may_wait: Callable[[float], bool]) -> None:
+        self._ports = ports
+        self._may_wait = may_wait
+        self._kept = False
+
+    def keep(self, call: Call) -> bool:
+        """Count the dial, once it may start; True where that took a wait. Raises OutOfPace."""
+        if self._kept:
+            return False
+        waited_sec = keep_pace(self._ports, call, self._may_wait)
+        self._kept = True
+        return waited_sec > 0
+
+
 def keep_pace(ports: Ports, call: Call, may_wait: Callable[[float], bool]) -> float:
     """Wait until one more call may be started, and count it. Returns the seconds that were waited.
 

@@ -1,6 +1,6 @@
 """Place a call: write it down claimed or scheduled, and dial it if it may start now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,29 +11,30 @@ from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
 from chalicelib.domain.decide import Reason, first
+from chalicelib.domain.deciding import postponed
 from chalicelib.domain.erasure import blanked
 from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.policy import Policy
-from chalicelib.domain.transition import Transition
 from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy, Unavailable
 from chalicelib.log import broken, log
 from chalicelib.storage.calls import Idempotency, IdempotencyKeyUsed
 from chalicelib.storage.numbers import Number
-from chalicelib.storage.transact import StaleWrite
+from chalicelib.storage.transact import StaleWrite, Write
 from chalicelib.usecases import measure
-from chalicelib.usecases.claim import Claim, claim_with, opted_out
+from chalicelib.usecases.claim import Considered, consider, opted_out
 from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.limits import check_destination
-from chalicelib.usecases.pace import OutOfPace, keep_pace
+from chalicelib.usecases.pace import InPace, OutOfPace
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.schedule import book_minute
+from chalicelib.usecases.schedule import book, unbook
 
 #: How long an Idempotency-Key is remembered.
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 #: Calls placed to one number at the same time lose each other's claims; each try lets one of them win.
 CREATE_TRIES = 8
-#: A request that asks for a call does not wait longer than this for the account's pace, in seconds.
-LONGEST_WAIT_SEC = 2.0
+#: A request that asks for a call waits no longer than this for the rate limits, all waits together; API Gateway ends
+#: it after 29 s. What cannot start by then is scheduled.
+LONGEST_WAIT = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,8 @@ def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash:
     call = _call(ports, new, now)
     idempotency = Idempotency(new.workspace, key, request_hash, now + IDEMPOTENCY_KEPT) if key else None
     try:
+        if key:
+            ports.calls.check_unused(new.workspace, key)
         _create(ports, call, idempotency, dial_now=new.dial_now)
     except IdempotencyKeyUsed as used:
         return _repeated(ports, used.stored, request_hash)
@@ -88,47 +91,63 @@ def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash:
 
 
 def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_now: bool) -> None:
+    wait_until = ports.clock.now() + LONGEST_WAIT
+    pace = InPace(ports, lambda wait_sec: ports.clock.now() + timedelta(seconds=wait_sec) <= wait_until)
     for _ in range(CREATE_TRIES):
         number = ports.numbers.load(call.workspace, call.to_number)
         # A call to a number whose data was erased is refused, and its record must not bring the number back.
         kept = blanked(call, number.erased_at) if number.erased_at else call
-        claimed = _begin(ports, kept, number, dial_now=dial_now)
+        begun = _begin(ports, kept, number, pace if dial_now else None)
         naming = [] if number.erased_at else ports.numbers.naming(call)
-        try:
-            ports.calls.create(claimed.transition, idempotency, [*naming, *claimed.also])
-        except StaleWrite:
+        if not _written(ports, begun, idempotency, naming):
             continue  # somebody called or opted the number out, or took the slot, in between
-        except (ClientError, BotoCoreError):
-            # It may have been written all the same: if so by us, for nobody else has this id.
-            if ports.calls.load(call.id) is None:
-                raise
-        measure.committed(claimed.transition)
-        if claimed.may_dial:
-            _dial(ports, claimed.transition.after)
+        measure.committed(begun.transition)
+        if begun.may_dial:
+            _dial(ports, begun.transition.after)
         return
     raise TooBusy(f"others keep calling {call.to_number}; try again in a moment")
 
 
-def _begin(ports: Ports, call: Call, number: Number, *, dial_now: bool) -> Claim:
-    """What a new call begins with: claimed where it may be dialled now, else waiting for its minute, or ended."""
+def _written(ports: Ports, begun: Considered, idempotency: Idempotency | None, naming: Sequence[Write]) -> bool:
+    """Write a new call; where that fails its place in the wheel goes back. False where it is to be tried again."""
+    call = begun.transition.call
+    try:
+        ports.calls.create(begun.transition, idempotency, [*naming, *begun.also])
+    except StaleWrite:
+        unbook(ports, call)
+        return False
+    except (ClientError, BotoCoreError, IdempotencyKeyUsed, TooBusy):
+        # It may have been written all the same: if so by us, for nobody else has this id.
+        if ports.calls.load(call.id) is None:
+            unbook(ports, call)
+            raise
+    return True
+
+
+def _begin(ports: Ports, call: Call, number: Number, pace: InPace | None) -> Considered:
+    """What a new call begins with: claimed where it may be dialled now, else waiting for its minute, or ended.
+
+    Without ``pace`` it waits for the wheel.
+    """
     others_made = number.made_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
     record = CallRecord(replace(call, others_made=others_made))
     decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
-    if decision.retry_at != call.created_at or not dial_now:
-        return Claim(_waiting(ports, lifecycle.decided(record, decision, call.created_at)))
+    if decision.retry_at != call.created_at or pace is None:
+        return Considered(book(ports, lifecycle.decided(record, decision, call.created_at)))
+    considered = _in_pace(ports, record, number, pace)
+    return considered if considered.may_dial else Considered(book(ports, considered.transition))
+
+
+def _in_pace(ports: Ports, record: CallRecord, number: Number, pace: InPace) -> Considered:
+    """Claim a new call once the rate limits let it start; where that would take too long, it is scheduled."""
+    considered = consider(ports, record, number)
     try:
-        keep_pace(ports, call, lambda wait_sec: wait_sec <= LONGEST_WAIT_SEC)
+        if considered.may_dial and pace.keep(record.call):
+            return consider(ports, record, number)  # what was found open may have closed
     except OutOfPace as held:
         now = ports.clock.now()
-        paced = lifecycle.postponed(call, Reason.PACED, str(held), now)
-        return Claim(_waiting(ports, lifecycle.decided(record, paced, now)))
-    claimed = claim_with(ports, record, number)
-    return claimed if claimed.may_dial else Claim(_waiting(ports, claimed.transition))
-
-
-def _waiting(ports: Ports, transition: Transition) -> Transition:
-    """A new call that is not dialled now, with its minute booked, or one that may never be dialled."""
-    return transition.booked(book_minute(ports, transition.call)) if transition.call.due_at else transition
+        return Considered(lifecycle.decided(record, postponed(record.call, Reason.PACED, str(held), now), now))
+    return considered
 
 
 def _dial(ports: Ports, record: CallRecord) -> None:
@@ -161,8 +180,6 @@ def account_of(ports: Ports, name: str, target_url: str | None, agent: str | Non
 
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
     check_destination(ports, new.workspace, new.to_number, new.from_number, new.to_pointer)
-    account = account_of(ports, new.provider, new.target_url, new.agent_version_id, "")
-    failover = new.policy.failover
     start_at = max(new.start_at or now, now)
     call = Call(
         id=ids.sortable_id("call", now),
@@ -170,20 +187,11 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         to_number=new.to_number,
         from_number=new.from_number,
         provider=new.provider,
-        account=account,
+        account="",
         policy=new.policy,
         created_at=now,
         expires_at=start_at + timedelta(hours=new.policy.expires_after_hours),
         due_at=start_at,
-        public_url=new.public_url,
-    )
-    return replace(
-        call,
-        failover_account=(
-            account_of(ports, failover.provider, failover.target_url, new.agent_version_id, "/retry/failover")
-            if failover
-            else None
-        ),
         agent_version_id=new.agent_version_id,
         target_url=new.target_url,
         variables=new.variables,
@@ -191,8 +199,23 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         timezone=new.timezone,
         webhook_url=new.webhook_url,
         campaign_id=new.campaign_id,
-        zones=contact_zones(new.timezone, new.to_number) if new.policy.needs_zones else (),
+        public_url=new.public_url,
     )
+    return with_accounts(ports, call, "/retry/failover")
+
+
+def with_accounts(ports: Ports, call: Call, failover_pointer: str) -> Call:
+    """Return a new call with the accounts that it is placed from, and the zones that its policy needs to know.
+
+    Raises Invalid where a provider cannot place it; ``failover_pointer`` is where the request names the second one.
+    """
+    failover, agent = call.policy.failover, call.agent_version_id
+    second = None
+    account = account_of(ports, call.provider, call.target_url, agent, "")
+    if failover is not None:
+        second = account_of(ports, failover.provider, failover.target_url, agent, failover_pointer)
+    zones = contact_zones(call.timezone, call.to_number) if call.policy.needs_zones else ()
+    return replace(call, account=account, failover_account=second, zones=zones)
 
 
 def _repeated(ports: Ports, stored: dict[str, Any], request_hash: str) -> CallRecord:

@@ -65,7 +65,7 @@ class Ports:
         return timedelta(seconds=self.settings.wake_lead_seconds)
 
     @property
-    def attempt_limit(self) -> timedelta:
+    def longest_attempt(self) -> timedelta:
         """How long an attempt may take from its dial to its last callback."""
         ringing = self.settings.ring_timeout_seconds or LONGEST_DEFAULT_RING_SEC
         longest = ringing + self.settings.max_call_seconds
@@ -74,7 +74,7 @@ class Ports:
     @property
     def lease(self) -> timedelta:
         """How long an attempt may keep its slots at most: it has ended long before, unless nobody was there to see."""
-        return self.attempt_limit + SLOT_MARGIN
+        return self.longest_attempt + SLOT_MARGIN
 
     def pace_of(self, provider: str) -> Pace | None:
         """How fast calls may be started on the provider's account, where the deployment says so."""

@@ -3,21 +3,24 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.domain.call import CallState
+from chalicelib.domain.call import CallRecord, CallState
+from chalicelib.domain.transition import Transition
 from chalicelib.errors import RedialError, TooBusy
 from chalicelib.log import broken, inheriting, log, warn
 from chalicelib.storage.items import FRESH, RETRY
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases import measure
-from chalicelib.usecases.claim import claim, commit
+from chalicelib.usecases.claim import Considered, commit, consider
 from chalicelib.usecases.dial import dial_claimed
-from chalicelib.usecases.pace import OutOfPace, keep_pace
+from chalicelib.usecases.pace import InPace, OutOfPace
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import set_alarm
 from chalicelib.wheel import plan
@@ -37,21 +40,32 @@ class TimeLeft:
         self._remaining = remaining
         self._reserve = min(LONGEST_DIAL_SEC, remaining() / 4)
 
+    def share(self, part: float) -> "TimeLeft":
+        """Return this part of the time that is left now: the rest is kept for other work."""
+        kept = (self._remaining() - self._reserve) * (1 - part)
+        shared = TimeLeft(self._remaining)
+        shared._reserve = self._reserve + max(0.0, kept)
+        return shared
+
     def for_a_dial(self, wait_sec: float = 0.0) -> bool:
         """True while one more dial that begins after ``wait_sec`` can end before the invocation does."""
         return self._remaining() - wait_sec > self._reserve
 
 
 def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, int]:
-    """Arm the finer wakes below this one, dial every call that is due, and remove this wake's alarm.
+    """Dial every call that is due, arm the finer wakes below this one, and remove this wake's alarm.
+
+    Both are done side by side, for neither may wait for the other: a full hour's wake arms up to 109 finer ones, and
+    the first of them are needed in ``lead``.
 
     Where there is no ``time_left`` for one more dial, the rest is left to a wake that is armed for the next minute.
     Returns how many calls came to which end.
     """
-    arm_below(ports, wake)
     now = ports.clock.now()
     # Where this machine's clock is a little behind the one that fired the wake, the wake is right.
-    counts = dial_due(ports, wake if now < wake <= now + CLOCK_BEHIND else now, time_left)
+    before = wake if now < wake <= now + CLOCK_BEHIND else now
+    with _beside(lambda: arm_below(ports, wake), apart=ports.settings.dial_pool_size > 1):
+        counts = dial_due(ports, before, time_left)
     if counts["left"]:
         _arm_next(ports)
     disarm(ports, wake)
@@ -59,23 +73,43 @@ def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, i
     return dict(counts)
 
 
+@contextmanager
+def _beside(work: Callable[[], None], *, apart: bool) -> Iterator[None]:
+    """Do some work in a thread of its own while the block runs; without ``apart`` after it, however it ended."""
+    if not apart:
+        try:
+            yield
+        finally:
+            work()
+        return
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(inheriting(lambda _: work()), None)
+        yield
+        done.result()
+
+
 def arm_below(ports: Ports, wake: datetime) -> None:
     """What a full hour's wake does besides dialling: arm the minutes below it, and at midnight the hours."""
-    now, lead = ports.clock.now(), ports.wake_lead
+    now = ports.clock.now()
+    for finer, places in sorted(_finer_wakes(ports, wake, now).items()):
+        if finer > now and finer != wake and set_alarm(ports, finer):
+            hours_of_accounts = {(account, minute.replace(minute=0)) for account, minute in places}
+            for account, hour in sorted(hours_of_accounts):
+                ports.wakes.mark_armed(account, hour, {plan.stamp(finer)})
+
+
+def _finer_wakes(ports: Ports, wake: datetime, now: datetime) -> dict[datetime, set[tuple[str, datetime]]]:
+    """The wakes to arm below this one, each with the accounts' minutes that it serves."""
+    lead = ports.wake_lead
     below: dict[datetime, set[tuple[str, datetime]]] = {}
     if (minutes := plan.minutes_below(wake, lead)) is not None:
         for account, minute, _ in ports.wakes.planned(*minutes):
             below.setdefault(minute, set()).add((account, minute))
     if (hours := plan.hours_below(wake, lead)) is not None:
-        first, last = hours[0] + plan.ceil_lead(lead), hours[1] + plan.ceil_lead(lead) + timedelta(minutes=59)
-        for account, minute, _ in ports.wakes.planned(first, last):
+        for account, minute, _ in ports.wakes.planned(*plan.minutes_of_hours(*hours, lead)):
             hour = plan.hour_wake(minute, lead)
             below.setdefault(minute if hour < now + lead else hour, set()).add((account, minute))
-    for finer, places in sorted(below.items()):
-        if finer > now and finer != wake and set_alarm(ports, finer):
-            hours_of_accounts = {(account, minute.replace(minute=0)) for account, minute in places}
-            for account, hour in sorted(hours_of_accounts):
-                ports.wakes.mark_armed(account, hour, {plan.stamp(finer)})
+    return below
 
 
 def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str]:
@@ -85,55 +119,57 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
     at the same time would else all want the same call, and go through the rest as one.
 
     Counts ``dialed``, ``moved`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (somebody else had
-    it, or it is no longer due), ``broken`` (an error, logged; the sweep comes back to it) and ``left`` (no time).
+    it, or it is no longer due), ``broken`` (an error, logged; the sweep comes back to it) and ``left`` (no time). Once
+    the time is over the index is read no further: ``left`` says that there is more, not how much.
     """
     counts: Counter[str] = Counter(left=0)
 
-    def one(call_id: str) -> str:
-        if not time_left.for_a_dial():
-            return "left"
-        try:
-            return _redial(ports, call_id, before, time_left)
-        except TooBusy:
-            return "skipped"  # others had it all the time
-        except Exception as error:  # one call's trouble must not keep the others from being dialled
-            if isinstance(error, RedialError):
-                warn("redial-refused", call=call_id, error=str(error))
-            else:
-                broken("redial-broken", error, call=call_id)
-            set_back(ports, call_id)
-            return "broken"
+    def due() -> Iterator[str]:
+        for call_id in _in_order(ports, before):
+            if not time_left.for_a_dial():
+                counts["left"] += 1
+                return
+            yield call_id
 
-    kinds = (RETRY, FRESH) if ports.settings.retries_first else (FRESH, RETRY)
-    due = (call_id for kind in kinds for together in ports.calls.due(kind, before) for call_id in shuffled(together))
-    counts.update(pooled(one, due, ports.settings.dial_pool_size))
+    work = partial(_redial_safely, ports, before, time_left)
+    counts.update(Counter(pooled(work, due(), ports.settings.dial_pool_size)))
     return counts
+
+
+def _in_order(ports: Ports, before: datetime) -> Iterator[str]:
+    """The calls that are due, in the order in which they are to be dialled."""
+    kinds = (RETRY, FRESH) if ports.settings.retries_first else (FRESH, RETRY)
+    return (call_id for kind in kinds for together in ports.calls.due(kind, before) for call_id in shuffled(together))
+
+
+def _redial_safely(ports: Ports, before: datetime, time_left: TimeLeft, call_id: str) -> str:
+    """Claim and dial one call; its trouble must not keep the others from being dialled."""
+    try:
+        return _redial(ports, call_id, before, time_left)
+    except TooBusy:
+        return "skipped"  # others had it all the time
+    except RedialError as error:
+        warn("redial-refused", call=call_id, error=str(error))
+    except Exception as error:
+        broken("redial-broken", error, call=call_id)
+    set_back(ports, call_id)
+    return "broken"
 
 
 def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -> str:
     """Claim and dial one call. The index trails the table: what counts is what the call itself says now."""
-    in_pace = False
+    pace = InPace(ports, time_left.for_a_dial)
     for _ in range(CLAIM_TRIES):
-        record = ports.calls.load(call_id)
-        if record is None or record.call.state is not CallState.SCHEDULED:
+        record = _still_due(ports, call_id, before)
+        if record is None:
             return "skipped"
-        if record.call.due_at is None or record.call.due_at > before:
-            return "skipped"
-        ports.provider(record.call.provider)  # one that is not set up, or whose secret cannot be read, costs no attempt
-        claimed = claim(ports, record)
-        if claimed.may_dial and not in_pace:
-            try:
-                wait_sec = keep_pace(ports, record.call, time_left.for_a_dial)
-            except OutOfPace:
-                return "left"
-            in_pace = True
-            if wait_sec:
-                claimed = claim(ports, record)  # what was found open may have closed
         try:
-            settled = commit(ports, claimed)
+            considered, settled = _settle_due(ports, record, pace)
+        except OutOfPace:
+            return "left"
         except StaleWrite:
             continue
-        if not claimed.may_dial:
+        if not considered.may_dial:
             return "moved" if settled.call.due_at else "ended"
         measure.claimed(settled)
         dial_claimed(ports, settled.after)
@@ -147,6 +183,22 @@ def set_back(ports: Ports, call_id: str) -> None:
         ports.calls.set_back(call_id, ports.clock.now())
     except (ClientError, BotoCoreError, TooBusy) as error:
         warn("call-not-set-back", call=call_id, error=str(error))
+
+
+def _still_due(ports: Ports, call_id: str, before: datetime) -> CallRecord | None:
+    """Return the call as it is now; None where it is not due any more."""
+    record = ports.calls.load(call_id)
+    if record is None or record.call.state is not CallState.SCHEDULED:
+        return None
+    return record if record.call.due_at is not None and record.call.due_at <= before else None
+
+
+def _settle_due(ports: Ports, record: CallRecord, pace: InPace) -> tuple[Considered, Transition]:
+    """Claim, move or end a call that is due, and commit that. Raises OutOfPace, StaleWrite."""
+    considered = consider(ports, record)
+    if considered.may_dial and pace.keep(record.call):
+        considered = consider(ports, record)  # what was found open may have closed
+    return considered, commit(ports, considered)
 
 
 def shuffled(ids: list[str]) -> list[str]:
@@ -170,11 +222,14 @@ def disarm(ports: Ports, wake: datetime) -> bool:
 
 
 def pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterator[str]:
-    """``work`` over all ids, ``size`` at a time, without holding more than that of them in memory."""
+    """``work`` over all ids, ``size`` at a time; the next one begins as soon as any of them has ended."""
     if size == 1:
         yield from map(work, ids)
         return
     remaining = iter(ids)
     with ThreadPoolExecutor(size) as pool:
-        while batch := list(islice(remaining, size * 4)):
-            yield from pool.map(inheriting(work), batch)
+        running = {pool.submit(inheriting(work), each) for each in islice(remaining, size)}
+        while running:
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(inheriting(work), each) for each in islice(remaining, len(ended))}
+            yield from (each.result() for each in ended)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord, CallState
 from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import NotFound, TooBusy
@@ -19,6 +20,8 @@ from chalicelib.wheel import AlarmNotSet, plan
 CHANGE_TRIES = 8
 #: An account and a workspace agree on a minute after two or three of these, unless others take it meanwhile.
 MEETING_TRIES = 30
+#: A booked minute that the policy does not allow leads to the next one that it does; two or three of these settle it.
+BOOKING_TRIES = 16
 
 
 def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transition]) -> Transition:
@@ -40,30 +43,73 @@ def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transitio
 def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> Transition:
     """Commit a transition and ``also``, with the wheel armed first where it schedules a dial. Raises StaleWrite.
 
-    The end of an attempt gives its slots back, and takes it off its number's list where it was never made.
+    In the same transaction go back: the slots of an attempt that ends, its entry in its number's list where it was
+    never made, and the place in the wheel of a due time that goes.
     """
-    ended = transition.ended_attempt
-    released = ports.slots.releasing(ended) if ended else []
-    if ended and (transition.dropped or not ended.was_made):
-        # The number may have been erased meanwhile: then there is nothing to take it back from.
-        released = [*released, ports.numbers.taking_back(transition.call, ended.id)]
-        released += ports.budgets.giving_back(transition.call.workspace, ended)
+    schedules = _schedules(transition)
+    planned = book(ports, transition) if schedules else transition
+    optional = {**_ending(ports, planned), **_giving_back(ports, planned, schedules=schedules)}
     if ports.limits_of(transition.call.workspace).daily_minutes is not None:
         also = [*also, *ports.budgets.adding_minutes(transition)]
-    if not _schedules(transition):
-        ports.calls.commit(transition, also, released)
-        measure.committed(transition)
-        return transition
-    planned = transition.booked(book_minute(ports, transition.call))
     try:
-        ports.calls.commit(planned, also, released)
-    except StaleWrite:
-        if planned.call.due_at is not None:
-            for scope, _ in _room(ports, planned.call):
-                ports.wakes.release(scope, planned.call.due_at)
+        ports.calls.commit(planned, also, optional)
+    except (StaleWrite, TooBusy):
+        if schedules:
+            unbook(ports, planned.call)
         raise
     measure.committed(planned)
     return planned
+
+
+def _ending(ports: Ports, transition: Transition) -> dict[str, Write]:
+    """The writes that go with the end of an attempt, with its undoing, or with news that it was made after all."""
+    ended, made = transition.ended_attempt, transition.made_after_all
+    if made is not None:
+        return {"number": ports.numbers.counting_again(transition.call, made)}
+    if ended is None:
+        return {}
+    writes = dict(zip(ended.slots, ports.slots.releasing(ended), strict=True))
+    if transition.dropped or not ended.was_made:
+        # The number may have been erased meanwhile: then there is nothing to take it back from.
+        writes["number"] = ports.numbers.taking_back(transition.call, ended.id)
+        writes |= named("budget", ports.budgets.giving_back(transition.call.workspace, ended))
+    return writes
+
+
+def named(kind: str, writes: Sequence[Write]) -> dict[str, Write]:
+    """Give each of some writes a name of its own, for transact()."""
+    return {f"{kind} {place}": write for place, write in enumerate(writes)}
+
+
+def _giving_back(ports: Ports, transition: Transition, *, schedules: bool) -> dict[str, Write]:
+    """The writes that give back the places of a due time that goes. A claim has used its own; a past minute is over."""
+    before = transition.before.call
+    goes = schedules or transition.call.state is CallState.FINAL
+    this_minute = ports.clock.now().replace(second=0, microsecond=0)
+    if before.due_at is None or before.due_at < this_minute or not goes:
+        return {}
+    return {f"place {scope}": ports.wakes.giving_back(scope, before.due_at) for scope in before.places}
+
+
+def book(ports: Ports, transition: Transition) -> Transition:
+    """Return the transition with its dial booked in a minute that its policy allows; or ended, where there is none.
+
+    Raises TooBusy where no such minute has room.
+    """
+    for _ in range(BOOKING_TRIES):
+        call = transition.call
+        if call.due_at is None:
+            return transition
+        wanted = plan.first_minute(call.due_at, ports.clock.now(), ports.wake_lead)
+        checked = lifecycle.in_minute(transition, wanted)
+        if checked is transition:
+            booked = book_minute(ports, call)
+            checked = lifecycle.in_minute(transition, booked.due_at or wanted)
+            if checked is transition:
+                return transition.booked(booked)
+            unbook(ports, booked)
+        transition = checked
+    raise TooBusy(f"no minute that the policy of {transition.call.id} allows has room; it is safe to retry")
 
 
 def book_minute(ports: Ports, call: Call) -> Call:
@@ -76,25 +122,40 @@ def book_minute(ports: Ports, call: Call) -> Call:
         raise ValueError(f"{call.id} is due at no time")
     now, lead = ports.clock.now(), ports.wake_lead
     wanted = plan.first_minute(call.due_at, now, lead)
-    booked = _reserve(ports, call, wanted)
+    room = _room(ports, call)
+    booked = _reserve(ports, room, wanted)
     wake = plan.wake_for(booked.minute, now, lead)
     if plan.stamp(wake) not in booked.armed and set_alarm(ports, wake):
         ports.wakes.mark_armed(call.account, booked.minute, {plan.stamp(wake)})
-    return replace(call, due_at=booked.minute)
+    return replace(call, due_at=booked.minute, places=tuple(scope for scope, _ in room))
 
 
-def _reserve(ports: Ports, call: Call, wanted: datetime) -> Reservation:
+def unbook(ports: Ports, call: Call) -> None:
+    """Give back the places of a call that was booked and not written."""
+    for scope in call.places if call.due_at else ():
+        ports.wakes.release(scope, call.due_at or ports.clock.now())
+
+
+def _reserve(ports: Ports, room: Sequence[tuple[str, int]], wanted: datetime) -> Reservation:
     """A place in the first minute that has one with the account and, where it has a pace, with the workspace."""
     for _ in range(MEETING_TRIES):
-        places = [(scope, ports.wakes.reserve(scope, wanted, room)) for scope, room in _room(ports, call)]
+        places: list[tuple[str, Reservation]] = []
+        try:
+            for scope, capacity in room:
+                places.append((scope, ports.wakes.reserve(scope, wanted, capacity)))
+        except TooBusy:
+            _release(ports, places)
+            raise
         wanted = max(place.minute for _, place in places)
         if all(place.minute == wanted for _, place in places):
-            break
-        for scope, place in places:
-            ports.wakes.release(scope, place.minute)
-    else:
-        raise TooBusy(f"no minute up to {wanted:%Y-%m-%dT%H:%MZ} has room; try again in a moment")
-    return places[0][1]
+            return places[0][1]
+        _release(ports, places)
+    raise TooBusy(f"no minute up to {wanted:%Y-%m-%dT%H:%MZ} has room; try again in a moment")
+
+
+def _release(ports: Ports, places: Sequence[tuple[str, Reservation]]) -> None:
+    for scope, place in places:
+        ports.wakes.release(scope, place.minute)
 
 
 def _room(ports: Ports, call: Call) -> list[tuple[str, int]]:

@@ -15,7 +15,7 @@ from chalicelib.errors import BadRequest, Invalid, NotFound
 from chalicelib.log import log, warn
 from chalicelib.metrics import count
 from chalicelib.providers import CallbackRequest, Provider
-from chalicelib.storage.adoptions import CallName, Pending, Unadopted
+from chalicelib.storage.adoptions import Adopted, CallName, Pending, Unadopted
 from chalicelib.storage.notes import Named
 from chalicelib.usecases.adopt_call import Adoption, adopt_call, call_name
 from chalicelib.usecases.ports import Ports
@@ -82,18 +82,24 @@ def _take(ports: Ports, provider: Provider, event: CallEvent, under: Adoption) -
         return take_by_token(ports, provider.name, own, event)
     name = call_name(ports, provider.name, event.provider_call_id)
     adopted = ports.adoptions.find(name)
-    if adopted is not None and adopted.workspace != under.workspace:
-        return _not_adopted(ports, event, under, provider.name, "adopted-elsewhere")
     if adopted is not None:
-        if not provider.signs_callbacks and needs_proof(event):
-            return _keep(ports, name, event, under)
-        return take_named(ports, Named.by_token(provider.name, adopted.token), event)
+        return _take_adopted(ports, provider, name, event, under, adopted)
     leg = event.leg if event.leg is not Leg.UNKNOWN else ports.adoptions.leg_of(name)
     if leg in LEFT_ALONE:
         return leave_alone(ports, name, leg)
     if leg is Leg.OUTGOING and provider.signs_callbacks:
         return _adopt(ports, provider.name, event, under)
     return _keep(ports, name, event, under)
+
+
+def _take_adopted(
+    ports: Ports, provider: Provider, name: CallName, event: CallEvent, under: Adoption, adopted: Adopted
+) -> Taken:
+    if adopted.workspace != under.workspace:
+        return _not_adopted(ports, event, under, provider.name, "adopted-elsewhere")
+    if not provider.signs_callbacks and needs_proof(event):
+        return _keep(ports, name, event, under)
+    return take_named(ports, Named.by_token(provider.name, adopted.token), event)
 
 
 def needs_proof(event: CallEvent) -> bool:

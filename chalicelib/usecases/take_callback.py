@@ -11,10 +11,9 @@ from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
-from chalicelib.storage.health import Answered
 from chalicelib.storage.notes import Named, Noted
 from chalicelib.usecases import measure
-from chalicelib.usecases.breaker import report
+from chalicelib.usecases.breaker import report_fault
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -93,14 +92,8 @@ def _take_by_name(ports: Ports, provider: str, event: CallEvent) -> Taken:
 def take_named(ports: Ports, named: Named, event: CallEvent) -> Taken:
     """Take in an event of an attempt. Raise NotFound where there is no such attempt."""
     call_id, number, token = named.call_id, named.number, named.token
-    if event.outcome is None and event.fault is None and not is_erased_token(token):
-        noted = ports.notes.note(named, event, ports.clock.now())
-        if noted is Noted.KEPT:
-            _say_once(event)
-        if noted not in (Noted.AFTER_THE_END, Noted.NO_SUCH_ATTEMPT):
-            measure.heard(event, ports.clock.now())
-            log("callback", call=call_id, attempt=number, status=event.status, effect=noted)
-            return Taken(noted, call_id, number)
+    if (noted := _noted(ports, named, event)) is not None:
+        return noted
 
     def absorb(record: CallRecord) -> Transition:
         attempt = record.attempt(number)
@@ -112,12 +105,23 @@ def take_named(ports: Ports, named: Named, event: CallEvent) -> Taken:
     transition = change(ports, call_id, absorb)
     measure.heard(event, ports.clock.now())
     # An account that carried a conversation is not at fault for want of credit or channels to place calls with.
-    came_to_nothing = transition.attempt is not None and not transition.attempt.counts
-    if event.fault is not None and came_to_nothing:
-        warn("account-fault", call=call_id, attempt=number, fault=event.fault, cause=event.cause)
-        account = transition.before.call.account
-        report(ports, account, f"{call_id}-{number}", Answered.FAULT, event.cause or event.fault)
+    if event.fault is not None and transition.attempt is not None and not transition.attempt.counts:
+        report_fault(ports, transition.before.call, transition.attempt, event)
     return _taken(transition, number, event)
+
+
+def _noted(ports: Ports, named: Named, event: CallEvent) -> Taken | None:
+    """Note what is said along the way in one request; None where the call has to be read and changed."""
+    if event.is_terminal or is_erased_token(named.token):
+        return None
+    noted = ports.notes.note(named, event, ports.clock.now())
+    if noted in (Noted.AFTER_THE_END, Noted.NO_SUCH_ATTEMPT):
+        return None
+    if noted is Noted.KEPT:
+        _say_once(event)
+    measure.heard(event, ports.clock.now())
+    log("callback", call=named.call_id, attempt=named.number, status=event.status, effect=noted)
+    return Taken(noted, named.call_id, named.number)
 
 
 _said: set[str | None] = set()

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
 
 #: A dial within this time has its own minute's wake; one within HOURS_AHEAD the wake of its hour.
 MINUTES_AHEAD = HOUR
@@ -70,6 +69,11 @@ def hours_below(wake: datetime, lead: timedelta) -> tuple[datetime, datetime] | 
     lead = ceil_lead(lead)
     first = wake + -(-lead // HOUR) * HOUR
     return first, first + 23 * HOUR
+
+
+def minutes_of_hours(first: datetime, last: datetime, lead: timedelta) -> tuple[datetime, datetime]:
+    """The first and last minute that the hours' wakes from ``first`` to ``last`` arm."""
+    return first + ceil_lead(lead), last + ceil_lead(lead) + HOUR - MINUTE
 
 
 def stamp(wake: datetime) -> str:

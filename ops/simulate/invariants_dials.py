@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, zip_longest
+from typing import Any
 
 from ops.simulate.carrier import Leg, Replied
 from ops.simulate.evidence import Claimed, Evidence
@@ -135,9 +136,19 @@ def acted(evidence: Evidence, tally: Tally) -> None:
             tally.expect(not answered.left, answered.act.index, text)
 
 
+def _took_back(decision: dict[str, Any], after: dict[str, Any] | None) -> bool:
+    """True where the next decision gave the place back that this one had booked."""
+    if after is None or not decision.get("due_at"):
+        return False
+    claimed = after["attempt"] != decision["attempt"] or after["reason"] in ("put-off-by-provider", "never-placed")
+    in_time = datetime.fromisoformat(after["at"]) < datetime.fromisoformat(decision["due_at"]) + timedelta(minutes=1)
+    return in_time and not claimed
+
+
 def pace(evidence: Evidence, tally: Tally) -> None:
     """Each minute of an account, or of a workspace with a pace, is promised to no more dials than it has room for.
 
+    A promise that the next decision took back, before its minute was over and with no claim in between, does not count.
     What is decided of a call that may have changed to a second provider is left out: which account the promise is on,
     it does not say.
     """
@@ -149,13 +160,14 @@ def pace(evidence: Evidence, tally: Tally) -> None:
         asked = evidence.asked.get(evidence.index_of(call_id))
         if asked is None:
             continue
-        planned.update(("workspace", decision["due_at"]) for decision in made if decision.get("due_at"))
+        kept = [decision for decision, after in zip_longest(made, made[1:]) if not _took_back(decision, after)]
+        planned.update(("workspace", decision["due_at"]) for decision in kept if decision.get("due_at"))
         if asked.body.get("provider", "twilio") != "twilio":
             continue
         for place, decision in enumerate(made):
             turned_away = any(earlier["reason"] == "put-off-by-provider" for earlier in made[:place])
             may_change = "failover" in asked.retry and (decision["attempt"] > 0 or turned_away)
-            if not may_change and decision.get("due_at"):
+            if not may_change and decision.get("due_at") and decision in kept:
                 planned["twilio", decision["due_at"]] += 1
     for (scope, minute), count in planned.items():
         if rate := rates.get(scope):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from chalicelib.storage.transact import StaleWrite
-from chalicelib.usecases.claim import claim
+from chalicelib.usecases.claim import consider
 from ops.keys import create_key
 from tests.support.world import BODY, START, TABLE, World
 
@@ -59,7 +59,7 @@ def test_no_claim_that_began_before_an_opt_out_can_be_committed_after_it(world: 
     ports = world.services.ports
     record = ports.calls.load(call["id"])
     assert record is not None
-    claimed = claim(ports, record)
+    claimed = consider(ports, record)
     # Even before the pending calls have been ended: the number's own item is enough.
     ports.numbers.set_opt_out("acme", NUMBER, world.clock.now(), None)
     with pytest.raises(StaleWrite):

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import REGISTRY, DialRequest, Placed, PlacementUnknown, load
+from chalicelib.providers import REGISTRY, DialRequest, Placed, PlacementUnknown, Unanswered, load
 from chalicelib.settings import Settings
 from tests.support.carrier_client import CarrierClient, wait_until
 
@@ -207,4 +207,5 @@ def test_a_list_is_refused_without_the_right_credentials(desk: Desk) -> None:
     }[desk.name]
     stranger = load(desk.name, {**credentials, wrong: "wrong:one"}, now=lambda: datetime.now(UTC))
 
-    assert stranger.find(TO, FROM, desk.since, datetime.now(UTC), AGENT) is None
+    with pytest.raises(Unanswered):  # nothing is said of the call, and better credentials may come
+        stranger.find(TO, FROM, desk.since, datetime.now(UTC), AGENT)

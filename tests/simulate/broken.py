@@ -6,12 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from chalicelib.domain import lifecycle
+from chalicelib.domain.attempt_ends import with_end
 from chalicelib.domain.call import AttemptPhase, CallState
+from chalicelib.domain.deciding import decided_after
 from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.transition import Effect, Transition
+from chalicelib.domain.silence import Word
+from chalicelib.domain.transition import Effect, Transition, failed_over
 from chalicelib.providers.base import PlacementUnknown, PutOff
 from chalicelib.storage.health import Answered
-from chalicelib.usecases import schedule, sweep
+from chalicelib.usecases import schedule
 
 
 def nothing(record: Any, *_: Any, **__: Any) -> Transition:
@@ -52,7 +55,7 @@ def doubt_is_refusal(dial_once: Callable[..., Any]) -> Callable[..., Any]:
 def decides_again(record: Any, attempt: Any, event: Any, now: Any) -> Any:
     if event.outcome is None:
         return nothing(record)
-    return lifecycle._ended(record, attempt, event, now)
+    return decided_after(record, with_end(attempt, event, now), event, now)
 
 
 def one_more(used_up: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,7 +95,7 @@ def failing_over_in_doubt(decided: Callable[..., Any]) -> Callable[..., Any]:
     def failing_over(record: Any, ended: Any, event: Any, now: Any) -> Any:
         transition = decided(record, ended, event, now)
         if transition.call.due_at is not None and ended.outcome is Outcome.FAILED:
-            return replace(transition, call=lifecycle.failed_over(transition.call))
+            return replace(transition, call=failed_over(transition.call))
         return transition
 
     return failing_over
@@ -120,7 +123,7 @@ def unguarded(taking: Callable[..., Any]) -> Callable[..., Any]:
 
 def ungated(checks: Callable[..., Any]) -> Callable[..., Any]:
     """``GateStore.checks`` for whoever probes alone."""
-    return lambda self, call, probed, attempt_id: checks(self, call, probed, attempt_id)[-1:] if probed else []
+    return lambda self, call, probed, *given: checks(self, call, probed, *given)[-1:] if probed else []
 
 
 def counts_all_the_same(put_off: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,13 +143,13 @@ def never_opens(probed: Callable[..., Any]) -> Callable[..., Any]:
     return lambda ports, gate, said, cause, now: probed(ports, gate, Answered.FAULT, cause, now)
 
 
-def asks_again(unknown: Callable[..., Any]) -> Callable[..., Any]:
-    """``sweep._of_unknown_placement`` that takes an attempt back which the provider does not know."""
+def asks_again(after_silence: Callable[..., Any]) -> Callable[..., Any]:
+    """``silence.after_silence`` that takes an attempt back which the provider does not know."""
 
-    def again(ports: Any, record: Any, attempt: Any, now: Any) -> Transition:
-        if record.call.state is CallState.DIALING and not sweep._find(ports, record.call, attempt):
+    def again(record: Any, said: Any, now: Any, limit: Any) -> Transition:
+        if record.call.state is CallState.DIALING and said.word in (Word.NONE, Word.UNSURE):
             return lifecycle.put_off(record, cause="never-placed", wait=None, evidence={}, now=now)
-        taken: Transition = unknown(ports, record, attempt, now)
+        taken: Transition = after_silence(record, said, now, limit)
         return taken
 
     return again

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from chalicelib.domain import decide, lifecycle, strategies
+from chalicelib.domain import decide, late_callbacks, lifecycle, reached, strategies
 from chalicelib.providers.cxml_calls import CxmlProvider
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.numbers import Number, NumberStore
 from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
-from chalicelib.usecases import breaker, claim, contacted, place_call, redial_due, schedule, sweep, take_callback
+from chalicelib.usecases import breaker, claim, pace, place_call, schedule, silent, sweep, take_callback
 from chalicelib.wheel import RuleAlarms
 from tests.simulate import broken
 
@@ -89,13 +89,13 @@ MUTANTS = {
     "contacted-ignored": Mutant(
         "a contact is answered and changes nothing",
         ("acted",),
-        lambda: [patch.object(contacted, "_contacted", broken.nothing)],
+        lambda: [patch.object(lifecycle, "contacted", broken.nothing)],
         seeds=6,
     ),
     "decides-again": Mutant(
         "a repeated terminal callback is decided about again",
         ("retries", "one-at-a-time", "endings", "decisions", "reached", "outcomes", "canceled"),
-        lambda: [patch.object(lifecycle, "_after_the_end", broken.decides_again)],
+        lambda: [patch.object(lifecycle, "after_the_end", broken.decides_again)],
         seeds=8,
     ),
     "posts-again": Mutant(
@@ -111,7 +111,7 @@ MUTANTS = {
     "failover-in-doubt": Mutant(
         "the second provider takes over though the first may have rung",
         ("failover",),
-        lambda: [patch.object(lifecycle, "_decided", broken.failing_over_in_doubt(lifecycle._decided))],
+        lambda: [patch.object(lifecycle, "_ended", broken.failing_over_in_doubt(lifecycle._ended))],
         seeds=6,
     ),
     "no-sweep": Mutant(
@@ -127,7 +127,7 @@ MUTANTS = {
     "no-silent-pass": Mutant(
         "the sweep does not look into attempts that were never heard of again",
         ("ends",),
-        lambda: [patch.object(sweep, "_look_into", lambda ports, call_id, now: "skipped")],
+        lambda: [patch.object(sweep, "look_into", lambda ports, call_id, now: "skipped")],
     ),
     "one-retry-more": Mutant(
         "one retry more than the policy allows",
@@ -148,13 +148,13 @@ MUTANTS = {
     "voicemail-is-completed": Mutant(
         "a machine counts as a person",
         ("outcomes",),
-        lambda: [patch.object(lifecycle, "_merged", lambda outcome, amd: outcome)],
+        lambda: [patch.object(reached, "weighed", lambda word, answered, amd: word)],
     ),
     "redials-the-reached": Mutant(
         "a person who was reached is called again",
         ("reached", "endings"),
         lambda: [
-            patch.object(lifecycle, "_decided", broken.reached_counts_as_busy(lifecycle._decided)),
+            patch.object(lifecycle, "_ended", broken.reached_counts_as_busy(lifecycle._ended)),
         ],
     ),
     "never-taken-back": Mutant(
@@ -213,7 +213,7 @@ MUTANTS = {
         ("paused", "breaker"),
         lambda: [
             patch.object(GateStore, "closed", lambda self, scopes: []),
-            patch.object(GateStore, "checks", lambda self, call, probed, attempt_id: []),
+            patch.object(GateStore, "checks", lambda self, call, probed, attempt_id, now: []),
         ],
         seeds=4,
     ),
@@ -234,21 +234,20 @@ MUTANTS = {
         "nobody waits for the account's pace",
         ("in-pace",),
         lambda: [
-            patch.object(place_call, "keep_pace", lambda ports, call, may_wait: 0.0),
-            patch.object(redial_due, "keep_pace", lambda ports, call, may_wait: 0.0),
+            patch.object(pace, "keep_pace", lambda ports, call, may_wait: 0.0),
         ],
         seeds=4,
     ),
     "asked-again-on-a-guess": Mutant(
         "an attempt that the provider does not know yet is asked for again under its own number",
         ("one-dial",),
-        lambda: [patch.object(sweep, "_of_unknown_placement", broken.asks_again(sweep._of_unknown_placement))],
+        lambda: [patch.object(silent, "after_silence", broken.asks_again(silent.after_silence))],
         seeds=6,
     ),
     "correction-ignored": Mutant(
         "the true end of an attempt that had ended for want of news is not taken in",
         ("outcomes", "reached"),
-        lambda: [patch.object(lifecycle, "_heard_after_all", broken.nothing)],
+        lambda: [patch.object(late_callbacks, "TABLE", late_callbacks.TABLE[1:])],
         seeds=8,
     ),
     "armed-too-late": Mutant(

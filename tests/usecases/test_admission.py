@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call
 from chalicelib.storage.pace import Pace
-from chalicelib.storage.slots import Limit
+from chalicelib.storage.slots import Limit, Slots
+from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import Workspace
 from chalicelib.usecases.schedule import settle
 from tests.support.world import BODY, ENV, START, World, answer_json, new_client
@@ -239,3 +242,81 @@ def test_a_slot_comes_back_though_the_number_was_erased_meanwhile(configured: Co
     now = world.clock.now()
     settle(ports, lifecycle.put_off(record, cause="network", wait=None, evidence={}, now=now))
     assert taken(world) == 0
+
+
+def test_a_lowered_limit_holds_for_every_claim_after_it(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="6")
+    for n in range(4):
+        world.place(to_number=f"+1650555010{n}")
+    configured(TWILIO_MAX_CONCURRENT_CALLS="2")
+    assert world.place(to_number="+16505550111")["state"] == "scheduled"
+    for placed in world.twilio.placed[:3]:
+        world.callback(placed, "completed", SequenceNumber="3")
+    states = [world.place(to_number=f"+1650555012{n}")["state"] for n in range(2)]
+    assert states == ["dialing", "scheduled"]
+
+
+@given(st.sets(st.integers(0, 9)), st.integers(1, 5))
+def test_slots_that_claims_take_at_once_never_pass_a_lowered_limit(taken: set[int], most: int) -> None:
+    slots = Slots(Limit("account:x", most), frozenset(taken))
+    assert len(slots.free) == max(0, most - len(taken))
+    above = sum(1 for number in taken if number >= most)
+    assert all(number < most - above for number in slots.free)
+
+
+def test_a_retry_is_next_though_its_wake_lies_two_minutes_ahead(configured: Configure) -> None:
+    """Late in its minute a retry finds no slot: it asks again three minutes later, before any fresh call."""
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
+    retried = world.place()
+    world.end("busy")
+    world.clock.turn(to=START + timedelta(minutes=29))
+    world.place(to_number="+16505550111")
+    world.clock.turn(to=START + timedelta(minutes=30, seconds=10))
+    world.redial(START + timedelta(minutes=30))
+    assert due_at(world, retried) == START + timedelta(minutes=33)
+    world.end("completed")
+    world.clock.turn(to=START + timedelta(minutes=33, seconds=20))
+    assert world.place(to_number="+16505550112")["state"] == "scheduled"
+    world.redial(START + timedelta(minutes=33))
+    assert world.history(retried["id"]) == [(1, "busy"), (2, "placed")]
+
+
+def test_a_retry_leaves_the_last_slot_to_the_one_that_waited_longest() -> None:
+    slots = Slots(Limit("account:x", 2), frozenset({1}), START, "call_a-2")
+    picks = [
+        slots.pick(name, is_retry=is_retry, retries_first=True)
+        for name, is_retry in (("call_a-2", True), ("call_b-2", True), ("call_c-1", False))
+    ]
+    assert picks == ["account:x|0", None, None]
+    assert slots.pick("call_c-1", is_retry=False, retries_first=False) == "account:x|0"
+
+
+def test_a_new_call_waits_no_longer_than_two_seconds_for_its_turn(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each second is taken by others just before this call asks for it."""
+    world = configured(TWILIO_CALLS_PER_SECOND="1")
+    monkeypatch.setattr(world.services.ports.pace, "start", lambda scope, pace, now: 0.6)
+    call = world.place()
+    assert (call["state"], reasons(world, call)) == ("scheduled", ["paced"])
+    assert world.clock.now() - START <= timedelta(seconds=2)
+    assert world.clock.now() - START > timedelta(seconds=1)
+
+
+def test_a_call_whose_claim_lost_its_race_is_counted_once_for_the_pace(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = configured(TWILIO_CALLS_PER_SECOND="1")
+    calls, pace = world.services.ports.calls, world.services.ports.pace
+    create, start = type(calls).create, pace.start
+    lost, started = [True, True], []
+
+    def losing(self: Any, *args: Any, **kwargs: Any) -> None:
+        if lost:
+            lost.pop()
+            raise StaleWrite("call")
+        create(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(calls), "create", losing)
+    monkeypatch.setattr(pace, "start", lambda *given: (started.append(given), start(*given))[1])
+    assert (world.place()["state"], len(started)) == ("dialing", 1)

@@ -13,7 +13,7 @@ from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import WorkspaceStore
-from chalicelib.usecases.claim import claim
+from chalicelib.usecases.claim import consider
 from chalicelib.usecases.erase_number import erase_number
 from ops.keys import create_key
 from tests.support.fake_http import answer
@@ -228,7 +228,7 @@ def test_no_claim_and_no_new_call_that_began_before_the_erasure_is_committed_aft
     record = ports.calls.load(waiting["id"])
     assert record is not None
     world.clock.turn(to=START + timedelta(hours=2))
-    claimed = claim(ports, record)
+    claimed = consider(ports, record)
     load = ports.numbers.load
     raced: list[str] = []
 

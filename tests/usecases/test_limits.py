@@ -13,7 +13,7 @@ from chalicelib.providers.http import Answer
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import Workspace
 from chalicelib.usecases.adopt_call import Adoption, adopt_call
-from chalicelib.usecases.claim import claim
+from chalicelib.usecases.claim import consider
 from chalicelib.usecases.schedule import change
 from ops.__main__ import main
 from tests.support.world import BODY, PUBLIC_URL, START, World
@@ -159,7 +159,7 @@ class TestDials:
         ports = world.services.ports
         records = [ports.calls.load(call["id"]) for call in calls]
         # Each of them sees an empty day before the first commits.
-        first, *others = [claim(ports, record) for record in records if record]
+        first, *others = [consider(ports, record) for record in records if record]
         assert all(each.may_dial for each in (first, *others))
         ports.calls.commit(first.transition, first.also)
         for other in others:

@@ -1,16 +1,22 @@
 """The kill switch, and races with it: of a pause and a claim the one that commits first wins."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chalicelib.storage.gates import EVERYTHING, Closed, Gate, account_scope, workspace_scope
+from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases import claim as claims
+from chalicelib.usecases import pause as pauses
 from ops import __main__ as ops
 from ops.keys import create_key
 from tests.support.told import spoken
-from tests.support.world import START, TABLE, World
+from tests.support.world import ENV, START, TABLE, World, new_client
+
+ACCOUNT = "twilio:" + ENV["TWILIO_ACCOUNT_SID"]
 
 
 def reasons(world: World, call: dict[str, Any]) -> list[str]:
@@ -46,6 +52,86 @@ def test_a_pause_may_end_by_itself(world: World) -> None:
     world.pump(START + timedelta(minutes=21))
     assert [p.at for p in world.twilio.placed] == [START + timedelta(minutes=20)]
     assert world.request("GET", "/pause-all").json_body["paused"] is False
+
+
+@pytest.mark.parametrize("more", [{}, {"until": "2026-01-26T11:00:00Z"}])
+def test_a_pause_that_is_extended_as_it_ends_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
+) -> None:
+    """``redial`` has read that the pause is over, and just then the answer to the next pause goes out."""
+    world.request("POST", "/pause-all", {"until": "2026-01-26T10:20:00Z"})
+    world.place()
+    gates = world.services.ports.gates
+    closed, answers = gates.closed, []
+
+    def extended(scopes: list[str]) -> Any:
+        seen = closed(scopes)
+        if not answers and len(scopes) > 1:
+            answers.append(world.request("POST", "/pause-all", more).json_body["paused"])
+        return seen
+
+    world.clock.turn(minutes=20)
+    monkeypatch.setattr(gates, "closed", extended)
+    world.redial(START + timedelta(minutes=20))
+    assert (answers, world.twilio.placed) == ([True], [])
+    assert world.request("GET", "/pause-all").json_body["paused"] is True
+
+
+@pytest.mark.parametrize("scope", [EVERYTHING, workspace_scope("acme"), account_scope(ACCOUNT)])
+def test_an_extended_pause_of_every_kind_fails_a_claim_that_saw_the_old_one(world: World, scope: str) -> None:
+    ports = world.services.ports
+    pauses.pause(ports, scope, "night", START + timedelta(minutes=5))
+    call = world.place()
+    world.clock.turn(minutes=6)
+    record = ports.calls.load(call["id"])
+    assert record is not None
+    claimed = claims.consider(ports, record)
+    assert claimed.may_dial
+    pauses.pause(ports, scope, "longer", START + timedelta(minutes=30))
+    with pytest.raises(StaleWrite):
+        claims.commit(ports, claimed)
+    seen = pauses.paused(ports, scope)
+    assert (seen.reason if seen else None, world.twilio.placed) == ("longer", [])
+
+
+def test_a_breaker_that_trips_leaves_a_pause_by_hand_alone(world: World) -> None:
+    ports, scope = world.services.ports, account_scope(ACCOUNT)
+    gates = ports.gates
+    by_hand = pauses.pause(ports, scope, "audit", None)
+    tripped = Gate(scope=scope, closed=Closed.BY_BREAKER, reason="down", closed_at=START, until=START)
+    assert not gates.close_instead_of(None, tripped)
+    gates.close(tripped)
+    gates.close(by_hand)
+    assert not gates.open_if_still(tripped)
+    assert gates.closed([scope]) == [by_hand]
+    assert gates.open_if_still(by_hand)
+    assert gates.closed([scope]) == []
+
+
+def test_a_call_behind_a_pause_tells_of_it_once_a_pause(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    for _ in range(2):
+        world.request("POST", "/pause-all", {})
+        world.pump(world.clock.now() + timedelta(hours=2))
+        world.request("POST", "/resume-all")
+    assert reasons(world, call) == ["retry", "paused", "paused"]
+    world.pump(world.clock.now() + timedelta(minutes=8))
+    assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+
+
+def test_calls_behind_a_pause_come_back_spread_over_the_minutes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_CALLS_PER_SECOND", "0.05")
+    with new_client() as world.client:
+        world.request("POST", "/pause-all", {})
+        for n in range(9):
+            world.place(to_number=f"+1650555010{n}")
+        world.pump(START + timedelta(hours=1))
+        world.request("POST", "/resume-all")
+        world.pump(START + timedelta(hours=1, minutes=20))
+        minutes = Counter(placed.at.replace(second=0) for placed in world.twilio.placed)
+        assert minutes.total() == 9
+        assert max(minutes.values()) <= 3
 
 
 def test_a_pause_until_a_time_that_is_past_is_refused(world: World) -> None:

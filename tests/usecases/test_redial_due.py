@@ -1,12 +1,13 @@
 """The redial Lambda: invoked twice, late, next to another one, or with too little time."""
 
+from collections.abc import Iterator
 from datetime import timedelta
-from threading import Barrier, Lock
+from threading import Barrier, Event, Lock
 
 import pytest
 
 from chalicelib.storage.transact import StaleWrite
-from chalicelib.usecases.claim import claim
+from chalicelib.usecases.claim import consider
 from chalicelib.usecases.redial_due import TimeLeft, pooled, redial_due
 from tests.support.world import BODY, START, World, new_client
 
@@ -53,7 +54,7 @@ def test_of_two_claims_of_one_attempt_only_one_can_be_committed(world: World) ->
     ports = world.services.ports
     record = ports.calls.load(call["id"])
     assert record is not None
-    first, second = claim(ports, record), claim(ports, record)
+    first, second = consider(ports, record), consider(ports, record)
     ports.calls.commit(first.transition, first.also)
     with pytest.raises(StaleWrite):
         ports.calls.commit(second.transition, second.also)
@@ -66,7 +67,7 @@ def test_a_claim_loses_against_a_cancel_that_was_committed_first(world: World) -
     ports = world.services.ports
     record = ports.calls.load(call["id"])
     assert record is not None
-    claimed = claim(ports, record)
+    claimed = consider(ports, record)
     world.request("POST", f"/calls/{call['id']}/cancel")
     with pytest.raises(StaleWrite):
         ports.calls.commit(claimed.transition, claimed.also)
@@ -80,7 +81,7 @@ def test_what_there_is_no_time_for_is_left_to_the_next_minutes_wake(world: World
     world.clock.turn(to=DUE)
     seconds = iter([100.0, 90.0, 50.0, 16.0, 5.0, 4.0])
     counts = redial_due(world.services.ports, DUE, TimeLeft(lambda: next(seconds)))
-    assert counts == {"left": 3, "dialed": 2}
+    assert counts == {"left": 1, "dialed": 2}
     assert [r["ScheduleExpression"] for r in world.rules()] == ["cron(32 10 26 1 ? 2026)"]
     world.pump(DUE + timedelta(minutes=3))
     assert len(world.twilio.placed) == 10
@@ -111,8 +112,66 @@ def test_many_due_calls_are_dialled_side_by_side_but_never_more_than_the_pool_ho
             running -= 1
         return call_id
 
-    assert list(pooled(work, (str(n) for n in range(64)), 8)) == [str(n) for n in range(64)]
+    assert sorted(pooled(work, (str(n) for n in range(64)), 8), key=int) == [str(n) for n in range(64)]
     assert most == 8
+
+
+def test_a_slow_dial_does_not_hold_up_the_ones_after_it() -> None:
+    others = Event()
+    done: list[str] = []
+
+    def work(call_id: str) -> str:
+        if call_id == "slow":
+            assert others.wait(timeout=5)  # all the others end while this one is under way
+        else:
+            done.append(call_id)
+            if len(done) == 30:
+                others.set()
+        return call_id
+
+    ids = ["slow", *(str(n) for n in range(30))]
+    assert sorted(pooled(work, ids, 2)) == sorted(ids)
+
+
+def test_once_the_time_is_over_the_due_index_is_read_no_further(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def due(kind: str, before: object) -> Iterator[list[str]]:
+        for n in range(1_000):
+            read.append(kind)
+            yield [f"call_{n}"]
+
+    monkeypatch.setattr(world.services.ports.calls, "due", due)
+    seconds = iter([100.0, 5.0])
+    assert redial_due(world.services.ports, DUE, TimeLeft(lambda: next(seconds)))["left"] == 1
+    assert len(read) == 1
+
+
+def test_a_full_hours_wake_dials_before_it_arms_what_is_below_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = START + timedelta(hours=1)
+    world.place(start_at=f"{hour:%Y-%m-%dT%H:%M:%SZ}")
+    world.place(to_number="+16505550111", start_at=f"{hour + timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}")
+    order: list[str] = []
+    world.twilio.on_place = lambda _: order.append("dialed")
+    arm = type(world.services.ports.alarms).arm
+    monkeypatch.setattr(
+        type(world.services.ports.alarms), "arm", lambda self, wake: (order.append("armed"), arm(self, wake))[1]
+    )
+    world.clock.turn(to=hour)
+    world.redial(hour)
+    assert order == ["dialed", "armed"]
+
+
+def test_each_kind_of_work_has_its_share_of_the_time() -> None:
+    now = [100.0]
+    whole = TimeLeft(lambda: now[0])
+    half = whole.share(0.5)
+    now[0] = 60.0
+    assert (half.for_a_dial(), whole.for_a_dial()) == (True, True)
+    now[0] = 50.0
+    assert (half.for_a_dial(), whole.for_a_dial()) == (False, True)
+    now[0] = 15.0
+    assert not whole.for_a_dial()
 
 
 def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +184,30 @@ def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeyp
             world.clock.turn(to=DUE)
             counts = without.lambda_.invoke("redial", {"wake": "2026-01-26T10:30Z"}).payload
     world.restart()
-    assert counts == {"left": 0, "broken": 1}
+    assert counts == {"left": 0, "moved": 1}
     assert (world.call(call["id"])["state"], world.history(call["id"])) == ("scheduled", [(1, "busy")])
-    world.clock.turn(to=DUE + timedelta(minutes=1))
-    assert world.sweep() == {"overdue-dialed": 1}
+    world.pump(DUE + timedelta(minutes=5))
+    assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
+
+
+@pytest.mark.parametrize("hours", [10, 71])
+def test_a_call_whose_provider_is_gone_says_so_once_and_ends_with_its_policy(
+    world: World, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    call = world.place()
+    world.end("busy")
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN")
+    world.restart()
+    with new_client() as world.client:
+        for minutes in range(30, hours * 60, 55):
+            world.clock.turn(to=START + timedelta(minutes=minutes))
+            world.redial(world.clock.now())
+        waits = world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]
+        assert [decision["reason"] for decision in waits] == ["retry", "provider-not-set-up"]
+        assert waits[-1]["steps"][0] == "twilio is not set up: TWILIO_AUTH_TOKEN missing"
+        world.clock.turn(to=START + timedelta(hours=72, minutes=1))
+        world.sweep()
+        assert world.call(call["id"])["summary_status"] == "expired"
 
 
 def test_what_is_due_the_longest_is_dialled_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,24 @@
 """The sweep: what it mends when an alarm or a callback is lost."""
 
+from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 
 from chalicelib.domain.call import CallRecord
+from chalicelib.domain.events import CallEvent
+from chalicelib.providers.http import AnswerLost
 from chalicelib.storage.calls import CallStore
+from chalicelib.storage.gates import account_scope
+from chalicelib.storage.items import DEADLINE
+from chalicelib.usecases import redial_due as redials
+from chalicelib.usecases import sweep as sweeps
+from chalicelib.usecases.redial_due import TimeLeft
 from chalicelib.wheel import plan
-from tests.support.world import BODY, START, World
+from tests.support.world import BODY, ENV, PUBLIC_URL, START, World, answer_json, new_client
+
+ACCOUNT = "twilio:" + ENV["TWILIO_ACCOUNT_SID"]
 
 LIMIT = timedelta(seconds=60 + 3600 + 120)
 
@@ -117,3 +128,130 @@ def test_a_broken_call_is_dialled_once_it_can_be_read_again(world: World, monkey
     world.clock.turn(minutes=1)
     assert world.sweep() == {"overdue-dialed": 1}
     assert not any("broken" in item for item in world.items())
+
+
+@pytest.fixture
+def faulty(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose provider tells of a fault of the account when it is asked about a call."""
+    twilio = type(world.services.ports.provider("twilio"))
+    fault = CallEvent("f", "", status="failed", fault="balance-low", cause="balance-low")
+    monkeypatch.setattr(twilio, "lookup", lambda _, sid: replace(fault, provider_call_id=sid))
+    monkeypatch.setattr(twilio, "find", lambda self, *_: [replace(fault, provider_call_id="CA9")])
+    return world
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_look_up_that_tells_of_a_fault_ends_the_attempt_as_a_callback_would(faulty: World, lost: bool) -> None:
+    faulty.twilio.answers = [AnswerLost("reset")] if lost else []
+    call = faulty.place()
+    faulty.clock.turn(to=START + (timedelta(minutes=1) if lost else LIMIT))
+    assert faulty.sweep() == {"silent-ended": 1}
+    after = faulty.call(call["id"])
+    assert (after["state"], after["attempts"][0]["cause"]) == ("scheduled", "balance-low")
+    assert faulty.services.ports.gates.closed([account_scope(ACCOUNT)])  # the breaker has heard of it
+    assert faulty.sweep() == {}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_fault_found_for_a_canceled_call_leaves_no_deadline(faulty: World, lost: bool) -> None:
+    faulty.twilio.answers = [AnswerLost("reset")] if lost else []
+    call = faulty.place()
+    faulty.request("POST", f"/calls/{call['id']}/cancel")
+    faulty.clock.turn(to=START + LIMIT)
+    assert faulty.sweep() == {"silent-ended": 1}
+    faulty.clock.turn(hours=5)
+    assert faulty.sweep() == {}
+    assert faulty.call(call["id"])["summary_status"] == "canceled"
+
+
+@pytest.mark.parametrize(("status", "summary"), [("in-progress", "completed"), ("a-new-word", "not_retryable")])
+def test_a_call_that_never_ends_at_its_provider_is_final_hours_later(world: World, status: str, summary: str) -> None:
+    call = world.place()
+    world.twilio.known[world.twilio.placed[0].sid] = {"status": status}
+    for minutes in range(62, 62 + 6 * 60, 9):
+        world.clock.turn(to=START + timedelta(minutes=minutes))
+        world.sweep()
+    after = world.call(call["id"])
+    assert (after["summary_status"], after["attempts"][0]["cause"]) == (summary, "never-ended")
+
+
+def test_an_attempt_whose_provider_was_removed_times_out_with_that_reason(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = world.place()
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN")
+    world.restart()
+    with new_client() as world.client:
+        for minutes in range(62, 62 + 7 * 60, 9):
+            world.clock.turn(to=START + timedelta(minutes=minutes))
+            world.sweep()
+        after = world.call(call["id"])
+    assert (after["state"], after["attempts"][0]["cause"]) == ("final", "provider-not-set-up")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_incident_of_hours_is_waited_out_and_nobody_is_called_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    world.twilio.answers = [AnswerLost("reset")] if lost else []
+    call = world.place(retry={**BODY["retry"], "on": {"failed": True}})
+    with monkeypatch.context() as down:
+        down.setattr(type(world.twilio), "request", lambda *_, **__: answer_json(503, {}))
+        for minutes in range(1, 26 * 60, 7):
+            world.clock.turn(to=START + timedelta(minutes=minutes))
+            world.sweep()
+    world.twilio.known[world.twilio.placed[0].sid] = {"status": "completed", "duration": "4"}
+    world.clock.turn(minutes=60)
+    world.sweep()
+    assert world.call(call["id"])["summary_status"] == "completed"
+    assert len(world.twilio.placed) == 1
+
+
+def test_silent_attempts_are_looked_into_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = replace(world.services.ports, settings=replace(world.services.ports.settings, dial_pool_size=8))
+    together = Barrier(8, timeout=5)
+    monkeypatch.setattr(ports.calls, "due", lambda kind, before: iter([[f"call_{n}" for n in range(8)]]))
+    monkeypatch.setattr(sweeps, "dial_due", lambda *_: {})
+
+    def asked(*_: object) -> str:
+        together.wait()  # nobody gets past here unless eight are asked about
+        return "ended"
+
+    monkeypatch.setattr(sweeps, "look_into", asked)
+    assert sweeps.sweep(ports, TimeLeft(lambda: 60.0)) == {"silent-ended": 8}
+
+
+def test_overdue_dials_leave_time_for_silent_attempts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each overdue dial takes ten of the sixty seconds, and there is no end of them."""
+    left, looked = [60.0], []
+    ports = world.services.ports
+
+    def due(kind: str, before: object) -> object:
+        return iter([["silent"]]) if kind == DEADLINE else ([f"call_{n}"] for n in range(100))
+
+    def slow(*_: object) -> str:
+        left[0] -= 10
+        return "dialed"
+
+    monkeypatch.setattr(ports.calls, "due", due)
+    monkeypatch.setattr(redials, "_redial", slow)
+    monkeypatch.setattr(sweeps, "look_into", lambda _, call_id, now: looked.append(call_id) or "ended")
+    counts = sweeps.sweep(ports, TimeLeft(lambda: left[0]))
+    assert (looked, counts["silent-ended"]) == (["silent"], 1)
+
+
+def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world: World) -> None:
+    world.twilio.answers = [answer_json(503, {})]
+    call = world.place(retry={**BODY["retry"], "max_retries": 0})
+    for minutes in (1, 12):
+        world.clock.turn(to=START + timedelta(minutes=minutes))
+        world.sweep()
+    attempt = world.call(call["id"])["attempts"][0]
+    numbers = world.services.ports.numbers
+    assert (attempt["cause"], dict(numbers.load("acme", call["to_number"]).made)) == ("never-placed", {})
+    record = world.services.ports.calls.load(call["id"])
+    assert record is not None
+    url = f"{PUBLIC_URL}/callbacks/twilio/{record.attempts[0].token}"
+    world.post_signed(url, {"CallSid": "CA" + "9" * 32, "CallStatus": "busy", "SequenceNumber": "3"})
+    assert world.call(call["id"])["attempts"][0]["outcome"] == "busy"
+    assert dict(numbers.load("acme", call["to_number"]).made) == {f"{call['id']}-1": START}

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from chalicelib.providers.http import AnswerLost
+from ops.keys import create_key
 from tests.support.crashes import Crash, fault_at
-from tests.support.world import BODY, START, World, answer_json
+from tests.support.world import BODY, START, TABLE, World, answer_json
 
 RETRY = {**BODY["retry"], "max_retries": 1, "on": {"failed": {"max_retries": 1}}}
 LIMIT = timedelta(seconds=60 + 3600 + 120)
@@ -218,3 +219,25 @@ def test_the_true_end_of_an_earlier_attempt_gives_back_the_retry_that_it_had_use
     after = world.call(call["id"])
     assert [a["outcome"] for a in after["attempts"]] == [status, "failed"]
     assert after["state"] == state
+
+
+def test_one_call_at_the_provider_gets_one_owner_of_two_workspaces(world: World) -> None:
+    """Both lost the answer of a dial between the same two numbers, and the provider has one call between them."""
+    other = create_key(world.dynamodb, TABLE, workspace="globex", now=START)
+    world.twilio.answers = [AnswerLost("reset"), answer_json(503, {})]
+    first_call = world.place(retry=RETRY)
+    second = world.request("POST", "/calls", {**BODY, "retry": RETRY}, key=other).json_body
+    world.twilio.known[world.twilio.placed[0].sid] = {"status": "in-progress"}
+    sweep_at(world, minutes=1)
+    records = [world.services.ports.calls.load(call["id"]) for call in (first_call, second)]
+    owners = [record.attempts[0].provider_call_id for record in records if record]
+    assert sorted(owners, key=str) == [world.twilio.placed[0].sid, None]
+
+
+def test_a_call_that_another_workspace_placed_is_not_taken_for_a_lost_one(world: World) -> None:
+    other = create_key(world.dynamodb, TABLE, workspace="globex", now=START)
+    assert world.request("POST", "/calls", BODY, key=other).status_code == 201
+    world.twilio.answers = [answer_json(503, {})]
+    call = world.place(retry=RETRY)
+    sweep_at(world, minutes=1)
+    assert (first(world, call)["status"], first(world, call)["provider_call_id"]) == ("placement-unknown", None)

@@ -1,0 +1,151 @@
+"""What becomes of a silent attempt: each row of the table in silence.py, without AWS."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import AttemptPhase, CallRecord, CallState
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Outcome, SummaryStatus
+from chalicelib.domain.silence import LAST_INTERVAL, Said, Word, after_silence, is_silent, too_early
+from chalicelib.domain.transition import Effect
+from tests.domain.test_lifecycle import SID, claimed, new_call
+from tests.support.world import START
+
+LIMIT = timedelta(minutes=63)
+POLICY_ENDS = timedelta(hours=72)
+
+
+def minutes(n: float) -> timedelta:
+    return timedelta(minutes=n)
+
+
+def silent(*, known: bool, after: timedelta, **changes: object) -> CallRecord:
+    """A call whose attempt was claimed at START, and whose deadline has just passed."""
+    record = claimed(new_call(due_at=START))
+    if known:
+        ringing = CallEvent("ringing", SID, status="ringing", progress=Progress.RINGING)
+        record = lifecycle.absorb(record, 1, ringing, START).after
+    return replace(record, call=replace(record.call, deadline_at=START + after, **changes))  # type: ignore[arg-type]
+
+
+def said(word: Word, event: CallEvent | None = None) -> Said:
+    return Said(word, 1, event)
+
+
+LIVE = CallEvent("live", SID, status="ringing", progress=Progress.RINGING)
+TALKING = CallEvent("talking", SID, status="in-progress", progress=Progress.IN_PROGRESS)
+BUSY = CallEvent("busy", SID, status="busy", outcome=Outcome.BUSY)
+FAULT = CallEvent("fault", SID, status="failed", fault="balance-low", cause="balance-low")
+
+#: word, event, id known, minutes since the claim -> minutes until it is asked again
+WAITS = [
+    (Word.TOO_EARLY, None, True, 1, 62),
+    (Word.GOES_ON, LIVE, True, 63, 10),
+    (Word.GOES_ON, TALKING, True, 200, 10),
+    (Word.GOES_ON, LIVE, False, 1, 62),
+    (Word.NONE, None, False, 1, 10),
+    (Word.NONE, None, False, 9.5, 10),
+    (Word.UNSURE, None, False, 11, 10),
+    (Word.UNSURE, None, False, 60, 3),
+    (Word.UNANSWERED, None, True, 63, 5),
+    (Word.UNANSWERED, None, True, 63 + 40, 20),
+    (Word.UNANSWERED, None, True, 63 + 600, 60),
+    (Word.UNANSWERED, None, False, 63 + 600, 60),
+    (Word.NOT_SET_UP, None, True, 63, 5),
+    (Word.NOT_SET_UP, None, False, 63 + 100, 60),
+]
+
+
+@pytest.mark.parametrize(("word", "event", "known", "since", "again"), WAITS)
+def test_an_attempt_that_may_still_be_told_of_is_waited_for(
+    word: Word, event: CallEvent | None, known: bool, since: float, again: float
+) -> None:
+    now = START + minutes(since)
+    after = after_silence(silent(known=known, after=minutes(since)), said(word, event), now, LIMIT)
+    assert (after.effect, after.ended_attempt) == (Effect.ENRICHED, None)
+    assert after.call.deadline_at == now + minutes(again)
+    assert after.call.version == after.before.call.version + 1
+
+
+#: word, event, id known, minutes since the claim -> outcome and cause
+ENDS = [
+    (Word.ENDED, BUSY, True, 63, Outcome.BUSY, None),
+    (Word.ENDED, BUSY, False, 1, Outcome.BUSY, None),
+    (Word.ENDED, FAULT, True, 63, Outcome.ERROR, "balance-low"),
+    (Word.ENDED, FAULT, False, 1, Outcome.ERROR, "balance-low"),
+    (Word.GOES_ON, LIVE, True, 63 + 240, Outcome.FAILED, "never-ended"),
+    (Word.GOES_ON, TALKING, True, 63 + 240, Outcome.COMPLETED, "never-ended"),
+    (Word.NONE, None, True, 63, Outcome.FAILED, "no-callback"),
+    (Word.NONE, None, False, 10, Outcome.ERROR, "never-placed"),
+    (Word.UNSURE, None, False, 63, Outcome.FAILED, "no-callback"),
+    (Word.UNANSWERED, None, True, 72 * 60, Outcome.FAILED, "no-callback"),
+    (Word.UNANSWERED, None, False, 72 * 60, Outcome.FAILED, "no-callback"),
+    (Word.NOT_SET_UP, None, True, 63 + 240, Outcome.FAILED, "provider-not-set-up"),
+    (Word.NOT_SET_UP, None, False, 63 + 240, Outcome.FAILED, "provider-not-set-up"),
+]
+
+
+@pytest.mark.parametrize(("word", "event", "known", "since", "outcome", "cause"), ENDS)
+def test_an_attempt_ends_as_the_provider_says_or_when_patience_does(
+    word: Word, event: CallEvent | None, known: bool, since: float, outcome: Outcome, cause: str | None
+) -> None:
+    now = START + minutes(since)
+    after = after_silence(silent(known=known, after=minutes(since)), said(word, event), now, LIMIT)
+    ended = after.ended_attempt
+    assert ended is not None
+    assert (ended.outcome, ended.cause, ended.phase) == (outcome, cause, AttemptPhase.ENDED)
+    assert (after.call.deadline_at, after.call.is_live) == (None, False)
+
+
+@pytest.mark.parametrize("word", [Word.GOES_ON, Word.NONE, Word.UNSURE, Word.UNANSWERED, Word.NOT_SET_UP])
+@pytest.mark.parametrize("known", [True, False])
+def test_whatever_the_provider_says_for_ever_the_call_is_final_in_the_end(word: Word, known: bool) -> None:
+    record = silent(known=known, after=minutes(1))
+    now, asked = START + minutes(1), 0
+    while record.call.is_live:
+        event = LIVE if word is Word.GOES_ON else None
+        record = after_silence(record, said(word, event), now, LIMIT).after
+        now, asked = max(record.call.deadline_at or now, now), asked + 1
+        assert asked < 200
+    assert now <= START + POLICY_ENDS + LAST_INTERVAL
+    assert record.attempts[0].outcome is not None
+
+
+@pytest.mark.parametrize("state", [CallState.FINAL, CallState.SCHEDULED])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_fault_clears_the_deadline_of_a_call_that_is_not_live(state: CallState, known: bool) -> None:
+    record = silent(known=known, after=minutes(63), state=state, summary_status=SummaryStatus.CANCELED)
+    after = after_silence(record, said(Word.ENDED, FAULT), START + minutes(63), LIMIT)
+    assert (after.call.deadline_at, after.call.state) == (None, state)
+
+
+def test_a_fault_of_an_earlier_attempt_leaves_the_deadline_of_the_later_one() -> None:
+    record = lifecycle.absorb(claimed(new_call(due_at=START)), 1, BUSY, START).after
+    live = replace(record.attempts[0], outcome=None, phase=AttemptPhase.PLACED)
+    record = claimed(replace(record, attempts=(live,)))
+    after = lifecycle.absorb(record, 1, FAULT, START)
+    assert after.call.deadline_at == record.call.deadline_at is not None
+
+
+def test_an_answer_about_another_attempt_or_before_the_deadline_changes_nothing() -> None:
+    record, now = silent(known=True, after=minutes(63)), START + minutes(63)
+    assert after_silence(record, Said(Word.NONE, 2), now, LIMIT).effect is Effect.NOTHING
+    assert after_silence(record, said(Word.NONE), now - minutes(1), LIMIT).effect is Effect.NOTHING
+    assert not is_silent(record, now - minutes(1))
+
+
+def test_a_canceled_call_that_goes_on_is_asked_about_again_soon() -> None:
+    record = silent(known=False, after=minutes(1), canceled_at=START)
+    after = after_silence(record, said(Word.GOES_ON, LIVE), START + minutes(1), LIMIT)
+    assert after.call.deadline_at == START + minutes(11)
+
+
+def test_nobody_is_asked_before_the_limit_unless_the_call_is_to_be_hung_up() -> None:
+    record = silent(known=True, after=minutes(1))
+    assert too_early(record, START + minutes(62), LIMIT)
+    assert not too_early(record, START + minutes(63), LIMIT)
+    assert not too_early(silent(known=False, after=minutes(1)), START + minutes(1), LIMIT)
+    assert not too_early(lifecycle.cancel(record, START).after, START + minutes(1), LIMIT)
