@@ -11,7 +11,7 @@ from chalice.app import Chalice, CloudWatchEvent
 from chalicelib import log, metrics
 from chalicelib.api import callbacks, calls, documents, numbers, pauses, policies, vendors
 from chalicelib.api.current import running_as, services
-from chalicelib.api.http import ANY_TYPE, in_our_form
+from chalicelib.api.http import ANY_TYPE, in_our_form, secured
 from chalicelib.api.watch import watched
 from chalicelib.usecases.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
@@ -41,7 +41,7 @@ def accounting(event: Any, get_response: Any) -> Any:
 @app.middleware("http")
 def in_one_form(event: Any, get_response: Any) -> Any:
     """Every answer names its type, and Chalice's own refusals (405) are told like ours."""
-    return in_our_form(get_response(event))
+    return secured(in_our_form(get_response(event)))
 
 
 @app.route("/health", content_types=ANY_TYPE)

@@ -18,6 +18,7 @@ MakeClient = Callable[[str], Any]
 
 NOT_THERE = (
     "NoSuchEntity",
+    "NotFoundException",
     "QueueDoesNotExist",
     "AWS.SimpleQueueService.NonExistentQueue",
     "ResourceNotFoundException",

@@ -9,8 +9,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from ops import aws, chalice_config
-from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, scheduler_role_name, wake_rules
+from ops import aws, capacity, chalice_config
+from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, scheduler_role_name, wake_rules
 from ops.provision_table import provision_table
 from ops.queue import queue_attributes
 from ops.scheduler_role import ROLE_POLICY_NAME, scheduler_policy, scheduler_trust
@@ -53,6 +53,10 @@ class Provisioner:
                 self._log_retention(each)
                 if each in ASYNCHRONOUS and queue_arn:
                     self._failures_to(queue_arn, each)
+                if each in capacity.RESERVED:
+                    self._reserve(each)
+            if API in deployed:
+                self._throttle()
         except (BotoCoreError, ClientError) as error:
             raise RedialError(f"provisioning stage {self.stage!r} stopped: {aws.in_words(error)}") from error
 
@@ -121,6 +125,45 @@ class Provisioner:
             f"failed events of {name} to {dead_letters(self.stage)}",
             destinations.get("OnFailure", {}).get("Destination") == queue_arn,
             lambda: functions.put_function_event_invoke_config(FunctionName=name, **wanted),
+        )
+
+    def _reserve(self, each: Lambda) -> None:
+        functions, name, wanted = self.make_client("lambda"), each.name(self.stage), capacity.reserved(each, self.stage)
+        has = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+        if has == 0:
+            self.steps.note("note", f"{name} is disabled: its reserved concurrency is 0, and is left so")
+            return
+        if wanted == 0:
+            return
+
+        def reserve() -> None:
+            functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=wanted)
+
+        try:
+            self.steps.ensure(f"{wanted} invocations reserved for {name}", has == wanted, reserve)
+        except ClientError as error:
+            if aws.code(error) not in ("InvalidParameterValueException", "LimitExceededException"):
+                raise
+            # A new account has 10, none of which can be reserved.
+            setting = capacity.RESERVED[each][0]
+            self.steps.note(
+                "note", f"nothing is reserved for {name}: raise the account's Lambda concurrency, or set {setting}"
+            )
+
+    def _throttle(self) -> None:
+        apis, functions = self.make_client("apigateway"), self.make_client("lambda")
+        api_id = capacity.rest_api(functions, self.stage)
+        has = capacity.throttled(apis, api_id)
+        rate, burst = capacity.throttle(self.stage)
+        if has is None:
+            self.steps.note("note", f"no stage {capacity.api_stage()} of API Gateway leads to {API.name(self.stage)}")
+            return
+        self.steps.ensure(
+            f"at most {rate} requests a second to the API, {burst} at once",
+            has == (rate, burst),
+            lambda: apis.update_stage(
+                restApiId=api_id, stageName=capacity.api_stage(), patchOperations=capacity.throttling(self.stage)
+            ),
         )
 
     def _log_retention(self, each: Lambda) -> None:

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ops import chalice_config
-from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, scheduler_role_name, wake_rules
+from ops import capacity, chalice_config
+from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, scheduler_role_name, wake_rules
 from ops.queue import queue_properties
 from ops.scheduler_role import role_properties
 from ops.table import table_name, table_properties
@@ -68,7 +68,37 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
         resources[each.logical_id] = {
             "Properties": {"FunctionName": each.name(stage), "Environment": {"Variables": own}},
         }
-    return {"Resources": resources | operations(stage)}
+        if each in capacity.RESERVED:
+            resources[each.logical_id]["Properties"]["ReservedConcurrentExecutions"] = {
+                "Fn::If": [_reserves(each), {"Ref": _reserved(each)}, {"Ref": "AWS::NoValue"}]
+            }
+    rate, burst = capacity.throttle(stage)
+    every = {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
+    resources["RestAPI"] = {"Properties": {"MethodSettings": [every]}}
+    return {
+        "Parameters": {_reserved(each): _reserved_parameter(each, stage) for each in capacity.RESERVED},
+        "Conditions": {
+            _reserves(each): {"Fn::Not": [{"Fn::Equals": [{"Ref": _reserved(each)}, 0]}]} for each in capacity.RESERVED
+        },
+        "Resources": resources | operations(stage),
+    }
+
+
+def _reserved(each: Lambda) -> str:
+    return f"{each.logical_id}ReservedConcurrency"
+
+
+def _reserves(each: Lambda) -> str:
+    return f"Reserves{each.logical_id}"
+
+
+def _reserved_parameter(each: Lambda, stage: str) -> dict[str, Any]:
+    return {
+        "Type": "Number",
+        "MinValue": 0,
+        "Default": capacity.reserved(each, stage),
+        "Description": f"Invocations that are reserved for {each.name(stage)}. 0 in an account with a limit of 10.",
+    }
 
 
 def operations(stage: str) -> dict[str, Any]:

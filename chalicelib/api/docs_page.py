@@ -7,7 +7,10 @@ from typing import Any
 
 Json = dict[str, Any]
 
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
 
 #: a schema within a schema within a schema is as deep as the page goes; the rest is named
 MOST_DEPTH = 5

@@ -12,15 +12,12 @@ from chalicelib.errors import RedialError
 
 blueprint = Blueprint(__name__)
 
-#: It changes with a deployment only.
-CACHED = "public, max-age=300"
-
 
 @blueprint.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def openapi() -> Response:
     """This document, OpenAPI 3.1."""
-    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": CACHED}
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
     return Response(json.dumps(_document(_own_url())), headers=headers)
 
 
@@ -32,9 +29,7 @@ def docs() -> Response:
 
     headers: dict[str, str | list[str]] = {
         "Content-Type": "text/html; charset=utf-8",
-        "Cache-Control": CACHED,
         "Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY,
-        "X-Content-Type-Options": "nosniff",
     }
     return Response(docs_page.page(_document(_own_url())), headers=headers)
 

@@ -62,6 +62,23 @@ def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...
     return Response(json.dumps(body), headers=headers, status_code=int(status))
 
 
+#: what every answer tells a browser, unless the route says otherwise: nothing of the API is to be kept or framed
+SECURITY_HEADERS = {
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+PAGE_HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Options": "DENY"}
+
+
+def secured(response: Response) -> Response:
+    """Add the security headers that an answer does not set itself."""
+    is_page = str(response.headers.get("Content-Type", "")).startswith("text/html")
+    wanted = SECURITY_HEADERS | PAGE_HEADERS if is_page else SECURITY_HEADERS
+    response.headers = {**wanted, **response.headers}
+    return response
+
+
 def in_our_form(response: Response) -> Response:
     """An answer that says what type it is; an error that Chalice made by itself as problem+json."""
     if "Content-Type" in response.headers or response.body == "":

@@ -68,10 +68,11 @@ def _parsed(raw: bytes) -> Any:
     count = iter(range(MAX_NAMES))
 
     def counted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = _members(pairs)
         for _ in pairs:
             if next(count, None) is None:
                 raise ValueError(f"more than {MAX_NAMES} names in all")
-        return _members(pairs)
+        return members
 
     try:
         return json.loads(

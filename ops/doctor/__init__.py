@@ -22,6 +22,8 @@ CHECKS: dict[str, Check] = {
     "Lambdas": resources.lambdas,
     "environment": resources.same_environment,
     "permission": resources.permission,
+    "concurrency": resources.concurrency,
+    "throttle": resources.throttle,
     "logs": resources.logs,
     "dead letters": resources.failures,
     "wakes": wheel.wakes,

@@ -16,8 +16,7 @@ import boto3
 from chalicelib.errors import RedialError
 from chalicelib.providers import Http
 from chalicelib.settings import Settings
-from ops import aws
-from ops.chalice_config import read
+from ops import aws, capacity
 from ops.names import API, LAMBDAS, REDIAL, Lambda
 from ops.table import table_name
 
@@ -151,14 +150,10 @@ class Deployment:
         """The base of the API's addresses: as it is told, or API Gateway's own; None where neither can be told."""
         if self.settings.public_url:
             return self.settings.public_url
-        # Chalice and CloudFormation both let exactly one API in: arn:aws:execute-api:region:account:api-id/*
-        policy = aws.find(lambda: self.make_client("lambda").get_policy(FunctionName=API.name(self.stage)))
-        for statement in json.loads(policy["Policy"])["Statement"] if policy else ():
-            for test in statement.get("Condition", {}).values():
-                source = str(test.get("AWS:SourceArn", ""))
-                if ":execute-api:" in source:
-                    region, api_id = source.split(":")[3], source.split(":")[5].partition("/")[0]
-                    return f"https://{api_id}.execute-api.{region}.amazonaws.com/{read()['api_gateway_stage']}"
+        api_id = capacity.rest_api(self.make_client("lambda"), self.stage)
+        if api_id is not None:
+            region = self.function(API)["FunctionArn"].split(":")[3]
+            return f"https://{api_id}.execute-api.{region}.amazonaws.com/{capacity.api_stage()}"
         return None
 
 

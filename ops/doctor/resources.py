@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.domain import zones
 from chalicelib.errors import RedialError
 from chalicelib.settings import Settings
-from ops import aws, chalice_config
+from ops import aws, capacity, chalice_config
 from ops.doctor.deployment import Deployment, told
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, wake_rules
@@ -179,6 +179,41 @@ def failures(on: Deployment) -> Iterator[Finding]:
         destination = ((config or {}).get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
         if destination != has["QueueArn"]:
             yield red(f"what {function} fails on is lost", _provision(on))
+
+
+def concurrency(on: Deployment) -> Iterator[Finding]:
+    functions = on.make_client("lambda")
+    for each, (setting, _) in capacity.RESERVED.items():
+        name, wanted = each.name(on.stage), capacity.reserved(each, on.stage)
+        on.function(each)
+        has = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+        if has == 0:
+            yield red(
+                f"{name} is disabled: its reserved concurrency is 0",
+                f"once that is over: aws lambda delete-function-concurrency --function-name {name}",
+            )
+        elif wanted in (0, has):
+            yield green(f"{has or 'no'} invocations are reserved for {name}")
+        else:
+            yield amber(
+                f"{has or 'no'} invocations are reserved for {name}, not {wanted}: others of the account can stop it",
+                f"{_provision(on)}; a new account has too few: raise its Lambda concurrency, or set {setting}=0",
+            )
+
+
+def throttle(on: Deployment) -> Iterator[Finding]:
+    rate, burst = capacity.throttle(on.stage)
+    has = capacity.throttled(on.make_client("apigateway"), capacity.rest_api(on.make_client("lambda"), on.stage))
+    if has is None:
+        yield green("no stage of API Gateway is there to be throttled")
+        return
+    yield holds(
+        has == (rate, burst),
+        f"the API takes at most {rate} requests a second",
+        amber(
+            f"the API takes {has[0]:g} requests a second and {has[1]} at once, not {rate} and {burst}", _provision(on)
+        ),
+    )
 
 
 def _provision(on: Deployment) -> str:

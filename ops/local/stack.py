@@ -160,7 +160,9 @@ class LocalStack:
     def _write_env(self) -> None:
         # Renamed into place: whoever waits for the file finds all of it.
         unfinished = self.directory / f"env.{os.getpid()}"
-        unfinished.write_text(self._env_text())
+        # It holds an API key and the carrier's credentials.
+        with open(unfinished, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(self._env_text())
         unfinished.replace(self.directory / "env")
 
     def _remove_env(self) -> None:
@@ -182,9 +184,14 @@ def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dic
     # The emulator knows no alarm on a sum of metrics, and nobody would look at one here.
     resources = {name: each for name, each in local["Resources"].items() if not _watches(each)}
     local["Resources"] = resources
+    # Its CloudFormation leaves concurrency and throttle out; provision sets both afterwards.
+    for name in ("Parameters", "Conditions"):
+        local.pop(name, None)
+    resources["RestAPI"]["Properties"].pop("MethodSettings", None)
     resources["RestAPI"]["Properties"] |= {"Tags": {"ms-custom-id": API_ID}, "PropagateTags": True}
     for each in LAMBDAS:
         properties = resources[each.logical_id]["Properties"]
+        properties.pop("ReservedConcurrentExecutions", None)
         properties["CodeUri"] = {"Bucket": BUCKET, "Key": "deployment.zip"}
         properties["Environment"]["Variables"] |= environment
     return local

@@ -21,7 +21,7 @@ from ops.doctor.deployment import Deployment, Fetched
 from ops.doctor.finding import Finding, Level
 from ops.keys import create_key
 from ops.provision import Provisioner
-from tests.support.deployed import PUBLIC_URL, arn, client, deploy, empty_aws
+from tests.support.deployed import PUBLIC_URL, an_api, arn, client, deploy, empty_aws
 
 TWILIO = {
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
@@ -175,6 +175,18 @@ def _wrong_setting(outside: Outside) -> None:
     _told("redial-dev-redial", DIAL_POOL_SIZE="many")
 
 
+def _disabled(outside: Outside) -> None:
+    client("lambda").put_function_concurrency(FunctionName="redial-dev-redial", ReservedConcurrentExecutions=0)
+
+
+def _nothing_reserved(outside: Outside) -> None:
+    client("lambda").delete_function_concurrency(FunctionName="redial-dev-sweep")
+
+
+def _no_throttle(outside: Outside) -> None:
+    an_api()
+
+
 def _no_permission(outside: Outside) -> None:
     client("lambda").remove_permission(FunctionName="redial-dev-redial", StatementId="wakes")
 
@@ -308,6 +320,7 @@ FAULTS: list[tuple[Callable[[Outside], None], str, str, str]] = [
         "enable-rule --name redial-dev-sweep-event",
     ),
     (_sweep_unscheduled, "sweep", "nothing invokes redial-dev-sweep", "chalice deploy --stage dev"),
+    (_disabled, "concurrency", "redial-dev-redial is disabled", "delete-function-concurrency"),
     (_no_key, "API keys", "there is no admin's API key", "python -m ops keys create --stage dev"),
     (_no_secret, "secrets", "TWILIO_AUTH_TOKEN names ssm:/redial/dev/twilio", "put-parameter --type SecureString"),
     (_unreachable, "public URL", "does not answer", "mend PUBLIC_URL, its DNS or its TLS"),
@@ -349,6 +362,8 @@ def test_a_fault_is_not_blamed_on_what_is_well(outside: Outside) -> None:
         (lambda outside: _all_told(TWILIO_ANSWER_URL=""), "providers", "TWILIO_ANSWER_URL is not set"),
         (lambda outside: _all_told(PUBLIC_URL="http://redial.example.com"), "public URL", "is plain HTTP"),
         (lambda outside: client("logs").delete_retention_policy(logGroupName=SWEEP_LOG), "logs", "for ever"),
+        (_nothing_reserved, "concurrency", "no invocations are reserved for redial-dev-sweep, not 2"),
+        (_no_throttle, "throttle", "not 500 and 1000"),
     ],
 )
 def test_what_is_worth_a_look_is_amber(

@@ -16,7 +16,7 @@ from ops.names import LAMBDAS
 from ops.provision import Provisioner
 from ops.scheduler_role import scheduler_policy, scheduler_trust
 from ops.table import table_definition
-from tests.support.deployed import REGION, arn, client, deploy, empty_aws, statements
+from tests.support.deployed import REGION, an_api, arn, client, deploy, empty_aws, statements
 
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:123456789012:redial-dev-dead-letters"
 
@@ -284,3 +284,55 @@ def test_every_lambda_of_the_app_is_provisioned() -> None:
     deploy()
     assert not any(word == "waiting" for word, _ in run())
     assert {each.name("dev") for each in LAMBDAS} == {"redial-dev", "redial-dev-redial", "redial-dev-sweep"}
+
+
+def _reserved(function: str) -> int | None:
+    has = client("lambda").get_function_concurrency(FunctionName=function)
+    number: int | None = has.get("ReservedConcurrentExecutions")
+    return number
+
+
+def test_redial_and_sweep_have_concurrency_of_their_own() -> None:
+    deploy()
+    assert "20 invocations reserved for redial-dev-redial" in changed(run())
+    assert [_reserved(name) for name in ("redial-dev", "redial-dev-redial", "redial-dev-sweep")] == [None, 20, 2]
+
+
+def test_a_lambda_that_somebody_disabled_stays_disabled() -> None:
+    deploy()
+    client("lambda").put_function_concurrency(FunctionName="redial-dev-redial", ReservedConcurrentExecutions=0)
+    assert ("note", "redial-dev-redial is disabled: its reserved concurrency is 0, and is left so") in run()
+    assert _reserved("redial-dev-redial") == 0
+
+
+def test_an_account_that_is_too_small_to_reserve_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy()
+    refusal = {"Error": {"Code": "InvalidParameterValueException", "Message": "below its minimum value of [10]"}}
+
+    def refuse(**_: Any) -> None:
+        raise ClientError(refusal, "PutFunctionConcurrency")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client("lambda"), "put_function_concurrency", refuse)
+    said = [what for word, what in run() if word == "note"]
+    assert any(what.startswith("nothing is reserved for redial-dev-redial: raise the account's") for what in said)
+
+
+def test_the_stage_of_the_api_is_throttled() -> None:
+    deploy()
+    api_id = an_api()
+    assert changed(run())[-1] == "at most 500 requests a second to the API, 1000 at once"
+    settings = client("apigateway").get_stage(restApiId=api_id, stageName="api")["methodSettings"]["*/*"]
+    assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (500.0, 1000)
+    assert changed(run()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("REDIAL_RESERVED_CONCURRENCY", "many"), ("SWEEP_RESERVED_CONCURRENCY", "-1"), ("API_REQUESTS_PER_SECOND", "0")],
+)
+def test_a_wrong_capacity_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setattr("ops.chalice_config.environment", lambda stage: {name: value})
+    deploy()
+    an_api()
+    with pytest.raises(RedialError, match=f"{name} is '{value}'; it must be a whole number from"):
+        run()

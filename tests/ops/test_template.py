@@ -133,3 +133,15 @@ def test_cfn_lint_would_find_a_wrong_property(tmp_path: Path) -> None:
     template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"] = 9
     (found,) = lint(tmp_path, template)
     assert "9 is less than the minimum of 60" in found
+
+
+def test_redial_and_sweep_have_reserved_concurrency_and_the_api_a_throttle() -> None:
+    template = merge_template("dev")
+    for name, default in (("Redial", 20), ("Sweep", 2)):
+        assert template["Parameters"][f"{name}ReservedConcurrency"]["Default"] == default
+        assert template["Resources"][name]["Properties"]["ReservedConcurrentExecutions"] == {
+            "Fn::If": [f"Reserves{name}", {"Ref": f"{name}ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]
+        }
+    assert "ReservedConcurrentExecutions" not in template["Resources"]["APIHandler"]["Properties"]
+    (every,) = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
+    assert (every["ThrottlingRateLimit"], every["ThrottlingBurstLimit"]) == (500, 1000)

@@ -86,3 +86,23 @@ def statements(function_name: str) -> list[dict[str, Any]]:
     """The statements of a Lambda's resource policy."""
     policy = client("lambda").get_policy(FunctionName=function_name)["Policy"]
     return list(json.loads(policy)["Statement"])
+
+
+def an_api(stage: str = "dev") -> str:
+    """A REST API with the stage that Chalice makes, which may invoke the API's Lambda. Returns its id."""
+    apis = client("apigateway")
+    api_id: str = apis.create_rest_api(name="redial")["id"]
+    root = apis.get_resources(restApiId=api_id)["items"][0]["id"]
+    apis.put_method(restApiId=api_id, resourceId=root, httpMethod="GET", authorizationType="NONE")
+    apis.put_integration(restApiId=api_id, resourceId=root, httpMethod="GET", type="MOCK")
+    apis.create_deployment(restApiId=api_id, stageName="api")
+    functions = client("lambda")
+    functions.remove_permission(FunctionName=API.name(stage), StatementId="api")
+    functions.add_permission(
+        FunctionName=API.name(stage),
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api_id}/*",
+    )
+    return api_id
