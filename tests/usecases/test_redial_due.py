@@ -217,6 +217,7 @@ def test_what_is_due_the_longest_is_dialled_first(world: World, monkeypatch: pyt
     for number, at in sorted(starts.items()):
         world.place(to_number=number, start_at=f"{at:%Y-%m-%dT%H:%M:%SZ}")
     world.clock.turn(to=START + timedelta(minutes=40))
-    world.redial(START + timedelta(minutes=40))
+    while world.redial(START + timedelta(minutes=40))["left"]:
+        pass  # Lambda's time limit is real in this world, and a busy machine dials fewer within it
     dialled = [starts[placed.form["To"]] for placed in world.twilio.placed]
     assert (len(dialled), dialled) == (24, sorted(dialled))
