@@ -36,11 +36,13 @@ def place() -> Response:
     body, request_hash = json_body(request)
     wanted = checked(schemas.CallIn, body)
     named = policy_named(parts, owner.workspace, wanted.policy_name)
+    now = parts.ports.clock.now()
+    start_at = schemas.start_within_reach(wanted.start_at, now)
     new = NewCall(
         workspace=owner.workspace,
         to_number=wanted.to_number,
         from_number=wanted.from_number,
-        policy=wanted.policy or (named.policy if named else schemas.NO_RETRIES),
+        policy=schemas.ending(wanted, max(start_at or now, now)) or (named.policy if named else schemas.NO_RETRIES),
         provider=wanted.provider or parts.ports.settings.default_provider,
         public_url=public_url(parts, request),
         agent_version_id=wanted.agent_version_id or (named.agent_version_id if named else None),
@@ -48,7 +50,7 @@ def place() -> Response:
         variables=wanted.texts,
         metadata=wanted.metadata,
         timezone=wanted.timezone,
-        start_at=schemas.start_within_reach(wanted.start_at, parts.ports.clock.now()),
+        start_at=start_at,
         webhook_url=schemas.webhook_within_rules(
             wanted.webhook_url, Rules(local=parts.ports.settings.webhook_allow_local)
         ),
@@ -106,6 +108,22 @@ def decisions(call_id: str) -> dict[str, Any]:
 def retries(call_id: str) -> dict[str, Any]:
     """The retry history in DialNexa's shape."""
     return views.retries_view(_own(call_id, Role.READ))
+
+
+@blueprint.route("/v1/call-logs/{call_id}/retries", methods=["GET"], content_types=ANY_TYPE)
+@answering
+def retries_v1(call_id: str) -> dict[str, Any]:
+    """The same under the path that DialNexa's own clients ask for."""
+    return views.retries_view(_own(call_id, Role.READ))
+
+
+@blueprint.route("/executions/{call_id}", methods=["GET"], content_types=ANY_TYPE)
+@answering
+def execution(call_id: str) -> dict[str, Any]:
+    """The call in Bolna's shape; ``POST /call`` answers its id as ``execution_id``."""
+    from chalicelib.dialects import bolna
+
+    return bolna.retry_state(_own(call_id, Role.READ))
 
 
 @blueprint.route("/call-report/{call_id}", methods=["GET"], content_types=ANY_TYPE)

@@ -276,6 +276,12 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/call-logs/{call_id}/retries": {
         "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=CALL)
     },
+    "/v1/call-logs/{call_id}/retries": {
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=CALL)
+    },
+    "/executions/{call_id}": {
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=JSON_OBJECT, problems=CALL)
+    },
     "/call-report/{call_id}": {
         "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.GomobileReport, problems=CALL)
     },

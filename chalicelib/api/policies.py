@@ -31,9 +31,9 @@ def show() -> dict[str, Any]:
     owner = signed_in(parts, request, Role.READ)
     wanted = checked(schemas.PreviewIn, json_body(request)[0])
     named = policy_named(parts, owner.workspace, wanted.policy_name)
-    policy = wanted.policy or (named.policy if named else schemas.NO_RETRIES)
     now = parts.ports.clock.now()
     start_at = schemas.start_within_reach(wanted.start_at, now) or now
+    policy = schemas.ending(wanted, start_at) or (named.policy if named else schemas.NO_RETRIES)
     zones = contact_zones(wanted.timezone, wanted.to_number or "")
     outcomes = [Outcome(word) for word in wanted.outcomes]
     return views.preview_view(preview(policy, zones, start_at, outcomes), zones)

@@ -70,6 +70,19 @@ class AdoptionTokenIn(Strict):
     revoke_old: bool = False
 
 
+def ending(wanted: PolicyIn, start_at: datetime) -> Policy | None:
+    """Return the policy that a body asks for, which ends where Exotel's ``end_at`` says. Raise Invalid."""
+    return exotel_ending(wanted.exotel, start_at, "/exotel") if wanted.exotel else wanted.policy
+
+
+def exotel_ending(wanted: ExotelPolicyIn, start_at: datetime, pointer: str = "") -> Policy:
+    """Return Exotel's policy for a campaign that starts then. Raise Invalid where it would end before."""
+    try:
+        return wanted.policy_from(start_at)
+    except ValueError as error:
+        raise Invalid([FieldError(f"{pointer}/schedule/end_at", str(error))]) from error
+
+
 class NamedPolicyIn(PolicyIn):
     """``PUT /policies/{name}``; ``target`` is what calls are redialled to that bring none of their own."""
 

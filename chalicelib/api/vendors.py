@@ -69,18 +69,18 @@ def exotel_campaign(sid: str) -> Response:
         twice = next(number for number, times in Counter(numbers).items() if times > 1)
         raise Invalid([FieldError("/numbers", f"{twice} is there twice; each number is called once")])
     now = parts.ports.clock.now()
+    send_at = wanted.schedule.send_at if wanted.schedule else None
+    start_at = schemas.start_within_reach(send_at, now, "/schedule/send_at")
     new = NewCall(
         workspace=owner.workspace,
         to_number="",
         from_number=_number(wanted.caller_id, "/caller_id"),
-        policy=wanted.policy(),
+        policy=schemas.exotel_ending(wanted, max(start_at or now, now)),
         provider=parts.ports.settings.default_provider,
         public_url=public_url(parts, request),
         agent_version_id=wanted.call_flow_id,
         metadata={"campaign": wanted.name},
-        start_at=schemas.start_within_reach(
-            wanted.schedule.send_at if wanted.schedule else None, now, "/schedule/send_at"
-        ),
+        start_at=start_at,
         campaign_id=ids.sortable_id("camp", now),
         dial_now=False,
     )

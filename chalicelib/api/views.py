@@ -88,6 +88,11 @@ def _parent(call: Call) -> dict[str, Any]:
     }
 
 
+def _milliseconds(at: datetime) -> str:
+    """Return a UTC time as DialNexa writes it: ``2024-05-01T10:00:00.000Z``."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def retries_view(record: CallRecord) -> dict[str, Any]:
     """DialNexa's ``GET /v1/call-logs/{id}/retries``; its page shows both ``called_at`` and ``timestamp``."""
     return {
@@ -97,19 +102,28 @@ def retries_view(record: CallRecord) -> dict[str, Any]:
                 "attempt": attempt.number,
                 "status": attempt.status,
                 "duration_sec": attempt.duration_sec or 0,
-                "called_at": rfc3339(attempt.claimed_at),
-                "timestamp": rfc3339(attempt.claimed_at),
+                "called_at": _milliseconds(attempt.claimed_at),
+                "timestamp": _milliseconds(attempt.claimed_at),
             }
             for attempt in record.attempts
         ],
     }
 
 
+def gomobile_word(word: str | None) -> str | None:
+    """Return an outcome or a status as Gomobile spells it: ``no_answer``."""
+    return word.replace("-", "_") if word else None
+
+
 def report_view(record: CallRecord) -> dict[str, Any]:
     """Gomobile's ``GET /call-report/{id}``."""
     return {
         "attempts": [
-            {"attempt": attempt.number, "outcome": attempt.outcome, "call": {"status": attempt.status}}
+            {
+                "attempt": attempt.number,
+                "outcome": gomobile_word(attempt.outcome),
+                "call": {"status": gomobile_word(attempt.status)},
+            }
             for attempt in record.attempts
         ]
     }

@@ -15,7 +15,8 @@ Where the vendor's page on auto-retry leaves something open or speaks twice:
     ``mechanism: Exponential``         doubles                         its campaign page
 """
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -94,7 +95,12 @@ class ExotelPolicyIn(Tolerant):
         """The policy that this asks for."""
         window = self.schedule.window() if self.schedule else None
         if self.retry is None or self.retry.max_attempts == 0:
-            return Policy(max_retries=0, strategy=NoRetry(), on=_rules(DEFAULT_RETRY_ON), window=window)
+            return Policy(
+                strategy=NoRetry(),
+                on=_rules(DEFAULT_RETRY_ON),
+                window=window,
+                expires_after_hours=self._expires_after_hours(),
+            )
         minutes = self.retry.interval_minutes
         exponential = self.retry.mechanism == "Exponential"
         return Policy(
@@ -104,6 +110,19 @@ class ExotelPolicyIn(Tolerant):
             window=window,
             expires_after_hours=self._expires_after_hours(),
         )
+
+    def policy_from(self, start_at: datetime) -> Policy:
+        """Return the policy of a campaign that starts then: it ends at ``end_at``, whatever else is given.
+
+        Raise ValueError where that lies before the start, or beyond the reach of the timing wheel.
+        """
+        end_at = self.schedule.end_at if self.schedule else None
+        if end_at is None:
+            return self.policy()
+        if not start_at < end_at <= start_at + MOST_SPAN:
+            when = f"between {start_at:%Y-%m-%dT%H:%M:%SZ}, when the campaign starts, and {MOST_DAYS} days after that"
+            raise ValueError(f"end_at {end_at:%Y-%m-%dT%H:%M:%SZ} must lie {when}")
+        return replace(self.policy(), expires_after_hours=(end_at - start_at) / timedelta(hours=1))
 
     def _expires_after_hours(self) -> float:
         if self.schedule is None or self.schedule.end_at is None or self.schedule.send_at is None:

@@ -237,6 +237,9 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
     zones = situation.zones if window.timezone == "recipient" else (window.timezone,)
     days_left = (situation.expires_at - place.at) / timedelta(days=1)
     opening = next_opening(window, place.at, zones, days_left, work)
+    if opening is None and next_opening(window, place.at, zones, work=work) is None:
+        step = f"{never_open(zones)}: give the call a timezone"
+        return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, step)
     if opening is None:
         # Where it would open only after the end of the policy, that is what ends the call.
         step = f"the window does not open before the policy ends at {_utc(situation.expires_at)}"
@@ -244,6 +247,12 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
     place.at = opening.at
     place.steps += opening.steps
     return None
+
+
+def never_open(zones: tuple[str, ...]) -> str:
+    """Return the sentence about a window that no instant of the coming weeks opens in all of ``zones``."""
+    shown = ", ".join(zones[:5]) + (f" and {len(zones) - 5} more" if len(zones) > 5 else "")
+    return f"the window is never open at the same time in all zones of the number ({shown})"
 
 
 def _under_caps(policy: Policy, situation: Situation, place: _Place) -> Decision | None:

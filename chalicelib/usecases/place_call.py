@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
-from chalicelib.domain.decide import Reason, first
+from chalicelib.domain.decide import Reason, first, never_open
 from chalicelib.domain.deciding import postponed
 from chalicelib.domain.erasure import blanked
 from chalicelib.domain.number_zones import contact_zones
@@ -178,6 +178,14 @@ def account_of(ports: Ports, name: str, target_url: str | None, agent: str | Non
     return f"{name}:{provider.account}"
 
 
+def _check_window(call: Call) -> None:
+    """Raise Invalid where the window is never open in all zones of the number: the call could never be dialled."""
+    start_at = call.due_at or call.created_at
+    if first(call.policy, CallRecord(call).situation, start_at).reason is Reason.WINDOW_NEVER_OPENS:
+        wanted = f"{Reason.WINDOW_NEVER_OPENS}: {never_open(call.zones)}; give the call a timezone, or a wider window"
+        raise Invalid([FieldError("/timezone", wanted)])
+
+
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
     check_destination(ports, new.workspace, new.to_number, new.from_number, new.to_pointer)
     start_at = max(new.start_at or now, now)
@@ -201,7 +209,9 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         campaign_id=new.campaign_id,
         public_url=new.public_url,
     )
-    return with_accounts(ports, call, "/retry/failover")
+    ready = with_accounts(ports, call, "/retry/failover")
+    _check_window(ready)
+    return ready
 
 
 def with_accounts(ports: Ports, call: Call, failover_pointer: str) -> Call:

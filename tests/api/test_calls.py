@@ -1,6 +1,7 @@
 """The routes of calls, from outside."""
 
 from datetime import timedelta
+from typing import Any, ClassVar
 
 import pytest
 
@@ -155,7 +156,7 @@ class TestIdempotency:
 class TestWhoMay:
     """401, 403 and 404, in that order."""
 
-    READS = ("/calls/{}", "/call-logs/{}/retries", "/call-report/{}")
+    READS = ("/calls/{}", "/v1/call-logs/{}/retries", "/executions/{}", "/call-logs/{}/retries", "/call-report/{}")
 
     def test_without_a_key_or_with_a_wrong_one_nothing_is_answered(self, world: World) -> None:
         call = world.place()
@@ -240,8 +241,9 @@ class TestHistory:
         world.end("no-answer")
         world.pump(START + timedelta(minutes=30))
         world.end("completed", CallDuration="42")
-        first, second = "2026-01-26T10:00:00Z", "2026-01-26T10:30:00Z"
+        first, second = "2026-01-26T10:00:00.000Z", "2026-01-26T10:30:00.000Z"
         retries = world.request("GET", f"/call-logs/{call['id']}/retries").json_body
+        assert world.request("GET", f"/v1/call-logs/{call['id']}/retries").json_body == retries
         assert retries == {
             "call_id": call["id"],
             "data": [
@@ -251,10 +253,34 @@ class TestHistory:
         }
         assert world.request("GET", f"/call-report/{call['id']}-2").json_body == {
             "attempts": [
-                {"attempt": 1, "outcome": "no-answer", "call": {"status": "no-answer"}},
+                {"attempt": 1, "outcome": "no_answer", "call": {"status": "no_answer"}},
                 {"attempt": 2, "outcome": "completed", "call": {"status": "completed"}},
             ]
         }
+
+
+class TestWindow:
+    """A window that can never be open where the number may be."""
+
+    BODY: ClassVar[dict[str, Any]] = {"retry": {"window": {"open": {"monday": [["09:00", "10:00"]]}}}}
+
+    @pytest.mark.parametrize("number", ["+61412345678", "+18005550123"])
+    def test_one_that_never_opens_in_all_zones_is_refused(self, world: World, number: str) -> None:
+        answer = world.request("POST", "/calls", {**BODY, **self.BODY, "to_number": number})
+        assert answer.status_code == 422
+        [error] = answer.json_body["errors"]
+        assert error["pointer"] == "/timezone"
+        assert error["detail"].startswith("window-never-opens: ")
+        assert "give the call a timezone" in error["detail"]
+
+    def test_with_a_timezone_of_its_own_the_call_is_placed(self, world: World) -> None:
+        body = {**BODY, **self.BODY, "to_number": "+61412345678", "timezone": "Australia/Perth"}
+        answer = world.request("POST", "/calls", body)
+        assert (answer.status_code, answer.json_body["timezones"]) == (201, ["Australia/Perth"])
+
+    def test_the_preview_says_why_in_the_same_words(self, world: World) -> None:
+        answer = world.request("POST", "/policies/preview", {**self.BODY, "to_number": "+61412345678"}).json_body
+        assert (answer["attempts"], answer["reason"]) == ([], "window-never-opens")
 
 
 class TestCancel:

@@ -45,6 +45,8 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/calls/{call_id}/cancel"): Row(Role.WRITE, 403),
     ("GET", "/calls/{call_id}/decisions"): Row(Role.READ, 403),
     ("GET", "/call-logs/{call_id}/retries"): Row(Role.READ, 403),
+    ("GET", "/v1/call-logs/{call_id}/retries"): Row(Role.READ, 403),
+    ("GET", "/executions/{call_id}"): Row(Role.READ, 403),
     ("GET", "/call-report/{call_id}"): Row(Role.READ, 403),
     ("POST", "/policies/preview"): Row(Role.READ, 422, {"timezone": "Etc/UTC", "policy_name": "reminders"}),
     ("GET", "/policies"): Row(Role.READ, 200),

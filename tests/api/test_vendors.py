@@ -123,6 +123,12 @@ class TestExotel:
         steps = [d["steps"] for d in world.request("GET", f"/calls/{call_id}/decisions").json_body["data"]]
         assert steps[1] == ["+60 min after failed", "21:30 local, after the last opening of monday → tuesday 09:00"]
 
+    @pytest.mark.parametrize("retry", [None, EXOTEL["retry"]])
+    def test_a_campaign_ends_at_its_end_with_or_without_a_start(self, world: World, retry: object) -> None:
+        body = {**EXOTEL, "retry": retry, "schedule": {"end_at": "2026-01-26T14:00:00Z"}}
+        call_id = world.request("POST", CAMPAIGNS, body).json_body["calls"][0]["call_id"]
+        assert world.call(call_id)["expires_at"] == "2026-01-26T14:00:00Z"
+
     def test_exotels_own_way_to_sign_in_will_do(self, world: World) -> None:
         pair = base64.b64encode(f"any-api-key:{world.key}".encode()).decode()
         headers = {"Authorization": f"Basic {pair}", "Content-Type": "application/json"}
@@ -143,6 +149,8 @@ class TestExotel:
             ({"numbers": ["+919876543210", "x"]}, "/numbers/1"),
             ({"caller_id": "nobody"}, "/caller_id"),
             ({"schedule": {"daily_start": "9"}}, "/schedule/daily_start"),
+            ({"schedule": {"end_at": "2026-01-25T10:00:00Z"}}, "/schedule/end_at"),
+            ({"schedule": {"end_at": "2026-06-25T10:00:00Z"}}, "/schedule/end_at"),
         ],
     )
     def test_a_wrong_field_is_pointed_at(self, world: World, change: dict[str, object], pointer: str) -> None:
