@@ -108,6 +108,80 @@ _ROWS = (
         as_of=date(2026, 11, 21),
         holidays="AU",
     ),
+    Preset(
+        name="us-oklahoma",
+        hours=((DAILY, "08:00", "20:00"),),
+        law=True,
+        source="Okla. Stat. tit. 15, 775C.4: 8 a.m. to 8 p.m. local time; at most 3 calls in 24 hours on a subject",
+        as_of=date(2026, 11, 26),
+        caps=(PresetCap(max_attempts=3, per_hours=24),),
+    ),
+    Preset(
+        name="us-washington",
+        hours=((DAILY, "08:00", "20:00"),),
+        law=True,
+        source="RCW 80.36.390: no commercial solicitation before 8 a.m. or after 8 p.m.",
+        as_of=date(2026, 11, 26),
+    ),
+    Preset(
+        name="us-maryland",
+        hours=((DAILY, "08:00", "20:00"),),
+        law=True,
+        source="Md. Code, Com. Law 14-4501 to 14-4505: 8 a.m. to 8 p.m.; at most 3 calls in 24 hours on a subject",
+        as_of=date(2026, 11, 26),
+        caps=(PresetCap(max_attempts=3, per_hours=24),),
+    ),
+    Preset(
+        name="us-connecticut",
+        hours=((DAILY, "09:00", "20:00"),),
+        law=True,
+        source="Conn. Gen. Stat. 42-288a: 9 a.m. to 8 p.m. local time",
+        as_of=date(2026, 11, 26),
+    ),
+    Preset(
+        name="us-reg-f",
+        hours=((DAILY, "08:00", "21:00"),),
+        law=True,
+        # The rule counts per debt; a cap counts per number. It does not say the wait of 7 days after a conversation.
+        source="12 CFR 1006.6(b), 1006.14(b): debt collection; at most 7 calls in 7 days. Not covered: no call "
+        "within 7 days after a conversation",
+        as_of=date(2026, 11, 26),
+        caps=(PresetCap(max_attempts=7, per_hours=7 * 24),),
+    ),
+    Preset(
+        name="in-rbi-recovery",
+        hours=((DAILY, "08:00", "19:00"),),
+        law=True,
+        source="RBI circular of 12 August 2022 on recovery agents: no call before 8:00 and after 19:00",
+        as_of=date(2026, 11, 26),
+    ),
+    Preset(
+        name="es",
+        hours=((MONDAY_TO_FRIDAY, "09:00", "21:00"),),
+        law=True,
+        source="Real Decreto Legislativo 1/2007, art. 96.2: 9 to 21, not at weekends or on public holidays. Not "
+        "covered: holidays of one region, and the consent of Ley 11/2022, art. 66",
+        as_of=date(2026, 11, 26),
+        holidays="ES",
+    ),
+    Preset(
+        name="it",
+        hours=((MONDAY_TO_FRIDAY, "09:00", "20:00"), (SATURDAY, "10:00", "19:00")),
+        law=False,
+        source="Code of conduct for telemarketing (Garante, 2023): Saturday's hours on the eves of holidays as well, "
+        "which is not covered, not on Sundays or public holidays",
+        as_of=date(2026, 11, 26),
+        holidays="IT",
+    ),
+    Preset(
+        name="au-research",
+        hours=((MONDAY_TO_FRIDAY, "09:00", "20:30"), (WEEKEND, "09:00", "17:00")),
+        law=True,
+        source="Telecommunications (Telemarketing and Research Calls) Industry Standard 2017: research calls; not on "
+        "national public holidays",
+        as_of=date(2026, 11, 26),
+        holidays="AU",
+    ),
 )
 
 PRESETS: Mapping[str, Preset] = {row.name: row for row in _ROWS}

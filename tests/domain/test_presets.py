@@ -1,6 +1,6 @@
 """The rows of the presets, as a table of first and last minutes."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -47,9 +47,46 @@ def test_a_preset_is_open_in_the_hours_of_its_source(name: str, zone: str, local
     assert is_open(preset(name).window, instant, (zone,)) is expected
 
 
-def test_the_caps_are_those_of_florida_and_france() -> None:
+#: preset -> a zone of its own, then for a working day, a Saturday and a Sunday the first and the last minute, if open
+EDGES = {
+    "us-oklahoma": ("America/Chicago", "08:00 19:59", "08:00 19:59", "08:00 19:59"),
+    "us-washington": ("America/Los_Angeles", "08:00 19:59", "08:00 19:59", "08:00 19:59"),
+    "us-maryland": ("America/New_York", "08:00 19:59", "08:00 19:59", "08:00 19:59"),
+    "us-connecticut": ("America/New_York", "09:00 19:59", "09:00 19:59", "09:00 19:59"),
+    "us-reg-f": ("America/Denver", "08:00 20:59", "08:00 20:59", "08:00 20:59"),
+    "in-rbi-recovery": ("Asia/Kolkata", "08:00 18:59", "08:00 18:59", "08:00 18:59"),
+    "es": ("Atlantic/Canary", "09:00 20:59", "", ""),
+    "it": ("Europe/Rome", "09:00 19:59", "10:00 18:59", ""),
+    "au-research": ("Australia/Perth", "09:00 20:29", "09:00 16:59", "09:00 16:59"),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_preset_opens_and_closes_at_its_minutes(name: str) -> None:
+    zone, *days = EDGES[name]
+    for day, edges in zip(("2026-02-03", "2026-02-07", "2026-02-08"), days, strict=True):
+        midnight = datetime.fromisoformat(day).replace(tzinfo=zone_of(zone)).astimezone(UTC)
+        minutes = [midnight + timedelta(minutes=minute) for minute in range(24 * 60)]
+        is_it = [at.astimezone(zone_of(zone)) for at in minutes if is_open(preset(name).window, at, (zone,))]
+        assert " ".join(f"{at:%H:%M}" for at in (is_it[:1] + is_it[-1:])) == edges
+
+
+@pytest.mark.parametrize(
+    ("name", "holiday"), [("es", "2026-10-12"), ("it", "2026-06-02"), ("au-research", "2026-01-26")]
+)
+def test_a_preset_is_closed_on_public_holidays(name: str, holiday: str) -> None:
+    zone = EDGES[name][0]
+    noon = datetime.fromisoformat(f"{holiday}T12:00").replace(tzinfo=zone_of(zone)).astimezone(UTC)
+    assert not is_open(preset(name).window, noon, (zone,))
+    assert is_open(preset(name).window, noon + timedelta(days=7), (zone,))
+
+
+def test_the_caps_are_those_of_the_sources() -> None:
     assert {name: row.caps for name, row in PRESETS.items() if row.caps} == {
         "us-florida": (PresetCap(max_attempts=3, per_hours=24),),
+        "us-oklahoma": (PresetCap(max_attempts=3, per_hours=24),),
+        "us-maryland": (PresetCap(max_attempts=3, per_hours=24),),
+        "us-reg-f": (PresetCap(max_attempts=7, per_hours=168),),
         "fr": (PresetCap(max_attempts=4, per_hours=720),),
     }
 
@@ -63,6 +100,15 @@ def test_every_row_says_where_it_comes_from_and_whether_it_is_law() -> None:
         "uk-guidance": False,
         "ca": True,
         "au": True,
+        "us-oklahoma": True,
+        "us-washington": True,
+        "us-maryland": True,
+        "us-connecticut": True,
+        "us-reg-f": True,
+        "in-rbi-recovery": True,
+        "es": True,
+        "it": False,
+        "au-research": True,
     }
     for name, row in PRESETS.items():
         assert row.name == name
