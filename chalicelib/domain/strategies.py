@@ -111,7 +111,9 @@ def _scheduled(strategy: Scheduled, tried: Sequence[Tried], zones: Sequence[str]
 
 def _time_of_day(strategy: TimeOfDay, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
     last = tried[-1]
-    earliest = last.ended_at + timedelta(minutes=strategy.min_gap_minutes)
+    # A time of day lasts a minute, and an attempt that ends within it has used it.
+    next_minute = last.started_at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    earliest = max(last.ended_at + timedelta(minutes=strategy.min_gap_minutes), next_minute)
     if not zones:
         return None
     # Where the number may be in several zones, the first of their times is proposed; the window asks all of them.

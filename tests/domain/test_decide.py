@@ -61,6 +61,12 @@ class TestTheVendorsExamples:
         assert times(run(policy(Intervals((30, 60, 120))), [N, N, N, C])) == wanted
         assert times(run(policy(Exponential(30, 2)), [N, N, N, C])) == wanted
 
+    def test_a_time_of_day_is_used_once_though_no_gap_is_asked_for(self) -> None:
+        made = policy(TimeOfDay((600,), min_gap_minutes=0), max_retries=2)
+        start = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
+        shown = preview(made, ("UTC",), start, [Outcome.BUSY, Outcome.BUSY])
+        assert [a.at for a in shown.attempts] == [start + timedelta(days=day) for day in range(3)]
+
     def test_exotel_time_of_day(self) -> None:
         made = policy(TimeOfDay((600, 840, 1020)))
         assert times(run(made, [N, B, C])) == ["26 10:00", "26 14:00", "26 17:00"]
