@@ -1,8 +1,8 @@
-"""What phonenumbers' map of zones (9.0.43) has wrong, as tables; compared with tzdata 2026f and the numbering plans.
+"""What phonenumbers' map of zones (9.0.43) has wrong, as tables; the names are those of tzdata 2026f.
 
-The sources are the numbering plans: NANPA and CNA (area codes and overlays), ACMA (Australia), IFT (Mexico), Anatel
-(Brazil), Subtel (Chile), and the places that phonenumbers' own geocoder names for a prefix. Keys are E.164 digits
-without the ``+``; the longest prefix wins.
+Places were compared with phonenumbers' own geocoder where it names them (Mexico, Brazil, Mongolia, Congo, British
+Columbia). The other rows, and the overlays, are from general knowledge of the numbering plans (NANPA, CNA, ACMA, IFT,
+Subtel), not from the plans' own files. Keys are E.164 digits without the ``+``; the longest prefix wins.
 """
 
 Zones = tuple[str, ...]
@@ -245,5 +245,5 @@ def _read_overlays() -> dict[str, tuple[str, ...]]:
     return {area: tuple(parents.split(",")) for area, _, parents in pairs}
 
 
-#: area code -> the older ones whose ground it covers; in service or assigned, by NANPA and CNA
+#: area code -> the older ones whose ground it covers; in service or announced; not compared with NANPA's own list
 OVERLAYS: dict[str, tuple[str, ...]] = _read_overlays()

@@ -27,7 +27,8 @@ class Preset:
     """One row: ``hours`` are (days, opening, end) in the recipient's own time, on the wall clock.
 
     ``law`` is False for what is custom or guidance only, or was not found in a text in force. ``as_of`` is the day on
-    which it was last looked up, for most rows in articles that quote the ``source``.
+    which it was last looked up, for most rows in articles that quote the ``source``; for rows
+    marked as not looked up, the day on which they were written.
     """
 
     name: str
@@ -108,10 +109,11 @@ _ROWS = (
         as_of=date(2026, 11, 21),
         holidays="AU",
     ),
+    # The rows from here on were written without looking up their sources, so none says that it is law yet.
     Preset(
         name="us-oklahoma",
         hours=((DAILY, "08:00", "20:00"),),
-        law=True,
+        law=False,
         source="Okla. Stat. tit. 15, 775C.4: 8 a.m. to 8 p.m. local time; at most 3 calls in 24 hours on a subject",
         as_of=date(2026, 11, 26),
         caps=(PresetCap(max_attempts=3, per_hours=24),),
@@ -119,14 +121,14 @@ _ROWS = (
     Preset(
         name="us-washington",
         hours=((DAILY, "08:00", "20:00"),),
-        law=True,
+        law=False,
         source="RCW 80.36.390: no commercial solicitation before 8 a.m. or after 8 p.m.",
         as_of=date(2026, 11, 26),
     ),
     Preset(
         name="us-maryland",
         hours=((DAILY, "08:00", "20:00"),),
-        law=True,
+        law=False,
         source="Md. Code, Com. Law 14-4501 to 14-4505: 8 a.m. to 8 p.m.; at most 3 calls in 24 hours on a subject",
         as_of=date(2026, 11, 26),
         caps=(PresetCap(max_attempts=3, per_hours=24),),
@@ -134,14 +136,14 @@ _ROWS = (
     Preset(
         name="us-connecticut",
         hours=((DAILY, "09:00", "20:00"),),
-        law=True,
+        law=False,
         source="Conn. Gen. Stat. 42-288a: 9 a.m. to 8 p.m. local time",
         as_of=date(2026, 11, 26),
     ),
     Preset(
         name="us-reg-f",
         hours=((DAILY, "08:00", "21:00"),),
-        law=True,
+        law=False,
         # The rule counts per debt; a cap counts per number. It does not say the wait of 7 days after a conversation.
         source="12 CFR 1006.6(b), 1006.14(b): debt collection; at most 7 calls in 7 days. Not covered: no call "
         "within 7 days after a conversation",
@@ -151,14 +153,14 @@ _ROWS = (
     Preset(
         name="in-rbi-recovery",
         hours=((DAILY, "08:00", "19:00"),),
-        law=True,
+        law=False,
         source="RBI circular of 12 August 2022 on recovery agents: no call before 8:00 and after 19:00",
         as_of=date(2026, 11, 26),
     ),
     Preset(
         name="es",
         hours=((MONDAY_TO_FRIDAY, "09:00", "21:00"),),
-        law=True,
+        law=False,
         source="Real Decreto Legislativo 1/2007, art. 96.2: 9 to 21, not at weekends or on public holidays. Not "
         "covered: holidays of one region, and the consent of Ley 11/2022, art. 66",
         as_of=date(2026, 11, 26),
@@ -176,7 +178,7 @@ _ROWS = (
     Preset(
         name="au-research",
         hours=((MONDAY_TO_FRIDAY, "09:00", "20:30"), (WEEKEND, "09:00", "17:00")),
-        law=True,
+        law=False,
         source="Telecommunications (Telemarketing and Research Calls) Industry Standard 2017: research calls; not on "
         "national public holidays",
         as_of=date(2026, 11, 26),
