@@ -42,7 +42,7 @@ class CallEvent:
     ``fault`` is set where the account, not the callee, is to blame: such an event is no outcome. ``to_number`` and
     ``from_number`` are E.164, where the provider names them. ``token`` is our callback token where the provider sends
     it back inside the event, for want of a callback address for each call. ``leg`` is what the event itself says of
-    its direction and place.
+    its direction and place. ``session`` is the provider's id of what all legs of one call share, where it names that.
     """
 
     event_id: str
@@ -60,6 +60,7 @@ class CallEvent:
     from_number: str | None = None
     token: str | None = None
     leg: Leg = Leg.UNKNOWN
+    session: str | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     @property

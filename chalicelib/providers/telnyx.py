@@ -35,6 +35,7 @@ from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, r
 from chalicelib.providers.signing import secrets_of
 from chalicelib.providers.telnyx_events import (
     DETECTIONS,
+    begun_event,
     hung_up_event,
     payload_in,
     read_event,
@@ -178,17 +179,23 @@ class Telnyx(Provider):
         return place(lambda: self._send("POST", "/calls", asked), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
-        """What Telnyx says of a call now: how it ended, by the log of its events, or that it lives.
+        """Return what the log of events says of a call: how it ended, or that it lives, and how it began.
 
-        A call's own status would not tell how it ended, and is kept for ten minutes only.
+        A call's own status would not tell how it ended, and is kept for ten minutes only. It has no direction and no
+        numbers either.
         """
         leg = self._leg_of(provider_call_id)
         if leg is None:
             return None
         hangup = self._hangup_of(leg)
         if hangup is not None:
-            return hung_up_event(_looked_up(provider_call_id, "hangup", hangup.get("event_timestamp")), hangup)
-        return _looked_up(provider_call_id, "alive") if self._active(leg) else None
+            found = hung_up_event(_looked_up(provider_call_id, "hangup", hangup.get("event_timestamp")), hangup)
+        elif self._active(leg):
+            found = _looked_up(provider_call_id, "alive")
+        else:
+            return None
+        begun = self._logged(leg, "call.initiated")
+        return found if begun is None else begun_event(found, begun)
 
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
@@ -245,12 +252,15 @@ class Telnyx(Provider):
 
     def _hangup_of(self, leg: str) -> Mapping[str, object] | None:
         """What the log of events has on the call's hangup; None where it has nothing."""
-        logged = self._data("/call_events", {"filter[leg_id]": leg, "filter[name]": "call.hangup"}).get("data")
-        for each in logged if isinstance(logged, list) else []:
-            if isinstance(each, dict) and each.get("name") == "call.hangup" and each.get("call_leg_id") == leg:
-                payload = payload_in(each.get("metadata"), "hangup_cause")
-                return {**payload, "event_timestamp": each.get("event_timestamp")} if payload else None
-        return None
+        logged = self._logged(leg, "call.hangup") or {}
+        payload = payload_in(logged.get("metadata"), "hangup_cause")
+        return {**payload, "event_timestamp": logged.get("event_timestamp")} if payload else None
+
+    def _logged(self, leg: str, name: str) -> Mapping[str, object] | None:
+        """Return the first event of that name that the log has of a leg."""
+        logged = self._data("/call_events", {"filter[leg_id]": leg, "filter[name]": name}).get("data")
+        rows = (each for each in (logged if isinstance(logged, list) else []) if isinstance(each, dict))
+        return next((each for each in rows if each.get("name") == name and each.get("call_leg_id") == leg), None)
 
     def _active(self, leg: str) -> Mapping[str, object] | None:
         """The live call of that leg, from the list of the connection's."""

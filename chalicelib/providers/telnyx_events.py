@@ -16,7 +16,7 @@ from chalicelib.providers.finding import Wanted
 from chalicelib.providers.forms import excerpt, instant, scalars
 from chalicelib.providers.q850 import CAUSES
 from chalicelib.providers.sip import outcome_of_sip
-from chalicelib.providers.words import is_inbound, leg_of, spelled
+from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, spelled
 
 #: event_type -> how far the call has come (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks)
 PROGRESS = {
@@ -171,6 +171,7 @@ def read_event(event: Mapping[str, object]) -> CallEvent:
         to_number=e164_or_none(texts.get("to")),
         from_number=e164_or_none(texts.get("from")),
         leg=leg_of(texts.get("direction")),
+        session=call_id_or_none(texts.get("call_session_id")),
         evidence=excerpt({**texts, **about}, EVIDENCE),
     )
     return _hung_up(read, texts) if kind == "call.hangup" else read
@@ -180,6 +181,18 @@ def hung_up_event(event: CallEvent, payload: Mapping[str, object]) -> CallEvent:
     """The event with the ending that a hangup's payload tells of."""
     texts = scalars(payload)
     return replace(_hung_up(event, texts), evidence={**event.evidence, **excerpt(texts, EVIDENCE)})
+
+
+def begun_event(event: CallEvent, logged: Mapping[str, object]) -> CallEvent:
+    """Return the event with the leg, the numbers and the session that the log has of the call's beginning."""
+    texts = scalars(payload_in(logged.get("metadata"), "direction") or {})
+    return replace(
+        event,
+        to_number=e164_or_none(texts.get("to")),
+        from_number=e164_or_none(texts.get("from")),
+        leg=leg_of(texts.get("direction")),
+        session=call_id_or_none(scalars(logged).get("call_session_id") or texts.get("call_session_id")),
+    )
 
 
 def _hung_up(event: CallEvent, payload: Mapping[str, str]) -> CallEvent:

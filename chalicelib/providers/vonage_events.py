@@ -140,6 +140,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         to_number=e164_or_none(fields.get("to")),
         from_number=e164_or_none(fields.get("from")),
         leg=_leg(fields),
+        session=call_id_or_none(fields.get("conversation_uuid")) if call_id else None,
         evidence=excerpt(fields, EVIDENCE),
     )
 

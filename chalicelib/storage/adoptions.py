@@ -1,8 +1,9 @@
 """Calls that are adopted, wait to be confirmed, or could not be adopted, in the table.
 
 ``ADOPTED#<provider>#<account>#<call>`` exists once for each adopted call: its condition lets one workspace have it.
-``LEG#...`` remembers an inbound call or another leg, whose later events may not say so. ``PENDING`` holds the callbacks
-that the sweep has to confirm, and ``UNADOPTED#<workspace>`` those that led to nothing, for whoever looks for them.
+``LEG#...`` remembers an inbound call or another leg, whose later events may not say so. ``SESSION#...`` names the leg
+that began a provider's session: all others in it are its children. ``PENDING`` holds the callbacks that the sweep
+confirms, and ``UNADOPTED#<workspace>`` those that led to nothing, for whoever looks for them.
 """
 
 import zlib
@@ -104,8 +105,33 @@ class AdoptionStore:
         data = self._data(_call_key("LEG", name))
         return Leg(data["leg"]) if data else Leg.UNKNOWN
 
+    def open_session(self, session: CallName, call_id: str, leg: Leg, now: datetime) -> None:
+        """Record the leg that began a session, unless one is recorded; an inbound one takes an outgoing one's place."""
+        item = _call_key("SESSION", session) | _expiring(now + LEG_KEPT)
+        item["data"] = to_attribute({"call": call_id, "leg": leg})
+        put: dict[str, Any] = {"TableName": self._table, "Item": item}
+        if leg is not Leg.INBOUND:
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        try:
+            self._dynamodb.put_item(**put)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+    def begun_by(self, session: CallName) -> tuple[str, Leg] | None:
+        """Return the provider's id of the leg that began a session, and which leg that is; None where none is known."""
+        data = self._data(_call_key("SESSION", session))
+        return (data["call"], Leg(data["leg"])) if data else None
+
     def keep(self, pending: Pending) -> bool:
-        """Store a callback until the sweep has confirmed its call. Return False where there is no room for it."""
+        """Store a callback until the sweep has confirmed its call. Return False where there is no room for it.
+
+        Of callbacks that come at once, the one whose item is there already is added to it.
+        """
+        return self._add_event(pending) or self._begin(pending) or self._add_event(pending)
+
+    def _add_event(self, pending: Pending) -> bool:
+        """Add a callback to those of its call. Return False where there are none, or too many."""
         try:
             self._dynamodb.update_item(
                 TableName=self._table,
@@ -119,10 +145,14 @@ class AdoptionStore:
                     ":most": to_attribute(MAX_PENDING_EVENTS),
                 },
             )
-            return True
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
+            return False
+        return True
+
+    def _begin(self, pending: Pending) -> bool:
+        """Store a call's first callback. Return False where the call waits already, or too many calls do."""
         item = _pending_key(pending) | _expiring(pending.since + PENDING_KEPT) | {"data": _pending_data(pending)}
         try:
             transact(self._dynamodb, [self._put(item, "attribute_not_exists(pk)"), self._counted(pending, 1)])

@@ -6,7 +6,7 @@ from datetime import timedelta
 from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
-from chalicelib.domain.events import CallEvent
+from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.policy import Policy
 from chalicelib.errors import BadRequest, TooBusy
@@ -32,6 +32,29 @@ class Adoption:
 def call_name(ports: Ports, provider: str, provider_call_id: str) -> CallName:
     """Return the call's name on the account that this deployment uses."""
     return CallName(provider, ports.provider(provider).account, provider_call_id)
+
+
+def leg_in_session(ports: Ports, name: CallName, event: CallEvent) -> Leg:
+    """Return which leg an event is about, by what it says and by what is known of its session.
+
+    A session belongs to the leg that began it. Every other leg of it is a child: the user's own agent, or whoever the
+    call was transferred to. Its events look like those of a call that a program asked for.
+    """
+    if event.session is None or event.leg is Leg.OTHER:
+        return event.leg
+    note_session(ports, name, event)
+    begun = ports.adoptions.begun_by(replace(name, id=event.session))
+    if begun is None or event.leg is Leg.INBOUND:
+        return event.leg
+    call_id, leg = begun
+    return leg if call_id == event.provider_call_id else Leg.OTHER
+
+
+def note_session(ports: Ports, name: CallName, event: CallEvent) -> None:
+    """Record which leg began the event's session, where the event says so."""
+    if event.session is not None and event.leg in (Leg.INBOUND, Leg.OUTGOING):
+        session = replace(name, id=event.session)
+        ports.adoptions.open_session(session, event.provider_call_id, event.leg, ports.clock.now())
 
 
 def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> Adopted | None:

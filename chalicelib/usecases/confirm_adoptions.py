@@ -1,15 +1,16 @@
 """Confirm the calls whose callbacks could not be believed alone: look each up with our credentials, then adopt it."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.domain.events import CallEvent, Leg
-from chalicelib.errors import RedialError
+from chalicelib.errors import RedialError, TooBusy
 from chalicelib.log import broken, warn
 from chalicelib.providers import Provider, Unanswered
 from chalicelib.storage.adoptions import Adopted, Pending
 from chalicelib.storage.notes import Named
-from chalicelib.usecases.adopt_call import Adoption, adopt_call
+from chalicelib.usecases.adopt_call import Adoption, adopt_call, leg_in_session
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.redial_due import TimeLeft
 from chalicelib.usecases.take_adoption import adoption_under, leave_alone, needs_proof, record
@@ -33,6 +34,8 @@ def confirm_adoptions(ports: Ports, time_left: TimeLeft) -> Counter[str]:
             continue
         try:
             ends[_confirm(ports, pending, now)] += 1
+        except TooBusy:
+            ends["left"] += 1
         except RedialError as error:
             warn("adoption-refused", provider=pending.name.provider, call=pending.name.id, error=str(error))
             ends[_drop(ports, pending, "policy-cannot-dial")] += 1
@@ -63,24 +66,37 @@ def _look_up(ports: Ports, provider: Provider, pending: Pending, under: Adoption
     said = _said(provider, pending)
     if said is None:
         return _later(ports, pending, now, "not-confirmed")
-    if said.leg in LEFT_ALONE:
-        leave_alone(ports, pending.name, said.leg)
+    leg = leg_in_session(ports, pending.name, said)
+    if leg in LEFT_ALONE:
+        leave_alone(ports, pending.name, leg)
         ports.adoptions.remove(pending)
         return "left-alone"
-    if said.leg is not Leg.OUTGOING:
+    if leg is not Leg.OUTGOING:
         return _later(ports, pending, now, "leg-unknown")
     if not all(_has_numbers_of(event, said) for event in pending.events):
         return _drop(ports, pending, "numbers-differ")
+    if said.to_number is None or said.from_number is None:
+        return _later(ports, pending, now, "no-numbers")
     return _adopt(ports, provider, pending, said, under, now)
 
 
 def _said(provider: Provider, pending: Pending) -> CallEvent | None:
-    """Return what the provider says of the call; None where it does not know it, or does not answer."""
+    """Return what the provider says of the call; None where it does not know it, or does not answer.
+
+    Numbers that it leaves out come from the callbacks, where the provider signed them.
+    """
     try:
-        return provider.lookup(pending.name.id)
+        said = provider.lookup(pending.name.id)
     except Unanswered as error:
         warn("provider-unanswered", provider=pending.name.provider, call=pending.name.id, error=str(error))
         return None
+    if said is None or not provider.signs_callbacks:
+        return said
+    return replace(
+        said,
+        to_number=said.to_number or next((each.to_number for each in pending.events if each.to_number), None),
+        from_number=said.from_number or next((each.from_number for each in pending.events if each.from_number), None),
+    )
 
 
 def _adopt(ports: Ports, provider: Provider, pending: Pending, said: CallEvent, under: Adoption, now: datetime) -> str:
@@ -106,7 +122,7 @@ def _believed(ports: Ports, pending: Pending, said: CallEvent, adopted: Adopted,
 
 def _has_numbers_of(event: CallEvent, said: CallEvent) -> bool:
     pairs = ((event.to_number, said.to_number), (event.from_number, said.from_number))
-    return said.to_number is not None and all(told in (None, known) for told, known in pairs)
+    return all(told is None or known is None or told == known for told, known in pairs)
 
 
 def _take_in(ports: Ports, pending: Pending, adopted: Adopted, events: tuple[CallEvent, ...]) -> str:

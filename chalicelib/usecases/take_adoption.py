@@ -4,7 +4,8 @@
 |----------------------------------------------------------|---------------------------------------------------|
 | a call that Redial placed, or that is adopted here       | taken in                                          |
 | a call that another workspace adopted                    | nothing: one call has one owner                   |
-| an inbound call, or a leg of another call                | nothing; the leg is remembered for later events   |
+| an inbound call, or a leg of another call, by what the   |                                                   |
+| event or its session says                                | nothing; the leg is remembered for later events   |
 | an outgoing call, signed                                 | adopted                                           |
 | an unsigned callback, or a leg that the event leaves out | kept until the sweep has looked the call up       |
 """
@@ -17,7 +18,7 @@ from chalicelib.metrics import count
 from chalicelib.providers import CallbackRequest, Provider
 from chalicelib.storage.adoptions import Adopted, CallName, Pending, Unadopted
 from chalicelib.storage.notes import Named
-from chalicelib.usecases.adopt_call import Adoption, adopt_call, call_name
+from chalicelib.usecases.adopt_call import Adoption, adopt_call, call_name, leg_in_session
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.take_callback import LEFT_ALONE, Taken, take_by_token, take_named, verified
 
@@ -84,7 +85,8 @@ def _take(ports: Ports, provider: Provider, event: CallEvent, under: Adoption) -
     adopted = ports.adoptions.find(name)
     if adopted is not None:
         return _take_adopted(ports, provider, name, event, under, adopted)
-    leg = event.leg if event.leg is not Leg.UNKNOWN else ports.adoptions.leg_of(name)
+    said = leg_in_session(ports, name, event)
+    leg = said if said is not Leg.UNKNOWN else ports.adoptions.leg_of(name)
     if leg in LEFT_ALONE:
         return leave_alone(ports, name, leg)
     if leg is Leg.OUTGOING and provider.signs_callbacks:

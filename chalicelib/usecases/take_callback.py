@@ -13,6 +13,7 @@ from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
 from chalicelib.storage.notes import Named, Noted
 from chalicelib.usecases import measure
+from chalicelib.usecases.adopt_call import call_name, note_session
 from chalicelib.usecases.breaker import report_fault
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
@@ -76,7 +77,11 @@ def verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
 
 
 def take_by_token(ports: Ports, provider: str, token: str, event: CallEvent) -> Taken:
-    """Take in an event of the attempt that a callback token names. Raise NotFound for an unknown one."""
+    """Take in an event of the attempt that a callback token names. Raise NotFound for an unknown one.
+
+    The session of a call of ours is recorded, so that the legs which join it are not adopted.
+    """
+    note_session(ports, call_name(ports, provider, event.provider_call_id), event)
     return take_named(ports, Named.by_token(provider, token), event)
 
 

@@ -18,6 +18,7 @@ from tests.support.world import PUBLIC_URL, TABLE, World, new_client
 ALLOWED = {200, 400, 403, 404, 413}
 #: where chalice's test client calls from
 HERE = "127.0.0.1"
+ADOPTION_TOKEN = "an-adoption-token"
 #: the signatures of the others cover the body alone
 SIGN_THE_ADDRESS = ("plivo", "signalwire", "twilio")
 UNSIGNED = tuple(name for name in sorted(REGISTRY) if not case(name).signed)
@@ -50,6 +51,7 @@ JSON = st.recursive(
 def doors(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A deployment with every provider set up, an attempt that awaits callbacks, a policy to adopt under."""
     world.place()
+    monkeypatch.setattr("chalicelib.ids.new_adoption_token", lambda: ADOPTION_TOKEN)
     target = {"url": "https://example.com/answer.xml"}
     world.request("PUT", "/policies/x", {"retry": {}, "target": target, "agent_version_id": "av_01hx"})
     for name in REGISTRY:
@@ -108,7 +110,18 @@ def addressed(world: World, name: str, draw: st.DataObject, headers: Mapping[str
     """A callback to one of the provider's addresses: an attempt's, the account's, or one that nobody handed out."""
     token = token_of(world)
     tail = draw.draw(
-        st.sampled_from([f"/{token}", "", f"/{token[:-1]}0", "/x", f"/{token}?a=%FF&a=2", "?policy=x&workspace=acme"])
+        st.sampled_from(
+            [
+                f"/{token}",
+                "",
+                f"/{token[:-1]}0",
+                "/x",
+                f"/{token}?a=%FF&a=2",
+                f"/adopt/{ADOPTION_TOKEN}",
+                f"/adopt/{ADOPTION_TOKEN}?policy=y&workspace=other",
+                "/adopt/x",
+            ]
+        )
     )
     return CallbackRequest("POST", f"{PUBLIC_URL}/callbacks/{name}{tail}", dict(headers), body, source_ip=HERE)
 
@@ -165,7 +178,7 @@ def test_what_the_provider_did_not_sign_writes_nothing(doors: World, name: str) 
     before = everything(doors)
     sender = case(name)
     for payload in sorted(path.name for path in (PAYLOADS / name).iterdir()):
-        for tail in (f"/{token_of(doors)}", "", "?policy=x"):
+        for tail in (f"/{token_of(doors)}", "", f"/adopt/{ADOPTION_TOKEN}"):
             url = f"{PUBLIC_URL}/callbacks/{name}{tail}"
             bare = replace(sender.request(payload), url=url, headers={"Content-Type": sender.content_type})
             right = signed(sender, bare)
@@ -185,7 +198,7 @@ def test_an_unsigned_callback_from_another_address_writes_nothing(
     before = everything(doors)
     with new_client() as doors.client:
         for payload in sorted(path.name for path in (PAYLOADS / name).iterdir()):
-            for tail in (f"/{token_of(doors)}", ""):
+            for tail in (f"/{token_of(doors)}", "", f"/adopt/{ADOPTION_TOKEN}"):
                 request = replace(case(name).request(payload), url=f"{PUBLIC_URL}/callbacks/{name}{tail}")
                 assert send(doors, request) == 403
     assert everything(doors) == before

@@ -44,6 +44,22 @@ def test_the_alarms_and_the_dashboard_are_set_as_the_table_has_them(cloudwatch: 
     assert json.loads(body) == json.loads(dashboard.body("dev", "eu-west-1"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "metric", "threshold"),
+    [
+        ("callbacks-refused", "CallbacksRefused", 20),
+        ("calls-not-adopted", "CallsNotAdopted", 0),
+        ("sign-ins-refused", "SignInsRefused", 20),
+    ],
+)
+def test_what_was_refused_has_an_alarm_and_a_graph(cloudwatch: Any, kind: str, metric: str, threshold: int) -> None:
+    main(["alarms", "--stage", "dev"])
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[f"redial-dev-{kind}"])["MetricAlarms"]
+    assert alarm["Threshold"] == threshold
+    assert metric in json.dumps(alarm, default=str)
+    assert metric in cloudwatch.get_dashboard(DashboardName="redial-dev")["DashboardBody"]
+
+
 def test_a_second_run_changes_nothing(cloudwatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
     main(["alarms", "--stage", "dev"])
     before = cloudwatch.describe_alarms()["MetricAlarms"]

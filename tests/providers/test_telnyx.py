@@ -70,6 +70,7 @@ def test_a_hangup_is_read_whole():
         cause="telnyx:call_rejected",
         to_number="+13129457420",
         from_number="+35319605860",
+        session=LEG,
         evidence={
             "event_type": "call.hangup",
             "occurred_at": "2018-02-02T22:25:27.521992Z",

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import DialRequest, MachineDetection, Placed, PlacementUnknown, PutOff, Refused
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
@@ -27,6 +27,7 @@ CALLBACK = "https://redial.example.com/callbacks/telnyx/t0k3n"
 DIAL = DialRequest("call_1", 2, "+14155550100", "+16505550199", None, CALLBACK, agent_version_id="av_1")
 CREATED = {"record_type": "call", "call_control_id": CONTROL, "call_leg_id": LEG, "call_session_id": "s1"}
 LOG_URL = f"{API}/call_events?{urlencode({'filter[leg_id]': LEG, 'filter[name]': 'call.hangup'})}"
+BEGUN_URL = LOG_URL.replace("call.hangup", "call.initiated")
 ACTIVE_URL = f"{API}/connections/7267/active_calls?page%5Bnumber%5D=1&page%5Bsize%5D=250"
 
 
@@ -183,7 +184,7 @@ def test_a_call_that_has_ended_is_looked_up_in_the_log_of_events(nest):
         cause="telnyx:user_busy",
         evidence={"hangup_cause": "user_busy", "sip_hangup_cause": "486"},
     )
-    assert http.sent == [("GET", LOG_URL, GET_HEADERS, None)]
+    assert http.sent == [("GET", url, GET_HEADERS, None) for url in (LOG_URL, BEGUN_URL)]
 
 
 def test_a_call_without_a_hangup_lives_if_the_connection_lists_it():
@@ -191,7 +192,7 @@ def test_a_call_without_a_hangup_lives_if_the_connection_lists_it():
     assert telnyx(http).lookup(LEG) == CallEvent(
         event_id=f"{LEG}:lookup:alive", provider_call_id=LEG, status="alive", progress=Progress.INITIATED
     )
-    assert [url for _, url, _, _ in http.sent] == [LOG_URL, ACTIVE_URL]
+    assert [url for _, url, _, _ in http.sent] == [LOG_URL, ACTIVE_URL, BEGUN_URL]
 
 
 def test_a_texml_call_is_looked_up_by_the_leg_of_its_control_id():
@@ -199,7 +200,23 @@ def test_a_texml_call_is_looked_up_by_the_leg_of_its_control_id():
     event = telnyx(http).lookup(CONTROL)
     assert event is not None
     assert (event.provider_call_id, event.outcome) == (CONTROL, Outcome.NO_ANSWER)
-    assert [url for _, url, _, _ in http.sent] == [f"{API}/calls/{CONTROL.replace(':', '%3A')}", LOG_URL]
+    assert [url for _, url, _, _ in http.sent] == [f"{API}/calls/{CONTROL.replace(':', '%3A')}", LOG_URL, BEGUN_URL]
+
+
+@pytest.mark.parametrize(
+    ("direction", "leg"),
+    [("outgoing", Leg.OUTGOING), ("incoming", Leg.INBOUND), ("bridging", Leg.OTHER), (None, Leg.UNKNOWN)],
+)
+@pytest.mark.parametrize("nest", [lambda p: p, lambda p: {"event": {"data": {"payload": p}}}])
+def test_the_log_of_the_beginning_tells_leg_numbers_and_session(nest, direction: str | None, leg: Leg):
+    payload = {"direction": direction, "to": "+16505550199", "from": "+14155550100"}
+    begun = {"name": "call.initiated", "call_leg_id": LEG, "call_session_id": "s1", "metadata": nest(payload)}
+    other = {**begun, "call_leg_id": "other", "call_session_id": "s2"}
+    http = FakeHttp(logged({"hangup_cause": "user_busy"}), answer(200, {"data": [other, begun]}))
+    event = telnyx(http).lookup(LEG)
+    assert event is not None
+    assert (event.leg, event.session, event.outcome) == (leg, "s1", Outcome.BUSY)
+    assert (event.to_number, event.from_number) == ("+16505550199", "+14155550100")
 
 
 @pytest.mark.parametrize(

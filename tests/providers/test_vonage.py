@@ -72,6 +72,7 @@ def test_a_real_event_is_read_whole_with_or_without_a_byte_order_mark(mark: byte
             duration_sec=7,
             to_number="+16105553939",
             from_number="+14845552121",
+            session="CON-2541d01c-253e-48be-a8e0-da4bbe4c3722",
             evidence={name: COMPLETED[name] for name in names},
         )
     ]

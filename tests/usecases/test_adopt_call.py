@@ -14,6 +14,7 @@ from chalicelib.storage.adoptions import MAX_PENDING_EVENTS
 from chalicelib.storage.gates import account_scope
 from ops.adoptions import lines
 from ops.keys import create_key
+from tests.support.told import figures, logged
 from tests.support.world import ENV, PUBLIC_URL, START, TABLE, World, answer_json
 
 SID = "CA" + "7" * 32
@@ -165,6 +166,34 @@ def test_a_redial_that_the_account_rejects_ends_the_adopted_call_alone(adopting:
 def test_nothing_in_the_query_adopts_a_call(adopting: Adopting, query: str) -> None:
     assert adopting.post("busy", f"{PUBLIC_URL}/callbacks/twilio{query}").status_code == 404
     assert adopting.calls == []
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("/callbacks/twilio/adopt/nobody", "unknown-token"), ("/callbacks/twilio", "unknown-call")],
+)
+def test_a_refused_callback_is_a_line_and_a_figure(
+    adopting: Adopting, capsys: pytest.CaptureFixture[str], address: str, reason: str
+) -> None:
+    capsys.readouterr()
+    assert adopting.post("busy", f"{PUBLIC_URL}{address}").status_code == 404
+    out = capsys.readouterr().out
+    (line,) = [line for line in logged(out) if line["event"] == "callback-refused"]
+    assert (line["provider"], line["reason"], line["level"]) == ("twilio", reason, "WARNING")
+    assert figures(out)[f"CallbacksRefused {reason}"] == [1]
+    assert "nobody" not in out
+
+
+def test_a_call_that_is_not_adopted_is_a_line_and_a_figure(
+    adopting: Adopting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adopting.world.request("POST", "/policies/adopted/adoption-token", {"revoke_old": True})
+    capsys.readouterr()
+    assert adopting.post("busy").status_code == 404
+    out = capsys.readouterr().out
+    (line,) = [line for line in logged(out) if line["event"] == "call-not-adopted"]
+    assert (line["workspace"], line["policy"], line["call"]) == ("acme", "adopted", SID)
+    assert figures(out)["CallsNotAdopted token-replaced"] == [1]
 
 
 def test_an_unsigned_request_learns_nothing_of_the_tokens(adopting: Adopting) -> None:
