@@ -39,7 +39,6 @@ class Settings:
     scheduler_role_arn: str | None
     default_provider: str
     default_from_number: str | None
-    default_workspace: str
     ring_timeout_seconds: int | None
     max_call_seconds: int
     machine_detection: str
@@ -73,7 +72,6 @@ class Settings:
             scheduler_role_arn=env.get("SCHEDULER_ROLE_ARN") or None,
             default_provider=env.get("DEFAULT_PROVIDER") or "twilio",
             default_from_number=env.get("DEFAULT_FROM_NUMBER") or None,
-            default_workspace=env.get("DEFAULT_WORKSPACE") or "default",
             ring_timeout_seconds=_whole(env, "RING_TIMEOUT_SECONDS", 0, 5, 600) or None,
             max_call_seconds=_whole(env, "MAX_CALL_SECONDS", 3600, 10, 14_400),
             machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),

@@ -26,6 +26,7 @@ BUCKET = "redial-local"
 # Ministack takes the API's id from a tag, so that its URL is known before it exists and can be told to the Lambdas.
 API_ID = "redial"
 WORKSPACE = "local"
+CARRIER_CREDENTIALS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_URL")
 # The number to call from where a vendor's request names none.
 FROM_NUMBER = "+14155550100"
 DEPLOY_SECONDS = 60
@@ -92,7 +93,10 @@ class LocalStack:
         self.env = {
             "BASE_URL": self.base_url,
             "API_KEY": key,
+            "WORKSPACE": WORKSPACE,
             "CARRIER_URL": carrier.url,
+            # What the user's own code places calls with, for Redial to adopt.
+            **{name: carrier.environment[name] for name in CARRIER_CREDENTIALS},
             "AWS_ENDPOINT_URL": self.aws.url,
         }
         parts.callback(self._remove_env)

@@ -7,6 +7,9 @@ import pytest
 from ops.local.package import LOCAL
 from ops.local.stack import LocalStack
 
+#: A directory of its own, so that a stack of `make run` keeps its env file.
+DIRECTORY = LOCAL / "e2e"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits for real minutes begins first: the simulations fill the time."""
@@ -15,7 +18,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Mapping[str, str]]:
-    """The environment of a running stack: BASE_URL, API_KEY, CARRIER_URL and AWS_ENDPOINT_URL."""
-    # A directory of its own, so that a stack of `make run` keeps its env file.
-    with LocalStack(directory=LOCAL / "e2e") as running:
+    """The environment of a running stack, as its env file has it: BASE_URL, API_KEY, CARRIER_URL and the others."""
+    with LocalStack(directory=DIRECTORY) as running:
         yield running.env

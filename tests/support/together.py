@@ -8,6 +8,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: file -> what its tests share
 SHARED: Mapping[str, str] = {
+    "tests/e2e/test_adopting.py": "stack",
     "tests/e2e/test_loop.py": "stack",
     "tests/e2e/test_providers.py": "stack",
     "tests/e2e/test_concurrency.py": "ministack",
