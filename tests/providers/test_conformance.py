@@ -18,11 +18,11 @@ from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
 from chalicelib.domain.transition import Transition
-from chalicelib.providers import CallbackRequest, CallEvent, MalformedCallback, Provider, SignatureError
-from chalicelib.providers.http import AnswerLost, NotSent
+from chalicelib.providers import CallbackRequest, CallEvent, MalformedCallback, Provider, SignatureError, Unanswered
+from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from ops.local import carrier_vonage
 from tests.providers.cases import NOW, PAYLOADS, URL, ListedCall, ProviderCase, case
-from tests.support.fake_http import FakeApi, answer
+from tests.support.fake_http import FakeApi, answer, asked_now
 from tests.support.world import PUBLIC_URL, World, new_client
 
 NAMES = sorted(providers.REGISTRY)
@@ -291,10 +291,11 @@ class TestFinding:
             b"\xff",
             b'{"calls": 3, "data": {}, "objects": [[]]}',
         )
-        failures: list[object] = [answer(200, body) for body in bodies]
+        failures: list[Answer | Exception] = [answer(200, body) for body in bodies]
         failures += [answer(status, {}) for status in (401, 404, 429, 500)] + [AnswerLost("reset"), NotSent("refused")]
         for failure in failures:
-            assert _find(one, lambda url, failure=failure: failure) is None, failure
+            found = asked_now(failure, lambda failure=failure: _find(one, lambda url: failure))
+            assert found is None, failure
 
     @pytest.mark.parametrize("name", [name for name in NAMES if case(name).listed])
     def test_no_request_of_several_may_fail(self, name: str) -> None:
@@ -308,7 +309,8 @@ class TestFinding:
             def reply(url: str, seen: list[str] = seen, failing: int = failing) -> object:
                 return answer(500) if len(seen) == failing + 1 else listing(url)
 
-            assert _find(one, reply, seen) is None, asked[failing]
+            with pytest.raises(Unanswered):
+                _find(one, reply, seen)
 
 
 class TestStory:
