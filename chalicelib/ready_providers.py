@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from chalicelib import providers
 from chalicelib.errors import RedialError
-from chalicelib.providers import Http, Provider
+from chalicelib.providers import CallbackRequest, Http, Provider
 from chalicelib.providers.http import Answer
+from chalicelib.providers.precheck import check_sender
 from chalicelib.settings import Settings
 from chalicelib.vault import DOUBTED, FRESH, Reference, Vault
 
@@ -36,6 +37,16 @@ class ReadyProviders:
         max_age = DOUBTED if name in self._denied else FRESH
         self._denied.discard(name)
         return self._of_secrets(name, given, max_age)
+
+    def check_sender(self, name: str, request: CallbackRequest) -> None:
+        """Raise SignatureError where a callback cannot be the provider's, and UnknownProvider; no secret is read.
+
+        A provider that is not set up is left to __call__(), which says so.
+        """
+        provider = providers.provider_class(name)
+        given = self._settings.credentials(name)
+        if all(given.get(key) for key in provider.required):
+            check_sender(provider, request, {k: v for k, v in given.items() if not Reference.parse(v)})
 
     def fresh(self, name: str) -> Provider | None:
         """The provider with its secrets read again; None where they are the ones that it was used with just now.

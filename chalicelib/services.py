@@ -81,6 +81,7 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         alarms=_LazyAlarms(settings, own_arn),
         provider=ready,
         fresh_provider=ready.fresh,
+        check_sender=ready.check_sender,
         workspaces=workspaces,
         erasure=ErasureStore(dynamodb, table, retention),
         policies=policies,

@@ -26,8 +26,8 @@ def callback(provider: str, token: str) -> dict[str, Any]:
     """Take in a callback; the answer says what was decided, for whoever reads the provider's request log."""
     parts = services()
     request = blueprint.current_request
-    _set_up(parts, provider)
     sent = _as_sent(parts, request, f"/callbacks/{provider}/{token}")
+    _set_up(parts, provider, sent)
     try:
         taken = take_callback(parts.ports, provider, token, sent)
     except NotFound as error:
@@ -41,8 +41,8 @@ def adoption_callback(provider: str, token: str) -> dict[str, Any]:
     """Take in a callback of a call that the user's own code placed; the token names workspace and policy."""
     parts = services()
     request = blueprint.current_request
-    _set_up(parts, provider)
     sent = _as_sent(parts, request, f"/callbacks/{provider}/adopt/{token}")
+    _set_up(parts, provider, sent)
     taken = take_adoption_callback(parts.ports, provider, token, sent, public_url(parts, request))
     return {"events": [_view(t) for t in taken]}
 
@@ -53,8 +53,8 @@ def account_callback(provider: str) -> dict[str, Any]:
     """Take in a callback at the one address of an account, for calls that Redial placed."""
     parts = services()
     request = blueprint.current_request
-    _set_up(parts, provider)
     sent = _as_sent(parts, request, f"/callbacks/{provider}")
+    _set_up(parts, provider, sent)
     try:
         taken = take_account_callback(parts.ports, provider, sent)
     except NotFound as error:
@@ -62,8 +62,12 @@ def account_callback(provider: str) -> dict[str, Any]:
     return {"events": [_view(t) for t in taken]}
 
 
-def _set_up(parts: Services, provider: str) -> None:
-    """Nobody who is not signed in is told what a deployment lacks. Raises NotFound, UnknownProvider."""
+def _set_up(parts: Services, provider: str, sent: CallbackRequest) -> None:
+    """Raise NotFound for a provider that is not set up, and SignatureError for a callback without a signature.
+
+    Whoever is not signed in is not told what a deployment lacks, and causes no read of a secret. Raise UnknownProvider.
+    """
+    parts.ports.check_sender(provider, sent)
     try:
         parts.ports.provider(provider)
     except NotSetUp as error:

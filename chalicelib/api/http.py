@@ -221,7 +221,10 @@ def _detail(error: Any) -> str:
 
 
 def public_url(services: Services, request: Request) -> str:
-    """The base URL under which the provider reaches this API: ``PUBLIC_URL``, else what API Gateway says of itself."""
+    """Return the base URL under which the provider reaches this API: ``PUBLIC_URL``, else what API Gateway says.
+
+    Raise RedialError where neither is there.
+    """
     configured = services.ports.settings.public_url
     if configured:
         return configured
@@ -229,8 +232,20 @@ def public_url(services: Services, request: Request) -> str:
     domain = context.get("domainName")
     if not domain:
         raise errors.RedialError("PUBLIC_URL is not set, and the request does not say under what name it came")
-    route = context.get("resourcePath", "")
-    for name, value in (request.uri_params or {}).items():
-        route = route.replace("{" + name + "}", value)
-    path: str = context.get("path", "")
-    return f"https://{domain}{path.removesuffix(route)}"
+    if API_GATEWAY in domain and context.get("stage"):
+        return f"https://{domain}/{context['stage']}"
+    return "/".join([f"https://{domain}", *_mapped_below(context)])
+
+
+#: in the names that API Gateway gives its APIs itself; there the stage begins each path
+API_GATEWAY = ".execute-api."
+
+
+def _mapped_below(context: dict[str, Any]) -> list[str]:
+    """Return the base path that a custom domain maps to the API, as its parts.
+
+    Counted from the end, for API Gateway routes ``/calls/`` and ``//calls`` as it does ``/calls``.
+    """
+    parts = [part for part in context.get("path", "").split("/") if part]
+    route = [part for part in context.get("resourcePath", "").split("/") if part]
+    return parts[: max(0, len(parts) - len(route))]

@@ -127,6 +127,10 @@ class Provider(ABC):
     callback_per_call: ClassVar[bool] = True
     #: False where callbacks carry no signature: the token in their address, or the sender's, has to speak for them
     signs_callbacks: ClassVar[bool] = True
+    #: the ways that callbacks are signed: each names the headers that a signature needs, together
+    signature_headers: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    #: what to set at the provider where its callbacks come without these headers
+    signature_hint: ClassVar[str] = ""
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
         missing = [key for key in self.required if not credentials.get(key)]

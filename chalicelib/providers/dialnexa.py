@@ -154,6 +154,7 @@ class DialNexa(Provider):
 
     name = "dialnexa"
     required: ClassVar[tuple[str, ...]] = ("api_key", "webhook_secret")
+    signature_headers = tuple((name,) for name in SIGNATURE_HEADERS)
     calls_per_second = 1.0  # no rate is published; a 429 says when to ask again
     needs_answer_url = False
     needs_agent = True

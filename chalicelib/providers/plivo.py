@@ -84,6 +84,7 @@ class Plivo(Provider):
 
     name = "plivo"
     required: ClassVar[tuple[str, ...]] = ("auth_id", "auth_token")
+    signature_headers = tuple((name, NONCE_HEADER) for name in SIGNATURE_HEADERS)
     calls_per_second = 2.0  # docs.plivo.com/docs/voice/concepts/account-limits: queued beyond
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:

@@ -76,6 +76,7 @@ class SignalWire(CxmlProvider):
 
     name = "signalwire"
     required: ClassVar[tuple[str, ...]] = ("space_url", "project_id", "api_token", "signing_key")
+    signature_headers = ((SIGNATURE_HEADER,), (ALIAS_HEADER,))
     calls_per_second = 1.0  # developer.signalwire.com: one a second by default, queued beyond
     words = WORDS
     refusals = Refusals(number=NUMBER_ERRORS, account=ACCOUNT_FAULTS, pace=PACE_LIMITS, ambiguous=INTERNAL_ERRORS)

@@ -135,6 +135,8 @@ class Telnyx(Provider):
 
     name = "telnyx"
     required: ClassVar[tuple[str, ...]] = ("api_key", "connection_id", "public_key")
+    signature_headers = ((SIGNATURE_HEADER, TIMESTAMP_HEADER),)
+    signature_hint = "set the application's webhook_api_version to 2, whose webhooks are signed"
     calls_per_second = 30.0  # docs/voice/programmable-voice/dials-per-second-limit
     needs_answer_url = False
     ring_timeout_sec = 30  # its own default for timeout_secs

@@ -85,6 +85,7 @@ class Twilio(CxmlProvider):
 
     name = "twilio"
     required: ClassVar[tuple[str, ...]] = ("account_sid", "auth_token")
+    signature_headers = ((SIGNATURE_HEADER,),)
     calls_per_second = 1.0  # twilio.com/docs/voice/api/call-resource: one a second by default, queued beyond
     words = WORDS
     refusals = Refusals(number=NUMBER_ERRORS, account=ACCOUNT_FAULTS, pace=PACE_LIMITS)

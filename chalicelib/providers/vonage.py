@@ -98,6 +98,8 @@ class Vonage(Provider):
 
     name = "vonage"
     required: ClassVar[tuple[str, ...]] = ("application_id", "private_key", "signature_secret")
+    signature_headers = (("Authorization",),)
+    signature_hint = "turn signed webhooks on for the application"
     calls_per_second = 3.0  # developer.vonage.com/voice/voice-api/guides/troubleshooting#capacity
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:

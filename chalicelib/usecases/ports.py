@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from chalicelib.clock import Clock
 from chalicelib.domain.limits import Limits
-from chalicelib.providers import Provider, provider_class
+from chalicelib.providers import CallbackRequest, Provider, provider_class
 from chalicelib.settings import Settings
 from chalicelib.storage.adoption_tokens import AdoptionTokens
 from chalicelib.storage.adoptions import AdoptionStore
@@ -58,6 +58,7 @@ class Ports:
     adoptions: AdoptionStore
     provider: Callable[[str], Provider]
     fresh_provider: Callable[[str], Provider | None]
+    check_sender: Callable[[str, CallbackRequest], None]
 
     @property
     def wake_lead(self) -> timedelta:
