@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
@@ -14,9 +14,11 @@ from ops.local import carrier_plivo, carrier_twilio
 from ops.local.exchange import Callback, Exchange, Personality, Reply, Request, fields
 from ops.local.line import Call, Line, Moment, Order
 from ops.local.vendor_schemas import invalid
+from ops.simulate import twists
 from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine
 from ops.simulate.faults import Crash, Faults
+from ops.simulate.twists import Word
 
 #: The host of a provider's API -> the provider
 HOSTS = {"api.twilio.com": "twilio", "api.plivo.com": "plivo"}
@@ -34,11 +36,15 @@ class Replied(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one create-call that gets through. ``answer`` names a refusal; else the line ends as ``end``."""
+    """What becomes of one create-call that gets through. ``answer`` names a refusal; else the line ends as ``end``.
+
+    ``word`` is what the end says instead, though the call was answered.
+    """
 
     answer: str = "placed"
     end: str = "completed"
     machine: bool = False
+    word: Word | None = None
 
 
 #: weight -> fate
@@ -48,13 +54,23 @@ FATES: tuple[tuple[float, Fate], ...] = (
     (9, Fate(end="failed")),
     (4, Fate(end="rejected")),
     (2, Fate(end="canceled")),
-    (18, Fate()),
-    (10, Fate(machine=True)),
+    (12, Fate()),
+    (3, Fate(word=Word("busy"))),
+    (3, Fate(word=Word("failed"))),
+    (2, Fate(word=Word("no-answer"))),
+    (3, Fate(word=Word("failed", proven=False))),
+    (3, Fate(word=Word("busy", proven=False))),
+    (9, Fate(machine=True)),
+    (2, Fate(machine=True, word=Word("failed"))),
     (2, Fate(answer="invalid-number")),
     (5, Fate(answer="throttled")),
 )
 
 #: a fate's refusal -> how the carrier calls it
+#: A provider that turns calls away for their pace may name any wait.
+NAMED_WAITS_SEC = ((1, ""), (1, "30"), (2, "86400"))
+#: How many calls have a leg of their own, as to an agent, and how many callbacks do not say their direction
+WITH_A_CHILD, WITHOUT_DIRECTION = 0.3, 0.2
 REPLIES = {"invalid-number": Replied.REFUSED, "throttled": Replied.PUT_OFF, "auth": Replied.PUT_OFF}
 
 
@@ -76,6 +92,16 @@ class Leg:
     #: what was posted back of it: (moment, tick, status that the app answered)
     told: list["Told"] = field(default_factory=list)
     looked_up: int = 0
+    #: what the end says in contradiction of the answer
+    word: Word | None = None
+    #: when it was to end by itself, and whether somebody asked for it to be hung up
+    was_to_end: datetime | None = None
+    hang_up_asked: bool = False
+    #: the end is never told: the provider says that the call goes on, or a word that nobody knows
+    never_ends: bool = False
+    in_limbo: bool = False
+    #: the account was at fault, which only a look-up tells
+    faulted: bool = False
 
     @property
     def sid(self) -> str | None:
@@ -86,8 +112,24 @@ class Leg:
         """When the call ended, or will; None where nothing rang."""
         return self.made.moments[-1].at if self.made else None
 
+    @property
+    def was_heard(self) -> bool:
+        """True where a person answered."""
+        return self.made is not None and self.made.end == "completed" and not self.made.line.behaviour.machine
+
+    def proofs(self) -> list["Told"]:
+        """The callbacks by which the app was told that somebody, or something, answered."""
+        by_the_end = self.made is not None and self.made.end == "completed" and (self.word is None or self.word.proven)
+        proving = {"answered", "amd"} | ({"ended"} if by_the_end else set())
+        return [told for told in self.told if told.status == 200 and told.moment in proving]
+
     def outcome(self, machine_heard: bool) -> str | None:
-        """How it really ended, in Redial's words; ``machine_heard`` where the app was told what detection heard."""
+        """How it really ended, in Redial's words; ``machine_heard`` where the app was told what detection heard.
+
+        An end that contradicts an answer is believed where nothing told of the answer.
+        """
+        if self.word is not None and self.made is not None and self.made.end == "completed" and not self.proofs():
+            return self.word.end
         if self.made is None:
             return "invalid-number" if self.replied is Replied.REFUSED else None
         if self.made.end == "completed" and machine_heard and self.made.line.behaviour.machine:
@@ -119,6 +161,7 @@ class ModelCarrier(Http):
         self._chance = chance
         self._faults = faults
         self._post = post
+        self._env = environment
         self._reached: Counter[int] = Counter()
         self._asked: Counter[str] = Counter()
         self._personalities: dict[str, Personality] = {
@@ -127,6 +170,8 @@ class ModelCarrier(Http):
         }
         self.legs: list[Leg] = []
         self.by_sid: dict[str, Leg] = {}
+        #: what a look-up says of calls that nobody asked for here: the customers' own, and legs of other calls
+        self.strangers: dict[str, Reply] = {}
         #: how many requests were answered, and what was wrong with those that are not as the vendor publishes them
         self.received = 0
         self.malformed: list[tuple[int, str]] = []
@@ -156,11 +201,12 @@ class ModelCarrier(Http):
     def call(self, provider: str, call_id: str) -> Call | None:
         """That provider's call of that id, for its personality."""
         leg = self.by_sid.get(call_id)
-        return leg.made if leg and leg.provider == provider else None
+        return _shown(leg) if leg and leg.provider == provider else None
 
     def calls(self, provider: str) -> list[Call]:
         """The provider's calls, the newest first, for its personality."""
-        return [leg.made for leg in reversed(self.legs) if leg.made and leg.provider == provider]
+        ours = (leg for leg in reversed(self.legs) if leg.provider == provider)
+        return [shown for leg in ours if (shown := _shown(leg)) is not None]
 
     def hang_up(self, call_id: str) -> Call:
         """End a call now, as its personality is asked to."""
@@ -179,12 +225,20 @@ class ModelCarrier(Http):
         index = leg.index if leg else -1
         self._asked[sid] += 1
         name = (index, leg.attempt if leg else 0, request.method, self._asked[sid])
+        if leg is not None and request.method != "GET":
+            leg.hang_up_asked = True
         self._before(provider, index, *name)
         if request.method == "GET" and self._faults.lasts("lookups-down", self._engine.at, provider):
             return Answer(503, {}, b"")
         personality = self._personalities[provider]
         wrong = self._wrong(index, personality, request)
-        reply = wrong or personality.manage(request, cast(Exchange, self)) or Reply(404, {})
+        stranger = next((told for sid, told in self.strangers.items() if sid in request.path), None)
+        reply = wrong or stranger or personality.manage(request, cast(Exchange, self)) or Reply(404, {})
+        reply = twists.retold(
+            reply,
+            frozenset(sid for sid, leg in self.by_sid.items() if leg.in_limbo),
+            frozenset(sid for sid, leg in self.by_sid.items() if leg.faulted),
+        )
         self._engine.say(index, f"carrier: {request.method} of {sid[:12]} is answered {reply.status}")
         if leg is not None and request.method == "GET" and reply.status == 200:
             leg.looked_up += 1
@@ -212,7 +266,8 @@ class ModelCarrier(Http):
             leg.replied = Replied.UNCLEAR
             self._engine.linger(READ_SEC)
             raise AnswerLost("simulated")
-        return _answer(reply)
+        wait_sec = self._chance.pick(NAMED_WAITS_SEC, "named wait", *name) if reply.status == 429 else ""
+        return _answer(reply, {"retry-after": wait_sec} if wait_sec else {})
 
     def _take(self, leg: Leg, request: Request, order: Order, name: tuple[object, ...]) -> Reply:
         personality = self._personalities[leg.provider]
@@ -229,7 +284,9 @@ class ModelCarrier(Http):
         if fate.answer != "placed":
             leg.replied = REPLIES[fate.answer]
             return personality.refused(fate.answer, order)
+        fate = self._with_fault(leg, fate, name)
         leg.made = self._dial(leg, order, fate)
+        leg.word, leg.was_to_end = fate.word, leg.ended_at
         self.by_sid[order.call_id] = leg
         for moment in leg.made.moments:
             self._expect(leg, moment)
@@ -237,6 +294,16 @@ class ModelCarrier(Http):
             return personality.refused("error", order)
         leg.replied = Replied.PLACED
         return personality.accepted(leg.made)
+
+    def _with_fault(self, leg: Leg, fate: Fate, name: tuple[object, ...]) -> Fate:
+        """The fate of a call where its provider loses its end, or fails for want of credits and says so when asked."""
+        if leg.provider == "plivo" and self._hits("fault-by-lookup", leg.index, *name):
+            leg.faulted = True
+            return Fate(end="failed")
+        if self._hits("never-ends", leg.index, *name):
+            leg.never_ends = True
+            leg.in_limbo = self._chance.unit("limbo", *name) < 0.5
+        return fate
 
     def _wrong(self, index: int, personality: Personality, request: Request) -> Reply | None:
         """The error for a request that is not as the vendor publishes it, which is written down."""
@@ -249,7 +316,7 @@ class ModelCarrier(Http):
     def _dial(self, leg: Leg, order: Order, fate: Fate) -> Call:
         lasts = self._chance.stream("line", leg.index, self._reached[leg.index])
         ring_sec = order.ring_limit_sec + 1 if fate.end == "no-answer" else lasts.uniform(2, 25)
-        talk_sec = lasts.choice((3.0, 20.0, 90.0, 400.0))
+        talk_sec = lasts.choice((3.0, 20.0, 90.0, 400.0, 400.0))
         line = Line("voicemail" if fate.machine else fate.end, ring_sec, talk_sec)
         return Call.dial(order, line, fate.end, leg.at)
 
@@ -258,14 +325,37 @@ class ModelCarrier(Http):
             # A call that was hung up has other moments than it was to have.
             if leg.made is not None and moment in leg.made.moments:
                 for callback in self._personalities[leg.provider].callbacks(leg.made, moment):
-                    self._post(leg, moment, callback)
+                    self._send(leg, leg.made, moment, callback)
 
         self._engine.at_time(moment.at, arrive)
+
+    def _send(self, leg: Leg, made: Call, moment: Moment, callback: Callback) -> None:
+        """Post a callback as this call's provider words it, and the end of a leg that the call itself made."""
+        has_ended = moment.name == "ended"
+        talked = has_ended and made.end == "completed"
+        name = (leg.index, leg.attempt, moment.name)
+        if talked and self._chance.unit("child", *name) < WITH_A_CHILD:
+            child = twists.of_a_child(self._env, leg.provider, callback, f"{'CA' + '9' * 24}{len(self.by_sid):08d}")
+            self._post(leg, Moment("child", moment.at), child)
+        if has_ended and (leg.never_ends or leg.faulted):
+            return
+        if talked and leg.word is not None:
+            callback = twists.contradicting(self._env, leg.provider, callback, leg.word)
+        if moment.name in ("answered", "amd") and leg.word is not None and not leg.word.proven and leg.made is not None:
+            late_sec = self._chance.between(-300, 300, "answer told", *name)
+            if late_sec > 0:
+                # The answer is told of only after the end that contradicts it.
+                told_at = leg.made.moments[-1].at + timedelta(seconds=late_sec)
+                self._engine.at_time(told_at, lambda: self._post(leg, moment, callback))
+                return
+        if moment.name != "amd" and self._chance.unit("no direction", *name) < WITHOUT_DIRECTION:
+            callback = twists.without_direction(self._env, leg.provider, callback)
+        self._post(leg, moment, callback)
 
     def _before(self, provider: str, index: int, *name: object) -> None:
         if self._hits("died-before-http", index, *name):
             raise Crash(f"before asking the provider, {name}")
-        down = self._faults.lasts("provider-down", self._engine.at, provider)
+        down = any(self._faults.lasts(kind, self._engine.at, provider) for kind in ("provider-down", "incident"))
         if down or self._hits("http-not-sent", index, *name):
             self._engine.linger(CONNECT_SEC)
             raise NotSent("simulated")
@@ -281,9 +371,16 @@ class ModelCarrier(Http):
         return True
 
 
-def _answer(reply: Reply) -> Answer:
+def _shown(leg: Leg) -> Call | None:
+    """The call as its provider shows it, who may have lost its end."""
+    if leg.made is None or not leg.never_ends:
+        return leg.made
+    return replace(leg.made, moments=tuple(moment for moment in leg.made.moments if moment.name != "ended"))
+
+
+def _answer(reply: Reply, headers: Mapping[str, str] | None = None) -> Answer:
     body = b"" if reply.body is None else json.dumps(reply.body).encode()
-    return Answer(reply.status, {"content-type": "application/json"}, body)
+    return Answer(reply.status, {"content-type": "application/json", **(headers or {})}, body)
 
 
 def _token(form: Mapping[str, Any]) -> str:

@@ -58,6 +58,11 @@ class Engine:
         """Which handler is running here; None where none is."""
         return getattr(self._running, "label", None)
 
+    @property
+    def began(self) -> datetime:
+        """When the handler that is running here began."""
+        return getattr(self._running, "began", self.at)
+
     def say(self, call: int | None, text: str) -> int:
         """Add a line to the trace. Returns its tick, which orders everything that happens."""
         self.tick += 1
@@ -112,7 +117,7 @@ class Engine:
     @contextmanager
     def running(self, label: str) -> Iterator[None]:
         """A handler runs."""
-        self._running.label = label
+        self._running.label, self._running.began = label, self.at
         try:
             yield
         finally:

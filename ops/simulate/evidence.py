@@ -29,7 +29,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An attempt appeared in the table: committed between two ticks, at the true time and by the app's clock."""
+    """An attempt appeared in the table: committed between two ticks, at the true time and by the app's clock.
+
+    The handler that did it ``began`` then.
+    """
 
     call_id: str
     attempt: int
@@ -38,6 +41,7 @@ class Claimed:
     at: datetime
     app_at: datetime
     provider: str
+    began: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,38 @@ class Answered:
     tick: int
     at: datetime
     left: tuple[str, ...] = ()
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """At a moment when nothing ran, places of the wheel in later minutes did not match the calls that wait for them.
+
+    ``over`` places were held by no call and ``under`` calls lacked theirs. ``leaks`` is how many may have leaked by
+    then, through requests that failed or processes that died.
+    """
+
+    at: datetime
+    over: int
+    under: int
+    leaks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request to the app: what for, and when it was asked and answered."""
+
+    label: str
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSet:
+    """The workspace may have so many calls in flight from this time on."""
+
+    at: datetime
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +166,18 @@ class Evidence:
     settled: dict[str, int] = field(default_factory=dict)
     #: how many calls the workspace's own settings let be out at once
     own_limit: int | None = None
+    #: ... and what an operator lowered that to
+    lowered: list[LimitSet] = field(default_factory=list)
+    #: a call -> the tick at which it was made
+    made_at: dict[str, int] = field(default_factory=dict)
+    #: how often the places were compared with the calls, and where they differed
+    places_seen: int = 0
+    misplaced: list[Misplaced] = field(default_factory=list)
+    requests: list[Asking] = field(default_factory=list)
+    #: callbacks of calls that somebody else made: (kind, status that the app answered)
+    strangers: list[tuple[str, int]] = field(default_factory=list)
+    #: when a lasting fault was in force
+    spans: Sequence[tuple[datetime, datetime]] = ()
     #: the table in the end, as plain values
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -160,6 +208,11 @@ class Evidence:
     def index_of(self, call_id: str) -> int:
         """Which call of the traffic this one was made of; -1 where nobody asked for it."""
         return next((index for index, ids in self.call_ids.items() if call_id in ids), -1)
+
+    def is_disturbed(self, begins: datetime, ends: datetime) -> bool:
+        """Whether any fault but a late or lost callback happened between two times."""
+        single = any(begins <= fault.at <= ends for fault in self.injected if not fault.kind.startswith("callback"))
+        return single or any(since <= ends and begins <= until for since, until in self.spans)
 
     def leg_of(self, token: str) -> Leg | None:
         """The create-call of an attempt; None where it was never made."""

@@ -52,6 +52,10 @@ KINDS = {
     "account-fault": Kind(0.15, "the provider's account is locked for minutes on end"),
     "provider-down": Kind(0.06, "the provider cannot be reached for minutes on end"),
     "lookups-down": Kind(0.1, "the provider answers no question about its calls, for hours on end"),
+    "incident": Kind(0.03, "the provider's API and look-ups are down for hours, and half of its callbacks are lost"),
+    "credentials-removed": Kind(0.015, "a provider's credentials are removed for hours"),
+    "never-ends": Kind(0.08, "a provider says for ever that a call goes on, or a word that nobody knows"),
+    "fault-by-lookup": Kind(0.1, "a call comes to nothing for the account's sake, which only a look-up tells"),
     "callback-dropped": Kind(0.05, "a callback never comes"),
     "callback-late": Kind(0.08, "a callback comes up to five minutes late, after others"),
     "callback-hours-late": Kind(0.03, "a callback comes hours late"),
@@ -70,6 +74,8 @@ LASTING = {
     "provider-down": (3, 20),
     "lookups-down": (30, 240),
     "outage": (3, 90),
+    "incident": (120, 240),
+    "credentials-removed": (60, 300),
 }
 
 
@@ -138,6 +144,10 @@ class Faults:
     def spans(self, kind: str, *name: object) -> list[tuple[datetime, datetime]]:
         """When a lasting fault was in force."""
         return [(span.begins, span.ends) for span in self._spans.get((kind, *name), ())]
+
+    def all_spans(self) -> list[tuple[datetime, datetime]]:
+        """When any lasting fault that somebody asked about was in force."""
+        return [(span.begins, span.ends) for spans in self._spans.values() for span in spans]
 
     def _draw_spans(self, kind: str, *name: object) -> Iterator["Span"]:
         hour = self.until - LONGEST_RUN

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ops.simulate import invariants_dials as dials
 from ops.simulate import invariants_history as history
 from ops.simulate import invariants_life as life
+from ops.simulate import invariants_promises as promises
 from ops.simulate import invariants_shared as shared
 from ops.simulate.evidence import Evidence
 from ops.simulate.tally import Tally, Violation
@@ -19,15 +20,23 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "window": ("nothing is dialled outside the hours", dials.window),
     "caps": ("nothing is dialled over a cap", dials.caps),
     "opt-out": ("nothing is claimed after an opt-out was answered", dials.opt_out),
-    "reached": ("nothing is claimed after a person was reached", dials.reached),
+    "reached": ("nobody is dialled again who was heard, whatever the end says", dials.reached),
     "canceled": ("nothing is claimed after a cancel was answered", dials.canceled),
+    "hung-up": ("a call that is canceled while it is dialled, or rings, is hung up", promises.hung_up),
+    "contacted": ("a contact is respected by every later decision", promises.contacted),
     "acted": ("an opt-out, an erasure or a contact leaves no call waiting as before", dials.acted),
+    "kept": ("a retry is decided for a minute in which it can be made", promises.kept),
+    "places": ("the places in later minutes are those of the calls that wait", promises.places),
     "pace": ("no minute is planned over the account's pace", dials.pace),
     "in-pace": ("no more is claimed in a stretch of time than the pace allows", shared.in_pace),
     "slots": ("no more attempts are out at once than a limit allows, and none keeps its slot", shared.slots),
     "paused": ("nothing is claimed while the workspace is paused", shared.paused),
     "breaker": ("behind a tripped breaker one probe at a time is claimed, and it opens again", shared.breaker),
     "put-off": ("what the provider turned away uses up no attempt", shared.put_off),
+    "waits-named": ("a provider that names a wait of a day is not believed", promises.waits_named),
+    "patience": ("a provider that does not answer is asked until the policy ends", promises.patience),
+    "in-time": ("a request is answered before API Gateway ends it", promises.in_time),
+    "strangers": ("no inbound call, other leg or unknown call is adopted", promises.strangers),
     "erased": ("an erased number stands nowhere any more", shared.erased),
     "failover": ("nobody is tried at a second provider who may have been rung", dials.failover),
     "waits": ("a retry waits as long as its policy says", dials.waits),

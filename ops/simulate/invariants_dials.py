@@ -110,13 +110,13 @@ def opt_out(evidence: Evidence, tally: Tally) -> None:
 
 
 def reached(evidence: Evidence, tally: Tally) -> None:
-    """Once the app took the news that a person was reached, the call has no further attempt."""
+    """Once a callback proved that a person answered, the call has no further attempt: by the carrier's own truth."""
     for leg in evidence.legs:
-        if leg.made is None or leg.made.end != "completed" or leg.made.line.behaviour.machine:
+        if not leg.was_heard:
             continue
-        told = [t.tick for t in leg.told if t.moment == "ended" and t.status == 200]
+        told = [t.tick for t in leg.proofs()]
         later = [c for c in evidence.claims if c.call_id == leg.call_id and told and c.tick > min(told)]
-        text = f"{leg.call_id} is claimed again after attempt {leg.attempt} reached somebody, as the app was told"
+        text = f"{leg.call_id} is claimed again after attempt {leg.attempt} heard somebody, as the app was told"
         tally.expect(not later, leg.index, text)
 
 

@@ -1,5 +1,6 @@
 """Invariants about the history: it lists what the carrier was asked for, and what really became of it."""
 
+from itertools import pairwise
 from typing import Any
 
 from ops.simulate.carrier import Leg, Replied
@@ -58,7 +59,7 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
                 explained, index, f"{name} was never asked for, and says {row.get('outcome')} ({row.get('cause')})"
             )
             continue
-        heard = any(told.status == 200 for told in found.told)
+        heard = any(told.status == 200 and told.moment != "child" for told in found.told)
         right = given == found.sid if given is not None else not heard
         tally.expect(right, index, f"{name} has the provider's id {given}, which is {found.sid}")
     for call_id, found_rows in evidence.attempts.items():
@@ -98,11 +99,14 @@ def outcomes(evidence: Evidence, tally: Tally) -> None:
 def _possible(leg: Leg) -> set[str | None]:
     """What is true of an attempt; who looks it up is not told the SIP code, by which a rejection is known."""
     known = {leg.outcome(True), leg.outcome(False)}
+    if leg.word is not None and leg.made is not None and leg.made.end == "completed":
+        # Whoever looks it up is told the truth.
+        known |= {leg.word.end, "voicemail" if leg.made.line.behaviour.machine else "completed"}
     return known | {"failed"} if leg.looked_up and "rejected" in known else known
 
 
 def _lasted(leg: Leg, row: dict[str, Any]) -> bool:
-    if leg.made is None or leg.made.end != "completed":
+    if leg.made is None or leg.made.end != "completed" or leg.word is not None:
         return True
     return bool(row.get("duration_sec") == leg.made.talk_sec(leg.made.moments[-1].at))
 
@@ -196,6 +200,9 @@ def decisions(evidence: Evidence, tally: Tally) -> None:
         for decision in made:
             one = (decision.get("retry_at") is None) != (decision.get("summary_status") is None)
             tally.expect(one, index, f"decision {decision['sk']} of {call_id} says both or neither of when and how")
+        paused = [d["steps"][0] if d["reason"] == "paused" else "" for d in made]
+        told_again = any(step and step == after for step, after in pairwise(paused))
+        tally.expect(not told_again, index, f"{call_id} is told of one pause in several decisions")
         ends = [(d["attempt"], d["reason"], tuple(d["steps"])) for d in made if d["reason"] in AFTER_AN_ATTEMPT]
         tally.expect(len(ends) == len(set(ends)), index, f"{call_id} decides twice about one end: {ends}")
         if call["state"] == "final":

@@ -1,6 +1,7 @@
 """Invariants about a call's life: it is made once, it is not forgotten, it ends, and nothing of it is left behind."""
 
 from datetime import timedelta
+from typing import Any
 
 from ops.simulate.evidence import Evidence, Waited
 from ops.simulate.hours import utc
@@ -9,6 +10,10 @@ from ops.simulate.tally import Tally
 
 #: A call's last attempt may be claimed when the call expires, and its end looked into when its deadline is over.
 ENDS_WITHIN = timedelta(hours=2)
+#: An attempt whose provider cannot be asked, or says that it goes on, is given up hours later.
+GIVEN_UP_WITHIN = timedelta(hours=8)
+#: Causes of attempts that timed out
+TIMED_OUT = ("no-callback", "never-ended", "provider-not-set-up")
 #: What is due is done with in its minute, by a rule or, a minute after it, by the sweep.
 IN_QUIET = timedelta(minutes=3)
 #: Where rules and sweeps fail, the next sweep but a few does it.
@@ -18,18 +23,27 @@ EARLY = timedelta(seconds=20)
 
 
 def ends(evidence: Evidence, tally: Tally) -> None:
-    """Every call is final, and was so in time, and every attempt of it has ended."""
+    """Ten days later every call is final, and was so in time, every attempt has ended, and nothing waits any more."""
     for call_id, call in evidence.calls.items():
         index = evidence.index_of(call_id)
         tally.expect(call["state"] == "final", index, f"{call_id} is {call['state']} in the end")
+        left = [name for name in ("due_at", "deadline_at") if call.get(name)]
+        tally.expect(not left, index, f"{call_id} has a {' and a '.join(left)} in the end")
         if call.get("ended_at"):
             late = utc(call["ended_at"]) - utc(call["expires_at"])
-            tally.expect(late <= ENDS_WITHIN, index, f"{call_id} ends {late} after it expired")
+            tally.expect(late <= _most_late(evidence, call), index, f"{call_id} ends {late} after it expired")
     for call_id, attempts in evidence.attempts.items():
         for row in attempts:
             ended = row["phase"] == "ended" and row.get("outcome") is not None
             text = f"attempt {row['number']} of {call_id} is {row['phase']} in the end"
             tally.expect(ended, evidence.index_of(call_id), text)
+
+
+def _most_late(evidence: Evidence, call: dict[str, Any]) -> timedelta:
+    timed_out = any(row.get("cause") in TIMED_OUT for row in evidence.attempts.get(call["id"], ()))
+    ends_at = utc(call["expires_at"])
+    is_long = timed_out or any(begins <= ends_at + ENDS_WITHIN and ends >= ends_at for begins, ends in evidence.spans)
+    return GIVEN_UP_WITHIN if is_long else ENDS_WITHIN
 
 
 def on_time(evidence: Evidence, tally: Tally) -> None:

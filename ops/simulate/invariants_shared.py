@@ -28,9 +28,10 @@ GOES_THROUGH = timedelta(minutes=10)
 
 def slots(evidence: Evidence, tally: Tally) -> None:
     """At each claim the attempts in flight under a limit, it included, are no more than the limit."""
-    for scope, most, belongs in _limits(evidence):
+    for scope, limit, belongs in _limits(evidence):
         claims = [claim for claim in evidence.claims if belongs(claim)]
         for place, claim in enumerate(claims):
+            most = limit(claim)
             out = 1 + sum(1 for other in claims[:place] if _in_flight(evidence, other, claim))
             text = f"{claim.call_id}-{claim.attempt} is number {out} of the {most} calls that {scope} may have out"
             tally.expect(out <= most, evidence.index_of(claim.call_id), text)
@@ -43,12 +44,17 @@ def slots(evidence: Evidence, tally: Tally) -> None:
         tally.expect(lapsed, index, f"{left.slot} is still held by {left.holder}, which has ended")
 
 
-def _limits(evidence: Evidence) -> Iterator[tuple[str, int, Callable[[Claimed], bool]]]:
+def _limits(evidence: Evidence) -> Iterator[tuple[str, Callable[[Claimed], int], Callable[[Claimed], bool]]]:
     for provider in PROVIDERS:
         if most := int(evidence.env[f"{provider.upper()}_MAX_CONCURRENT_CALLS"] or 0):
-            yield provider, most, lambda claim, provider=provider: claim.provider == provider  # type: ignore[misc]
+            yield provider, lambda _, most=most: most, lambda claim, name=provider: claim.provider == name  # type: ignore[misc]
     if most := evidence.own_limit or int(evidence.env["WORKSPACE_MAX_CONCURRENT_CALLS"] or 0):
-        yield "the workspace", most, lambda claim: True
+        yield "the workspace", lambda claim: _own_limit(evidence, most, claim), lambda claim: True
+
+
+def _own_limit(evidence: Evidence, first: int, claim: Claimed) -> int:
+    """The workspace's limit at a claim: that of the process which made it."""
+    return next((lower.most for lower in reversed(evidence.lowered) if lower.at <= claim.began), first)
 
 
 def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
@@ -151,6 +157,10 @@ def put_off(evidence: Evidence, tally: Tally) -> None:
             known = row.get("outcome") != "canceled" and row.get("cause") != "no-callback"
             spent = row.get("counts", True) and known
             tally.expect(not spent, leg.index, f"{leg.call_id}-{leg.attempt} was put off and counts as {row}")
+        elif leg.faulted and leg.looked_up:
+            row = rows.get(leg.token, {})
+            spent = row.get("counts", True) and row.get("cause") not in ("no-callback", "provider-not-set-up")
+            tally.expect(not spent, leg.index, f"{leg.call_id}-{leg.attempt} failed for want of credits and is {row}")
 
 
 def erased(evidence: Evidence, tally: Tally) -> None:

@@ -17,6 +17,9 @@ from ops.simulate.strict_aws import parse_cron
 #: A rule that is still there after this is one for the sweep.
 STALE = timedelta(minutes=10, seconds=20)
 
+#: How the rule of a minute is named
+WAKE = "redial-dev-wake-"
+
 Fire = Callable[[str, dict[str, Any]], None]
 
 
@@ -59,6 +62,13 @@ class Rules:
         minutes = [fires_at(rule.scheduled_expression) for rule in self._rules().values()]
         return min(minutes) + STALE if minutes else None
 
+    def fires_at(self, minute: datetime) -> datetime:
+        """When the wake of a minute fires, if there is one and nothing goes wrong."""
+        return minute + timedelta(seconds=self._delay_sec(f"{WAKE}{minute:%Y%m%d%H%M}"))
+
+    def _delay_sec(self, name: str) -> float:
+        return self._chance.between(0, 5, "fires", name)
+
     def _rules(self) -> dict[str, Rule]:
         return events_backends[ACCOUNT][REGION].event_buses["default"].rules
 
@@ -66,7 +76,7 @@ class Rules:
         self._fired.add(rule.name)
         for target in list(rule.targets):
             payload = json.loads(target["Input"])
-            delay_sec = self._chance.between(0, 5, "fires", rule.name)
+            delay_sec = self._delay_sec(rule.name)
             if self._hits("rule-never", rule.name):
                 return
             if self._hits("rule-late", rule.name):

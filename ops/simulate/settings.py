@@ -54,13 +54,16 @@ def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
         "RETRIES_FIRST": chance.pick([(2, "true"), (1, "false")], "first"),
         "MAX_CALL_SECONDS": chance.pick([(1, "600"), (1, "3600")], "longest"),
     }
-    return drawn | RUSH | {"TWILIO_MAX_CONCURRENT_CALLS": chance.pick([(1, ""), (1, "2")], "rush")} if rush else drawn
+    if not rush:
+        return drawn
+    slots = "" if own_limit(chance, rush=True) else chance.pick([(1, ""), (1, "2")], "rush")
+    return drawn | RUSH | {"TWILIO_MAX_CONCURRENT_CALLS": slots}
 
 
 def own_limit(chance: Chance, *, rush: bool = False) -> int | None:
     """How many calls the workspace's own settings let be out at once; None where they say nothing."""
     if rush:
-        return None
+        return chance.pick([(1, None), (1, 8)], "own-limit")
     return chance.pick([(3, None), (1, 3), (1, 6)], "own-limit")
 
 
@@ -68,3 +71,10 @@ def start_of(chance: Chance) -> datetime:
     """When a run begins: some minute of a year, so that clocks change in some of them."""
     minutes = int(chance.between(0, 364 * 24 * 60, "start"))
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+
+
+def lowered_limit(chance: Chance, own: int | None, burst: datetime) -> tuple[datetime, int] | None:
+    """When an operator lowers the workspace's own limit, just after a burst, and to what; None where nobody does."""
+    if own is None or own < 3:
+        return None
+    return burst + timedelta(seconds=chance.between(1, 15, "lowered")), 2

@@ -1,8 +1,9 @@
 """Watches the table from moto's side: what is due, when each attempt was claimed, and since when each call waits."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
@@ -20,6 +21,7 @@ class Waiting:
     number: str
     since_tick: int
     due_at: datetime
+    places: tuple[str, ...] = ()
 
 
 class TableWatch:
@@ -35,6 +37,9 @@ class TableWatch:
         self.waited: list[Waited] = []
         self.waiting: dict[str, Waiting] = {}
         self.call_ids: dict[int, list[str]] = {}
+        self.made_at: dict[str, int] = {}
+        #: an hour of the wheel -> the places that are held in it, by scope and minute
+        self._places: dict[Written, Counter[tuple[str, datetime]]] = {}
         #: the partition of a call -> its index, as text
         self.names: dict[str, str] = {}
         self.gates: list[GateSeen] = []
@@ -50,7 +55,9 @@ class TableWatch:
         """A key was written."""
         item = self._read(key)
         self._note_due(key, item)
-        if key.pk.startswith("GATE#") and key.sk == "GATE":
+        if key.pk.startswith("WAKE#"):
+            self._note_places(key, item)
+        elif key.pk.startswith("GATE#") and key.sk == "GATE":
             self._note_gate(key.pk.removeprefix("GATE#"), _plain(item) if item else {})
         elif key.pk.startswith("PACE#") and item is not None:
             scope = key.pk.removeprefix("PACE#").partition(":")[0]
@@ -74,6 +81,26 @@ class TableWatch:
         """Whether the table says now how an attempt ended."""
         item = self._read(Written(f"CALL#{call_id}", f"ATTEMPT#{attempt:04d}"))
         return item is not None and _plain(item).get("outcome") is not None
+
+    def misplaced(self, after: datetime) -> tuple[int, int]:
+        """Return how many places in later minutes no call holds, and how many calls lack theirs."""
+        held = sum(self._places.values(), Counter[tuple[str, datetime]]())
+        later = Counter({place: count for place, count in held.items() if place[1] > after})
+        waiting = [each for each in self.waiting.values() if each.due_at > after]
+        wanted = Counter((scope, each.due_at) for each in waiting for scope in each.places)
+        return (later - wanted).total(), (wanted - later).total()
+
+    def _note_places(self, key: Written, item: Item | None) -> None:
+        hour, _, scope = key.sk.partition("#")
+        begins = datetime.strptime(f"{key.pk.removeprefix('WAKE#')}{hour}", "%Y%m%d%H").replace(tzinfo=UTC)
+        counters = item.attrs if item is not None else {}
+        self._places[key] = Counter(
+            {
+                (scope, begins + timedelta(minutes=int(name[1:]))): int(counters[name].value)
+                for name in counters
+                if name[0] == "p" and name[1:].isdecimal()
+            }
+        )
 
     def _read(self, key: Written) -> Item | None:
         row: Item | None = self._find().items.get(DynamoType({"S": key.pk}), {}).get(DynamoType({"S": key.sk}))
@@ -103,7 +130,7 @@ class TableWatch:
         if call_id not in self.call_ids.setdefault(index, []):
             self.call_ids[index].append(call_id)
             self.names[f"CALL#{call_id}"] = str(index)
-            self._engine.say(index, f"{call_id} is made for {data['to_number']}")
+            self.made_at[call_id] = self._engine.say(index, f"{call_id} is made for {data['to_number']}")
         due_at = datetime.fromisoformat(data["due_at"]) if data.get("due_at") else None
         before = self.waiting.get(call_id)
         if before is not None and (data["state"] != "scheduled" or before.due_at != due_at):
@@ -113,7 +140,7 @@ class TableWatch:
             if data["state"] == "final":
                 self._say(index, f"{call_id} is final: {data['summary_status']} ({data['reason']})")
         elif before is None or before.due_at != due_at:
-            self.waiting[call_id] = Waiting(data["to_number"], self._engine.tick, due_at)
+            self.waiting[call_id] = Waiting(data["to_number"], self._engine.tick, due_at, tuple(data["places"]))
             self._say(index, f"{call_id} waits until {due_at:%d %H:%M}")
 
     def _note_attempt(self, key: Written, data: dict[str, Any]) -> None:
@@ -128,7 +155,7 @@ class TableWatch:
         call_id, number = key.pk.removeprefix("CALL#"), data["number"]
         tick = self._engine.say(int(self.names.get(key.pk, -1)), f"attempt {number} of {call_id} is claimed")
         at, app_at = self._engine.at, self._engine.now()
-        self.claims.append(Claimed(call_id, number, token, tick, at, app_at, data["provider"]))
+        self.claims.append(Claimed(call_id, number, token, tick, at, app_at, data["provider"], self._engine.began))
 
     def _note_gate(self, scope: str, data: dict[str, Any]) -> None:
         until = datetime.fromisoformat(data["until"]) if data.get("until") else None

@@ -27,6 +27,11 @@ WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 #: How many calls have a twin: one that is asked for at the same time for the same number
 TWINS = 0.2
 
+#: How many calls are asked for from the second provider
+BY_PLIVO = 0.15
+#: How many calls are asked for twice with the same Idempotency-Key, though they were answered
+ASKED_TWICE = 0.15
+
 #: How many calls come in one of the bursts of a run, and for how many seconds one goes on
 IN_A_BURST, BURST_SEC = 0.45, 0.2
 #: The requests of a burst are answered within this.
@@ -37,6 +42,11 @@ SAME_NUMBER = 0.3
 SOON = {"type": "fixed", "wait_minutes": 5}
 #: A run has a burst, and one more for each so many calls; and at most so many pauses.
 CALLS_A_BURST, PAUSES = 50, 3
+#: A pause is extended so often, each time so many seconds after the wake at its end has fired.
+EXTENDED, TAKEN_UP_SEC = 2, (0.1, 0.8)
+
+#: How many windows close within minutes
+SHORT = 0.3
 
 #: (opening, end) of the windows that policies have; some cross midnight
 HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
@@ -70,7 +80,8 @@ class Act:
     """What a user does later on.
 
     ``cancel`` of a call; ``opt-out``, ``opt-in``, ``contacted`` or ``erase`` of a number; ``pause`` and ``resume`` of
-    the workspace, a pause that ends by itself with how long it ``lasts``. ``then`` is done once this is answered.
+    the workspace, a pause that ends by itself with how long it ``lasts``. ``then`` is done once this is answered; what
+    ``extends`` a pause comes so long after its end.
     """
 
     at: datetime
@@ -80,6 +91,7 @@ class Act:
     body: dict[str, Any]
     lasts: timedelta | None = None
     then: "Act | None" = None
+    extends: timedelta | None = None
 
 
 def numbers(count: int) -> list[Number]:
@@ -124,6 +136,7 @@ def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], begins: Seque
     at = begins[number] + timedelta(seconds=rng.uniform(0, BURST_SEC))
     to = chance.stream("burst-to", number).choice(pool) if rng.random() < SAME_NUMBER else call.to
     retry = {name: value for name, value in call.retry.items() if name != "window"} | {"strategy": SOON}
+    retry["max_retries"] = max(1, retry["max_retries"])
     now = {name: value for name, value in call.body.items() if name not in ("start_at", "timezone")}
     return replace(call, at=at, to=to, body=now | {"to_number": to.e164, "retry": retry})
 
@@ -150,7 +163,11 @@ def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush
     following = None
     for at in sorted(times, reverse=True):
         lasts = timedelta(minutes=rng.uniform(2, 40))
-        if rng.random() < 0.5:
+        if rng.random() < (0.8 if rush else 0.6):
+            for _ in range(EXTENDED):
+                # Somebody extends the pause at the very moment at which what waits for its end is taken up again.
+                just_then, longer = timedelta(seconds=rng.uniform(*TAKEN_UP_SEC)), timedelta(minutes=rng.uniform(2, 8))
+                following = Act(at, "pause", -1, "", {}, lasts=longer, then=following, extends=just_then)
             following = Act(at, "pause", -1, "", {"reason": "simulated"}, lasts=lasts, then=following)
         else:
             resume = Act(at + lasts, "resume", -1, "", {}, then=following)
@@ -178,6 +195,9 @@ def _call(rng: random.Random, index: int, at: datetime, to: Number) -> Asked:
             # As people plan: many calls for one full hour.
             later = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(hours=at.hour // 6 * 6 + 6)
         body["start_at"] = later.isoformat()
+    if rng.random() < BY_PLIVO:
+        body["provider"] = "plivo"
+        body["retry"].pop("failover", None)
     return Asked(index, at, to, body)
 
 
@@ -189,7 +209,7 @@ def _retry(rng: random.Random, at: datetime) -> dict[str, Any]:
         "expires_after_hours": rng.choice((3, 8, 24, 24, 48)),
     }
     if rng.random() < 0.55:
-        retry["window"] = _window(rng)
+        retry["window"] = _window(rng, at)
     if rng.random() < 0.35:
         retry["caps"] = [_cap(rng)]
     if rng.random() < 0.35:
@@ -226,8 +246,12 @@ def _rules(rng: random.Random) -> dict[str, Any]:
     return rules
 
 
-def _window(rng: random.Random) -> dict[str, Any]:
+def _window(rng: random.Random, at: datetime) -> dict[str, Any]:
     opens, ends = rng.choice(HOURS)
+    if rng.random() < SHORT:
+        # It closes just after the call was asked for, when a retry of it is due.
+        begins, closes = at - timedelta(minutes=30), at + timedelta(minutes=rng.randint(2, 6))
+        return {"timezone": "UTC", "open": {day: [[f"{begins:%H:%M}", f"{closes:%H:%M}"]] for day in WEEK}}
     days = WEEK if rng.random() < 0.7 else rng.sample(WEEK, 4)
     window: dict[str, Any] = {
         "timezone": rng.choice(("recipient", "recipient", "UTC", "Europe/Berlin", "America/New_York")),
@@ -257,6 +281,10 @@ def _acts(rng: random.Random, call: Asked) -> list[Act]:
 
     if rng.random() < 0.12:
         then("cancel", rng.choice((1, 20, 300, 3600, 20000)) * rng.uniform(0.5, 2), {})
+    elif rng.random() < 0.08:
+        # While the provider is being asked to place it
+        at = call.at + timedelta(seconds=rng.uniform(0.2, 1.2))
+        found.append(Act(at, "cancel", call.index, call.to.e164, {}))
     if rng.random() < 0.07:
         then("opt-out", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {"reason": "asked to"})
         if rng.random() < 0.6:
@@ -268,4 +296,9 @@ def _acts(rng: random.Random, call: Asked) -> list[Act]:
     if rng.random() < 0.08:
         body = rng.choice(({}, {"put_off_minutes": rng.randint(5, 300)}))
         then("contacted", rng.choice((20, 300, 3600)) * rng.uniform(0.5, 2), body)
+    elif rng.random() < 0.08:
+        # While the attempt lives, or its end is on its way
+        body = rng.choice(({}, {"put_off_minutes": rng.randint(30, 300)}))
+        at = call.at + timedelta(seconds=rng.uniform(2, 60))
+        found.append(Act(at, "contacted", call.index, call.to.e164, body))
     return found

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops.simulate.engine import Engine
@@ -25,6 +25,8 @@ ROUTES = {
 ASKED_AGAIN, ASKED_AGAIN_SEC = 6, 4.0
 #: These are asked for until they are done.
 INSISTED_ON = ("pause", "resume")
+#: Who is told that the provider is not set up, which it was, asks again after this.
+NOT_SET_UP_SEC = 600.0
 #: What ends or moves the calls that wait for a dial to the number
 TOUCHES_WAITING = ("opt-out", "contacted", "erase")
 
@@ -35,12 +37,23 @@ Ask = Callable[[str, str, str, dict[str, str], bytes], tuple[int, Any]]
 class Users:
     """Everybody with the API key. What they are answered goes into the evidence."""
 
-    def __init__(self, engine: Engine, watch: TableWatch, evidence: Evidence, ask: Ask, key: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        watch: TableWatch,
+        evidence: Evidence,
+        ask: Ask,
+        key: str,
+        lacking: Callable[[], bool],
+        fires_at: Callable[[datetime], datetime],
+    ) -> None:
         self._engine = engine
         self._watch = watch
         self._evidence = evidence
         self._ask = ask
         self._key = key
+        self._lacking = lacking
+        self._fires_at = fires_at
 
     def expect(self, call: Asked) -> None:
         """Ask for a call when its time comes."""
@@ -60,8 +73,18 @@ class Users:
         self._engine.say(call.index, f"POST /calls is answered {status}")
         if status >= 500 and tries < ASKED_AGAIN:
             self._engine.after(ASKED_AGAIN_SEC * tries, lambda: self._place(call, tries + 1))
+        elif status == 422 and self._lacking():
+            self._engine.after(NOT_SET_UP_SEC, lambda: self._place(call, tries))
         elif 400 <= status < 500:
             self._evidence.refused.append((call.index, f"POST /calls: {status} {said}"))
+
+    def repeat(self, call: Asked) -> None:
+        """Ask for a call once more with the same key, long after it was answered: nothing comes of that."""
+        key = {"Idempotency-Key": f"key-{call.index}"}
+        at = call.at + timedelta(minutes=5)
+        self._engine.at_time(
+            at, lambda: self._send(f"repeat {call.index}", "POST", "/calls", call.body, **key) and None
+        )
 
     def _act(self, act: Act, tries: int = 1) -> None:
         known = self._watch.call_ids.get(act.index)
@@ -77,9 +100,10 @@ class Users:
         self._evidence.tried.append(Tried(act.kind, act.number, asked_tick, tick))
         if status == 200 or status == 204:
             left = self._left(act, asked_tick, said)
-            self._evidence.answered.append(Answered(sent, call_id, asked_tick, tick, self._engine.at, left))
+            until = datetime.fromisoformat(said["put_off_until"]) if said and said.get("put_off_until") else None
+            self._evidence.answered.append(Answered(sent, call_id, asked_tick, tick, self._engine.at, left, until))
             if act.then is not None:
-                self.plan(act.then)
+                self.plan(self._next(act.then, sent))
         elif (status >= 500 or status == 202) and (tries < ASKED_AGAIN or act.kind in INSISTED_ON):
             self._engine.after(ASKED_AGAIN_SEC * min(tries, 8), lambda: self._act(act, tries + 1))
         elif status < 500:
@@ -89,7 +113,14 @@ class Users:
         """The act's body as it is sent now: a pause ends so many minutes from when it is asked for."""
         if act.lasts is None:
             return act.body
-        return act.body | {"until": (self._engine.now() + act.lasts).isoformat()}
+        full_minute = (self._engine.now() + act.lasts).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        return act.body | {"until": full_minute.isoformat()}
+
+    def _next(self, then: Act, sent: Act) -> Act:
+        """What follows an act; what extends a pause comes when the wake at its end fires."""
+        if then.extends is None:
+            return then
+        return replace(then, at=self._fires_at(datetime.fromisoformat(sent.body["until"])) + then.extends)
 
     def _left(self, act: Act, asked_tick: int, said: Any) -> tuple[str, ...]:
         """The calls to the number that waited all the time and still wait as before, though they should not."""

@@ -29,11 +29,13 @@ from ops.simulate.aws import AwsBoundary
 from ops.simulate.carrier import Leg, ModelCarrier, Told
 from ops.simulate.chance import Chance, no_real_chance
 from ops.simulate.engine import Engine, Event
-from ops.simulate.evidence import Evidence, Plan
+from ops.simulate.evidence import Asking, Evidence, Misplaced, Plan
 from ops.simulate.faults import Crash, Faults
 from ops.simulate.final_table import read_table
+from ops.simulate.operators import Operators
 from ops.simulate.rules import Rules
 from ops.simulate.settings import ACCOUNT, PUBLIC_URL, REGION, TABLE, TIMEOUT_SEC, WORKSPACE
+from ops.simulate.strangers import Strangers
 from ops.simulate.strict_aws import StrictAws
 from ops.simulate.table_watch import TableWatch
 from ops.simulate.users import Users
@@ -48,6 +50,12 @@ SWEEP_AT_SEC = 40
 STALE_AGAIN = timedelta(minutes=10)
 #: What is due for so long will not be done any more; the run need not go on.
 STUCK = timedelta(hours=6)
+#: Whatever has happened, this long after the last fault nothing is left to do.
+TEN_DAYS = timedelta(days=10)
+#: Faults by which a place in the wheel may be lost: between taking it and writing the call
+LEAKING = ("aws-refused", "aws-answer-lost", "aws-repeated", "died-before-aws", "died-after-aws")
+#: Places in minutes sooner than this may be in use already, by a clock that is stepped.
+LATER = timedelta(minutes=2)
 #: Even where nothing is due the sweep runs this often.
 SWEEP_ANYWAY = timedelta(hours=6)
 
@@ -90,6 +98,8 @@ class World:
         )
         self._progress = progress
         self._swept_at = self.start
+        #: how many handlers run side by side
+        self._running = 0
 
     def run(self) -> Evidence:
         """Run it to its end and hand over what is to be judged."""
@@ -99,17 +109,31 @@ class World:
         kept = [call for call in asked if self.plan.kept is None or call.index in self.plan.kept]
         self.evidence.asked = {call.index: call for call in kept}
         with self._standing():
-            users = Users(self.engine, self.watch, self.evidence, self._ask, self._key)
+            operators = Operators(self.engine, self.chance, self.faults, self.env, self.evidence, self._begin_process)
+            users = Users(
+                self.engine,
+                self.watch,
+                self.evidence,
+                self._ask,
+                self._key,
+                operators.lack_credentials,
+                self.rules.fires_at,
+            )
             for call in kept:
                 users.expect(call)
-            self.evidence.acts = traffic.acts(self.chance, kept)
+                if self.chance.unit("asked twice", call.index) < traffic.ASKED_TWICE:
+                    users.repeat(call)
+            self.evidence.acts = traffic.acts(self.chance, [call for call in kept if call.index < self.plan.calls])
             for act in self.evidence.acts:
                 users.plan(act)
-            if (
-                pause := traffic.pauses(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
-            ) is not None:
+            pause = traffic.pauses(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
+            # Where a limit is lowered in a rush, the calls that are in flight by then are what is looked at.
+            if pause is not None and not (rush and self.evidence.own_limit):
                 users.plan(pause)
             self._step_clocks()
+            operators.expect(self.start)
+            strangers = Strangers(self.engine, self.chance, self.carrier, self.evidence, self._ask, self._key)
+            strangers.expect(self.start)
             self.engine.also = self._also
             self._let_time_pass()
             self._collect()
@@ -119,7 +143,7 @@ class World:
         return dynamodb_backends[ACCOUNT][REGION].tables[TABLE]
 
     def _let_time_pass(self) -> None:
-        limit = self.start + settings.SPAN + settings.LONGEST_LIFE + timedelta(hours=6)
+        limit = self.faults.until + TEN_DAYS
         steps = 0
         while self.engine.at < limit and not self._is_quiet() and not self._is_stuck():
             self.engine.step()
@@ -183,6 +207,16 @@ class World:
         """A process of the app begins, or begins anew after one has died."""
         current.restart(self.engine, self.carrier)
 
+    def _look_at_places(self) -> None:
+        """Compare the places in the wheel with the calls that wait, where no handler is in the midst of a change."""
+        if self._running:
+            return
+        over, under = self.watch.misplaced(self.engine.at + LATER)
+        self.evidence.places_seen += 1
+        if over or under:
+            leaks = sum(1 for fault in self.faults.injected if fault.kind in LEAKING)
+            self.evidence.misplaced.append(Misplaced(self.engine.at, over, under, leaks))
+
     # What happens by itself: rules, the sweep, the clock
 
     def _also(self) -> Event | None:
@@ -239,7 +273,7 @@ class World:
         self.engine.say(None, f"{function} begins: {label}, try {tries}")
         context = VirtualContext(self.engine, function)
         try:
-            with self.engine.running(f"{label} {tries}"):
+            with self._handling(f"{label} {tries}"):
                 counts = app.handler_map[function](event, context)
         except (Crash, Exception) as error:
             self.engine.say(None, f"{function} fails: {label}: {error!r}")
@@ -250,6 +284,16 @@ class World:
         self.engine.say(None, f"{function} ends: {label}: {json.dumps(counts, sort_keys=True)}")
         totals = self.evidence.swept if function == "sweep" else self.evidence.redialed
         totals.update({kind: n for kind, n in counts.items() if n})
+        self._look_at_places()
+
+    @contextmanager
+    def _handling(self, label: str) -> Iterator[None]:
+        self._running += 1
+        try:
+            with self.engine.running(label):
+                yield
+        finally:
+            self._running -= 1
 
     def _failed(self, function: str, error: BaseException) -> None:
         self.evidence.failed[f"{function}: {type(error).__name__}"] += 1
@@ -260,12 +304,14 @@ class World:
         """One HTTP request to the app: the status and JSON of its answer; a dead process is answered for as 502."""
         if self.faults.lasts("outage", self.engine.at):
             return 503, None
+        began = self.engine.at
         try:
-            with self.engine.running(label):
+            with self._handling(label):
                 answer = self.client.http.request(method, path, headers=headers, body=body)
         except Crash as crash:
             self._failed("api", crash)
             return 502, None
+        self.evidence.requests.append(Asking(label, began, self.engine.at))
         if answer.status_code >= 500:
             self.evidence.failed[f"api: {answer.status_code}"] += 1
         return answer.status_code, answer.json_body
@@ -283,6 +329,10 @@ class World:
             self.engine.say(leg.index, f"fault {kind}: {moment.name} of {leg.call_id}-{leg.attempt}")
             return True
 
+        lost = self.chance.unit("incident-loses", *name) < 0.5
+        if lost and self.faults.lasts("incident", now, leg.provider):
+            self.engine.say(leg.index, f"incident: {moment.name} of {leg.call_id}-{leg.attempt} is lost")
+            return
         delay_sec = self.chance.between(0.05, 1.5, "net", *name)
         if hits("callback-hours-late"):
             delay_sec += self.chance.between(3600, 6 * 3600, "late", *name)
@@ -318,6 +368,8 @@ class World:
         evidence.settled = self.watch.settled
         evidence.aws_refused = self._strict.refused
         evidence.outages = self.faults.spans("outage")
+        evidence.spans = self.faults.all_spans()
+        evidence.made_at = self.watch.made_at
         evidence.legs = self.carrier.legs
         evidence.received, evidence.malformed = self.carrier.received, self.carrier.malformed
         evidence.injected = self.faults.injected

@@ -13,13 +13,25 @@ import pytest
 
 from ops.simulate.__main__ import main
 from ops.simulate.carrier import Leg, Replied, Told
-from ops.simulate.evidence import Answered, Claimed, Evidence, GateSeen, Plan, SlotLeft, Tried, Waited
+from ops.simulate.evidence import (
+    Answered,
+    Asking,
+    Claimed,
+    Evidence,
+    GateSeen,
+    LimitSet,
+    Misplaced,
+    Plan,
+    SlotLeft,
+    Tried,
+    Waited,
+)
 from ops.simulate.faults import Level
 from ops.simulate.invariants import INVARIANTS, judge, violations_of
 from ops.simulate.traffic import Act
 from ops.simulate.world import simulate
 
-PLAN = Plan(seed=20, calls=16, level=Level.NONE)
+PLAN = Plan(seed=1, calls=24, level=Level.NONE)
 DIGEST = """
 from ops.simulate.evidence import Plan
 from ops.simulate.faults import Level
@@ -111,12 +123,12 @@ def row_of(evidence: Evidence, leg: Leg) -> dict[str, Any]:
 
 
 def in_window(evidence: Evidence) -> str:
-    """A call that is claimed and has a window that is closed some time of a week."""
+    """A call that is claimed and has a window that is closed some time of a day."""
     return next(
         claim.call_id
         for claim in evidence.claims
-        if len(evidence.asked[evidence.index_of(claim.call_id)].retry.get("window", {}).get("open", ())) < 7
-        and "window" in evidence.asked[evidence.index_of(claim.call_id)].retry
+        if "window" in evidence.asked[evidence.index_of(claim.call_id)].retry
+        and "24:00" not in str(evidence.asked[evidence.index_of(claim.call_id)].retry["window"])
     )
 
 
@@ -158,14 +170,17 @@ def leave_waiting(evidence: Evidence) -> None:
 
 
 def overbook(evidence: Evidence) -> None:
-    call_id, made = next(iter(evidence.decisions.items()))
-    row = {"attempt": 0, "due_at": "2026-01-26T10:00:00+00:00", "reason": "started", "sk": "DECISION#000001"}
+    by_twilio = {index for index, asked in evidence.asked.items() if "provider" not in asked.body}
+    call_id = next(call_id for call_id in evidence.decisions if evidence.index_of(call_id) in by_twilio)
+    made = evidence.decisions[call_id]
+    due_at, at = "2026-01-26T10:00:00+00:00", "2026-01-26T10:05:00+00:00"
+    row = {"attempt": 0, "due_at": due_at, "at": at, "reason": "started", "sk": "DECISION#000001"}
     evidence.decisions[call_id] = [*made, *([row] * 100)]
 
 
 def change_provider(evidence: Evidence) -> None:
     row = row_of(evidence, first_leg(evidence))
-    evidence.attempts[row["call_id"]] = [row | {"cause": "no-callback"}, row | {"provider": "plivo", "number": 99}]
+    evidence.attempts[row["call_id"]] = [row | {"cause": "no-callback"}, row | {"provider": "another", "number": 99}]
 
 
 def hurry(evidence: Evidence) -> None:
@@ -312,6 +327,87 @@ def send_an_unknown_field(evidence: Evidence) -> None:
     evidence.malformed.append((0, "Colour is not a known field"))
 
 
+def ring_on(evidence: Evidence) -> None:
+    leg = first_leg(evidence)
+    leg.hang_up_asked, leg.was_to_end = False, leg.at + timedelta(minutes=1)
+    answered(evidence, "cancel", leg)
+
+
+def call_the_contacted(evidence: Evidence) -> None:
+    leg = first_leg(evidence)
+    answered(evidence, "contacted", leg)
+    claim_again(evidence, leg.call_id)
+
+
+def call_too_early(evidence: Evidence) -> None:
+    """A call is to wait for an hour, and is claimed a minute before."""
+    leg = first_leg(evidence)
+    answered(evidence, "contacted", leg)
+    until = leg.app_at + timedelta(hours=1)
+    evidence.answered[-1] = replace(evidence.answered[-1], until=until)
+    claim_again(evidence, leg.call_id, app_at=until - timedelta(minutes=1))
+
+
+def book_past_the_end(evidence: Evidence) -> None:
+    call_id = first_leg(evidence).call_id
+    evidence.decisions[call_id].append({"reason": "retry", "due_at": "2199-01-01T00:00:00+00:00"})
+
+
+def keep_a_place(evidence: Evidence) -> None:
+    evidence.misplaced.append(Misplaced(first_leg(evidence).at, over=1, under=0, leaks=0))
+
+
+def lack_a_place(evidence: Evidence) -> None:
+    evidence.misplaced.append(Misplaced(first_leg(evidence).at, over=0, under=1, leaks=100))
+
+
+def believe_a_day(evidence: Evidence) -> None:
+    waits = {
+        "reason": "put-off-by-provider",
+        "at": "2026-01-26T10:00:00+00:00",
+        "retry_at": "2026-01-27T10:00:00+00:00",
+    }
+    call_id = next(
+        call_id for call_id in evidence.decisions if evidence.index_of(call_id) >= evidence.plan.calls
+    )  # to a number that nobody else has anything to do with
+    evidence.decisions[call_id].append(waits)
+
+
+def give_up_early(evidence: Evidence) -> None:
+    row_of(evidence, first_leg(evidence)).update(cause="no-callback")
+
+
+def answer_late(evidence: Evidence) -> None:
+    began = first_leg(evidence).at
+    evidence.requests.append(Asking("place 0 1", began, began + timedelta(seconds=40)))
+
+
+def adopt(evidence: Evidence) -> None:
+    evidence.calls[first_leg(evidence).call_id]["is_adopted"] = True
+
+
+def keep_a_deadline(evidence: Evidence) -> None:
+    evidence.calls[first_leg(evidence).call_id]["deadline_at"] = "2026-01-26T10:00:00+00:00"
+
+
+def tell_of_a_pause_twice(evidence: Evidence) -> None:
+    paused = {"reason": "paused", "steps": ["acme is paused"], "sk": "DECISION#1", "attempt": 0, "retry_at": "x"}
+    made = evidence.decisions[first_leg(evidence).call_id]
+    evidence.decisions[first_leg(evidence).call_id] = [paused, paused, *made]
+
+
+def pass_a_lowered_limit(evidence: Evidence) -> None:
+    claim = evidence.claims[-1]
+    evidence.own_limit = 10
+    evidence.lowered.append(LimitSet(claim.at - timedelta(minutes=5), 1))
+    evidence.claims.insert(0, replace(claim, token="other", tick=claim.tick - 1))
+
+
+def spend_for_the_account(evidence: Evidence) -> None:
+    leg = first_leg(evidence)
+    leg.faulted, leg.looked_up = True, 1
+
+
 DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("one-dial", post_twice),
     ("one-at-a-time", post_while_live),
@@ -321,7 +417,13 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("opt-out", claim_after("erase")),
     ("reached", lambda evidence: claim_again(evidence, first_leg(evidence).call_id)),
     ("canceled", claim_after("cancel")),
+    ("hung-up", ring_on),
+    ("contacted", call_the_contacted),
+    ("contacted", call_too_early),
     ("acted", leave_waiting),
+    ("kept", book_past_the_end),
+    ("places", keep_a_place),
+    ("places", lack_a_place),
     ("pace", overbook),
     ("in-pace", count_twice),
     ("in-pace", count_too_early),
@@ -329,6 +431,7 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("slots", claim_while_many_are_out),
     ("slots", claim_while_phones_ring),
     ("slots", keep_slot),
+    ("slots", pass_a_lowered_limit),
     ("paused", claim_in_pause),
     ("paused", resume_too_late),
     ("breaker", claim_behind_the_breaker),
@@ -336,10 +439,16 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("breaker", stay_closed),
     ("breaker", never_come_to_the_last),
     ("put-off", turn_away),
+    ("put-off", spend_for_the_account),
+    ("waits-named", believe_a_day),
+    ("patience", give_up_early),
+    ("in-time", answer_late),
+    ("strangers", adopt),
     ("erased", keep_digits),
     ("failover", change_provider),
     ("waits", hurry),
     ("ends", stay_live),
+    ("ends", keep_a_deadline),
     ("on-time", come_late),
     ("once-made", make_two),
     ("requests", send_an_unknown_field),
@@ -351,6 +460,7 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("retries", retry_too_often),
     ("endings", end_otherwise),
     ("decisions", decide_nothing),
+    ("decisions", tell_of_a_pause_twice),
 ]
 
 

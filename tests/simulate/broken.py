@@ -10,9 +10,10 @@ from chalicelib.domain.attempt_ends import with_end
 from chalicelib.domain.call import AttemptPhase, CallState
 from chalicelib.domain.deciding import decided_after
 from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.silence import Word
+from chalicelib.domain.silence import MIN_ASKING, Word
 from chalicelib.domain.transition import Effect, Transition, failed_over
 from chalicelib.providers.base import PlacementUnknown, PutOff
+from chalicelib.storage.gates import scopes_of
 from chalicelib.storage.health import Answered
 from chalicelib.usecases import schedule
 
@@ -177,3 +178,51 @@ def counting(taking_back: Callable[..., Any]) -> Callable[..., Any]:
         return {"Update": update}
 
     return counting
+
+
+def opening_gates(through_gates: Callable[..., Any]) -> Callable[..., Any]:
+    """``admission._through_gates`` that opens a gate whose pause is over, without a condition."""
+
+    def opening(ports: Any, call: Any, now: Any) -> Any:
+        for gate in ports.gates.closed(scopes_of(call)):
+            if gate.is_over(now):
+                ports.gates.open(gate.scope)
+        return through_gates(ports, call, now)
+
+    return opening
+
+
+def by_its_word(weighed: Callable[..., Any]) -> Callable[..., Any]:
+    """``reached.weighed`` that hears machines only."""
+    return lambda word, *, answered, amd: weighed(word, answered=False, amd=amd if amd and amd.is_machine else None)
+
+
+def deaf_to_faults(told: Callable[..., Any]) -> Callable[..., Any]:
+    def deaf(event: Any, without: Word, number: int) -> Any:
+        said = told(event, without, number)
+        return replace(said, word=Word.GOES_ON) if event is not None and event.outcome is None else said
+
+    return deaf
+
+
+def impatient(patience: Callable[..., Any]) -> Callable[..., Any]:
+    def soon_over(record: Any, attempt: Any, word: Word, now: Any, limit: Any) -> Any:
+        found = patience(record, attempt, word, now, limit)
+        until = attempt.claimed_at + limit + MIN_ASKING
+        return replace(found, until=until) if word is Word.UNANSWERED else found
+
+    return soon_over
+
+
+def forgetful(remembering: Callable[..., Any]) -> Callable[..., Any]:
+    """``lifecycle._remembering`` that writes a contact down on calls that wait, and on no others."""
+    return lambda call, until, now: remembering(call, until, now) if call.state is CallState.SCHEDULED else call
+
+
+def all_below(slots: Any) -> list[int]:
+    """``Slots.free`` that does not count the slots above the limit."""
+    return [number for number in range(slots.limit.most) if number not in slots.taken]
+
+
+def telling_again(decided: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda record, decision, now, waits_for=None: decided(record, decision, now)

@@ -4,18 +4,33 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from chalicelib.domain import decide, late_callbacks, lifecycle, reached, strategies
+from chalicelib.domain import decide, deciding, late_callbacks, lifecycle, reached, silence, strategies
+from chalicelib.domain.events import Leg
+from chalicelib.providers import cxml, placing
 from chalicelib.providers.cxml_calls import CxmlProvider
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.numbers import Number, NumberStore
-from chalicelib.storage.slots import SlotStore
+from chalicelib.storage.slots import Slots, SlotStore
 from chalicelib.storage.wakes import WakeStore
-from chalicelib.usecases import breaker, claim, pace, place_call, schedule, silent, sweep, take_callback
+from chalicelib.usecases import (
+    admission,
+    breaker,
+    claim,
+    dial,
+    pace,
+    place_call,
+    schedule,
+    silent,
+    sweep,
+    take_callback,
+)
 from chalicelib.wheel import RuleAlarms
+from ops.simulate.faults import Level
 from tests.simulate import broken
 
 
@@ -23,7 +38,9 @@ from tests.simulate import broken
 class Mutant:
     """One way of being broken. ``found_by`` are the invariants that may tell, within ``seeds`` small runs.
 
-    What only shows where requests meet is looked for in a ``rush``, and what shows seldom among more ``calls``.
+    What only shows where requests meet is looked for in a ``rush``, what shows seldom among more ``calls``, and what a
+    fault may explain at a lower ``level``. ``first`` is the seed to begin with, where the first ones are known to
+    show nothing.
     """
 
     what: str
@@ -32,6 +49,8 @@ class Mutant:
     seeds: int = 3
     rush: bool = False
     calls: int = 24
+    level: Level = Level.HEAVY
+    first: int = 1
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -264,5 +283,127 @@ MUTANTS = {
         ("erased",),
         lambda: [patch.object(NumberStore, "forget_call", lambda self, workspace, number, call_id: None)],
         seeds=8,
+    ),
+    "opened-when-over": Mutant(
+        "a claim that finds a pause over opens its gate, whoever has extended the pause meanwhile",
+        ("paused",),
+        lambda: [patch.object(admission, "_through_gates", broken.opening_gates(admission._through_gates))],
+        seeds=14,
+        rush=True,
+        level=Level.NONE,
+    ),
+    "word-over-evidence": Mutant(
+        "the word of an end counts more than what was heard of a person",
+        ("reached", "outcomes"),
+        lambda: [patch.object(reached, "weighed", broken.by_its_word(reached.weighed))],
+        seeds=6,
+    ),
+    "late-answer-ignored": Mutant(
+        "an answer that is told of after the end changes nothing",
+        ("outcomes", "reached"),
+        lambda: [patch.object(late_callbacks, "TABLE", (late_callbacks.TABLE[0], *late_callbacks.TABLE[2:]))],
+        seeds=14,
+    ),
+    "child-believed": Mutant(
+        "the end of a leg that the call made counts as the call's own",
+        ("history", "outcomes", "reached"),
+        lambda: [patch.object(lifecycle, "_is_other_leg", lambda attempt, event: False)],
+    ),
+    "every-leg-adopted": Mutant(
+        "every leg that is told of at the adoption address is taken for an outgoing one",
+        ("strangers",),
+        lambda: [patch.object(cxml, "leg_of", lambda direction, parent=None: Leg.OUTGOING)],
+    ),
+    "fault-goes-on": Mutant(
+        "an account's fault that a look-up tells of is taken for a call that goes on",
+        ("put-off", "ends"),
+        lambda: [patch.object(silent, "_told", broken.deaf_to_faults(silent._told))],
+        seeds=10,
+    ),
+    "never-given-up": Mutant(
+        "a call of which its provider says that it goes on is waited for without end",
+        ("ends",),
+        lambda: [patch.object(silence, "OVERRUN", timedelta(days=365))],
+        seeds=12,
+    ),
+    "asks-for-minutes": Mutant(
+        "a provider that does not answer is asked for a quarter of an hour past the longest call",
+        ("patience",),
+        lambda: [patch.object(silence, "_patience", broken.impatient(silence._patience))],
+        seeds=10,
+        calls=48,
+    ),
+    "places-kept": Mutant(
+        "the place in the wheel of a due time that goes is not given back",
+        ("places",),
+        lambda: [patch.object(schedule, "_giving_back", lambda ports, transition, *, schedules: {})],
+        level=Level.NONE,
+    ),
+    "key-takes-a-place": Mutant(
+        "a request that repeats its Idempotency-Key takes a place in the wheel",
+        ("places",),
+        lambda: [
+            patch.object(CallStore, "check_unused", lambda self, workspace, key: None),
+            patch.object(place_call, "unbook", lambda ports, call: None),
+        ],
+        seeds=6,
+        level=Level.NONE,
+    ),
+    "waits-without-end": Mutant(
+        "a request waits for the rate limit for as long as that takes",
+        ("in-time",),
+        lambda: [patch.object(place_call, "LONGEST_WAIT", timedelta(hours=1))],
+        seeds=6,
+        level=Level.NONE,
+    ),
+    "contact-forgotten": Mutant(
+        "a contact while the attempt is in flight has no effect",
+        ("contacted",),
+        lambda: [patch.object(lifecycle, "_remembering", broken.forgetful(lifecycle._remembering))],
+        seeds=8,
+        calls=48,
+    ),
+    "lowered-limit-not-kept": Mutant(
+        "attempts that hold slots above a lowered limit do not count",
+        ("slots",),
+        lambda: [patch.object(Slots, "free", property(broken.all_below))],
+        seeds=8,
+        rush=True,
+        level=Level.NONE,
+        calls=60,
+    ),
+    "rings-on": Mutant(
+        "a call that is canceled while it is being dialled is not hung up",
+        ("hung-up",),
+        lambda: [patch.object(dial, "hang_up_canceled", lambda ports, call_id, number: None)],
+        seeds=14,
+        level=Level.NONE,
+        calls=48,
+    ),
+    "closed-minute": Mutant(
+        "a retry is decided for whatever minute the wheel has room in",
+        ("kept",),
+        lambda: [patch.object(lifecycle, "in_minute", lambda transition, minute: transition)],
+        seeds=8,
+        level=Level.NONE,
+        calls=60,
+    ),
+    "told-again": Mutant(
+        "a call behind a pause writes a decision each time that it asks",
+        ("decisions",),
+        lambda: [patch.object(lifecycle, "decided", broken.telling_again(lifecycle.decided))],
+        seeds=6,
+        rush=True,
+    ),
+    "wait-of-a-day": Mutant(
+        "a provider that asks for a wait of a day is believed",
+        ("waits-named", "endings"),
+        lambda: [
+            patch.object(placing, "MAX_RETRY_AFTER_SEC", 10**6),
+            patch.object(deciding, "LONGEST_NAMED_WAIT", timedelta(days=2)),
+        ],
+        seeds=8,
+        level=Level.NONE,
+        calls=60,
     ),
 }

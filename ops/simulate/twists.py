@@ -1,0 +1,94 @@
+"""What real providers send beside the plain story: ends that contradict an answer, other calls' legs, no direction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from ops.local import carrier_plivo, carrier_twilio
+from ops.local.exchange import Callback, Reply
+
+#: The word of an end -> Twilio's CallStatus and SipResponseCode
+TWILIO_WORDS = {"busy": ("busy", "486"), "no-answer": ("no-answer", "487"), "failed": ("failed", "503")}
+#: The word of an end -> Plivo's CallStatus, and the code and the name of its hangup cause
+PLIVO_WORDS = {
+    "busy": ("busy", "3010", "Busy Line"),
+    "no-answer": ("completed", "3000", "No Answer"),
+    "failed": ("failed", "5000", "Network Error"),
+}
+#: What shows in Twilio's and in Plivo's end that somebody talked, as it is on a call that nobody answered
+UNPROVEN = {
+    "twilio": {"CallDuration": "0", "Duration": "0"},
+    "plivo": {"AnswerTime": "", "Duration": "0", "BillDuration": "0"},
+}
+#: A Call resource or record of these says that the account is out of credits.
+OUT_OF_CREDITS = {"hangup_cause_code": 1010, "hangup_cause_name": "Out of Credits", "hangup_source": "Plivo"}
+#: A word that no table has, and the field of a live call that holds it
+LIMBO, STATUS_FIELDS = "limbo", ("status", "call_status")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An end that contradicts the answer; where it is ``proven`` its other fields show the conversation."""
+
+    end: str
+    proven: bool = True
+
+
+def contradicting(env: Mapping[str, str], provider: str, callback: Callback, word: Word) -> Callback:
+    """Return the callback of an end with another word than the truth, signed again."""
+    if provider == "twilio":
+        status, sip = TWILIO_WORDS[word.end]
+        said = {"CallStatus": status, "SipResponseCode": sip}
+    else:
+        status, code, name = PLIVO_WORDS[word.end]
+        hangup = {"HangupCauseCode": code, "HangupCauseName": name, "HangupCause": name.upper().replace(" ", "_")}
+        said = {"CallStatus": status, **hangup}
+    unproven = {} if word.proven else UNPROVEN[provider]
+    return signed(env, provider, callback, {**callback.form, **said, **unproven})
+
+
+def without_direction(env: Mapping[str, str], provider: str, callback: Callback) -> Callback:
+    """Return the callback as a vendor sends it that does not say who called whom."""
+    kept = {name: value for name, value in callback.form.items() if name != "Direction"}
+    return signed(env, provider, callback, kept)
+
+
+def of_a_child(env: Mapping[str, str], provider: str, callback: Callback, child: str) -> Callback:
+    """Return the end of a leg that the call itself made, an agent's phone: nobody picked up there."""
+    if provider == "twilio":
+        ours = callback.form["CallSid"]
+        own = {"CallSid": child, "ParentCallSid": ours, "Direction": "outbound-dial", "To": "+14155550177"}
+        fields = {**callback.form, **own, "CallStatus": "no-answer", "SipResponseCode": "487"}
+        fields |= UNPROVEN["twilio"]
+    else:
+        fields = {name: value for name, value in callback.form.items() if name != "RequestUUID"}
+        own = {"CallUUID": child, "ParentCallUUID": callback.form["CallUUID"], "To": "+14155550177"}
+        fields |= own | {"CallStatus": "no-answer", "HangupCauseCode": "3000"} | UNPROVEN["plivo"]
+    return signed(env, provider, callback, fields)
+
+
+def signed(env: Mapping[str, str], provider: str, callback: Callback, fields: Mapping[str, Any]) -> Callback:
+    """Return the callback with these fields, signed as its provider does."""
+    headers = dict(callback.headers)
+    if provider == "twilio":
+        headers["X-Twilio-Signature"] = carrier_twilio.signature(env["TWILIO_AUTH_TOKEN"], callback.url, fields)
+    else:
+        nonce = headers["X-Plivo-Signature-V3-Nonce"]
+        signature = carrier_plivo.signature(env["PLIVO_AUTH_TOKEN"], callback.url, nonce, fields)
+        headers |= {"X-Plivo-Signature-V3": signature, "X-Plivo-Signature-Ma-V3": signature}
+    return replace(callback, headers=headers, body=urlencode(fields).encode(), form=fields)
+
+
+def retold(reply: Reply, in_limbo: frozenset[str], out_of_credits: frozenset[str]) -> Reply:
+    """Return the answer to a look-up, or a list, with what it says of the calls of these ids changed."""
+    if not isinstance(reply.body, dict):
+        return reply
+    rows = [reply.body, *reply.body.get("calls", ()), *reply.body.get("objects", ())]
+    for row in (each for each in rows if isinstance(each, dict)):
+        call_id = row.get("sid") or row.get("call_uuid")
+        if call_id in in_limbo:
+            row.update({name: LIMBO for name in STATUS_FIELDS if name in row})
+        if call_id in out_of_credits and "hangup_cause_code" in row:
+            row.update(OUT_OF_CREDITS)
+    return reply
