@@ -76,7 +76,11 @@ class Attempt(Answer):
 
 
 class Call(Answer):
-    """A call with all its attempts and the policy that it was made with."""
+    """A call with all its attempts and the policy that it was made with.
+
+    ``policy_ends_at`` is there where the window is closed at the policy's end: the call expires later, at
+    ``expires_at``. ``timezones_note`` says what several zones mean for the call.
+    """
 
     id: str
     call_id: str
@@ -96,9 +100,11 @@ class Call(Answer):
     metadata: dict[str, Any]
     timezone: str | None
     timezones: list[str]
+    timezones_note: str | None
     webhook_url: str | None
     created_at: Time
     expires_at: Time
+    policy_ends_at: Time | None
     erased_at: Time | None
     policy: Policy
     attempts: list[Attempt]
@@ -250,6 +256,7 @@ class Preview(Answer):
     reason: Reason | None
     steps: list[str]
     timezones: list[str]
+    expires_at: Time
 
 
 class Adoption(Answer):

@@ -16,6 +16,7 @@ from chalicelib.errors import FieldError, Invalid, NotFound
 from chalicelib.services import Services
 from chalicelib.storage.keys import Role
 from chalicelib.storage.policies import NamedPolicy
+from chalicelib.wheel import plan
 
 blueprint = Blueprint(__name__)
 
@@ -36,7 +37,16 @@ def show() -> dict[str, Any]:
     policy = schemas.ending(wanted, start_at) or (named.policy if named else schemas.NO_RETRIES)
     zones = contact_zones(wanted.timezone, wanted.to_number or "")
     outcomes = [Outcome(word) for word in wanted.outcomes]
-    return views.preview_view(preview(policy, zones, start_at, outcomes), zones)
+    lead = parts.ports.wake_lead
+    shown = preview(
+        policy,
+        zones,
+        max(start_at, now),
+        outcomes,
+        in_minute=lambda due_at, decided_at: plan.first_minute(due_at, decided_at, lead),
+        placed_at=now,
+    )
+    return views.preview_view(shown, zones)
 
 
 @blueprint.route("/policies", methods=["GET"], content_types=ANY_TYPE)

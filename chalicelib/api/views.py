@@ -1,7 +1,7 @@
 """Calls and attempts as the API shows them, and in the vendors' own shapes."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.domain.call import Attempt, Call, CallRecord
@@ -10,6 +10,8 @@ from chalicelib.domain.preview import Preview
 from chalicelib.domain.zones import zone
 from chalicelib.storage.adapters import adapter
 from chalicelib.storage.policies import NamedPolicy
+
+_ZERO = timedelta()
 
 
 def rfc3339(at: datetime | None) -> str | None:
@@ -60,12 +62,25 @@ def call_view(record: CallRecord) -> dict[str, Any]:
         "metadata": dict(call.metadata),
         "timezone": call.timezone,
         "timezones": list(call.zones),
+        "timezones_note": _zones_note(call),
         "webhook_url": call.webhook_url,
         "created_at": rfc3339(call.created_at),
         "expires_at": rfc3339(call.expires_at),
+        "policy_ends_at": rfc3339(call.policy_ends_at),
         "policy": adapter(Policy).dump_python(call.policy, mode="json"),
         "attempts": [attempt_view(call, attempt) for attempt in record.attempts],
     }
+
+
+def _zones_note(call: Call) -> str | None:
+    """Return what a number that may be in several zones means for its call; None where there is one zone, or none."""
+    if len(call.zones) < 2:
+        return None
+    west, *_, east = sorted(call.zones, key=lambda name: call.created_at.astimezone(zone(name)).utcoffset() or _ZERO)
+    return (
+        f"the number may be in {len(call.zones)} time zones, and every hour counts in all of them: {west} opens last"
+        f" and {east} closes first; give timezone to count in one of them alone"
+    )
 
 
 def entry_view(call: Call, attempt: Attempt | None) -> dict[str, Any]:
@@ -162,6 +177,7 @@ def preview_view(shown: Preview, zones: Sequence[str]) -> dict[str, Any]:
         "reason": shown.reason,
         "steps": list(shown.steps),
         "timezones": list(zones),
+        "expires_at": rfc3339(shown.expires_at),
     }
 
 

@@ -15,7 +15,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from chalicelib.dialects.common import MOST_TIMES, At, Flag, Kept, OutcomeWord, Tolerant, WaitMinutes, Word, retried
+from chalicelib.dialects.common import (
+    MOST_TIMES,
+    At,
+    Flag,
+    Kept,
+    OutcomeWord,
+    Tolerant,
+    VendorRetry,
+    WaitMinutes,
+    Word,
+    retried,
+)
 from chalicelib.domain.call import CallRecord, CallState
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Intervals, NoRetry, Policy
@@ -27,7 +38,7 @@ DEFAULT_MAX_RETRIES = 3
 STATUSES = (Outcome.NO_ANSWER, Outcome.BUSY, Outcome.FAILED, Outcome.ERROR)
 
 
-class RetryConfigIn(Tolerant):
+class RetryConfigIn(VendorRetry):
     """Bolna's ``retry_config``."""
 
     enabled: Flag = False

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from chalicelib.domain.numbers import e164
 from chalicelib.domain.outcome import Outcome
@@ -42,6 +42,37 @@ class Tolerant(BaseModel):
     """A vendor's body: fields of theirs that mean nothing to us are left alone."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+#: fields of Redial's own ``retry`` that a vendor's object has no place for
+OWN_FIELDS = frozenset(
+    {
+        "caps",
+        "window",
+        "strategy",
+        "on",
+        "failover",
+        "expires_after_hours",
+        "wait_minutes",
+        "vary",
+        "preset",
+        "holidays",
+    }
+)
+
+
+class VendorRetry(Tolerant):
+    """A vendor's retry object, in which a field of Redial's own would be ignored: it is refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_ours(cls, body: Any) -> Any:
+        lost = sorted(OWN_FIELDS.difference(cls.model_fields).intersection(body)) if isinstance(body, dict) else ()
+        if lost:
+            raise ValueError(
+                f"{lost[0]} is not a field of this vendor's retry; use Redial's own 'retry' of POST /calls for it"
+            )
+        return body
 
 
 def outcome_word(word: str) -> str:

@@ -112,17 +112,19 @@ class NoneIn(Strict):
 class FixedIn(Strict):
     type: Literal["fixed"]
     wait_minutes: WaitMinutes
+    vary: Flag = False
 
     def strategy(self) -> Strategy:
-        return Fixed(self.wait_minutes)
+        return Fixed(self.wait_minutes, self.vary)
 
 
 class IntervalsIn(Strict):
     type: Literal["intervals"]
     minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MOST_TIMES)]
+    vary: Flag = False
 
     def strategy(self) -> Strategy:
-        return Intervals(tuple(self.minutes))
+        return Intervals(tuple(self.minutes), self.vary)
 
 
 class ExponentialIn(Strict):
@@ -130,6 +132,7 @@ class ExponentialIn(Strict):
     first_minutes: Minutes
     factor: Annotated[float, Field(ge=1, le=100, strict=True, allow_inf_nan=False)] = 2.0
     max_minutes: Minutes = 24 * 60
+    vary: Flag = False
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -138,7 +141,7 @@ class ExponentialIn(Strict):
         return self
 
     def strategy(self) -> Strategy:
-        return Exponential(self.first_minutes, self.factor, self.max_minutes)
+        return Exponential(self.first_minutes, self.factor, self.max_minutes, self.vary)
 
 
 class ScheduledIn(Strict):

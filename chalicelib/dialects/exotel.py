@@ -21,7 +21,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from chalicelib.dialects.common import MOST_DAYS, At, MaxRetries, OutcomeWord, Tolerant, WaitMinutes, Word
+from chalicelib.dialects.common import (
+    MOST_DAYS,
+    At,
+    MaxRetries,
+    OutcomeWord,
+    Tolerant,
+    VendorRetry,
+    WaitMinutes,
+    Word,
+)
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Exponential, Fixed, NoRetry, OutcomeRule, Policy
 from chalicelib.domain.window import Weekday, Window, interval, minute_of_day
@@ -36,7 +45,7 @@ MOST_NUMBERS = 100
 MOST_SPAN = timedelta(days=MOST_DAYS)
 
 
-class RetryIn(Tolerant):
+class RetryIn(VendorRetry):
     """Exotel's ``retry``."""
 
     max_attempts: MaxRetries = 0
@@ -53,7 +62,7 @@ class RetryIn(Tolerant):
         return words
 
 
-class ScheduleIn(Tolerant):
+class ScheduleIn(VendorRetry):
     """Exotel's ``schedule``: local hours of every day, and optionally when the campaign begins and ends."""
 
     daily_start: Word | None = None
@@ -100,6 +109,7 @@ class ExotelPolicyIn(Tolerant):
                 on=_rules(DEFAULT_RETRY_ON),
                 window=window,
                 expires_after_hours=self._expires_after_hours(),
+                ends_sharp=self._ends_sharp,
             )
         minutes = self.retry.interval_minutes
         exponential = self.retry.mechanism == "Exponential"
@@ -109,6 +119,7 @@ class ExotelPolicyIn(Tolerant):
             on=_rules(self.retry.retry_on),
             window=window,
             expires_after_hours=self._expires_after_hours(),
+            ends_sharp=self._ends_sharp,
         )
 
     def policy_from(self, start_at: datetime) -> Policy:
@@ -123,6 +134,11 @@ class ExotelPolicyIn(Tolerant):
             when = f"between {start_at:%Y-%m-%dT%H:%M:%SZ}, when the campaign starts, and {MOST_DAYS} days after that"
             raise ValueError(f"end_at {end_at:%Y-%m-%dT%H:%M:%SZ} must lie {when}")
         return replace(self.policy(), expires_after_hours=(end_at - start_at) / timedelta(hours=1))
+
+    @property
+    def _ends_sharp(self) -> bool:
+        # The user named the moment of the end, so no opening may follow it.
+        return self.schedule is not None and self.schedule.end_at is not None
 
     def _expires_after_hours(self) -> float:
         if self.schedule is None or self.schedule.end_at is None or self.schedule.send_at is None:

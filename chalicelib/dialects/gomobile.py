@@ -5,8 +5,8 @@ Where the vendor's guide leaves something open or speaks twice:
     open                               decided                     because
     which outcomes                     busy, no-answer, failed     "Busy: yes, likely", "No Answer: yes", "Network
                                        and error                   Error: yes, usually temporary"
-    ``rejected``                       not retried                 "Maybe, depends on reason": a person said no
-    ``voicemail``                      not retried                 "Depends on goal"; its example leaves a message
+    ``rejected``                       ``retryOnRejected``, off    "Maybe, depends on reason": a person said no
+    ``voicemail``                      ``retryOnVoicemail``, off   "Depends on goal"; its example leaves a message
     ``maxRetries`` with ``scheduled``  one for each date           the strategy has no such field
     ``maxRetries`` missing             3                           its reference: 3 retries make 4 attempts
     whose hours                        the recipient's             "Respect recipient time"
@@ -23,30 +23,40 @@ from chalicelib.dialects.common import (
     MOST_DAYS,
     MOST_TIMES,
     At,
+    Flag,
     MaxRetries,
     Strict,
     Tolerant,
+    VendorRetry,
     WaitMinutes,
     retried,
 )
-from chalicelib.domain.policy import Fixed, NoRetry, Policy, Scheduled, Strategy
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.policy import Fixed, NoRetry, OutcomeRule, Policy, Scheduled, Strategy
 from chalicelib.domain.window import Interval, Weekday, Window, interval_of_minutes, until_midnight
 
 RETRIED = ("busy", "no-answer", "failed", "error")
 DEFAULT_MAX_RETRIES = 3
 
 
-class NoneIn(Tolerant):
+class SwitchesIn(VendorRetry):
+    """Redial's addition to the vendor's strategies: outcomes that are retried only where the user says so."""
+
+    retryOnRejected: Flag = False
+    retryOnVoicemail: Flag = False
+
+
+class NoneIn(VendorRetry):
     type: Literal["none"]
 
 
-class FixedDelayIn(Tolerant):
+class FixedDelayIn(SwitchesIn):
     type: Literal["fixed_delay"]
     delayMinutes: WaitMinutes
     maxRetries: MaxRetries = DEFAULT_MAX_RETRIES
 
 
-class ScheduledIn(Tolerant):
+class ScheduledIn(SwitchesIn):
     type: Literal["scheduled"]
     retryDates: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)]
 
@@ -113,11 +123,18 @@ class GomobilePolicyIn(Tolerant):
         return Policy(
             max_retries=max_retries,
             strategy=strategy,
-            on=retried(RETRIED, voicemail=False),
+            on=self._rules(),
             window=self.pauseWindows.window() if self.pauseWindows else None,
             # Dates may lie weeks ahead, and the vendor knows no end but the last of them.
             expires_after_hours=MOST_DAYS * 24 if isinstance(strategy, Scheduled) else 72,
         )
+
+    def _rules(self) -> dict[Outcome, OutcomeRule]:
+        asked = self.retryStrategy
+        if isinstance(asked, NoneIn):
+            return retried(RETRIED, voicemail=False)
+        rejected = ("rejected",) if asked.retryOnRejected else ()
+        return retried((*RETRIED, *rejected), voicemail=asked.retryOnVoicemail)
 
     def _strategy(self) -> tuple[Strategy, int]:
         match self.retryStrategy:

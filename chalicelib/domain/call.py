@@ -48,6 +48,7 @@ class Call:
     live: past it the attempt's callback counts as lost. ``version`` rises with every change.
 
     ``places`` are the scopes (accounts, workspaces) that hold a place of the timing wheel in the minute of ``due_at``.
+    ``policy_ends_at`` is the policy's own end where the call expires later, for its window is closed then.
     ``zones`` are those that the number may be in, as far as the policy needs them. ``others_made`` are the attempts of
     other calls to the same number, as of the latest claim and as far back as the policy's caps reach.
     ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
@@ -67,6 +68,7 @@ class Call:
     policy: Policy
     created_at: datetime
     expires_at: datetime
+    policy_ends_at: datetime | None = None
     state: CallState = CallState.SCHEDULED
     attempt: int = 0
     version: int = 1
@@ -187,6 +189,7 @@ class CallRecord:
             tried=tuple(a.tried for a in self.attempts if a.outcome is not None and a.counts),
             made=tuple(sorted((*call.others_made, *own))) if call.policy.caps else (),
             not_before=call.not_before,
+            policy_ends_at=call.policy_ends_at,
         )
 
     def replacing(self, attempt: Attempt) -> tuple[Attempt, ...]:

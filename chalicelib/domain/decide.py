@@ -6,7 +6,7 @@ finds the next one's, and at the moment of dialling ``may_dial()`` asks again, f
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.domain.caps import check
@@ -59,7 +59,7 @@ class Situation:
     ``tried`` are this call's attempts that count, in order. ``made`` are the starts of all attempts to the number,
     this call's and others', sorted, as far back as the policy's caps reach. ``zones`` are those the number may be in;
     empty where that is not known. ``not_before`` is set where the customer called back and is to be left alone until
-    then.
+    then. ``policy_ends_at`` is the policy's own end where ``expires_at`` lies after it, for the window is closed then.
     """
 
     expires_at: datetime
@@ -67,6 +67,7 @@ class Situation:
     tried: tuple[Tried, ...] = ()
     made: tuple[datetime, ...] = ()
     not_before: datetime | None = None
+    policy_ends_at: datetime | None = None
 
     def having_tried(self, attempt: Tried) -> "Situation":
         """The situation after one more attempt."""
@@ -176,9 +177,10 @@ def _next(policy: Policy, rule: OutcomeRule, situation: Situation, work: Work) -
     if rule.wait_minutes is not None:
         proposal: Proposal | None = after_wait(rule.wait_minutes, situation.tried[-1])
     else:
+        zones = policy.window_zones(situation.zones)
         if isinstance(policy.strategy, TimeOfDay):
-            work.spend(len(situation.zones) * len(policy.strategy.times) // TIMES_A_UNIT)
-        proposal = propose(policy.strategy, situation.tried, situation.zones)
+            work.spend(len(zones) * len(policy.strategy.times) // TIMES_A_UNIT)
+        proposal = propose(policy.strategy, situation.tried, zones)
     if proposal is None:
         step = "the strategy has no further time"
         return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.NO_DATES_LEFT, step)
@@ -227,6 +229,8 @@ def _proposed(situation: Situation, proposal: Proposal) -> _Place:
 def _found(policy: Policy, situation: Situation, place: _Place, reason: Reason) -> Decision:
     caps = (check(cap, place.at, situation.made, situation.zones) for cap in policy.caps)
     counted = tuple(f"cap {verdict.used + 1} of {verdict.cap}" for verdict in caps)
+    if situation.policy_ends_at is not None and place.at > situation.policy_ends_at:
+        place.steps.append(f"the policy ends at {_utc(situation.expires_at)}, {extended(situation.policy_ends_at)}")
     return Decision(reason, (*place.steps, *counted), retry_at=place.at)
 
 
@@ -234,13 +238,12 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
     window = policy.window
     if window is None:
         return None
-    zones = situation.zones if window.timezone == "recipient" else (window.timezone,)
-    days_left = (situation.expires_at - place.at) / timedelta(days=1)
-    opening = next_opening(window, place.at, zones, days_left, work)
-    if opening is None and next_opening(window, place.at, zones, work=work) is None:
+    zones = policy.window_zones(situation.zones)
+    opening = next_opening(window, place.at, zones, work=work)
+    if opening is None:
         step = f"{never_open(zones)}: give the call a timezone"
         return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, step)
-    if opening is None:
+    if opening.at > situation.expires_at:
         # Where it would open only after the end of the policy, that is what ends the call.
         step = f"the window does not open before the policy ends at {_utc(situation.expires_at)}"
         return _ended(place, SummaryStatus.EXPIRED, Reason.POLICY_EXPIRED, step)
@@ -253,6 +256,11 @@ def never_open(zones: tuple[str, ...]) -> str:
     """Return the sentence about a window that no instant of the coming weeks opens in all of ``zones``."""
     shown = ", ".join(zones[:5]) + (f" and {len(zones) - 5} more" if len(zones) > 5 else "")
     return f"the window is never open at the same time in all zones of the number ({shown})"
+
+
+def extended(policy_ends_at: datetime) -> str:
+    """Return the words that say why a policy ends later than its hours say."""
+    return f"not at {_utc(policy_ends_at)} while the window is closed"
 
 
 def _under_caps(policy: Policy, situation: Situation, place: _Place) -> Decision | None:

@@ -14,8 +14,9 @@ from chalicelib.domain.strategies import (
     Scheduled,
     Strategy,
     TimeOfDay,
+    needs_zones,
 )
-from chalicelib.domain.window import Window
+from chalicelib.domain.window import RECIPIENT, Window
 
 #: What happens after an outcome that no rule can change, whatever a policy says.
 NEVER_RETRIED = frozenset({Outcome.COMPLETED, Outcome.CANCELED, Outcome.INVALID_NUMBER, Outcome.DND})
@@ -53,7 +54,7 @@ class Policy:
 
     ``max_retries`` excludes the first dial: attempts run from 1 to ``max_retries + 1``, and no rule can add to that.
     An outcome without a rule is not retried. A call is dialled no more once ``expires_after_hours`` have passed since
-    it was to start.
+    it was to start; where the window is closed then, that end moves behind its next opening unless ``ends_sharp``.
     """
 
     max_retries: int = 0
@@ -63,6 +64,7 @@ class Policy:
     caps: tuple[Cap, ...] = ()
     expires_after_hours: float = 72
     failover: Failover | None = None
+    ends_sharp: bool = False
 
     def rule(self, outcome: Outcome) -> OutcomeRule:
         """The rule for an outcome, with what no policy can change taken care of."""
@@ -74,7 +76,14 @@ class Policy:
     def needs_zones(self) -> bool:
         """True where the local time of the number matters."""
         local_window = self.window is not None and self.window.timezone == "recipient"
-        return local_window or isinstance(self.strategy, TimeOfDay) or any(cap.per == "day" for cap in self.caps)
+        own_zone = self.window is not None and not local_window
+        local_strategy = needs_zones(self.strategy) and not own_zone
+        return local_window or local_strategy or any(cap.per == "day" for cap in self.caps)
+
+    def window_zones(self, zones: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the zones that the window and the strategy read the clock in: the window's own, else ``zones``."""
+        own_zone = self.window is not None and self.window.timezone != RECIPIENT
+        return (self.window.timezone,) if self.window is not None and own_zone else zones
 
     @property
     def reach(self) -> timedelta:

@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from chalicelib.domain.tried import Tried
-from chalicelib.domain.zones import next_wall_time
+from chalicelib.domain.zones import next_shared_time, next_wall_time, zone
+
+#: the local hours that ``vary`` knows: a retry in the morning comes no earlier than at MORNING_STARTS
+MORNING_STARTS, NOON = 9, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +21,13 @@ class NoRetry:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The same wait before every retry, in minutes from the end of the attempt before."""
+    """The same wait before every retry, in minutes from the end of the attempt before.
+
+    With ``vary`` a retry falls in the other half of the local day than the attempt before it; so in the next two.
+    """
 
     wait_minutes: float
+    vary: bool = False
     type: Literal["fixed"] = "fixed"
 
 
@@ -29,6 +36,7 @@ class Intervals:
     """A wait for each retry, in minutes; the last one repeats."""
 
     minutes: tuple[float, ...]
+    vary: bool = False
     type: Literal["intervals"] = "intervals"
 
 
@@ -39,6 +47,7 @@ class Exponential:
     first_minutes: float
     factor: float = 2.0
     max_minutes: float = 24 * 60
+    vary: bool = False
     type: Literal["exponential"] = "exponential"
 
 
@@ -70,14 +79,47 @@ class Proposal:
     step: str
 
 
+def needs_zones(strategy: Strategy) -> bool:
+    """Return whether a strategy depends on the local time of the number."""
+    return isinstance(strategy, TimeOfDay) or varies(strategy)
+
+
+def varies(strategy: Strategy) -> bool:
+    """Return whether a strategy retries in the other half of the day."""
+    return isinstance(strategy, Fixed | Intervals | Exponential) and strategy.vary
+
+
 def propose(strategy: Strategy, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
     """When to dial after the last of ``tried``, by the strategy alone; None where it has no further time."""
-    return _RULES[strategy.type](strategy, tried, zones)
+    proposal = _RULES[strategy.type](strategy, tried, zones)
+    return _other_half(proposal, tried[-1], zones[0]) if proposal and varies(strategy) and zones else proposal
 
 
 def after_wait(wait_minutes: float, last: Tried) -> Proposal:
-    """So many minutes after the end of an attempt."""
-    return Proposal(last.ended_at + timedelta(minutes=wait_minutes), f"+{wait_minutes:g} min after {last.outcome}")
+    """Return so many minutes after the end of an attempt, and never the minute in which the attempt began."""
+    at = max(last.ended_at + timedelta(minutes=wait_minutes), _next_minute(last))
+    return Proposal(at, f"+{wait_minutes:g} min after {last.outcome}")
+
+
+def _next_minute(last: Tried) -> datetime:
+    return last.started_at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def _other_half(proposal: Proposal, last: Tried, zone_name: str) -> Proposal:
+    """Return a proposal that falls in the other half of the local day than the attempt before it.
+
+    After a morning that is noon at the earliest, and after an afternoon MORNING_STARTS of the next day.
+    """
+    before = _local_hour(last.started_at, zone_name)
+    if (_local_hour(proposal.at, zone_name) < NOON) != (before < NOON):
+        return proposal
+    wanted, half = (NOON, "afternoon") if before < NOON else (MORNING_STARTS, "morning")
+    at = next_wall_time(proposal.at, (wanted * 60,), zone_name)
+    return Proposal(at, f"{proposal.step}, then to the next {half} in {zone_name}, for vary")
+
+
+def _local_hour(at: datetime, zone_name: str) -> int:
+    return at.astimezone(zone(zone_name)).hour
 
 
 def _fixed(strategy: Fixed, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal:
@@ -112,12 +154,11 @@ def _scheduled(strategy: Scheduled, tried: Sequence[Tried], zones: Sequence[str]
 def _time_of_day(strategy: TimeOfDay, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
     last = tried[-1]
     # A time of day lasts a minute, and an attempt that ends within it has used it.
-    next_minute = last.started_at.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    earliest = max(last.ended_at + timedelta(minutes=strategy.min_gap_minutes), next_minute)
+    earliest = max(last.ended_at + timedelta(minutes=strategy.min_gap_minutes), _next_minute(last))
     if not zones:
         return None
-    # Where the number may be in several zones, the first of their times is proposed; the window asks all of them.
-    at = min(next_wall_time(earliest, strategy.times, zone) for zone in zones)
+    # Each time is used once a day, in the zone that comes to it first; the window asks all the zones.
+    at = next_shared_time(earliest, strategy.times, zones)
     return Proposal(at, f"the next time of day at least {strategy.min_gap_minutes:g} min after {last.outcome}")
 
 

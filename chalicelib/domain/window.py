@@ -194,6 +194,26 @@ def next_opening(
     return None
 
 
+def next_closing(window: Window, at: datetime, zones: Sequence[str], limit: timedelta = _DAY) -> datetime:
+    """Return the first instant after ``at`` at which a window that is open at ``at`` is closed in one of ``zones``.
+
+    Return ``at + limit`` where the window is open as long as that.
+    """
+    last_at = at + limit
+    while at < last_at and is_open(window, at, zones):
+        at = min(last_at, *(_may_close(window, zone(name), at) for name in zones))
+    return at
+
+
+def _may_close(window: Window, place: Zone, at: datetime) -> datetime:
+    """Return the end of the hours around an instant, or the change of the zone's offset before it."""
+    local = at.astimezone(place)
+    minute = local.hour * 60 + local.minute
+    end = next(end for start, end in _hours(window, local.date()) if start <= minute < end)
+    until_at = at + (wall(local.date(), 0, end) - local.replace(tzinfo=None))
+    return offset_change(place, at, until_at) or until_at
+
+
 class _Closure(NamedTuple):
     """Why a window is closed, and the wall time at which its weekly hours go on."""
 

@@ -4,7 +4,7 @@
 may call it: the linter forbids it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib import resources
@@ -60,21 +60,30 @@ def zones_by_country() -> dict[str, tuple[str, ...]]:
 
 
 def next_wall_time(at: datetime, minutes: Collection[int], zone_name: str) -> datetime:
-    """The first instant from ``at`` on (aware, UTC) at which it is one of ``minutes`` (of the day, 0-1439) in a zone.
+    """Return what ``next_shared_time`` does, for one zone."""
+    return next_shared_time(at, minutes, (zone_name,))
 
-    Each happens once a day. One that the clock skips happens at the first instant after; one that it shows twice
-    happens the first time; on a day that a zone leaves out (Samoa, 2011-12-30) there is none. Raises ValueError if
-    there are no minutes, for one outside the day and for an unknown zone.
+
+def next_shared_time(at: datetime, minutes: Collection[int], zone_names: Sequence[str]) -> datetime:
+    """Return the first instant from ``at`` on (aware, UTC) at which it is one of ``minutes`` (of the day, 0-1439).
+
+    Each happens once a day, in the zone that comes to that day's first. One that the clock skips happens at the first
+    instant after; one that it shows twice happens the first time; on a day that a zone leaves out (Samoa, 2011-12-30)
+    there is none. Raise ValueError if there are no minutes, for one outside the day and for an unknown zone.
     """
     wrong = [minute for minute in minutes if not 0 <= minute < DAY_MINUTES]
     if wrong or not minutes:
         raise ValueError(f"minutes of the day run from 0 to {DAY_MINUTES - 1}, one at least; not {wrong or 'none'}")
-    place = zone(zone_name)
-    # From the day before, for a skipped time may happen on the day after its own (23:30 in Nuuk, in spring).
-    day = at.astimezone(place).date() - _DAY
+    upcoming: list[datetime] = []
+    places = [zone(name) for name in dict.fromkeys(zone_names)]
+    # From the day before, for a skipped time may happen on the day after its own (23:30 in Nuuk, in spring); and one
+    # day beyond the last that some zone shows, for a change of clocks may swap which zone comes to a time first.
+    first_day = min(at.astimezone(place).date() for place in places) - _DAY
+    last_day = max(at.astimezone(place).date() for place in places)
     for days in count():
-        happens = (_first_instant(place, wall(day, days, minute)) for minute in minutes)
-        if upcoming := [instant for instant in happens if instant is not None and instant >= at]:
+        happens = (_first_of(places, wall(first_day, days, minute)) for minute in minutes)
+        upcoming += [instant for instant in happens if instant is not None and instant >= at]
+        if upcoming and (len(places) == 1 or first_day + days * _DAY > last_day):
             return min(upcoming)
     raise AssertionError("unreachable: the days do not end")
 
@@ -101,6 +110,11 @@ def offset_change(place: Zone, after: datetime, until: datetime) -> datetime | N
 def wall(day: date, days: int, minute: int) -> datetime:
     """The wall time (naive) at a minute of the day, some days after ``day``."""
     return datetime.combine(day, time.min) + timedelta(days=days, minutes=minute)
+
+
+def _first_of(places: Sequence[Zone], wall: datetime) -> datetime | None:
+    """Return the first instant at which one of the zones shows a wall time; None where none has such a day."""
+    return min(filter(None, (_first_instant(place, wall) for place in places)), default=None)
 
 
 def _first_instant(place: Zone, wall: datetime) -> datetime | None:

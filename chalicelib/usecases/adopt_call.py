@@ -1,7 +1,6 @@
 """Adopt a call that the user's own code placed: its callback makes the record, and from then on it is one of ours."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from chalicelib import ids
 from chalicelib.domain import lifecycle
@@ -13,7 +12,7 @@ from chalicelib.errors import BadRequest, TooBusy
 from chalicelib.log import log
 from chalicelib.storage.adoptions import Adopted, CallName
 from chalicelib.storage.transact import StaleWrite
-from chalicelib.usecases.place_call import CREATE_TRIES, account_of
+from chalicelib.usecases.place_call import CREATE_TRIES, account_of, with_expiry
 from chalicelib.usecases.ports import Ports
 
 
@@ -111,17 +110,18 @@ def _call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> 
         account=account_of(ports, provider, adoption.target_url, adoption.agent_version_id, ""),
         policy=policy,
         created_at=now,
-        expires_at=now + timedelta(hours=policy.expires_after_hours),
+        expires_at=now,
         target_url=adoption.target_url,
         agent_version_id=adoption.agent_version_id,
         public_url=adoption.public_url,
         is_adopted=True,
     )
     agent = adoption.agent_version_id
-    return replace(
+    adopted = replace(
         call,
         failover_account=(
             account_of(ports, failover.provider, failover.target_url, agent, "/failover") if failover else None
         ),
         zones=contact_zones(None, event.to_number) if policy.needs_zones else (),
     )
+    return with_expiry(adopted, now)

@@ -13,6 +13,7 @@ from chalicelib.domain.call import Call, CallRecord
 from chalicelib.domain.decide import Reason, first, never_open
 from chalicelib.domain.deciding import postponed
 from chalicelib.domain.erasure import blanked
+from chalicelib.domain.expiry import expiry
 from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.policy import Policy
 from chalicelib.errors import FieldError, Invalid, NotFound, RedialError, TooBusy, Unavailable
@@ -198,7 +199,7 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         account="",
         policy=new.policy,
         created_at=now,
-        expires_at=start_at + timedelta(hours=new.policy.expires_after_hours),
+        expires_at=start_at,
         due_at=start_at,
         agent_version_id=new.agent_version_id,
         target_url=new.target_url,
@@ -209,9 +210,15 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         campaign_id=new.campaign_id,
         public_url=new.public_url,
     )
-    ready = with_accounts(ports, call, "/retry/failover")
+    ready = with_expiry(with_accounts(ports, call, "/retry/failover"), start_at)
     _check_window(ready)
     return ready
+
+
+def with_expiry(call: Call, start_at: datetime) -> Call:
+    """Return a new call, whose zones are known, with the time at which it expires."""
+    ends = expiry(call.policy, call.zones, start_at)
+    return replace(call, expires_at=ends.at, policy_ends_at=ends.policy_ends_at)
 
 
 def with_accounts(ports: Ports, call: Call, failover_pointer: str) -> Call:

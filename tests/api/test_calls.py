@@ -1,10 +1,11 @@
 """The routes of calls, from outside."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
 
+from chalicelib.domain.window import WEEK
 from ops.keys import create_key
 from tests.support.world import BODY, START, TABLE, World
 
@@ -35,12 +36,14 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
         "metadata": {},
         "timezone": None,
         "timezones": [],
+        "timezones_note": None,
         "webhook_url": None,
         "created_at": "2026-01-26T10:00:00Z",
         "expires_at": "2026-01-29T10:00:00Z",
+        "policy_ends_at": None,
         "policy": {
             "max_retries": 3,
-            "strategy": {"wait_minutes": 30.0, "type": "fixed"},
+            "strategy": {"wait_minutes": 30.0, "vary": False, "type": "fixed"},
             "on": {
                 "busy": {"retry": True, "wait_minutes": None, "max_retries": None, "target_url": None},
                 "no-answer": {"retry": True, "wait_minutes": None, "max_retries": None, "target_url": None},
@@ -49,6 +52,7 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
             "window": None,
             "caps": [],
             "expires_after_hours": 72.0,
+            "ends_sharp": False,
             "failover": None,
         },
         "attempts": [
@@ -310,3 +314,24 @@ class TestCancel:
         for _ in range(2):
             after = world.request("POST", f"/calls/{call['id']}/cancel")
             assert (after.status_code, after.json_body["summary_status"]) == (200, "completed")
+
+
+def test_a_number_of_several_zones_says_which_of_them_bind(world: World) -> None:
+    retry = {"window": {"open": {day: [["09:00", "21:00"]] for day in WEEK}}}
+    call = world.place(to_number="+61412345678", retry=retry)
+    assert {"Australia/Perth", "Australia/Sydney"} <= set(call["timezones"])
+    assert "Perth opens last and" in call["timezones_note"]
+    assert call["timezones_note"].endswith("give timezone to count in one of them alone")
+    assert world.place(to_number="+61412345678", retry=retry, timezone="Australia/Perth")["timezones_note"] is None
+
+
+def test_an_expiry_in_closed_hours_is_moved_and_said(world: World) -> None:
+    world.clock.turn(to=datetime(2026, 4, 3, 17, 50, tzinfo=UTC))
+    call = world.place(to_number="+33612345678", timezone="Europe/Paris", retry={"window": {"preset": "fr"}})
+    assert call["policy_ends_at"] == "2026-04-06T17:50:00Z"
+    assert call["expires_at"] == "2026-04-07T11:00:00Z"
+    world.end("busy")
+    world.pump(datetime(2026, 4, 7, 8, 1, tzinfo=UTC))
+    assert world.twilio.placed[-1].at == datetime(2026, 4, 7, 8, 0, tzinfo=UTC)
+    decisions = world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]
+    assert "while the window is closed" in str(decisions)

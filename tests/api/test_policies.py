@@ -52,6 +52,7 @@ def test_a_preview_shows_each_attempt_with_its_reason_and_local_time(world: Worl
         "reason": "reached",
         "steps": ["attempt 3 ended completed"],
         "timezones": ["Asia/Kolkata"],
+        "expires_at": "2026-01-30T06:10:00Z",
     }
     assert world.twilio.requests == []
 

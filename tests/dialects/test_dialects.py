@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
+from chalicelib.api.schemas import PolicyIn
 from chalicelib.dialects.bolna import BolnaCallIn, RetryConfigIn
 from chalicelib.dialects.dialnexa import RetryIn
 from chalicelib.dialects.exotel import CampaignIn, ExotelPolicyIn
@@ -232,3 +233,62 @@ def test_dates_far_apart_cannot_be_planned() -> None:
     dates = [now.isoformat(), (now + timedelta(days=61)).isoformat()]
     with pytest.raises(ValidationError, match="at most 60"):
         RetryIn.model_validate({"strategy": {"type": "scheduled", "at": dates}})
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"type": "fixed", "wait_minutes": 30},
+        {"type": "intervals", "minutes": [30]},
+        {"type": "exponential", "first_minutes": 30},
+    ],
+)
+def test_a_strategy_that_waits_may_vary_the_half_of_the_day(strategy: dict[str, object]) -> None:
+    for vary in (True, False):
+        made = RetryIn.model_validate({"strategy": {**strategy, "vary": vary}}).policy().strategy
+        assert isinstance(made, Fixed | Intervals | Exponential)
+        assert made.vary is vary
+    with pytest.raises(ValidationError):
+        RetryIn.model_validate({"strategy": {**strategy, "vary": "yes"}})
+
+
+@pytest.mark.parametrize(
+    "strategy", [{"type": "time_of_day", "times": ["10:00"]}, {"type": "scheduled", "at": ["2026-01-26T10:00:00Z"]}]
+)
+def test_a_strategy_of_fixed_times_cannot_vary(strategy: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="vary"):
+        RetryIn.model_validate({"strategy": {**strategy, "vary": True}})
+
+
+@pytest.mark.parametrize(
+    "kind", [{"type": "fixed_delay", "delayMinutes": 30}, {"type": "scheduled", "retryDates": ["2026-01-26T10:00:00Z"]}]
+)
+@pytest.mark.parametrize(
+    ("switch", "outcome"), [("retryOnRejected", Outcome.REJECTED), ("retryOnVoicemail", Outcome.VOICEMAIL)]
+)
+def test_gomobiles_users_switch_on_rejected_and_voicemail(
+    kind: dict[str, object], switch: str, outcome: Outcome
+) -> None:
+    for wanted in ({switch: True}, {switch: False}, {}):
+        policy = GomobilePolicyIn.model_validate({"retryStrategy": {**kind, **wanted}}).policy()
+        assert policy.rule(outcome).retry is bool(wanted.get(switch))
+        assert policy.rule(Outcome.BUSY).retry
+
+
+@pytest.mark.parametrize("field", ["caps", "window", "on", "strategy", "expires_after_hours", "failover"])
+def test_a_vendors_retry_refuses_the_fields_of_redials_own(field: str) -> None:
+    for body in (
+        {"exotel": {"retry": {"max_attempts": 2, field: []}}},
+        {"exotel": {"retry": {"max_attempts": 2}, "schedule": {field: []}}},
+        {"retry_config": {"enabled": True, field: []}},
+        {"gomobile": {"retryStrategy": {"type": "fixed_delay", "delayMinutes": 3, field: []}}},
+    ):
+        with pytest.raises(ValidationError, match=f"{field} is not a field of this vendor's retry; use Redial's own"):
+            PolicyIn.model_validate(body)
+
+
+def test_exotels_end_at_is_sharp_and_its_default_end_is_not() -> None:
+    ends = {"end_at": "2026-01-27T10:00:00Z", "send_at": "2026-01-26T10:00:00Z"}
+    for retry in ({}, {"retry": {"max_attempts": 2}}):
+        assert ExotelPolicyIn.model_validate({**retry, "schedule": ends}).policy().ends_sharp
+        assert not ExotelPolicyIn.model_validate({**retry, "schedule": {"daily_start": "09:00"}}).policy().ends_sharp

@@ -189,7 +189,7 @@ class TestWindows:
 
     def test_a_window_that_does_not_open_in_time_ends_the_call(self) -> None:
         window = Window(open={WEEK[6]: (interval("09:00", "10:00"),)})
-        shown = run(policy(Fixed(30), window=window), [B])
+        shown = run(policy(Fixed(30), window=window, ends_sharp=True), [B])
         assert (shown.summary_status, shown.reason) == (SummaryStatus.EXPIRED, Reason.POLICY_EXPIRED)
 
 

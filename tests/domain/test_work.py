@@ -51,7 +51,7 @@ def test_a_real_policy_takes_a_fraction_of_the_work() -> None:
     )
     found = first(hours, Situation(START + timedelta(days=60), TOLL_FREE), START, Work(MAX_WORK // 5))
     # The hours of ten offsets from Guam to Puerto Rico never meet, which takes sixty days of looking to know.
-    assert found.reason is Reason.POLICY_EXPIRED
+    assert found.reason is Reason.WINDOW_NEVER_OPENS
 
 
 def test_work_ends_where_it_is_used_up() -> None:
