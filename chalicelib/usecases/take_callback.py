@@ -7,7 +7,7 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.erasure import erased_token, is_erased_token
 from chalicelib.domain.events import CallEvent, Leg
-from chalicelib.domain.transition import Effect, Transition
+from chalicelib.domain.transition import Effect, Transition, unchanged
 from chalicelib.errors import NotFound
 from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
@@ -105,6 +105,8 @@ def take_named(ports: Ports, named: Named, event: CallEvent) -> Taken:
         ours = (token, erased_token(token))
         if attempt is None or attempt.token not in ours or attempt.provider != named.provider:
             raise NotFound("no attempt has this callback address")
+        if attempt.provider_call_id is None and event.leg in LEFT_ALONE:
+            return unchanged(record, ports.clock.now())  # a leg that our call made must not give it its id
         return lifecycle.absorb(record, number, event, ports.clock.now())
 
     transition = change(ports, call_id, absorb)
@@ -117,7 +119,7 @@ def take_named(ports: Ports, named: Named, event: CallEvent) -> Taken:
 
 def _noted(ports: Ports, named: Named, event: CallEvent) -> Taken | None:
     """Note what is said along the way in one request; None where the call has to be read and changed."""
-    if event.is_terminal or is_erased_token(named.token):
+    if event.is_terminal or event.leg in LEFT_ALONE or is_erased_token(named.token):
         return None
     noted = ports.notes.note(named, event, ports.clock.now())
     if noted in (Noted.AFTER_THE_END, Noted.NO_SUCH_ATTEMPT):

@@ -303,6 +303,8 @@ MUTANTS = {
         ("outcomes", "reached"),
         lambda: [patch.object(late_callbacks, "TABLE", (late_callbacks.TABLE[0], *late_callbacks.TABLE[2:]))],
         seeds=14,
+        level=Level.NONE,
+        calls=48,
     ),
     "child-believed": Mutant(
         "the end of a leg that the call made counts as the call's own",

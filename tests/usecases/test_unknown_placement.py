@@ -241,3 +241,16 @@ def test_a_call_that_another_workspace_placed_is_not_taken_for_a_lost_one(world:
     call = world.place(retry=RETRY)
     sweep_at(world, minutes=1)
     assert (first(world, call)["status"], first(world, call)["provider_call_id"]) == ("placement-unknown", None)
+
+
+@pytest.mark.parametrize("status", ["in-progress", "no-answer"])
+def test_a_child_leg_gives_no_unknown_placement_its_id(world: World, status: str) -> None:
+    world.twilio.answers = [AnswerLost("reset")]
+    call = world.place()
+    child = {"CallSid": "CA" + "9" * 32, "ParentCallSid": world.twilio.placed[0].sid, "Direction": "outbound-dial"}
+    world.callback(world.twilio.placed[0], status, SequenceNumber="0", **child)
+    (attempt,) = world.call(call["id"])["attempts"]
+    assert (attempt["provider_call_id"], attempt["outcome"]) == (None, None)
+    world.callback(world.twilio.placed[0], "busy", SequenceNumber="3")
+    (attempt,) = world.call(call["id"])["attempts"]
+    assert (attempt["provider_call_id"], attempt["outcome"]) == (world.twilio.placed[0].sid, "busy")
