@@ -54,6 +54,16 @@ class Unavailable(RedialError):
     """Something that the deployment needs cannot be read just now. The text is for the log: it may name the account."""
 
 
+class Unreadable(Exception):
+    """A stored call whose data is not of a shape that this release knows: a fault here, and of no request."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(
+            f"call {call_id} is stored in a form that this release cannot read; restore its item or deploy the release"
+            " that wrote it"
+        )
+
+
 class TooBusy(RedialError):
     """Others kept changing the same thing; asking again will work."""
 

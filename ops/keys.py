@@ -22,7 +22,7 @@ def create_key(
     table_name: str,
     *,
     workspace: str,
-    role: str = "admin",
+    role: str = str(Role.WRITE),
     now: datetime,
     name: str = "",
     expires_at: datetime | None = None,

@@ -115,6 +115,9 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(error, errors.TooMany):
                 refused.headers["Retry-After"] = str(ceil(error.wait_sec))
             return refused
+        except errors.Unreadable as error:
+            log.broken("broken", error, view=view.__name__)
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if log.is_said("key") else NOT_TOLD)
         except Exception as error:
             log.broken("broken", error, view=view.__name__)
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something broke here; it is logged")

@@ -12,6 +12,8 @@ ANY = "any"
 MAX_ENTRIES = 100
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
+#: the length of the shortest E.164 number with its ``+``, less one
+_SHORTEST = 7
 
 #: calling codes that belong to no country (ITU-T E.164, list of assigned codes) -> what is behind them
 GLOBAL_CODES: dict[str, str] = {
@@ -66,7 +68,7 @@ def refusal(number: str, from_number: str, allowed: tuple[str, ...] | None) -> s
     costly = _costly(number, from_number)
     if costly is not None:
         code = calling_code(number)
-        if any(len(prefix) > len(code) or code in GLOBAL_CODES for prefix in prefixes):
+        if any(len(prefix) > len(code) or (_of_no_country(code) and prefix == code) for prefix in prefixes):
             return None
         return f"is in a costly range ({costly}); the workspace must allow a prefix inside that range to dial it"
     if allowed is None or ANY in allowed or prefixes or _country(number) in allowed:
@@ -89,6 +91,8 @@ def _costly(number: str, from_number: str) -> str | None:
     for code, kind in GLOBAL_CODES.items():
         if number.startswith(code):
             return kind
+    if _of_no_country(calling_code(number)):
+        return "no country's calling code"
     kind = _kind(number)
     if kind == "TOLL_FREE" and calling_code(number) != calling_code(from_number):
         return "foreign toll-free"
@@ -100,16 +104,25 @@ def _kind(number: str) -> str:
     """Return the kind of a number as phonenumbers names it.
 
     Networks pass over digits past the last one that they need, so a number that is too long is judged without them.
+    The digits are taken away before parse(), which would take the first of too many for a trunk prefix.
     """
-    from phonenumbers import NumberParseException, PhoneNumberType, number_type, parse, truncate_too_long_number
+    from phonenumbers import NumberParseException, PhoneNumberType, number_type, parse
 
-    try:
-        parsed = parse(number)
-    except NumberParseException:
-        return "UNKNOWN"
-    if number_type(parsed) == PhoneNumberType.UNKNOWN:
-        truncate_too_long_number(parsed)
-    return str(PhoneNumberType.to_string(number_type(parsed)))
+    for length in range(len(number), _SHORTEST, -1):
+        try:
+            kind = number_type(parse(number[:length]))
+        except NumberParseException:
+            break
+        if kind != PhoneNumberType.UNKNOWN:
+            return str(PhoneNumberType.to_string(kind))
+    return "UNKNOWN"
+
+
+def _of_no_country(code: str) -> bool:
+    """Return True for a calling code that belongs to no country: a global one, or one that is not assigned."""
+    from phonenumbers.phonenumberutil import COUNTRY_CODE_TO_REGION_CODE
+
+    return code in GLOBAL_CODES or int(code) not in COUNTRY_CODE_TO_REGION_CODE
 
 
 @lru_cache(maxsize=4096)

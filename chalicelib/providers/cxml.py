@@ -15,7 +15,7 @@ from chalicelib.providers.base import CallbackRequest, MalformedCallback, Signat
 from chalicelib.providers.forms import decode_form, excerpt, instant, is_json, query_of, whole_number
 from chalicelib.providers.signing import matches_any, url_spellings, with_and_without_port
 from chalicelib.providers.sip import outcome_of_sip
-from chalicelib.providers.words import leg_of
+from chalicelib.providers.words import leg_of, whole_seconds
 
 #: CallStatus -> how far the call has come (twilio.com/docs/voice/api/call-resource#call-status-values)
 PROGRESS = {
@@ -161,7 +161,7 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
     sip = whole_number(fields.get(words.sip_field))
     outcome, fault = _ending(status, error, sip, words)
     stated = ENDINGS.get(status or "")
-    talked = any(whole_number(fields.get(name)) for name in words.talk_fields)
+    talked = any(whole_seconds(fields.get(name)) for name in words.talk_fields)
     if stated is not None and (talked or amd is not None):
         # What the event itself tells of a conversation counts more than its word and its error code.
         outcome, fault = weighed(stated, answered=True, amd=amd), None

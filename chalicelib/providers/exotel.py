@@ -25,12 +25,12 @@ from chalicelib.providers.base import (
 from chalicelib.providers.correlation import token_of, token_or_none
 from chalicelib.providers.exotel_times import bulk_query, indian_instant, is_in_span
 from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, next_query, rows_of, sure
-from chalicelib.providers.forms import excerpt, is_json, json_object, read_fields, scalars, whole_number
+from chalicelib.providers.forms import excerpt, is_json, json_object, read_fields, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.multipart import decode_multipart, is_multipart
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
 from chalicelib.providers.signing import basic_login
-from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled
+from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled, whole_seconds
 
 API_URL = "https://api.exotel.com"  # Singapore; accounts in Mumbai have https://api.in.exotel.com
 COUNTRY_CODE = "91"
@@ -135,7 +135,7 @@ class Report:
         stated = [self.customer_leg.get("OnCallDuration")]
         if self.joins_two_numbers or not self.legs:
             stated.append(self.fields.get("ConversationDuration"))
-        return any(whole_number(text) for text in stated)
+        return any(whole_seconds(text) for text in stated)
 
     @property
     def never_rang_customer(self) -> bool:
@@ -387,7 +387,7 @@ def _occurred_at(fields: Mapping[str, str]) -> datetime | None:
 def _duration_sec(fields: Mapping[str, str], leg: Leg) -> int | None:
     """How long the customer was on the line. A call to a flow joins no two parties, so its conversation may be 0."""
     stated = (leg.get("OnCallDuration"), fields.get("ConversationDuration"), fields.get("Duration"))
-    return next((seconds for text in stated if (seconds := whole_number(text)) is not None), None)
+    return next((seconds for text in stated if (seconds := whole_seconds(text)) is not None), None)
 
 
 def _leg_evidence(legs: Sequence[Leg]) -> dict[str, str]:

@@ -10,9 +10,9 @@ from chalicelib.domain.numbers import e164_or_none
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import MalformedCallback
-from chalicelib.providers.forms import excerpt, instant, scalars, whole_number
+from chalicelib.providers.forms import excerpt, instant, scalars
 from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, HANGUP_CAUSES, UNTOLD, Cause, cause_in
-from chalicelib.providers.words import call_id_or_none, leg_of, spelled
+from chalicelib.providers.words import call_id_or_none, leg_of, spelled, whole_seconds
 
 #: CallStatus -> how far the call has come (plivo.com/docs/voice/xml/request/call-status)
 PROGRESS = {
@@ -104,7 +104,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         progress=PROGRESS.get(status or "") if outcome is None and fault is None and amd is None else None,
         outcome=outcome,
         occurred_at=_occurred_at(fields),
-        duration_sec=whole_number(fields.get("Duration")),  # BillDuration is rounded up
+        duration_sec=whole_seconds(fields.get("Duration")),  # BillDuration is rounded up
         amd=amd,
         cause=f"plivo:{cause.code}" if cause.code and (outcome or fault) else None,
         fault=fault,
@@ -206,9 +206,9 @@ def _was_talked(fields: Mapping[str, str]) -> bool:
 
     Never where the answer time is there and empty.
     """
-    if _says_that_it_was_answered(fields) and whole_number(fields.get("Duration")):
+    if _says_that_it_was_answered(fields) and whole_seconds(fields.get("Duration")):
         return True
-    return _was_answered(fields) and bool(whole_number(fields.get("BillDuration")))
+    return _was_answered(fields) and bool(whole_seconds(fields.get("BillDuration")))
 
 
 def _occurred_at(fields: Mapping[str, str]) -> datetime | None:

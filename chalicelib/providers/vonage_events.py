@@ -11,7 +11,7 @@ from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import CallbackRequest, MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars, whole_number
 from chalicelib.providers.sip import outcome_of_sip
-from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled
+from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled, whole_seconds
 
 #: status -> how far the call has come. This table and the next two:
 #: developer.vonage.com/voice/voice-api/webhook-reference#event-webhook
@@ -134,7 +134,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
         progress=PROGRESS.get(status or "") if call_id else None,
         outcome=outcome,
         occurred_at=instant(told_at) or instant(fields.get("end_time")) or instant(fields.get("start_time")),
-        duration_sec=whole_number(fields.get("duration")),
+        duration_sec=whole_seconds(fields.get("duration")),
         amd=DETECTIONS.get(status or "") if call_id else None,
         cause=cause,
         to_number=e164_or_none(fields.get("to")),
@@ -161,7 +161,7 @@ def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Ou
 def _was_talked(fields: Mapping[str, str]) -> bool:
     """Return True for a duration with an answer's time (``start_time``) or a price: unanswered calls have neither."""
     answered = bool(fields.get("start_time", "").strip()) or _PRICE.fullmatch(fields.get("price", "").strip())
-    return bool(answered) and bool(whole_number(fields.get("duration")))
+    return bool(answered) and bool(whole_seconds(fields.get("duration")))
 
 
 def _leg(fields: Mapping[str, str]) -> Leg:

@@ -8,6 +8,7 @@ from chalicelib.domain.events import Leg
 
 _BREAKS = re.compile(r"[\s_-]+")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
+_CLOCK = re.compile(r"([0-9]{1,5}):([0-5][0-9]):([0-5][0-9])")
 #: visible ASCII: what any vendor has ever made a call's id of, and safe to use as a key
 _CALL_ID = re.compile(r"[!-~]{1,128}")
 
@@ -24,8 +25,13 @@ def spelled(word: str | None) -> str | None:
 
 
 def whole_seconds(text: str | None) -> int | None:
-    """A duration such as ``24.2`` in whole seconds, begun ones counted: 25. None where it is none."""
+    """Return a duration such as ``24``, ``24.2`` or ``00:00:24`` in whole seconds, begun ones counted: 25 for ``24.2``.
+
+    None where the text is no duration.
+    """
     text = (text or "").strip()
+    if clock := _CLOCK.fullmatch(text):
+        return int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3])
     return math.ceil(float(text)) if _DECIMAL.fullmatch(text) else None
 
 

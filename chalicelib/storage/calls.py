@@ -12,12 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord
 from chalicelib.domain.transition import Transition
+from chalicelib.errors import Unreadable
 from chalicelib.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items
-from chalicelib.storage.reading import read_each
+from chalicelib.storage.reading import UNREADABLE, read_each
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact, update
 
@@ -52,7 +53,10 @@ class CallStore:
         self._retention = retention
 
     def load(self, call_id: str) -> CallRecord | None:
-        """A call with its attempts, as last committed; None where there is none, or it has been kept long enough."""
+        """Return a call with its attempts, as last committed; None where it is not there, or was kept long enough.
+
+        Raise Unreadable where its data, or that of an attempt, cannot be read.
+        """
         found = list(
             query_items(
                 self._dynamodb,
@@ -68,7 +72,10 @@ class CallStore:
         )
         if not found or found[-1]["sk"]["S"] != "CALL" or self._retention.is_over(found[-1]):
             return None
-        return CallRecord(items.read_call(found[-1]), tuple(items.read_attempt(i) for i in found[:-1]))
+        try:
+            return CallRecord(items.read_call(found[-1]), tuple(items.read_attempt(i) for i in found[:-1]))
+        except UNREADABLE as error:
+            raise Unreadable(call_id) from error
 
     def create(
         self, transition: Transition, idempotency: Idempotency | None = None, also: Sequence[Write] = ()

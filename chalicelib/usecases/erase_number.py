@@ -15,7 +15,7 @@ from chalicelib.domain.decide import Reason
 from chalicelib.domain.erasure import is_erased_token
 from chalicelib.domain.outcome import SummaryStatus
 from chalicelib.domain.transition import Effect, Transition
-from chalicelib.errors import NotFound, TooBusy
+from chalicelib.errors import NotFound, TooBusy, Unreadable
 from chalicelib.log import log
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.ports import Ports
@@ -39,7 +39,7 @@ class Erased:
 
 
 def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MOST_CALLS) -> Erased:
-    """Erase a number's data in a workspace. Raises TooBusy.
+    """Erase a number's data in a workspace. Raises TooBusy, and Unreadable once all calls that can be read are erased.
 
     The mark that keeps it from being called takes the place of its item first: from then on no call to it can be made.
     Then each of its calls is ended and blanked, and found no more by the number.
@@ -48,9 +48,16 @@ def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MO
     counts: Counter[str] = Counter()
     # One more than is erased is looked for, to know whether there is more.
     found = list(islice(ports.numbers.every_call(workspace, number), most_calls + 1))
+    unreadable: list[Unreadable] = []
     for call_id in found[:most_calls]:
-        counts.update(_erase_call(ports, call_id, number, erased_at))
+        try:
+            counts.update(_erase_call(ports, call_id, number, erased_at))
+        except Unreadable as error:
+            unreadable.append(error)
+            continue
         ports.numbers.forget_call(workspace, number, call_id)
+    if unreadable:
+        raise unreadable[0]
     complete = len(found) <= most_calls
     if complete:
         # A claim that was under way may have written the number's item anew; now no call is left to claim.

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.transition import Transition
+from chalicelib.errors import Unreadable
+from chalicelib.log import warn
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -11,5 +13,14 @@ from chalicelib.usecases.schedule import change
 def change_calls(
     ports: Ports, workspace: str, number: str, compute: Callable[[CallRecord], Transition]
 ) -> list[Transition]:
-    """Apply ``compute`` to each call of the number, those that have ended and could be reopened included."""
-    return [change(ports, call_id, compute) for call_id in ports.numbers.calls(workspace, number)]
+    """Apply ``compute`` to each call of the number, those that have ended and could be reopened included.
+
+    A call that cannot be read cannot be dialled either. It is a line in the log, and the others are changed.
+    """
+    changed = []
+    for call_id in ports.numbers.calls(workspace, number):
+        try:
+            changed.append(change(ports, call_id, compute))
+        except Unreadable as error:
+            warn("item-unreadable", item=f"call {call_id}", error=str(error))
+    return changed

@@ -85,7 +85,9 @@ class LocalStack:
         with self._step("deploy it (CloudFormation)"):
             self._deploy(package, carrier)
         with self._step("make an API key"):
-            key = create_key(self.aws.client("dynamodb"), table_name(STAGE), workspace=WORKSPACE, now=datetime.now(UTC))
+            key = create_key(
+                self.aws.client("dynamodb"), table_name(STAGE), workspace=WORKSPACE, role="admin", now=datetime.now(UTC)
+            )
         with self._step("wake the API"):
             wait_until(self._answers, DEPLOY_SECONDS, lambda: self.aws.failure("answers no GET /health"))
         with self._step("register the webhooks that are not set per call"):

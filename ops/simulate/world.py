@@ -197,7 +197,7 @@ class World:
 
         dynamodb = parts.client("dynamodb")
         dynamodb.create_table(**table_definition(TABLE))
-        self._key = create_key(dynamodb, TABLE, workspace=WORKSPACE, now=self.start)
+        self._key = create_key(dynamodb, TABLE, workspace=WORKSPACE, role="admin", now=self.start)
         if (most := self.evidence.own_limit) is not None:
             store = WorkspaceStore(dynamodb, TABLE, self.engine.now)
             store.put(Workspace(WORKSPACE, max_concurrent_calls=most))

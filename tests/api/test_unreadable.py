@@ -70,6 +70,40 @@ def test_workspaces_list_what_can_be_read(world: World) -> None:
     assert [workspace.name for workspace in store.all()] == ["whole"]
 
 
+@pytest.mark.parametrize("sk", ["CALL", "ATTEMPT#0001"])
+@pytest.mark.parametrize("data", WRONG)
+def test_a_call_that_cannot_be_read_is_named_by_every_route_of_it(world: World, sk: str, data: Any) -> None:
+    call_id = world.place()["id"]
+    spoil(world, f"CALL#{call_id}", sk, data)
+    routes = [("GET", f"/{kind}/{call_id}") for kind in ("calls", "executions", "call-report")]
+    routes += [("GET", f"/calls/{call_id}/decisions"), ("GET", f"/call-logs/{call_id}/retries")]
+    for method, path in [*routes, ("POST", f"/calls/{call_id}/cancel")]:
+        answer = world.request(method, path)
+        said = f"call {call_id} is stored in a form that this release cannot read"
+        assert (answer.status_code, said in answer.json_body["detail"]) == (500, True), path
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_callback_is_not_told_which_call_cannot_be_read(world: World) -> None:
+    call_id = world.place()["id"]
+    spoil(world, f"CALL#{call_id}", "CALL", {})
+    answer = world.callback(world.twilio.placed[0], "busy")
+    assert (answer.status_code, call_id in answer.body.decode()) == (500, False)
+
+
+@pytest.mark.parametrize("sk", ["CALL", "ATTEMPT#0001"])
+def test_a_number_is_opted_out_and_erased_as_far_as_its_calls_can_be_read(world: World, sk: str) -> None:
+    path = f"/numbers/{BODY['to_number']}"
+    broken_call = world.place()["id"]
+    spoil(world, f"CALL#{broken_call}", sk, {})
+    other = world.place()["id"]
+    assert world.request("POST", f"{path}/contacted").status_code == 200
+    assert world.request("PUT", f"{path}/opt-out").json_body["calls_ended"] == 1
+    erased = world.request("DELETE", path)
+    assert (erased.status_code, f"call {broken_call} is stored" in erased.json_body["detail"]) == (500, True)
+    assert (world.call(other)["state"], world.call(other)["to_number"]) == ("final", None)
+
+
 def test_an_opt_out_ends_the_calls_that_can_be_read(world: World) -> None:
     whole, broken_call = world.place(), world.place(start_at="2026-01-27T10:00:00Z")
     world.end("busy")

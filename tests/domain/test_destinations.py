@@ -26,6 +26,14 @@ COSTLY = {
     "+80012345678": "freephone",
     "+448001111111": "foreign toll-free",
     "+2471234567": "UAN",
+    # calling codes that are assigned to no country, those of the old satellite network among them
+    "+871123456789": "no country's calling code",
+    "+874123456789": "no country's calling code",
+    "+210123456789": "no country's calling code",
+    "+999123456789": "no country's calling code",
+    # one digit too many, and the first one is the country's trunk prefix
+    "+780912345671": "premium-rate",
+    "+370808123451": "shared-cost",
     # one digit or two more than the network needs
     "+1900555019912": "premium-rate",
     "+4490987900001": "premium-rate",
@@ -47,7 +55,7 @@ def test_a_costly_range_is_refused_unless_a_prefix_inside_it_is_allowed(number: 
     for allowed in (None, ("any",), ("US", "GB", "DE", "AU", "FR", "any")):
         assert kind in (refusal(number, FROM, allowed) or "")
     assert refusal(number, FROM, ("any", number[: len(code) + 2])) is None
-    if not code.startswith(("+8", "+97")):
+    if kind != "no country's calling code" and not code.startswith(("+8", "+97")):
         assert kind in (refusal(number, FROM, ("any", code)) or "")
 
 
@@ -60,6 +68,8 @@ def test_a_country_is_no_other_country_of_its_calling_code() -> None:
 
 def test_a_satellite_network_is_allowed_by_its_code() -> None:
     assert refusal("+870776123456", FROM, ("+870",)) is None
+    assert refusal("+871123456789", FROM, ("+871",)) is None
+    assert refusal("+871123456789", FROM, ("+87",)) is not None
     assert refusal("+881612345678", FROM, ("+870",)) is not None
 
 

@@ -60,7 +60,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     with empty_aws(monkeypatch):
         deploy(**TWILIO)
         Provisioner("dev", client, say=lambda line: None).provision()
-        create_key(client("dynamodb"), "redial-dev", workspace="acme", now=datetime.now(UTC))
+        create_key(client("dynamodb"), "redial-dev", workspace="acme", role="admin", now=datetime.now(UTC))
         logs = client("logs")
         logs.create_log_stream(logGroupName=SWEEP_LOG, logStreamName="today")
         event = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": "START"}

@@ -42,6 +42,10 @@ def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(world: 
     assert [world.request("GET", "/calls", key=key).status_code for key in (first, second)] == [401, 200]
 
 
+def test_a_key_may_write_unless_told_otherwise(world: World) -> None:
+    assert found(world, create_key(world.dynamodb, TABLE, workspace="acme", now=START)).role is Role.WRITE
+
+
 def test_rotation_makes_no_key_live_longer_and_gives_the_successor_the_same_time(world: World) -> None:
     store = KeyStore(world.dynamodb, TABLE)
     first = create_key(world.dynamodb, TABLE, workspace="acme", now=START, expires_at=START + 30 * DAY)

@@ -164,7 +164,7 @@ class World:
         self.aws = aws
         self.dynamodb = parts.client("dynamodb")
         self.events = parts.client("events")
-        self.key = create_key(self.dynamodb, TABLE, workspace="acme", now=clock.now())
+        self.key = create_key(self.dynamodb, TABLE, workspace="acme", role="admin", now=clock.now())
         self.invoked: list[dict[str, Any]] = []
 
     @property

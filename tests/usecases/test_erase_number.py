@@ -307,7 +307,7 @@ def test_a_call_that_the_users_own_code_makes_to_an_erased_number_is_not_adopted
 
 
 def test_an_erasure_is_the_workspaces_own_and_takes_an_admins_key(world: World) -> None:
-    other = create_key(world.dynamodb, TABLE, workspace="other", now=START)
+    other = create_key(world.dynamodb, TABLE, workspace="other", role="admin", now=START)
     writer = create_key(world.dynamodb, TABLE, workspace="acme", role="write", now=START)
     assert world.request("DELETE", f"/numbers/{NUMBER}", key=writer).status_code == 403
     kept = world.request("POST", "/calls", BODY, key=other).json_body
@@ -321,7 +321,7 @@ def test_the_mark_that_is_kept_cannot_be_told_from_the_number_alone(world: World
     marks = [item["pk"]["S"] for item in stored(world) if item["sk"]["S"] == "ERASED"]
     assert len(marks) == 1
     assert ids.hashed(NUMBER) not in marks[0]
-    other = create_key(world.dynamodb, TABLE, workspace="other", now=START)
+    other = create_key(world.dynamodb, TABLE, workspace="other", role="admin", now=START)
     world.request("DELETE", f"/numbers/{NUMBER}", key=other)
     hashes = [item["pk"]["S"].rpartition("#")[2] for item in stored(world) if item["sk"]["S"] == "ERASED"]
     assert len(set(hashes)) == 2

@@ -141,7 +141,7 @@ def test_a_pause_until_a_time_that_is_past_is_refused(world: World) -> None:
 
 def test_only_an_admin_may_pause_and_only_its_own_workspace(world: World) -> None:
     writer = create_key(world.dynamodb, TABLE, workspace="acme", role="write", now=START)
-    other = create_key(world.dynamodb, TABLE, workspace="globex", now=START)
+    other = create_key(world.dynamodb, TABLE, workspace="globex", role="admin", now=START)
     for path in ("/pause-all", "/resume-all"):
         assert world.request("POST", path, key=writer).status_code == 403
     assert world.request("POST", "/pause-all", key=other).status_code == 200
