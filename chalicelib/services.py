@@ -44,6 +44,15 @@ AWS_CONFIG = Config(  # type: ignore[no-untyped-call]
     read_timeout=5,
     max_pool_connections=32,
 )
+#: For EventBridge and Scheduler. The sweep dials what has no alarm, so a refused alarm is not worth waiting for.
+#: Botocore would repeat a LimitExceededException, which a full quota answers every time.
+ALARM_CONFIG = Config(  # type: ignore[no-untyped-call]
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=1,
+    read_timeout=1,
+    max_pool_connections=32,
+)
+ALARM_SERVICES = ("events", "scheduler")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,8 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
 def client(service: str) -> Any:
     """A botocore client, made once a process: making one costs a cold start tens of milliseconds."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return _session().create_client(service, region_name=region, config=AWS_CONFIG)
+    config = ALARM_CONFIG if service in ALARM_SERVICES else AWS_CONFIG
+    return _session().create_client(service, region_name=region, config=config)
 
 
 @cache

@@ -50,6 +50,7 @@ class Settings:
     workspace_limits: Limits
     key_requests_per_second: int
     retries_first: bool
+    dialing: bool
     webhook_allow_local: bool
 
     @classmethod
@@ -87,6 +88,7 @@ class Settings:
             ),
             key_requests_per_second=_whole(env, "KEY_REQUESTS_PER_SECOND", DEFAULT_KEY_REQUESTS_PER_SECOND, 1, 1000),
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
+            dialing=_one_of(env, "DIALING", ["on", "off"], "on") == "on",
             webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
         )
 

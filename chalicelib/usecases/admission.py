@@ -48,7 +48,7 @@ class Deferred:
 
 def admit(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
     """Let the call's next attempt in, or decide how long it is deferred: that uses up no attempt."""
-    passed = _not_set_up(ports, call, now) or _through_gates(ports, call, now)
+    passed = _stopped(ports, call, now) or _not_set_up(ports, call, now) or _through_gates(ports, call, now)
     if isinstance(passed, Deferred):
         return passed
     slotted = _slots(ports, call, now)
@@ -105,6 +105,14 @@ def _may_probe(ports: Ports, gate: Gate, attempt_id: str, now: datetime) -> bool
     if gate.closed is not Closed.BY_BREAKER or gate.until is None or gate.until > now:
         return False
     return ports.gates.begin_probe(gate, attempt_id, now + PROBE_LIMIT, now)
+
+
+def _stopped(ports: Ports, call: Call, now: datetime) -> Deferred | None:
+    """Defer every call while the deployment's emergency stop is set: that costs no attempt."""
+    if ports.settings.dialing:
+        return None
+    step = "everything is stopped: the environment variable DIALING is off"
+    return Deferred(postponed(call, Reason.PAUSED, step, now + PAUSED_FOR), waits_for="DIALING is on")
 
 
 def _not_set_up(ports: Ports, call: Call, now: datetime) -> Deferred | None:

@@ -22,11 +22,13 @@ from chalicelib.usecases.claim import Considered, commit, consider
 from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.pace import InPace, OutOfPace
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.schedule import set_alarm
+from chalicelib.usecases.schedule import remember_armed, set_alarm
 from chalicelib.wheel import plan
 
 #: One dial may take this long (3 s to connect, 10 s to be answered, and the writes around it).
 LONGEST_DIAL_SEC = 16.0
+#: An invocation with more time left than this may go on arming.
+MAX_KEPT_SEC = 60.0
 #: Calls to one number that fall due together lose each other's claims; each try lets one of them win.
 CLAIM_TRIES = 5
 #: Machines whose clocks are kept in step differ by less than this.
@@ -51,6 +53,11 @@ class TimeLeft:
         """True while one more dial that begins after ``wait_sec`` can end before the invocation does."""
         return self._remaining() - wait_sec > self._reserve
 
+    def for_alarms(self) -> Callable[[], bool]:
+        """Return whether one more alarm may be set: half of the time that is left now is for alarms."""
+        kept = min(self._remaining() / 2, MAX_KEPT_SEC)
+        return lambda: self._remaining() > kept
+
 
 def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, int]:
     """Dial every call that is due, arm the finer wakes below this one, and remove this wake's alarm.
@@ -64,7 +71,7 @@ def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, i
     now = ports.clock.now()
     # Where this machine's clock is a little behind the one that fired the wake, the wake is right.
     before = wake if now < wake <= now + CLOCK_BEHIND else now
-    with _beside(lambda: arm_below(ports, wake), apart=ports.settings.dial_pool_size > 1):
+    with _beside(lambda: arm_below(ports, wake, time_left.for_alarms()), apart=ports.settings.dial_pool_size > 1):
         counts = dial_due(ports, before, time_left)
     if counts["left"]:
         _arm_next(ports)
@@ -88,14 +95,23 @@ def _beside(work: Callable[[], None], *, apart: bool) -> Iterator[None]:
         done.result()
 
 
-def arm_below(ports: Ports, wake: datetime) -> None:
-    """What a full hour's wake does besides dialling: arm the minutes below it, and at midnight the hours."""
+def arm_below(ports: Ports, wake: datetime, has_time: Callable[[], bool]) -> None:
+    """Arm the minutes below a full hour's wake, and at midnight the hours.
+
+    Stop at the first alarm that EventBridge refuses, for a full quota or a throttled bus refuses the others, too. The
+    sweep dials what has no alarm, within two minutes of its time.
+    """
     now = ports.clock.now()
-    for finer, places in sorted(_finer_wakes(ports, wake, now).items()):
-        if finer > now and finer != wake and set_alarm(ports, finer):
-            hours_of_accounts = {(account, minute.replace(minute=0)) for account, minute in places}
-            for account, hour in sorted(hours_of_accounts):
-                ports.wakes.mark_armed(account, hour, {plan.stamp(finer)})
+    finer_wakes = sorted(_finer_wakes(ports, wake, now).items())
+    for number, (finer, places) in enumerate(finer_wakes):
+        if finer <= now or finer == wake:
+            continue
+        if not has_time() or not set_alarm(ports, finer):
+            warn("alarms-left", wake=plan.wake_text(wake), left=len(finer_wakes) - number)
+            return
+        hours_of_accounts = {(account, minute.replace(minute=0)) for account, minute in places}
+        for account, hour in sorted(hours_of_accounts):
+            remember_armed(ports, account, hour, finer)
 
 
 def _finer_wakes(ports: Ports, wake: datetime, now: datetime) -> dict[datetime, set[tuple[str, datetime]]]:
@@ -120,9 +136,13 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
 
     Counts ``dialed``, ``moved`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (somebody else had
     it, or it is no longer due), ``broken`` (an error, logged; the sweep comes back to it) and ``left`` (no time). Once
-    the time is over the index is read no further: ``left`` says that there is more, not how much.
+    the time is over the index is read no further: ``left`` says that there is more, not how much. While ``DIALING`` is
+    off nothing is read or written: what is due stays due.
     """
     counts: Counter[str] = Counter(left=0)
+    if not ports.settings.dialing:
+        warn("dialing-stopped", reason="DIALING is off")
+        return counts
 
     def due() -> Iterator[str]:
         for call_id in _in_order(ports, before):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord, CallState
 from chalicelib.domain.transition import Effect, Transition
@@ -126,7 +128,7 @@ def book_minute(ports: Ports, call: Call) -> Call:
     booked = _reserve(ports, room, wanted)
     wake = plan.wake_for(booked.minute, now, lead)
     if plan.stamp(wake) not in booked.armed and set_alarm(ports, wake):
-        ports.wakes.mark_armed(call.account, booked.minute, {plan.stamp(wake)})
+        remember_armed(ports, call.account, booked.minute, wake)
     return replace(call, due_at=booked.minute, places=tuple(scope for scope, _ in room))
 
 
@@ -173,6 +175,14 @@ def set_alarm(ports: Ports, wake: datetime) -> bool:
         warn("alarm-not-set", wake=plan.wake_text(wake), error=str(error))
         return False
     return True
+
+
+def remember_armed(ports: Ports, account: str, minute: datetime, wake: datetime) -> None:
+    """Note that a wake has its alarm. Where that fails, the next booking of the hour sets the same alarm once more."""
+    try:
+        ports.wakes.mark_armed(account, minute, {plan.stamp(wake)})
+    except (ClientError, BotoCoreError, TooBusy) as error:
+        warn("alarm-not-noted", wake=plan.wake_text(wake), error=str(error))
 
 
 def _schedules(transition: Transition) -> bool:

@@ -142,7 +142,7 @@ def test_once_the_time_is_over_the_due_index_is_read_no_further(world: World, mo
             yield [f"call_{n}"]
 
     monkeypatch.setattr(world.services.ports.calls, "due", due)
-    seconds = iter([100.0, 5.0])
+    seconds = iter([100.0, 5.0, 5.0])
     assert redial_due(world.services.ports, DUE, TimeLeft(lambda: next(seconds)))["left"] == 1
     assert len(read) == 1
 
