@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chalicelib.domain.caps import DEFAULT_CAP, Cap, read_default_cap
 from chalicelib.domain.destinations import entries
 from chalicelib.domain.limits import Limits
 from chalicelib.errors import RedialError
@@ -52,6 +53,7 @@ class Settings:
     retries_first: bool
     dialing: bool
     webhook_allow_local: bool
+    default_cap: Cap | None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -90,6 +92,7 @@ class Settings:
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
             dialing=_one_of(env, "DIALING", ["on", "off"], "on") == "on",
             webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
+            default_cap=_cap(env, "DEFAULT_CAP"),
         )
 
     def credentials(self, provider: str) -> dict[str, str]:
@@ -129,6 +132,16 @@ def _destinations(env: Mapping[str, str], name: str) -> tuple[str, ...] | None:
         return entries(value)
     except ValueError as error:
         raise RedialError(f"{name} is {value!r}: {error}") from None
+
+
+def _cap(env: Mapping[str, str], name: str) -> Cap | None:
+    value = env.get(name)
+    if not value:
+        return DEFAULT_CAP
+    try:
+        return read_default_cap(value)
+    except ValueError as error:
+        raise RedialError(f"{name} is {value!r}; {error}") from None
 
 
 def _rate(env: Mapping[str, str], name: str) -> float | None:

@@ -35,6 +35,7 @@ def show() -> dict[str, Any]:
     now = parts.ports.clock.now()
     start_at = schemas.start_within_reach(wanted.start_at, now) or now
     policy = schemas.ending(wanted, start_at) or (named.policy if named else schemas.NO_RETRIES)
+    policy = policy.with_default_cap(parts.ports.settings.default_cap)
     zones = contact_zones(wanted.timezone, wanted.to_number or "")
     outcomes = [Outcome(word) for word in wanted.outcomes]
     lead = parts.ports.wake_lead

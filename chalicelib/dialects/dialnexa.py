@@ -207,7 +207,7 @@ class RetryIn(Strict):
     on: Annotated[dict[str, Flag | RuleIn], Field(max_length=2 * len(Outcome))] = Field(default_factory=dict)
     window: WindowIn | None = None
     failover: FailoverIn | None = None
-    caps: Annotated[list[CapIn], Field(max_length=10)] = Field(default_factory=list)
+    caps: Annotated[list[CapIn], Field(max_length=10)] | None = None
     expires_after_hours: Annotated[float, Field(gt=0, le=MOST_DAYS * 24, strict=True, allow_inf_nan=False)] | None = (
         None
     )
@@ -240,7 +240,8 @@ class RetryIn(Strict):
             strategy=strategy,
             on=self._rules(),
             window=window,
-            caps=(*caps, *(cap.cap() for cap in self.caps)),
+            caps=(*caps, *(cap.cap() for cap in self.caps or ())),
+            takes_default_cap=self.caps is None,
             expires_after_hours=self._expires_after_hours(strategy),
             failover=self.failover.failover() if self.failover else None,
         )

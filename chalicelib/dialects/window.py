@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chalicelib.dialects.common import MAX_INTERVALS, Strict, Word
 from chalicelib.domain import public_holidays
-from chalicelib.domain.caps import Cap
+from chalicelib.domain.caps import MAX_CAP_ATTEMPTS, MAX_CAP_HOURS, Cap
 from chalicelib.domain.presets import PRESETS
 from chalicelib.domain.window import RECIPIENT, Interval, Weekday, Window, interval, never_opens
 from chalicelib.domain.zone_names import user_zone
@@ -20,8 +20,8 @@ Week = dict[Weekday, Annotated[list[Hours], Field(max_length=MAX_INTERVALS)]]
 class CapIn(Strict):
     """At most ``max_attempts`` in any ``per_hours`` hours (24 unless said), or in one local day (``per``: ``day``)."""
 
-    max_attempts: Annotated[int, Field(ge=1, le=100, strict=True)]
-    per_hours: Annotated[float, Field(gt=0, le=24 * 30, strict=True, allow_inf_nan=False)] | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=MAX_CAP_ATTEMPTS, strict=True)]
+    per_hours: Annotated[float, Field(gt=0, le=MAX_CAP_HOURS, strict=True, allow_inf_nan=False)] | None = None
     per: Literal["hours", "day"] = "hours"
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Caps: how often a number may be called in a stretch of time, counted from attempts really made, whoever made them."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from chalicelib.domain.zones import zone as zone_of
 class Cap:
     """At most ``max_attempts`` to a number in any ``per_hours`` hours, or in one local day where ``per`` is ``day``.
 
-    A stretch of hours is half-open: an attempt stops counting exactly ``per_hours`` after it was made.
+    A stretch of hours is half-open: an attempt stops counting exactly ``per_hours`` after it was made. ``is_default``
+    is True for the cap that the deployment adds where a policy names none.
     """
 
     max_attempts: int
     per_hours: float = 24
     per: Literal["hours", "day"] = "hours"
+    is_default: bool = False
 
     @property
     def reach(self) -> timedelta:
@@ -27,7 +30,32 @@ class Cap:
 
     def __str__(self) -> str:
         span = f"{self.per_hours:g} h" if self.per == "hours" else "a local day"
-        return f"{self.max_attempts} in {span}"
+        return f"{self.max_attempts} in {span}{' (default)' if self.is_default else ''}"
+
+    def covers(self, other: "Cap") -> bool:
+        """Return whether this cap allows nothing that the other forbids; both count hours."""
+        if self.per == "day" or other.per == "day":
+            return False
+        return self.max_attempts <= other.max_attempts and self.per_hours >= other.per_hours
+
+
+#: what a policy that names no caps is held to
+DEFAULT_CAP = Cap(5, 24, is_default=True)
+NO_CAP = "off"
+_CAP_TEXT = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})h")
+MAX_CAP_ATTEMPTS, MAX_CAP_HOURS = 100, 24 * 30
+
+
+def read_default_cap(text: str) -> Cap | None:
+    """Return the default cap of a text such as ``5/24h``; None for ``off``. Raise ValueError, saying what is right."""
+    if text == NO_CAP:
+        return None
+    found = _CAP_TEXT.fullmatch(text)
+    if found is None or int(found[1]) > MAX_CAP_ATTEMPTS or int(found[2]) > MAX_CAP_HOURS:
+        raise ValueError(
+            f"it must be attempts per hours, such as 5/24h (at most {MAX_CAP_ATTEMPTS}/{MAX_CAP_HOURS}h), or {NO_CAP}"
+        )
+    return Cap(int(found[1]), int(found[2]), is_default=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A retry policy: when and whether to dial again. Frozen data; each call keeps its own snapshot."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from chalicelib.domain.caps import Cap
@@ -55,6 +55,7 @@ class Policy:
     ``max_retries`` excludes the first dial: attempts run from 1 to ``max_retries + 1``, and no rule can add to that.
     An outcome without a rule is not retried. A call is dialled no more once ``expires_after_hours`` have passed since
     it was to start; where the window is closed then, that end moves behind its next opening unless ``ends_sharp``.
+    ``takes_default_cap`` is False where the policy says its caps itself, if only that it has none.
     """
 
     max_retries: int = 0
@@ -65,6 +66,13 @@ class Policy:
     expires_after_hours: float = 72
     failover: Failover | None = None
     ends_sharp: bool = False
+    takes_default_cap: bool = True
+
+    def with_default_cap(self, cap: Cap | None) -> "Policy":
+        """Return the policy as a call is held to it: with the default cap, unless it has its own or a stricter one."""
+        if cap is None or not self.takes_default_cap or any(own.covers(cap) for own in self.caps):
+            return replace(self, takes_default_cap=False)
+        return replace(self, caps=(*self.caps, cap), takes_default_cap=False)
 
     def rule(self, outcome: Outcome) -> OutcomeRule:
         """The rule for an outcome, with what no policy can change taken care of."""

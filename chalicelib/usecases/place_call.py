@@ -190,6 +190,7 @@ def _check_window(call: Call) -> None:
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
     check_destination(ports, new.workspace, new.to_number, new.from_number, new.to_pointer)
     start_at = max(new.start_at or now, now)
+    policy = new.policy.with_default_cap(ports.settings.default_cap)
     call = Call(
         id=ids.sortable_id("call", now),
         workspace=new.workspace,
@@ -197,7 +198,7 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         from_number=new.from_number,
         provider=new.provider,
         account="",
-        policy=new.policy,
+        policy=policy,
         created_at=now,
         expires_at=start_at,
         due_at=start_at,

@@ -9,7 +9,7 @@ from typing import Any
 from ops.simulate.carrier import Leg, Replied
 from ops.simulate.evidence import Claimed, Evidence
 from ops.simulate.hours import is_open_some_time, surely_counted, utc
-from ops.simulate.rules_asked import own_wait_minutes
+from ops.simulate.rules_asked import caps_of, own_wait_minutes
 from ops.simulate.tally import Tally
 
 #: From reading the clock to the commit of a claim, and from there to the request, slow calls included
@@ -78,7 +78,7 @@ def caps(evidence: Evidence, tally: Tally) -> None:
         at = claimed[leg.token].app_at
         asked = evidence.asked.get(leg.index)
         before = _remembered(evidence, leg, made.setdefault(leg.to, []))
-        for cap in asked.retry.get("caps", ()) if asked else ():
+        for cap in caps_of(evidence.env, asked.retry) if asked else ():
             used = surely_counted(cap, asked.to.zone, at, before, SLACK) if asked else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)

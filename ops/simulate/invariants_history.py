@@ -5,7 +5,7 @@ from typing import Any
 
 from ops.simulate.carrier import Leg, Replied
 from ops.simulate.evidence import Evidence
-from ops.simulate.rules_asked import rule
+from ops.simulate.rules_asked import caps_of, rule
 from ops.simulate.tally import Tally
 
 #: Why a decision was made where an attempt had ended; one end has one decision.
@@ -174,7 +174,7 @@ def _borne_out(
         case "canceled":
             return "cancel" in by_call or bool(by_number & {"contacted", "erase"}) or last == "canceled"
         case "blocked":
-            capped = reason == "capped" and "caps" in retry
+            capped = reason == "capped" and bool(caps_of(evidence.env, retry))
             return capped or (reason == "opted-out" and bool(by_number & {"opt-out", "erase"})) or last == "dnd"
         case "expired":
             return reason == "policy-expired" and (said is not None or not counted)

@@ -1,6 +1,6 @@
 """What a request's ``retry`` says of an outcome, read from the request and not from the policy made of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 #: Retried where the request does not say
@@ -9,6 +9,18 @@ BY_DEFAULT = ("busy", "no-answer")
 NEVER = ("completed", "canceled", "invalid-number", "dnd")
 #: What a second provider brings: ``failed`` is tried there at once, once
 FAILOVER = {"wait_minutes": 0, "max_retries": 1}
+#: What holds where neither the request nor DEFAULT_CAP says another cap
+DEFAULT_CAP = "5/24h"
+
+
+def caps_of(env: Mapping[str, str], retry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The caps of a request, else the environment's default."""
+    default = env.get("DEFAULT_CAP") or DEFAULT_CAP
+    if "caps" in retry or default == "off":
+        found: Sequence[Mapping[str, Any]] = retry.get("caps", ())
+        return found
+    most, hours = default.removesuffix("h").split("/")
+    return [{"max_attempts": int(most), "per_hours": int(hours)}]
 
 
 def rule(retry: Mapping[str, Any], outcome: str) -> Mapping[str, Any] | None:

@@ -52,6 +52,7 @@ def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
         "PLIVO_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2")], "plivo-slots"),
         "WORKSPACE_MAX_CONCURRENT_CALLS": chance.pick([(2, ""), (1, "2"), (1, "5")], "workspace-slots"),
         "RETRIES_FIRST": chance.pick([(2, "true"), (1, "false")], "first"),
+        "DEFAULT_CAP": chance.pick([(4, "off"), (1, ""), (1, "2/6h")], "default-cap"),
         "MAX_CALL_SECONDS": chance.pick([(1, "600"), (1, "3600")], "longest"),
     }
     if not rush:

@@ -50,10 +50,11 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
                 "voicemail": {"retry": False, "wait_minutes": None, "max_retries": None, "target_url": None},
             },
             "window": None,
-            "caps": [],
+            "caps": [{"max_attempts": 5, "per_hours": 24, "per": "hours", "is_default": True}],
             "expires_after_hours": 72.0,
             "ends_sharp": False,
             "failover": None,
+            "takes_default_cap": False,
         },
         "attempts": [
             {

@@ -121,7 +121,11 @@ class TestExotel:
         after = world.call(call_id)
         assert (after["to_number"], after["reason"]) == ("+919876543210", "outcome-retries-exhausted")
         steps = [d["steps"] for d in world.request("GET", f"/calls/{call_id}/decisions").json_body["data"]]
-        assert steps[1] == ["+60 min after failed", "21:30 local, after the last opening of monday → tuesday 09:00"]
+        assert steps[1] == [
+            "+60 min after failed",
+            "21:30 local, after the last opening of monday → tuesday 09:00",
+            "cap 2 of 5 in 24 h (default)",
+        ]
 
     @pytest.mark.parametrize("retry", [None, EXOTEL["retry"]])
     def test_a_campaign_ends_at_its_end_with_or_without_a_start(self, world: World, retry: object) -> None:

@@ -105,7 +105,7 @@ def new_call(to_number: str = NUMBER, workspace: str = WORKSPACE, dial_now: bool
         workspace=workspace,
         to_number=to_number,
         from_number="+14155550100",
-        policy=Policy(**policy),
+        policy=Policy(**{"takes_default_cap": False, **policy}),
         provider="twilio",
         public_url=PUBLIC_URL,
         dial_now=dial_now,

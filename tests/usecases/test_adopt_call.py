@@ -306,3 +306,10 @@ class TestUnsigned:
         decisions = [self.post(world, adopting.address) for _ in range(MAX_PENDING_EVENTS + 1)]
         assert decisions == ["pending"] * MAX_PENDING_EVENTS + ["too-many-pending"]
         assert adopting.unadopted() == [("EX1", "too-many-pending")]
+
+
+def test_an_adopted_call_takes_the_default_cap(world: World) -> None:
+    adopting = Adopting(world)
+    adopting.decision("busy")
+    policy = world.call(adopting.calls[0]["call_id"])["policy"]
+    assert policy["caps"] == [{"max_attempts": 5, "per_hours": 24, "per": "hours", "is_default": True}]

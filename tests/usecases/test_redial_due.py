@@ -76,7 +76,7 @@ def test_a_claim_loses_against_a_cancel_that_was_committed_first(world: World) -
 
 def test_what_there_is_no_time_for_is_left_to_the_next_minutes_wake(world: World) -> None:
     for _ in range(5):
-        world.place()
+        world.place(retry={**BODY["retry"], "caps": []})
         world.end("busy")
     world.clock.turn(to=DUE)
     seconds = iter([100.0, 90.0, 50.0, 16.0, 5.0, 4.0])
