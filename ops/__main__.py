@@ -1,13 +1,18 @@
 """`python -m ops <command>`: what people run beside the deployed app."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
 from ops import (
     adoptions,
     alarms,
+    aws,
     doctor,
     keys,
     migrate,
@@ -39,7 +44,14 @@ COMMANDS = (
 )
 
 
+#: the variable that lets an error through with its traceback, for who develops Redial
+TRACEBACK = "REDIAL_TRACEBACK"
+#: the exit status of a command that Ctrl-C ended, as shells have it
+INTERRUPTED = 130
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status. An error is one line on stderr and the status 1."""
     parser = argparse.ArgumentParser(prog="python -m ops", description="Operate Redial.")
     subparsers = parser.add_subparsers(title="commands", metavar="command", required=True)
     for command in COMMANDS:
@@ -47,9 +59,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
-    except RedialError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        # Here, and not when Python ends: a reader that has gone (`| head`) is an error like the others.
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _failed("interrupted", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        return _failed(f"error: {' '.join(in_words(error, getattr(chosen, 'stage', None)).split())}")
+    return status
+
+
+def in_words(error: Exception, stage: str | None) -> str:
+    """Return what went wrong and, where it is known, what would be right."""
+    match error:
+        case RedialError():
+            return str(error)
+        case ClientError() if stage and aws.code(error) == "ResourceNotFoundException":
+            return f"{error}; stage {stage!r} is not set up here: python -m ops provision --stage {stage} creates it"
+        case BotoCoreError() | ClientError():
+            return aws.in_words(error)
+        case BrokenPipeError():
+            return "the reader of the output closed it before the end"
+        case OSError() if error.filename is not None:
+            return f"{error.filename}: {error.strerror}"
+        case ValueError() if str(error).startswith("Invalid endpoint"):
+            return f"{error}; AWS_ENDPOINT_URL must be a URL (example: http://127.0.0.1:4566)"
+    return f"{type(error).__name__}: {error}; {TRACEBACK}=1 shows where"
+
+
+def _failed(line: str, status: int = 1) -> int:
+    # A closed pipe must not be written to once more when Python ends.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
     return status
 
 

@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from ops import dashboard
+from ops import aws, dashboard
 from ops.operations import alarms, properties
 
 #: CloudWatch tells of, and deletes, at most this many alarms by name at once
@@ -120,7 +120,7 @@ def _refusals(doing: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise RedialError(f"{doing} stopped: {error}") from error
+        raise RedialError(f"{doing} stopped: {aws.in_words(error)}") from error
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -137,7 +137,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         client = make_client("cloudwatch")
     except BotoCoreError as error:
-        raise RedialError(f"CloudWatch cannot be asked: {error}; set AWS_DEFAULT_REGION") from error
+        raise RedialError(f"CloudWatch cannot be asked: {aws.in_words(error)}") from error
     alarmer = Alarmer(
         arguments.stage, client, client.meta.region_name, topic_arn=arguments.topic, dry_run=arguments.dry_run
     )

@@ -1,18 +1,38 @@
 """What `.chalice/config.json` says of a stage: the one place where a Lambda's time and environment are set."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chalicelib.errors import RedialError
 from ops.names import Lambda
 
 CHALICE = Path(__file__).parents[1] / ".chalice"
 
 
 def read(path: Path = CHALICE / "config.json") -> dict[str, Any]:
-    """The whole document."""
-    document: dict[str, Any] = json.loads(path.read_text())
-    return document
+    """Return the whole document. Raise RedialError where the file is missing or is not such a document."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RedialError(f"{path}: {error.strerror}; it comes with Redial: git checkout {path}") from error
+    except ValueError as error:
+        raise RedialError(f"{path} is not valid JSON: {error}") from error
+    for what, part in _parts(document):
+        if not isinstance(part, dict):
+            raise RedialError(f"{path}: {what} must be a JSON object")
+    return dict(document)
+
+
+def _parts(document: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each part that must be an object, the outer one before those inside it."""
+    yield "the document", document
+    yield "environment_variables", document.get("environment_variables", {})
+    yield "stages", document.get("stages")
+    for name, stage in document["stages"].items():
+        yield f"stages.{name}", stage
+        yield f"stages.{name}.environment_variables", stage.get("environment_variables", {})
 
 
 def stages() -> tuple[str, ...]:

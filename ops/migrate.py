@@ -22,6 +22,7 @@ from chalicelib.services import client
 from chalicelib.storage import items
 from chalicelib.storage.items import Item
 from chalicelib.storage.versions import UPGRADES, Kind, data_of, kind_of, newest, stored, version_of
+from ops import aws
 from ops.table import table_name
 
 PAGE = 200
@@ -59,14 +60,16 @@ class Migration:
                     counts.update(pool.map(self._upgrade, old))
                     self.saw(len(page))
         except (BotoCoreError, ClientError) as error:
-            raise RedialError(f"migrating {self.table} stopped, run it again to go on: {error}") from error
+            raise RedialError(
+                f"migrating {self.table} stopped, run it again to go on: {aws.in_words(error)}"
+            ) from error
         return counts
 
     def _pages(self) -> Iterator[list[Item]]:
         """The table's items; the bookmark moves on once a page has been seen to."""
         asked: dict[str, Any] = {"TableName": self.table, "Limit": PAGE, "ConsistentRead": True}
         if not self.dry_run and self.bookmark.exists():
-            asked["ExclusiveStartKey"] = json.loads(self.bookmark.read_text())
+            asked["ExclusiveStartKey"] = self._stopped_at()
         while True:
             answer = self.dynamodb.scan(**asked)
             yield answer["Items"]
@@ -78,6 +81,12 @@ class Migration:
                 self.bookmark.write_text(json.dumps(answer["LastEvaluatedKey"]))
         if not self.dry_run:
             self.bookmark.unlink(missing_ok=True)
+
+    def _stopped_at(self) -> Any:
+        try:
+            return json.loads(self.bookmark.read_text())
+        except ValueError as error:
+            raise RedialError(f"{self.bookmark} is not valid JSON: delete it to start from the beginning") from error
 
     def _upgrade(self, item: Item) -> str:
         if self.dry_run:
@@ -130,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         about = dynamodb.describe_table(TableName=table)["Table"].get("ItemCount")
     except (BotoCoreError, ClientError) as error:
-        raise RedialError(f"the table {table} cannot be read: {error}") from error
+        raise RedialError(f"the table {table} cannot be read: {aws.in_words(error)}") from error
     newest_by_kind = ", ".join(f"{kind} {newest(kind)}" for kind in UPGRADES)
     print(f"{table}, about {about} items; newest versions: {newest_by_kind}")
     bookmark = STOPPED_AT / f"migrate-{table}.json"

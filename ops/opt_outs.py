@@ -14,7 +14,7 @@ from rich.progress import track
 
 from chalicelib.clock import SystemClock
 from chalicelib.domain.numbers import e164
-from chalicelib.errors import with_value
+from chalicelib.errors import RedialError, with_value
 from chalicelib.services import build
 from chalicelib.usecases.opt_out import opt_out
 from chalicelib.usecases.ports import Ports
@@ -72,10 +72,18 @@ def add_parser(subparsers: Any) -> None:
     importing.set_defaults(run=_import)
 
 
+def _lines_of(path: Path) -> list[Line]:
+    """Return the lines of a CSV file. Raise RedialError where its bytes are not CSV in UTF-8."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(read_list(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RedialError(f"{path} is not a CSV file in UTF-8: {error}") from error
+
+
 def _import(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
-    with args.file.open(encoding="utf-8", newline="") as file:
-        lines = list(read_list(file))
+    lines = _lines_of(args.file)
     wrong = [line for line in lines if line.wrong]
     if wrong:
         # All or nothing: a list of which a part was silently left out is worse than one that has to be mended.

@@ -118,7 +118,8 @@ def test_what_aws_refuses_is_told_in_one_line(
     assert main(["alarms", "--stage", "dev"]) == 1
     assert capsys.readouterr().err == (
         "error: setting the alarms of stage 'dev' stopped: "
-        "An error occurred (AccessDenied) when calling the DescribeAlarms operation: you may not\n"
+        "An error occurred (AccessDenied) when calling the DescribeAlarms operation: you may not; "
+        "your credentials need the permission for DescribeAlarms\n"
     )
 
 
