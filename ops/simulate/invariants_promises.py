@@ -116,10 +116,10 @@ def waits_named(evidence: Evidence, tally: Tally) -> None:
         asked = evidence.asked.get(evidence.index_of(call_id))
         if asked is None or asked.to.e164 in contacted:
             continue
-        for decision in (each for each in made if each["reason"] == "put-off-by-provider"):
+        for decision in (each for each in made if each.get("retry_at")):
             waits = utc(decision["retry_at"]) - utc(decision["at"])
             # Where a window or a full minute has moved it further, the last step says so.
-            holds = waits <= LONGEST_WAIT or ASKED_AGAIN not in decision["steps"][-1]
+            holds = waits <= LONGEST_WAIT or ASKED_AGAIN not in (decision.get("steps") or [""])[-1]
             tally.expect(holds, asked.index, f"{call_id} waits {waits} for its provider")
         for decision in (each for each in made if each["reason"] == "policy-expired"):
             left = utc(evidence.calls[call_id]["expires_at"]) - utc(decision["at"])
