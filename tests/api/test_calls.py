@@ -303,7 +303,7 @@ class TestCancel:
         call = world.place()
         assert world.request("POST", f"/calls/{call['id']}/cancel").json_body["state"] == "final"
         assert world.twilio.requests[-1][1].endswith(f"/Calls/{world.twilio.placed[0].sid}.json")
-        world.callback(world.twilio.placed[0], "in-progress", SequenceNumber="2")
+        world.callback(world.twilio.placed[0], "ringing", SequenceNumber="2")
         world.end("busy")
         after = world.call(call["id"])
         assert (after["summary_status"], after["attempts"][0]["outcome"]) == ("canceled", "busy")

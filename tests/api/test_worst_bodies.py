@@ -1,4 +1,8 @@
-"""What the worst body of 256 kB costs at each route, in seconds of CPU."""
+"""What the worst body of 256 kB costs at each route, as a multiple of a fixed piece of work.
+
+The piece of work takes 11 ms of CPU on the machine that the limit was set on, so the limit is half a second there. A
+machine that is slow or busy makes both slower.
+"""
 
 import json
 import time
@@ -12,7 +16,8 @@ from chalicelib.dialects.common import MAX_INTERVALS
 from chalicelib.domain.window import WEEK
 from tests.support.world import World
 
-MOST_CPU_SEC = 0.5
+#: half a second, in pieces of work
+MAX_PIECES = 47
 PLAIN = {"to_number": "+16505550199", "from_number": "+14155550100"}
 #: a number that may be in forty time zones
 TOLL_FREE = {"to_number": "+18005550199", "start_at": "2026-01-26T10:00:00Z", "outcomes": ["busy"] * 101}
@@ -176,11 +181,19 @@ RAW = {
 
 def cost(world: World, method: str, path: str, raw: bytes) -> tuple[float, int]:
     assert len(raw) <= MOST_BODY
-    began = time.process_time()
-    answer = world.client.http.request(method, path, headers={"x-api-key": world.key}, body=raw)
-    spent = time.process_time() - began
+    piece_sec = cpu_sec(lambda: sum(i * i for i in range(200_000)))[0]
+    spent_sec, answer = cpu_sec(
+        lambda: world.client.http.request(method, path, headers={"x-api-key": world.key}, body=raw)
+    )
     assert answer.status_code < 500, answer.body
-    return spent, answer.status_code
+    return spent_sec / piece_sec, answer.status_code
+
+
+def cpu_sec(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds of CPU that the work took, and what it gave."""
+    began = time.process_time()
+    given = work()
+    return time.process_time() - began, given
 
 
 @pytest.fixture
@@ -193,10 +206,11 @@ def warm(world: World) -> World:
 
 def report(costs: dict[str, float], what: str, figure: Callable[[str], None]) -> None:
     worst = max(costs, key=lambda name: costs[name])
-    figure(f"worst body, {what}: {costs[worst]:.2f} s of CPU ({worst}; {len(costs)} bodies)")
-    assert costs[worst] < MOST_CPU_SEC, sorted(costs.items(), key=lambda each: -each[1])[:5]
+    figure(f"worst body, {what}: {costs[worst]:.0f} of {MAX_PIECES} pieces of work ({worst}; {len(costs)} bodies)")
+    assert costs[worst] < MAX_PIECES, sorted(costs.items(), key=lambda each: -each[1])[:5]
 
 
+@pytest.mark.slow
 def test_the_worst_preview_costs_less_than_half_a_second(warm: World, figure: Callable[[str], None]) -> None:
     costs = {}
     for name, body in previews():
@@ -204,6 +218,7 @@ def test_the_worst_preview_costs_less_than_half_a_second(warm: World, figure: Ca
     report(costs, "previews", figure)
 
 
+@pytest.mark.slow
 def test_the_worst_body_of_any_other_route_costs_less_than_half_a_second(
     warm: World, figure: Callable[[str], None]
 ) -> None:
@@ -214,6 +229,7 @@ def test_the_worst_body_of_any_other_route_costs_less_than_half_a_second(
     report(costs, "other routes", figure)
 
 
+@pytest.mark.slow
 def test_the_worst_json_costs_less_than_half_a_second(warm: World, figure: Callable[[str], None]) -> None:
     costs = {}
     for name, raw in RAW.items():

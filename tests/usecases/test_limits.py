@@ -99,7 +99,7 @@ def adopted(world: World, number: str) -> str:
         to_number=number,
         from_number="+14155550100",
     )
-    adoption = Adoption("acme", named.policy, "https://example.com/a.xml", None, PUBLIC_URL)
+    adoption = Adoption("acme", "costly", named.policy, "https://example.com/a.xml", None, PUBLIC_URL)
     record = adopt_call(ports, "twilio", event, adoption)
     assert record is not None
     change(ports, record.call.id, lambda found: lifecycle.absorb(found, 1, event, ports.clock.now()))
