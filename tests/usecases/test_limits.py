@@ -5,18 +5,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain import lifecycle
-from chalicelib.domain.events import CallEvent
 from chalicelib.domain.limits import Limits
-from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.http import Answer
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import Workspace
-from chalicelib.usecases.adopt_call import Adoption, adopt_call
 from chalicelib.usecases.claim import consider
-from chalicelib.usecases.schedule import change
 from ops.__main__ import main
-from tests.support.world import BODY, PUBLIC_URL, START, World
+from tests.support.world import BODY, START, World
 
 MIDNIGHT = "2026-01-27T00:00:00Z"
 PREMIUM = "+449098790000"
@@ -87,23 +82,18 @@ class TestDestinations:
 
 def adopted(world: World, number: str) -> str:
     """The id of a call to the number that the user's own code placed, adopted and ended busy."""
-
-    ports = world.services.ports
-    named = world.services.policies.load("acme", "adopted")
-    assert named is not None
-    event = CallEvent(
-        event_id="e1",
-        provider_call_id="CA" + "7" * 32,
-        status="busy",
-        outcome=Outcome.BUSY,
-        to_number=number,
-        from_number="+14155550100",
-    )
-    adoption = Adoption("acme", "costly", named.policy, "https://example.com/a.xml", None, PUBLIC_URL)
-    record = adopt_call(ports, "twilio", event, adoption)
-    assert record is not None
-    change(ports, record.call.id, lambda found: lifecycle.absorb(found, 1, event, ports.clock.now()))
-    return record.call.id
+    made = world.request("POST", "/policies/adopted/adoption-token").json_body
+    form = {
+        "CallSid": "CA" + "7" * 32,
+        "AccountSid": ENV["TWILIO_ACCOUNT_SID"],
+        "CallStatus": "busy",
+        "Direction": "outbound-api",
+        "To": number,
+        "From": "+14155550100",
+    }
+    answer = world.post_signed(made["adoption"]["address"], form)
+    assert answer.status_code == 200, answer.body
+    return str(answer.json_body["events"][0]["call_id"])
 
 
 class TestDials:
