@@ -11,7 +11,7 @@ from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import Workspace
 from chalicelib.usecases.claim import consider
 from ops.__main__ import main
-from tests.support.world import BODY, START, World
+from tests.support.world import BODY, ENV, START, World
 
 MIDNIGHT = "2026-01-27T00:00:00Z"
 PREMIUM = "+449098790000"
