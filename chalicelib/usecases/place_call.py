@@ -63,7 +63,7 @@ class NewCall:
     dial_now: bool = True
     to_pointer: str = "/to_number"
 
-    def to(self, number: str, pointer: str) -> "NewCall":
+    def to(self, number: str, pointer: str = "/to_number") -> "NewCall":
         """Return the same call to another number, which stands at ``pointer`` in the request."""
         return replace(self, to_number=number, to_pointer=pointer)
 

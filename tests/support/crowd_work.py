@@ -92,7 +92,7 @@ def take(site: Site, posted: dict[str, str], status: str, worker: int) -> tuple[
 def place(site: Site, new: NewCall, numbers: list[list[str]], worker: int) -> list[str]:
     """Place a call to each of the worker's numbers: their ids."""
     ports = site.ports()
-    return [place_call(ports, new.to(number, "/to_number")).call.id for number in numbers[worker]]
+    return [place_call(ports, new.to(number)).call.id for number in numbers[worker]]
 
 
 def place_once(site: Site, new: NewCall, key: str, worker: int) -> str:
