@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -76,10 +77,34 @@ class FieldError:
     detail: str
 
 
+#: a value in a message, in characters
+MAX_SHOWN = 80
+#: a word that is longer than this, in characters, may be the start of the one that was meant
+MIN_START = 2
+
+
+def shown(given: Any) -> str:
+    """Return a value as a message shows it: texts in single quotes, the rest as JSON, shortened where it is long."""
+    text = repr(given) if isinstance(given, str) else json.dumps(given, default=str)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
 def with_value(message: str, given: Any) -> str:
-    """Return the message with the value that was given, shortened where it is long."""
-    shown = json.dumps(given, default=str)
-    return f"{message} (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
+    """Return the message with the value that was given, where the message does not hold it yet."""
+    return message if shown(given) in message else f"{message} (got {shown(given)})"
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return the end of a sentence about an unknown word: the known word that is nearest, if any."""
+    spelled = {_letters(name): name for name in known}
+    near = get_close_matches(_letters(word), spelled, n=1, cutoff=0.6)
+    near = near or [each for each in spelled if len(word) > MIN_START and each.startswith(_letters(word))]
+    return f"; did you mean {spelled[near[0]]}?" if near else ""
+
+
+def _letters(word: str) -> str:
+    """Return a word without what tells ``maxAttempts`` from ``max_attempts``."""
+    return "".join(filter(str.isalnum, word[:MAX_SHOWN].lower()))
 
 
 class Invalid(RedialError):

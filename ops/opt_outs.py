@@ -14,7 +14,7 @@ from rich.progress import track
 
 from chalicelib.clock import SystemClock
 from chalicelib.domain.numbers import e164
-from chalicelib.errors import RedialError, with_value
+from chalicelib.errors import RedialError
 from chalicelib.services import build
 from chalicelib.usecases.opt_out import opt_out
 from chalicelib.usecases.ports import Ports
@@ -39,7 +39,7 @@ class Line:
         try:
             e164(self.number)
         except ValueError as error:
-            return with_value(f"number {error}", self.number)
+            return f"number {error}"
         return None
 
 

@@ -216,6 +216,7 @@ class BolnaAccepted(Answer):
     message: str
     status: str
     execution_id: str
+    provider: str
 
 
 class CampaignCall(Answer):
@@ -234,6 +235,7 @@ class Campaign(Answer):
     campaign_sid: str
     name: str
     status: str
+    provider: str
     calls: list[CampaignCall]
 
 

@@ -12,7 +12,6 @@ from chalicelib.api.policies import policy_named
 from chalicelib.api.reading import idempotency_key, json_body, page_limit, query_value
 from chalicelib.domain.call import CallRecord
 from chalicelib.errors import NotFound, NotYours
-from chalicelib.outbound.address import Rules
 from chalicelib.storage.history import MOST_ENTRIES
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.cancel_call import cancel_call
@@ -51,9 +50,6 @@ def place() -> Response:
         metadata=wanted.metadata,
         timezone=wanted.timezone,
         start_at=start_at,
-        webhook_url=schemas.webhook_within_rules(
-            wanted.webhook_url, Rules(local=parts.ports.settings.webhook_allow_local)
-        ),
     )
     check_call(parts.ports, new)
     may_place(parts, owner)

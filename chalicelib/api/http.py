@@ -127,14 +127,14 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
 
 def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
     """Return whose request this is, and name the key in every further line. Raise NotSignedIn, NotYours, TooMany."""
-    key = _key_sent(request)
-    if not key:
+    keys = _keys_sent(request)
+    if not keys:
         raise _refused(
             request,
             "no-key",
             errors.NotSignedIn("send an API key: 'Authorization: Bearer <key>' or 'x-api-key: <key>'"),
         )
-    owner = services.keys.find(key) if key.isascii() else None
+    owner = next((found for each in keys if (found := services.keys.find(each)) is not None), None)
     if owner is None:
         raise _refused(request, "unknown-key", errors.NotSignedIn("this API key is not known"))
     log.say_from_here_on(key=owner.id)
@@ -176,51 +176,35 @@ def _within_rate(services: Services, owner: ApiKey, take: Callable[[str, Rate, d
         raise errors.TooMany(text, wait_sec)
 
 
-def _key_sent(request: Request) -> str:
-    """The API key: a bearer token, ``x-api-key`` as Gomobile's clients send it, or Basic's password as Exotel's do."""
+def _keys_sent(request: Request) -> list[str]:
+    """Return what can be the API key: a bearer token, ``x-api-key`` as Gomobile's clients send it, or a half of Basic.
+
+    Exotel's clients send a key and a token in Basic's two halves, and either may be ours.
+    """
+    return [key for key in _as_sent(request) if key and key.isascii()]
+
+
+def _as_sent(request: Request) -> list[str]:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return str(credentials.strip())
+        return [str(credentials.strip())]
     if scheme.lower() == "basic":
         try:
-            _, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+            user, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
         except ValueError:
-            return ""
-        return password
-    return str(request.headers.get("x-api-key", ""))
+            return []
+        return [password, user]
+    return [str(request.headers.get("x-api-key", ""))]
 
 
 def checked(model: type[Model], body: dict[str, Any]) -> Model:
-    """The body as a model. Raises Invalid with a JSON pointer for each wrong field."""
+    """Return the body as a model. Raise Invalid with a JSON pointer and a sentence for each wrong field."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        wrong: dict[str, list[str]] = {}
-        for found in error.errors(include_url=False):
-            wrong.setdefault(_pointer(found, body), []).append(_detail(found))
-        # A union is wrong once for each of its members; what it could have been is said in one line.
-        said = [errors.FieldError(pointer, "; or ".join(dict.fromkeys(d))) for pointer, d in wrong.items()]
-        raise errors.Invalid(said) from error
+        from chalicelib.api.wording import field_errors
 
-
-def _pointer(error: Any, body: Any) -> str:
-    """Where in the body an error is, without the union members that pydantic names on the way there."""
-    pointer, inside = "", body
-    for number, step in enumerate(error["loc"]):
-        if (isinstance(inside, dict) and step in inside) or (isinstance(inside, list) and isinstance(step, int)):
-            inside = inside[step]
-        elif not (error["type"] == "missing" and number == len(error["loc"]) - 1):
-            continue
-        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
-    return pointer
-
-
-def _detail(error: Any) -> str:
-    message: str = error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
-    if error["type"] == "missing" or isinstance(given, dict | list):
-        return message
-    return errors.with_value(message, given)
+        raise errors.Invalid(field_errors(model, error, body)) from error
 
 
 def public_url(services: Services, request: Request) -> str:

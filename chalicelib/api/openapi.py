@@ -32,7 +32,7 @@ SECURITY_SCHEMES = {
     "basic": {
         "type": "http",
         "scheme": "basic",
-        "description": "As Exotel's clients sign in: any user name, and an API key as the password.",
+        "description": "As Exotel's clients sign in: an API key as the password or as the user name.",
     },
 }
 #: any one of them will do

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from chalicelib import ids
 from chalicelib.domain.numbers import e164
-from chalicelib.errors import FieldError, Invalid, with_value
+from chalicelib.errors import FieldError, Invalid
 
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -29,7 +29,7 @@ def number_of(text: str, pointer: str) -> str:
     try:
         return e164(text)
     except ValueError as error:
-        raise Invalid([FieldError(pointer, with_value(str(error), text))]) from None
+        raise Invalid([FieldError(pointer, f"{pointer.rpartition('/')[2]} {error}")]) from None
 
 
 def policy_name_in(path: str) -> str:

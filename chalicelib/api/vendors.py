@@ -11,7 +11,7 @@ from chalicelib.api.http import ANY_TYPE, answering, checked, may_place, public_
 from chalicelib.api.paths import number_of
 from chalicelib.api.reading import idempotency_key, json_body
 from chalicelib.domain.numbers import national_to_e164
-from chalicelib.errors import FieldError, Invalid
+from chalicelib.errors import FieldError, Invalid, NotSetUp
 from chalicelib.services import Services
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.place_call import NewCall, check_call, place_call
@@ -38,7 +38,7 @@ def bolna_call() -> dict[str, Any]:
         to_pointer="/recipient_phone_number",
         from_number=_from_number(parts, wanted.from_phone_number),
         policy=wanted.retry_config.policy(),
-        provider=parts.ports.settings.default_provider,
+        provider=_provider(parts, "bolna", wanted.provider),
         public_url=public_url(parts, request),
         agent_version_id=wanted.agent_id,
         variables={
@@ -76,7 +76,7 @@ def exotel_campaign(sid: str) -> Response:
         to_number="",
         from_number=_number(wanted.caller_id, "/caller_id"),
         policy=schemas.exotel_ending(wanted, max(start_at or now, now)),
-        provider=parts.ports.settings.default_provider,
+        provider=_provider(parts, "exotel", wanted.provider),
         public_url=public_url(parts, request),
         agent_version_id=wanted.call_flow_id,
         metadata={"campaign": wanted.name},
@@ -101,12 +101,24 @@ def _campaign(parts: Services, name: str, each: list[NewCall], key: str | None, 
         "campaign_sid": calls[0].campaign_id,
         "name": name,
         "status": "in-progress",
+        "provider": calls[0].provider,
         "calls": [
             {"call_id": call.id, "number": call.to_number, "state": call.state, "summary_status": call.summary_status}
             for call in calls
         ],
     }
     return Response(view, status_code=201)
+
+
+def _provider(parts: Services, vendor: str, named: str | None) -> str:
+    """Return the provider to dial through: the one named, else the request's own vendor where it is set up."""
+    if named is not None:
+        return named
+    try:
+        parts.ports.provider(vendor)
+    except NotSetUp:
+        return parts.ports.settings.default_provider
+    return vendor
 
 
 def _from_number(parts: Services, given: str | None) -> str:

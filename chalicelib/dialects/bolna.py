@@ -21,7 +21,8 @@ from chalicelib.dialects.common import (
     Flag,
     Kept,
     OutcomeWord,
-    Tolerant,
+    ProviderName,
+    Strict,
     VendorRetry,
     WaitMinutes,
     Word,
@@ -65,20 +66,31 @@ class RetryConfigIn(VendorRetry):
         return Policy(max_retries=self.max_retries, strategy=Intervals(tuple(self.retry_intervals_minutes)), on=rules)
 
 
-class BolnaCallIn(Tolerant):
-    """``POST /call`` as Bolna documents it."""
+class BolnaCallIn(Strict):
+    """``POST /call`` as Bolna documents it, with ``provider`` beside it.
+
+    ``bypass_call_guardrails`` and ``agent_data`` are Bolna's, and mean nothing here.
+    """
 
     agent_id: Annotated[str, Field(min_length=1, max_length=256)]
+    provider: ProviderName | None = None
     recipient_phone_number: Word
     from_phone_number: Word | None = None
     scheduled_at: At | None = None
     user_data: Kept = Field(default_factory=dict)
     retry_config: RetryConfigIn = Field(default_factory=RetryConfigIn)
+    bypass_call_guardrails: Flag | None = None
+    agent_data: Any = None
 
 
 def accepted(record: CallRecord) -> dict[str, Any]:
-    """Bolna's answer to ``POST /call``."""
-    return {"message": "done", "status": _status(record, started="queued"), "execution_id": record.call.id}
+    """Return Bolna's answer to ``POST /call``, and the provider that the call is dialled through."""
+    return {
+        "message": "done",
+        "status": _status(record, started="queued"),
+        "execution_id": record.call.id,
+        "provider": record.call.provider,
+    }
 
 
 def retry_state(record: CallRecord) -> dict[str, Any]:

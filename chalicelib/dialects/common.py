@@ -23,6 +23,9 @@ MAX_INTERVALS = 24
 #: characters of a word, a number or a name that is looked up, and of a vendor's field that is kept
 MAX_WORD = 64
 
+#: a provider by its name in the registry
+ProviderName = Annotated[str, Field(min_length=1, max_length=32)]
+
 #: Nobody writes 0 or "yes" for a switch, or "30" for a number, and means it: what is not of its type is refused.
 Flag = Annotated[bool, Field(strict=True)]
 WaitMinutes = Annotated[float, Field(ge=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)]
@@ -33,15 +36,9 @@ Word = Annotated[str, Field(max_length=MAX_WORD)]
 
 
 class Strict(BaseModel):
-    """A body whose every field we know: a misspelt one must not be lost in silence."""
+    """A body, ours or a vendor's, whose every field we know: a misspelt one must not be lost in silence."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Tolerant(BaseModel):
-    """A vendor's body: fields of theirs that mean nothing to us are left alone."""
-
-    model_config = ConfigDict(extra="ignore")
 
 
 #: fields of Redial's own ``retry`` that a vendor's object has no place for
@@ -61,8 +58,8 @@ OWN_FIELDS = frozenset(
 )
 
 
-class VendorRetry(Tolerant):
-    """A vendor's retry object, in which a field of Redial's own would be ignored: it is refused."""
+class VendorRetry(Strict):
+    """A vendor's retry object, which says of a field of Redial's own where that belongs."""
 
     @model_validator(mode="before")
     @classmethod

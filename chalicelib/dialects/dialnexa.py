@@ -12,9 +12,9 @@ Where the vendor's page leaves a field out of a request, or open:
     error, rejected               not retried                not in its table; ``on`` can say otherwise
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from chalicelib.dialects.common import (
     E164,
@@ -88,6 +88,24 @@ class RuleIn(Strict):
         if self.target is not None and max_retries is None:
             max_retries = TARGET_RETRIES
         return OutcomeRule(self.retry, self.wait_minutes, max_retries, self.target.url if self.target else None)
+
+
+def _switch_or_rule(value: Any) -> Any:
+    if not isinstance(value, bool | dict | RuleIn):
+        raise ValueError("must be true, false or an object (example: {'wait_minutes': 20})")
+    return value
+
+
+def _kind_of_rule(value: Any) -> str:
+    return "switch" if isinstance(value, bool) else "rule"
+
+
+#: one outcome's entry in ``on``; told apart first, so that a wrong one is wrong in one way
+SwitchOrRule = Annotated[
+    Annotated[bool, Tag("switch")] | Annotated[RuleIn, Tag("rule")],
+    Discriminator(_kind_of_rule),
+    BeforeValidator(_switch_or_rule),
+]
 
 
 class FailoverIn(Strict):
@@ -204,7 +222,7 @@ class RetryIn(Strict):
     retry_on_no_answer: Flag | None = None
     retry_on_busy: Flag | None = None
     strategy: StrategyIn | None = None
-    on: Annotated[dict[str, Flag | RuleIn], Field(max_length=2 * len(Outcome))] = Field(default_factory=dict)
+    on: Annotated[dict[str, SwitchOrRule], Field(max_length=2 * len(Outcome))] = Field(default_factory=dict)
     window: WindowIn | None = None
     failover: FailoverIn | None = None
     caps: Annotated[list[CapIn], Field(max_length=10)] | None = None

@@ -26,7 +26,8 @@ from chalicelib.dialects.common import (
     At,
     MaxRetries,
     OutcomeWord,
-    Tolerant,
+    ProviderName,
+    Strict,
     VendorRetry,
     WaitMinutes,
     Word,
@@ -94,7 +95,7 @@ class ScheduleIn(VendorRetry):
         return self
 
 
-class ExotelPolicyIn(Tolerant):
+class ExotelPolicyIn(Strict):
     """The two together, as ``POST /policies/preview`` takes them under ``exotel``."""
 
     retry: RetryIn | None = None
@@ -147,13 +148,29 @@ class ExotelPolicyIn(Tolerant):
 
 
 class CampaignIn(ExotelPolicyIn):
-    """``POST /v1/Accounts/{sid}/Campaigns`` as Exotel documents it."""
+    """``POST /v1/Accounts/{sid}/Campaigns`` as Exotel documents it, with ``provider`` beside it.
+
+    The fields from ``custom_field`` on are Exotel's, and mean nothing here.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
+    provider: ProviderName | None = None
     caller_id: Word
     call_flow_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     numbers: Annotated[list[Word], Field(min_length=1, max_length=MOST_NUMBERS)]
     custom_field: Any = None
+    type: Any = None
+    campaign_type: Any = None
+    flow_type: Any = None
+    url: Any = None
+    read_via_text: Any = None
+    repeat_menu_attempts: Any = None
+    call_duplicate_numbers: Any = None
+    mode: Any = None
+    throttle: Any = None
+    call_status_callback: Any = None
+    call_schedule_callback: Any = None
+    status_callback: Any = None
 
 
 def _rules(words: Any) -> dict[Outcome, OutcomeRule]:

@@ -26,7 +26,6 @@ from chalicelib.dialects.common import (
     Flag,
     MaxRetries,
     Strict,
-    Tolerant,
     VendorRetry,
     WaitMinutes,
     retried,
@@ -111,7 +110,7 @@ class PauseWindowsIn(Strict):
         return Window(pause={day: found for day, found in pauses.items() if found})
 
 
-class GomobilePolicyIn(Tolerant):
+class GomobilePolicyIn(Strict):
     """The two together, as ``POST /policies/preview`` takes them under ``gomobile``."""
 
     retryStrategy: RetryStrategyIn

@@ -2,6 +2,9 @@
 
 import re
 
+#: of a wrong number a message shows this many characters
+MAX_SHOWN = 40
+
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -13,7 +16,7 @@ def is_e164(number: str) -> bool:
 def e164(number: str) -> str:
     """Return the number as it is. Raise ValueError where it is not E.164; every route says this sentence."""
     if not is_e164(number):
-        raise ValueError("must be in E.164: '+', then 7 to 15 digits that begin with the country code")
+        raise ValueError(f"{number[:MAX_SHOWN]!r} is not an E.164 number (example: +16505550199)")
     return number
 
 

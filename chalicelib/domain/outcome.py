@@ -28,7 +28,7 @@ class Outcome(StrEnum):
         try:
             return cls(spelled)
         except ValueError:
-            raise ValueError(f"{word!r} is no outcome; use one of {', '.join(cls)}") from None
+            raise ValueError(f"{word!r} is not an outcome; use one of {', '.join(cls)}") from None
 
 
 class SummaryStatus(StrEnum):

@@ -120,7 +120,7 @@ def test_a_callback_that_is_too_large_is_answered_413(world: World) -> None:
         ({"metadata": {"a": "x" * 17_000}}, "/metadata", "at most 16384 are kept"),
         ({"variables": {"a": "x" * 17_000}}, "/variables", "at most 16384 are kept"),
         ({"variables": {f"v{i}": 1 for i in range(51)}}, "/variables", "at most 50 variables"),
-        ({"retry": {"caps": [{"max_attempts": 1}] * 11}}, "/retry/caps", "at most 10 items"),
+        ({"retry": {"caps": [{"max_attempts": 1}] * 11}}, "/retry/caps", "has 11 items; give at most 10"),
         ({"provider": "x" * 200_000}, "/provider", "at most 32 characters"),
         ({"agent_version_id": "x" * 257}, "/agent_version_id", "at most 256 characters"),
         ({"target": {"url": "https://[x"}}, "/target/url", "absolute http(s) URL"),
@@ -129,10 +129,10 @@ def test_a_callback_that_is_too_large_is_answered_413(world: World) -> None:
         ({"start_at": "1800000000"}, "/start_at", "must be a datetime with a UTC offset"),
         ({"start_at": "0001-01-01T00:00:00+14:00"}, "/start_at", "between the years 2000 and 2198"),
         ({"start_at": "9999-12-31T23:59:59-14:00"}, "/start_at", "between the years 2000 and 2198"),
-        ({"retry": {"wait_minutes": "30"}}, "/retry/wait_minutes", "valid number"),
-        ({"retry": {"wait_minutes": 10**299}}, "/retry/wait_minutes", "less than or equal to"),
-        ({"retry": {"retry_on_busy": 1}}, "/retry/retry_on_busy", "valid boolean"),
-        ({"retry": {"on": {"busy": "yes"}}}, "/retry/on/busy", "valid boolean"),
+        ({"retry": {"wait_minutes": "30"}}, "/retry/wait_minutes", "is not a number (example: 30)"),
+        ({"retry": {"wait_minutes": 10**299}}, "/retry/wait_minutes", "must be at most"),
+        ({"retry": {"retry_on_busy": 1}}, "/retry/retry_on_busy", "is neither true nor false"),
+        ({"retry": {"on": {"busy": "yes"}}}, "/retry/on/busy", "must be true, false or an object"),
     ],
 )
 def test_what_is_too_much_or_of_another_type_is_pointed_at(

@@ -46,7 +46,7 @@ class TestBolna:
         call_id = answer.json_body["execution_id"]
         assert (answer.status_code, answer.json_body) == (
             200,
-            {"message": "done", "status": "queued", "execution_id": call_id},
+            {"message": "done", "status": "queued", "execution_id": call_id, "provider": "twilio"},
         )
         for status in ("no-answer", "busy", "failed", "no-answer"):
             world.end(status)
@@ -137,6 +137,26 @@ class TestExotel:
         pair = base64.b64encode(f"any-api-key:{world.key}".encode()).decode()
         headers = {"Authorization": f"Basic {pair}", "Content-Type": "application/json"}
         assert world.request("POST", CAMPAIGNS, EXOTEL, headers=headers).status_code == 201
+
+    def test_the_key_may_be_the_first_half_of_basic(self, world: World) -> None:
+        for pair in (f"{world.key}:any-token", f"{world.key}:", f":{world.key}"):
+            headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+            assert world.request("POST", CAMPAIGNS, EXOTEL, headers=headers).status_code == 201
+
+    def test_it_is_dialled_through_exotel_where_that_is_set_up(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert world.request("POST", CAMPAIGNS, EXOTEL).json_body["provider"] == "twilio"
+        for name in ("ACCOUNT_SID", "API_KEY", "API_TOKEN", "ALLOWED_IPS"):
+            monkeypatch.setenv(f"EXOTEL_{name}", "127.0.0.1")
+        with new_client() as world.client:
+            body = world.request("POST", CAMPAIGNS, EXOTEL).json_body
+            assert (body["provider"], world.call(body["calls"][0]["call_id"])["provider"]) == ("exotel", "exotel")
+            named = world.request("POST", CAMPAIGNS, EXOTEL | {"provider": "twilio"}).json_body
+            assert named["provider"] == "twilio"
+            # Named, but not set up: refused rather than dialled through another.
+            refused = world.request("POST", CAMPAIGNS, EXOTEL | {"provider": "bolna"})
+            assert (refused.status_code, refused.json_body["errors"][0]["pointer"]) == (422, "/provider")
 
     def test_the_same_request_again_makes_no_second_campaign(self, world: World) -> None:
         headers = {"Idempotency-Key": "batch-7"}

@@ -58,6 +58,6 @@ def test_a_list_with_a_wrong_line_is_not_taken_over_at_all(
     file.write_text("+16505550123\n6505550199\n")
     assert run(file) == 1
     said = capsys.readouterr().err
-    assert "line 2: number must be in E.164" in said
+    assert "line 2: number '6505550199' is not an E.164 number" in said
     assert "1 of 2 lines are wrong; nothing was taken over" in said
     assert world.request("GET", "/numbers/+16505550123/opt-out").status_code == 404

@@ -56,7 +56,6 @@ def place(world: World, number: str = NUMBER, **changes: Any) -> dict[str, Any]:
         "to_number": number,
         "metadata": about,
         "variables": {"callee": number},
-        "webhook_url": f"https://example.com/hook?to={number.removeprefix('+')}",
         "target": {"url": f"https://example.com/answer.xml?to={number.removeprefix('+')}"},
         **changes,
     }
