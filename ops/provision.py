@@ -9,7 +9,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from ops import aws, capacity, chalice_config
+from ops import aws, capacity, chalice_config, gateway_responses
 from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, scheduler_role_name, wake_rules
 from ops.provision_table import provision_table
 from ops.queue import queue_attributes
@@ -56,7 +56,7 @@ class Provisioner:
                 if each in capacity.RESERVED:
                     self._reserve(each)
             if API in deployed:
-                self._throttle()
+                self._api_stage()
         except (BotoCoreError, ClientError) as error:
             raise RedialError(f"provisioning stage {self.stage!r} stopped: {aws.in_words(error)}") from error
 
@@ -150,19 +150,25 @@ class Provisioner:
                 "note", f"nothing is reserved for {name}: raise the account's Lambda concurrency, or set {setting}"
             )
 
-    def _throttle(self) -> None:
+    def _api_stage(self) -> None:
         apis, functions = self.make_client("apigateway"), self.make_client("lambda")
-        api_id = capacity.rest_api(functions, self.stage)
+        api_id, name = capacity.rest_api(functions, self.stage), capacity.api_stage()
         has = capacity.throttled(apis, api_id)
         rate, burst = capacity.throttle(self.stage)
-        if has is None:
-            self.steps.note("note", f"no stage {capacity.api_stage()} of API Gateway leads to {API.name(self.stage)}")
+        if api_id is None or has is None:
+            self.steps.note("note", f"no stage {name} of API Gateway leads to {API.name(self.stage)}")
             return
         self.steps.ensure(
+            "API Gateway's own answers as problem+json, 404 where there is no route",
+            gateway_responses.are_set(apis, api_id, name),
+            lambda: gateway_responses.put(apis, api_id, name),
+        )
+        # After the deployment above, for emulators forget the throttle in it.
+        self.steps.ensure(
             f"at most {rate} requests a second to the API, {burst} at once",
-            has == (rate, burst),
+            capacity.throttled(apis, api_id) == (rate, burst),
             lambda: apis.update_stage(
-                restApiId=api_id, stageName=capacity.api_stage(), patchOperations=capacity.throttling(self.stage)
+                restApiId=api_id, stageName=name, patchOperations=capacity.throttling(self.stage)
             ),
         )
 

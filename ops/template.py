@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ops import capacity, chalice_config
+from ops import capacity, chalice_config, gateway_responses
 from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, scheduler_role_name, wake_rules
 from ops.queue import queue_properties
 from ops.scheduler_role import role_properties
@@ -74,7 +74,8 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
             }
     rate, burst = capacity.throttle(stage)
     every = {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
-    resources["RestAPI"] = {"Properties": {"MethodSettings": [every]}}
+    answers = gateway_responses.template_properties()
+    resources["RestAPI"] = {"Properties": {"MethodSettings": [every], "GatewayResponses": answers}}
     return {
         "Parameters": {_reserved(each): _reserved_parameter(each, stage) for each in capacity.RESERVED},
         "Conditions": {

@@ -24,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "permission": resources.permission,
     "concurrency": resources.concurrency,
     "throttle": resources.throttle,
+    "answers": resources.own_answers,
     "logs": resources.logs,
     "dead letters": resources.failures,
     "wakes": wheel.wakes,

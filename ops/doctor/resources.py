@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.domain import zones
 from chalicelib.errors import RedialError
 from chalicelib.settings import Settings
-from ops import aws, capacity, chalice_config
+from ops import aws, capacity, chalice_config, gateway_responses
 from ops.doctor.deployment import Deployment, told
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, wake_rules
@@ -213,6 +213,19 @@ def throttle(on: Deployment) -> Iterator[Finding]:
         amber(
             f"the API takes {has[0]:g} requests a second and {has[1]} at once, not {rate} and {burst}", _provision(on)
         ),
+    )
+
+
+def own_answers(on: Deployment) -> Iterator[Finding]:
+    """What API Gateway answers by itself; ``chalice deploy`` puts its own texts back."""
+    apis, api_id = on.make_client("apigateway"), capacity.rest_api(on.make_client("lambda"), on.stage)
+    if api_id is None or capacity.throttled(apis, api_id) is None:
+        yield green("no stage of API Gateway is there to answer by itself")
+        return
+    yield holds(
+        gateway_responses.are_set(apis, api_id, capacity.api_stage()),
+        "a path without a route is answered 404 as problem+json",
+        amber("a path without a route is answered 403 'Missing Authentication Token'", _provision(on)),
     )
 
 

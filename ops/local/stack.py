@@ -190,10 +190,11 @@ def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dic
     # The emulator knows no alarm on a sum of metrics, and nobody would look at one here.
     resources = {name: each for name, each in local["Resources"].items() if not _watches(each)}
     local["Resources"] = resources
-    # Its CloudFormation leaves concurrency and throttle out; provision sets both afterwards.
+    # Its CloudFormation leaves concurrency, throttle and API Gateway's answers out; provision sets them afterwards.
     for name in ("Parameters", "Conditions"):
         local.pop(name, None)
-    resources["RestAPI"]["Properties"].pop("MethodSettings", None)
+    for name in ("MethodSettings", "GatewayResponses"):
+        resources["RestAPI"]["Properties"].pop(name, None)
     resources["RestAPI"]["Properties"] |= {"Tags": {"ms-custom-id": API_ID}, "PropagateTags": True}
     for each in LAMBDAS:
         properties = resources[each.logical_id]["Properties"]

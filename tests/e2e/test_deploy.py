@@ -79,7 +79,7 @@ def test_provision_deploy_loop_redeploy_loop_delete(aws: Ministack, carrier: Car
     url = install(project, carrier)
     key = project.ops("keys", "create", "--stage", "dev", "--workspace", "acme").strip()
     caller = Caller(url, key, carrier.url)
-    assert get(f"{url}/nothing-here") == 403
+    assert get(f"{url}/nothing-here") == 404
 
     wait_to_place()
     redialled = caller.place(REDIALLED, ["busy", "completed"])
@@ -152,6 +152,9 @@ def redeploy_while_dialling(project: Project, caller: Caller, url: str) -> None:
     deployed_at, asked_at = (datetime.fromisoformat(text) for text in (found["LastModified"], asked["received_at"]))
     assert 0 < (deployed_at - asked_at).total_seconds() < HOLD_SEC
     assert project.deploy() == url
+    # It replaces the definition of the API, and with it API Gateway's own answers.
+    assert "API Gateway's own answers" in project.ops("provision", "--stage", "dev")
+    assert get(f"{url}/nothing-here") == 404
 
 
 def wait_for_dead_letter(aws: Ministack) -> None:

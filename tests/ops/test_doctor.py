@@ -364,6 +364,7 @@ def test_a_fault_is_not_blamed_on_what_is_well(outside: Outside) -> None:
         (lambda outside: client("logs").delete_retention_policy(logGroupName=SWEEP_LOG), "logs", "for ever"),
         (_nothing_reserved, "concurrency", "no invocations are reserved for redial-dev-sweep, not 2"),
         (_no_throttle, "throttle", "not 500 and 1000"),
+        (_no_throttle, "answers", "403 'Missing Authentication Token'"),
     ],
 )
 def test_what_is_worth_a_look_is_amber(

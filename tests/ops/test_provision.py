@@ -326,6 +326,41 @@ def test_the_stage_of_the_api_is_throttled() -> None:
     assert changed(run()) == []
 
 
+OWN_ANSWERS = "API Gateway's own answers as problem+json, 404 where there is no route"
+
+
+def test_a_path_without_a_route_is_404_as_problem_json() -> None:
+    deploy()
+    api_id, apis = an_api(), client("apigateway")
+    before = apis.get_stage(restApiId=api_id, stageName="api")["deploymentId"]
+    assert OWN_ANSWERS in changed(run())
+    set_to = apis.get_gateway_response(restApiId=api_id, responseType="MISSING_AUTHENTICATION_TOKEN")
+    assert set_to["statusCode"] == "404"
+    assert set_to["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+    stage = apis.get_stage(restApiId=api_id, stageName="api")
+    assert stage["deploymentId"] != before
+    assert stage["methodSettings"]["*/*"]["throttlingRateLimit"] == 500.0
+    assert changed(run()) == []
+
+
+def test_answers_that_chalice_replaced_or_never_deployed_are_set_again() -> None:
+    deploy()
+    api_id, apis = an_api(), client("apigateway")
+    run()
+    apis.delete_gateway_response(restApiId=api_id, responseType="DEFAULT_4XX")
+    assert OWN_ANSWERS in changed(run())
+    apis.create_deployment(restApiId=api_id, stageName="api")
+    assert OWN_ANSWERS in changed(run())
+    assert changed(run()) == []
+
+
+def test_a_dry_run_sets_no_answer_of_api_gateway() -> None:
+    deploy()
+    api_id = an_api()
+    assert ("would change", OWN_ANSWERS) in run(dry_run=True)
+    assert client("apigateway").get_gateway_responses(restApiId=api_id)["items"] == []
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("REDIAL_RESERVED_CONCURRENCY", "many"), ("SWEEP_RESERVED_CONCURRENCY", "-1"), ("API_REQUESTS_PER_SECOND", "0")],

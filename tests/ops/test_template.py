@@ -8,8 +8,9 @@ import pytest
 from cfnlint import ManualArgs
 from cfnlint.api import lint_by_config
 
+from chalicelib.api.http import SECURITY_HEADERS
 from chalicelib.settings import Settings
-from ops import chalice_config
+from ops import chalice_config, gateway_responses
 from ops.local.package import copy_source, run_chalice
 from ops.names import LAMBDAS
 from ops.queue import queue_attributes
@@ -145,3 +146,38 @@ def test_redial_and_sweep_have_reserved_concurrency_and_the_api_a_throttle() -> 
     assert "ReservedConcurrentExecutions" not in template["Resources"]["APIHandler"]["Properties"]
     (every,) = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
     assert (every["ThrottlingRateLimit"], every["ThrottlingBurstLimit"]) == (500, 1000)
+
+
+def test_api_gateway_answers_by_itself_as_problem_json() -> None:
+    answers = merge_template("dev")["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+    assert {kind: answer.get("StatusCode") for kind, answer in answers.items()} == {
+        "MISSING_AUTHENTICATION_TOKEN": "404",
+        "INVALID_SIGNATURE": "404",
+        "THROTTLED": "429",
+        "REQUEST_TOO_LARGE": "413",
+        "INTEGRATION_TIMEOUT": "504",
+        "DEFAULT_4XX": None,
+        "DEFAULT_5XX": None,
+    }
+    quoted = {name: f"'{value}'" for name, value in SECURITY_HEADERS.items()}
+    for answer in answers.values():
+        headers = answer["ResponseParameters"]["Headers"]
+        assert headers.items() >= (quoted | {"Content-Type": "'application/problem+json'"}).items()
+        body = json.loads(answer["ResponseTemplates"]["application/json"])
+        assert body.get("status") == (int(answer["StatusCode"]) if "StatusCode" in answer else None)
+        assert {"type", "title", "detail"} <= body.keys()
+    assert answers["THROTTLED"]["ResponseParameters"]["Headers"]["Retry-After"] == "'1'"
+
+
+def test_the_template_and_provision_set_the_same_answers() -> None:
+    declared = merge_template("dev")["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+    assert gateway_responses.wanted() == {
+        kind: {
+            "responseParameters": {
+                f"gatewayresponse.header.{name}": value for name, value in each["ResponseParameters"]["Headers"].items()
+            },
+            "responseTemplates": each["ResponseTemplates"],
+            **({"statusCode": each["StatusCode"]} if "StatusCode" in each else {}),
+        }
+        for kind, each in declared.items()
+    }
