@@ -12,11 +12,14 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Install what is needed into .venv
+install: $(INSTALLED) ## Install what is needed into .venv: PYTHON=python3.11, or a later one
 
 # The stamp is newer than the requirements once they are installed, so nothing is installed twice.
 $(INSTALLED): requirements.txt requirements-dev.txt
 	@echo "Installing into .venv (once; again when the requirements change)"
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "error: PYTHON=$(PYTHON) is not a Python of 3.11 or later on this machine:" \
+	  "install Python 3.11, or name one that is there (example: make install PYTHON=python3.12)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import median, quantiles
+from math import ceil
 from types import MappingProxyType
 
 from rich.box import SIMPLE_HEAD
@@ -161,10 +161,15 @@ def _put_offs(evidence: Evidence) -> Counter[str]:
     return Counter(reason for reason in reasons if reason in PUT_OFF)
 
 
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """Return the smallest of the ordered values that is no less than ``percent`` of 100 of them (nearest rank)."""
+    return ordered[max(1, ceil(len(ordered) * percent / 100)) - 1]
+
+
 def _spread(seconds: Sequence[float]) -> str:
-    if len(seconds) < 2:
+    if not seconds:
         return "-"
-    return f"{median(seconds):.0f} s, {quantiles(seconds, n=100)[-1]:.0f} s, {seconds[-1]:.0f} s"
+    return ", ".join(f"{percentile(seconds, percent):.0f} s" for percent in (50, 99, 100))
 
 
 def _pairs(counted: Counter[str]) -> str:

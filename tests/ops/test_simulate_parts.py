@@ -8,6 +8,7 @@ from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine
 from ops.simulate.faults import Faults, Level
 from ops.simulate.hours import is_open, surely_counted
+from ops.simulate.report import _spread, percentile
 from ops.simulate.rules_asked import own_wait_minutes, rule
 from ops.simulate.shrink import least
 
@@ -148,3 +149,28 @@ def test_what_a_request_says_of_an_outcome_is_read_with_its_defaults() -> None:
 @pytest.mark.parametrize("needed", [{3}, {0, 9}, {2, 3, 7}, set()])
 def test_what_is_left_is_what_a_failure_needs(needed: set[int]) -> None:
     assert least(range(10), lambda parts: needed <= set(parts)) == sorted(needed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "percent", "value"),
+    [
+        ([7.0], 50, 7.0),
+        ([7.0], 99, 7.0),
+        ([1.0, 2.0], 50, 1.0),
+        ([1.0, 2.0], 99, 2.0),
+        ([0.0] * 98 + [60.0, 600.0], 99, 60.0),
+        ([0.0] * 99 + [600.0], 99, 0.0),
+        ([1.0, 2.0, 3.0], 0, 1.0),
+        ([1.0, 2.0, 3.0], 100, 3.0),
+    ],
+)
+def test_a_percentile_is_one_of_the_values(seconds: list[float], percent: int, value: float) -> None:
+    assert percentile(seconds, percent) == value
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [([], "-"), ([4.0], "4 s, 4 s, 4 s"), ([0.0, 0.0, 90.0], "0 s, 90 s, 90 s")],
+)
+def test_the_spread_of_a_run_never_exceeds_its_greatest_delay(seconds: list[float], told: str) -> None:
+    assert _spread(seconds) == told
