@@ -11,6 +11,8 @@ from types import FrameType
 from rich.console import Console
 
 from chalicelib.errors import RedialError
+from ops.local.call_events import CallEvents
+from ops.local.single import only_one
 from ops.local.stack import LocalStack
 
 SECONDS_BETWEEN_CHECKS = 0.5
@@ -34,7 +36,8 @@ def summarise(stack: LocalStack, seconds: float) -> None:
         console.print(f"  [bold]{name:<18}[/]{value}", soft_wrap=True)
     console.print(f"\n  [dim]the same, to source:[/]  {_shown_path(stack.directory / 'env')}", soft_wrap=True)
     console.print(f"  [dim]what the Lambdas log:[/] {_shown_path(stack.aws.log)}", soft_wrap=True)
-    console.print("\nCtrl-C stops everything.")
+    console.print(f"  [dim]the API, to read:[/]     {stack.env['BASE_URL']}/docs", soft_wrap=True)
+    console.print("\nCtrl-C stops everything. What happens to calls:\n")
 
 
 def main() -> int:
@@ -43,10 +46,13 @@ def main() -> int:
     began = time.monotonic()
     stack = LocalStack(step=shown)
     try:
-        with stack:
+        with only_one(stack.directory), stack:
             try:
                 summarise(stack, time.monotonic() - began)
+                events = CallEvents(stack.aws.log)
                 while True:
+                    for line in events.lines():
+                        console.print(line, markup=False, soft_wrap=True)
                     time.sleep(SECONDS_BETWEEN_CHECKS)
                     stack.check()
             finally:

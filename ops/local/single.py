@@ -1,0 +1,28 @@
+"""One local stack in a clone: a second one would take its place in ``.local`` while the first one runs."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ops.local.ministack import LocalError
+
+
+@contextmanager
+def only_one(directory: Path) -> Iterator[None]:
+    """Hold the directory. Raise LocalError where another process holds it; one that was killed holds nothing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise LocalError(
+                f"make run already runs in this clone (process {lock.read().strip() or 'unknown'}):"
+                f" use that one ({directory.name}/env says how), or stop it with Ctrl-C first"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
