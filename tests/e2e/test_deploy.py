@@ -77,7 +77,7 @@ def carrier() -> Iterator[Carrier]:
 def test_provision_deploy_loop_redeploy_loop_delete(aws: Ministack, carrier: Carrier, tmp_path: Path) -> None:
     project = Project(tmp_path / "redial", aws)
     url = install(project, carrier)
-    key = project.ops("keys", "create", "--stage", "dev", "--workspace", "acme").strip()
+    key = project.ops("keys", "create", "--stage", "dev", "--workspace", "acme", "--role", "admin").strip()
     caller = Caller(url, key, carrier.url)
     assert get(f"{url}/nothing-here") == 404
 
