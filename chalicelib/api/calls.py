@@ -63,7 +63,7 @@ def history() -> dict[str, Any]:
     """The workspace's call history, newest attempt first, ``limit`` at a time from ``cursor`` on."""
     request = blueprint.current_request
     parts = services()
-    owner = signed_in(parts, request, Role.READ)
+    owner = signed_in(parts, request, Role.READ, query=("limit", "cursor"))
     limit = page_limit(request, PAGE, MOST_ENTRIES)
     page = parts.history.page(owner.workspace, limit, query_value(request, "cursor"))
     return {

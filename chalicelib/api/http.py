@@ -3,7 +3,7 @@
 import base64
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from math import ceil
@@ -13,6 +13,7 @@ from chalice.app import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from chalicelib import errors, log, metrics
+from chalicelib.api.reading import known_query
 from chalicelib.providers import MalformedCallback, SignatureError
 from chalicelib.services import Services
 from chalicelib.storage.keys import ApiKey, Role
@@ -125,8 +126,11 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
     return answered
 
 
-def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
-    """Return whose request this is, and name the key in every further line. Raise NotSignedIn, NotYours, TooMany."""
+def signed_in(services: Services, request: Request, wanted: Role, query: Sequence[str] = ()) -> ApiKey:
+    """Return whose request this is, and name the key in every further line. ``query`` names what a GET route reads.
+
+    Raise NotSignedIn, NotYours, TooMany, and Invalid for other query parameters of a GET.
+    """
     keys = _keys_sent(request)
     if not keys:
         raise _refused(
@@ -147,6 +151,8 @@ def signed_in(services: Services, request: Request, wanted: Role) -> ApiKey:
     if not owner.role.allows(wanted):
         text = f"this key may {owner.role}, and this needs one that may {wanted}"
         raise _refused(request, "role", errors.NotYours(text))
+    if request.method == "GET":
+        known_query(request, query)
     return owner
 
 

@@ -148,12 +148,12 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             parameters=("limit", "cursor"),
         ),
     },
-    "/calls/{call_id}": {"GET": Operation(tag="Calls", role=Role.READ, answer=answers.Call, problems=CALL)},
+    "/calls/{call_id}": {"GET": Operation(tag="Calls", role=Role.READ, answer=answers.Call, problems=(*CALL, 422))},
     "/calls/{call_id}/cancel": {
         "POST": Operation(tag="Calls", role=Role.WRITE, answer=answers.Call, problems=(*CALL, *BUSY))
     },
     "/calls/{call_id}/decisions": {
-        "GET": Operation(tag="Calls", role=Role.READ, answer=answers.Decisions, problems=CALL)
+        "GET": Operation(tag="Calls", role=Role.READ, answer=answers.Decisions, problems=(*CALL, 422))
     },
     "/policies/preview": {
         "POST": Operation(
@@ -170,7 +170,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             },
         )
     },
-    "/policies": {"GET": Operation(tag="Policies", role=Role.READ, answer=answers.Policies, problems=KEY)},
+    "/policies": {"GET": Operation(tag="Policies", role=Role.READ, answer=answers.Policies, problems=(*KEY, 422))},
     "/policies/{name}": {
         "PUT": Operation(
             tag="Policies",
@@ -233,7 +233,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             problems=(*ROLE, *BODY, *BUSY),
             example={"reason": "the script is wrong"},
         ),
-        "GET": Operation(tag="Dialling", role=Role.READ, answer=answers.Pause, problems=KEY),
+        "GET": Operation(tag="Dialling", role=Role.READ, answer=answers.Pause, problems=(*KEY, 422)),
     },
     "/resume-all": {
         "POST": Operation(tag="Dialling", role=Role.ADMIN, answer=answers.Resumed, problems=(*ROLE, *BUSY))
@@ -274,16 +274,16 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         )
     },
     "/call-logs/{call_id}/retries": {
-        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=CALL)
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=(*CALL, 422))
     },
     "/v1/call-logs/{call_id}/retries": {
-        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=CALL)
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=(*CALL, 422))
     },
     "/executions/{call_id}": {
-        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=JSON_OBJECT, problems=CALL)
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=JSON_OBJECT, problems=(*CALL, 422))
     },
     "/call-report/{call_id}": {
-        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.GomobileReport, problems=CALL)
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.GomobileReport, problems=(*CALL, 422))
     },
     "/callbacks/{provider}/{token}": _callback(),
     "/callbacks/{provider}/adopt/{token}": _callback(422),

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chalice.app import Request
@@ -23,6 +23,9 @@ MOST_DIGITS = 300
 LEAST_NUMBER = 1e-100
 #: the longest Idempotency-Key, in characters
 MOST_KEY = 255
+
+#: unknown query parameters that one answer names
+MAX_UNKNOWN = 10
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
@@ -139,6 +142,18 @@ def query_value(request: Request, name: str) -> str | None:
     if len(values) > 1:
         raise errors.Invalid([errors.FieldError(f"/{name}", f"given {len(values)} times; give it once")])
     return values[0] if values else None
+
+
+def known_query(request: Request, known: Sequence[str]) -> None:
+    """Raise Invalid for query parameters that a route does not read: a misspelt one must not be lost in silence."""
+    unknown = [name for name in request.query_params or () if name not in known]
+    if unknown:
+        raise errors.Invalid([errors.FieldError(f"/{name}", _not_read(name, known)) for name in unknown[:MAX_UNKNOWN]])
+
+
+def _not_read(name: str, known: Sequence[str]) -> str:
+    hint = errors.did_you_mean(name, known)
+    return f"{name[:40]!r} is not a query parameter here{hint}"
 
 
 def page_limit(request: Request, default: int, most: int) -> int:

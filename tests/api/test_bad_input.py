@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.api.callbacks import MOST_CALLBACK
+from chalicelib.api.operations import OPERATIONS
 from chalicelib.api.reading import MOST_BODY, MOST_DEPTH
 from tests.support.world import BODY, ENV, World
 
@@ -238,6 +239,23 @@ def test_a_path_that_names_nothing_is_not_found_or_invalid(world: World, part: s
 def test_a_query_that_makes_no_sense_is_pointed_at(world: World, query: str) -> None:
     answer = world.request("GET", f"/calls?{query}")
     assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, "/" + query.partition("=")[0])
+
+
+SIGNED_GETS = [route for route, methods in OPERATIONS.items() if "GET" in methods and methods["GET"].role is not None]
+
+
+@pytest.mark.parametrize("route", SIGNED_GETS)
+def test_every_get_route_refuses_a_query_it_does_not_read(world: World, route: str) -> None:
+    path = route.format(call_id=world.place()["call_id"], number=quote(PLAIN["to_number"]), name="reminders")
+    answer = world.request("GET", f"{path}?workspace=a")
+    (wrong,) = answer.json_body["errors"]
+    assert (answer.status_code, wrong["pointer"]) == (422, "/workspace")
+    assert 422 in OPERATIONS[route]["GET"].problems
+
+
+def test_a_misspelt_query_is_refused_with_the_one_meant(world: World) -> None:
+    (wrong,) = world.request("GET", "/calls?limt=3").json_body["errors"]
+    assert wrong == {"pointer": "/limt", "detail": "'limt' is not a query parameter here; did you mean limit?"}
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "a\x00b"])
