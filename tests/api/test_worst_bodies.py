@@ -18,6 +18,8 @@ from tests.support.world import World
 
 #: half a second, in pieces of work
 MAX_PIECES = 47
+#: a machine that is busy with something else may spoil one measurement, hardly three
+TRIES = 3
 PLAIN = {"to_number": "+16505550199", "from_number": "+14155550100"}
 #: a number that may be in forty time zones
 TOLL_FREE = {"to_number": "+18005550199", "start_at": "2026-01-26T10:00:00Z", "outcomes": ["busy"] * 101}
@@ -181,12 +183,15 @@ RAW = {
 
 def cost(world: World, method: str, path: str, raw: bytes) -> tuple[float, int]:
     assert len(raw) <= MOST_BODY
-    piece_sec = cpu_sec(lambda: sum(i * i for i in range(200_000)))[0]
-    spent_sec, answer = cpu_sec(
-        lambda: world.client.http.request(method, path, headers={"x-api-key": world.key}, body=raw)
-    )
-    assert answer.status_code < 500, answer.body
-    return spent_sec / piece_sec, answer.status_code
+    pieces: list[float] = []
+    while len(pieces) < TRIES and (not pieces or pieces[-1] >= MAX_PIECES):
+        piece_sec = cpu_sec(lambda: sum(i * i for i in range(200_000)))[0]
+        spent_sec, answer = cpu_sec(
+            lambda: world.client.http.request(method, path, headers={"x-api-key": world.key}, body=raw)
+        )
+        assert answer.status_code < 500, answer.body
+        pieces.append(spent_sec / piece_sec)
+    return min(pieces), answer.status_code
 
 
 def cpu_sec(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -74,8 +74,9 @@ def test_an_answer_that_was_lost_is_never_asked_for_again(hosted: World, name: s
     http = OneAnswer(LOST[lost])
     call_id = place(hosted, name, http)
     assert hosted.history(call_id) == [(1, "placement-unknown")]
-    for minutes in range(0, 180, 30):
-        hosted.clock.turn(to=START + timedelta(minutes=minutes))
+    # A provider that does not answer the look-ups is asked until the policy ends, after 72 hours.
+    for hours in (0, 0.5, 1, 2, 3, 24, 48, 73, 80):
+        hosted.clock.turn(to=START + timedelta(hours=hours))
         hosted.redial(hosted.clock.now())
         hosted.sweep()
     assert len(http.posts) == 1

@@ -89,7 +89,7 @@ MUTANTS = {
     ),
     "window-ignored-at-dial": Mutant(
         "the window is not asked again at the moment of dialling",
-        ("window",),
+        ("window", "endings"),
         lambda: [patch.object(claim, "may_dial", broken.without_window(claim.may_dial))],
         seeds=8,
     ),
@@ -124,7 +124,7 @@ MUTANTS = {
     ),
     "doubt-is-refusal": Mutant(
         "a placement that nobody knows about is taken for one that failed",
-        ("one-dial", "one-at-a-time"),
+        ("one-dial", "one-at-a-time", "history"),
         lambda: [patch.object(CxmlProvider, "dial", broken.doubt_is_refusal(CxmlProvider.dial))],
     ),
     "failover-in-doubt": Mutant(
