@@ -7,8 +7,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-#: boto3 and botocore are in Lambda's Python runtime; chalice bundles itself
-NOT_NAMED = {"boto3", "botocore", "chalice"}
+#: boto3 and botocore are in the Lambda runtime for Python, chalice bundles itself, and pydantic pins pydantic_core
+NOT_NAMED = {"boto3", "botocore", "chalice", "pydantic_core"}
 
 
 def imported() -> Iterator[str]:

@@ -354,6 +354,7 @@ def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
         to_number="+16505550199",
         from_number="+14155550100",
         leg=Leg.OUTGOING,
+        session=RECORD["conversation_uuid"],
         evidence={name: RECORD[name] for name in names},
     )
     (method, url, headers, body), (_, legs_url, _, _) = http.sent
