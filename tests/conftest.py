@@ -39,6 +39,7 @@ def _forgetting(change: Callable[..., None]) -> Callable[..., None]:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A fresh Redial: an empty table, no rules, the clock at 2026-01-26 10:00 UTC."""
+    environ = os.environ
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
     clock = TurnedClock()
@@ -52,6 +53,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         current.restart(clock, twilio)  # type: ignore[arg-type]
         with new_client() as client:
             yield World(client, clock, twilio, aws)
+    os.environ = environ  # noqa: B003 - calls that overlap leave the client's copy behind
     current.restart()
     parts.client.cache_clear()
 

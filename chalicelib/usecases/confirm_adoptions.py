@@ -1,6 +1,7 @@
 """Confirm the calls whose callbacks could not be believed alone: look each up with our credentials, then adopt it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -94,9 +95,14 @@ def _said(provider: Provider, pending: Pending) -> CallEvent | None:
         return said
     return replace(
         said,
-        to_number=said.to_number or next((each.to_number for each in pending.events if each.to_number), None),
-        from_number=said.from_number or next((each.from_number for each in pending.events if each.from_number), None),
+        to_number=_first([said.to_number, *(each.to_number for each in pending.events)]),
+        from_number=_first([said.from_number, *(each.from_number for each in pending.events)]),
     )
+
+
+def _first(numbers: Iterable[str | None]) -> str | None:
+    """Return the first number that is there; None where none is."""
+    return next(filter(None, numbers), None)
 
 
 def _adopt(ports: Ports, provider: Provider, pending: Pending, said: CallEvent, under: Adoption, now: datetime) -> str:
