@@ -57,4 +57,4 @@ def new_salt() -> str:
 
 def hashed(secret: str) -> str:
     """The SHA-256, in hex, under which a key of full entropy is stored."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

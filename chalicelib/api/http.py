@@ -187,7 +187,7 @@ def _keys_sent(request: Request) -> list[str]:
 
     Exotel's clients send a key and a token in Basic's two halves, and either may be ours.
     """
-    return [key for key in _as_sent(request) if key and key.isascii()]
+    return [key for key in _as_sent(request) if key]
 
 
 def _as_sent(request: Request) -> list[str]:
