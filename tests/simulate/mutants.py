@@ -127,12 +127,6 @@ MUTANTS = {
         ("one-dial", "one-at-a-time", "history"),
         lambda: [patch.object(CxmlProvider, "dial", broken.doubt_is_refusal(CxmlProvider.dial))],
     ),
-    "failover-in-doubt": Mutant(
-        "the second provider takes over though the first may have rung",
-        ("failover",),
-        lambda: [patch.object(lifecycle, "_ended", broken.failing_over_in_doubt(lifecycle._ended))],
-        seeds=6,
-    ),
     "no-sweep": Mutant(
         "the sweep does nothing",
         ("ends", "aws"),
@@ -262,12 +256,6 @@ MUTANTS = {
         ("one-dial",),
         lambda: [patch.object(silent, "after_silence", broken.asks_again(silent.after_silence))],
         seeds=6,
-    ),
-    "correction-ignored": Mutant(
-        "the true end of an attempt that had ended for want of news is not taken in",
-        ("outcomes", "reached"),
-        lambda: [patch.object(late_callbacks, "TABLE", late_callbacks.TABLE[1:])],
-        seeds=8,
     ),
     "armed-too-late": Mutant(
         "an alarm is set after the commit that needs it, and the sweep does not look for what is overdue",
