@@ -270,7 +270,7 @@ MUTANTS = {
         "an erasure is answered, and the number can be found all the same",
         ("erased",),
         lambda: [patch.object(NumberStore, "forget_call", lambda self, workspace, number, call_id: None)],
-        seeds=8,
+        seeds=40,
     ),
     "opened-when-over": Mutant(
         "a claim that finds a pause over opens its gate, whoever has extended the pause meanwhile",
