@@ -11,7 +11,7 @@ from chalicelib.domain.call import AttemptPhase, CallState
 from chalicelib.domain.deciding import decided_after
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.silence import MIN_ASKING, Word
-from chalicelib.domain.transition import Effect, Transition
+from chalicelib.domain.transition import Effect, Transition, failed_over
 from chalicelib.providers.base import PlacementUnknown, PutOff
 from chalicelib.storage.gates import scopes_of
 from chalicelib.storage.health import Answered
@@ -90,6 +90,16 @@ def roomy(add: Callable[..., Any]) -> Callable[..., Any]:
 
 def hasty(after_wait: Callable[..., Any]) -> Callable[..., Any]:
     return lambda wait_minutes, last: after_wait(wait_minutes / 2, last)
+
+
+def failing_over_in_doubt(decided: Callable[..., Any]) -> Callable[..., Any]:
+    def failing_over(record: Any, ended: Any, event: Any, now: Any) -> Any:
+        transition = decided(record, ended, event, now)
+        if transition.call.due_at is not None and ended.outcome is Outcome.FAILED:
+            return replace(transition, call=failed_over(transition.call))
+        return transition
+
+    return failing_over
 
 
 def reached_counts_as_busy(decided: Callable[..., Any]) -> Callable[..., Any]:

@@ -89,9 +89,9 @@ MUTANTS = {
     ),
     "window-ignored-at-dial": Mutant(
         "the window is not asked again at the moment of dialling",
-        ("window", "endings"),
+        ("window",),
         lambda: [patch.object(claim, "may_dial", broken.without_window(claim.may_dial))],
-        seeds=8,
+        seeds=40,
     ),
     "caps-not-counted": Mutant(
         "other calls' attempts to the number do not count",
@@ -124,8 +124,15 @@ MUTANTS = {
     ),
     "doubt-is-refusal": Mutant(
         "a placement that nobody knows about is taken for one that failed",
-        ("one-dial", "one-at-a-time", "history"),
+        ("one-dial", "one-at-a-time"),
         lambda: [patch.object(CxmlProvider, "dial", broken.doubt_is_refusal(CxmlProvider.dial))],
+        seeds=20,
+    ),
+    "failover-in-doubt": Mutant(
+        "the second provider takes over though the first may have rung",
+        ("failover",),
+        lambda: [patch.object(lifecycle, "_ended", broken.failing_over_in_doubt(lifecycle._ended))],
+        seeds=40,
     ),
     "no-sweep": Mutant(
         "the sweep does nothing",
@@ -256,6 +263,12 @@ MUTANTS = {
         ("one-dial",),
         lambda: [patch.object(silent, "after_silence", broken.asks_again(silent.after_silence))],
         seeds=6,
+    ),
+    "correction-ignored": Mutant(
+        "the true end of an attempt that had ended for want of news is not taken in",
+        ("outcomes", "reached"),
+        lambda: [patch.object(late_callbacks, "TABLE", late_callbacks.TABLE[1:])],
+        seeds=40,
     ),
     "armed-too-late": Mutant(
         "an alarm is set after the commit that needs it, and the sweep does not look for what is overdue",
