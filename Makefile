@@ -38,8 +38,10 @@ lint: $(INSTALLED) ## Check formatting, style, types, the layers and the complex
 test: lint ## Check everything and run every fast test
 	$(BIN)/pytest -m "not e2e and not slow"
 
-run: $(INSTALLED) ## Run the local stack until Ctrl-C
-	@$(BIN)/python -m ops.local
+FRESH ?=
+
+run: $(INSTALLED) ## Run the local stack until Ctrl-C, with the calls and key of the last time: FRESH=1 forgets them
+	@$(BIN)/python -m ops.local $(if $(filter-out 0,$(FRESH)),--fresh)
 
 demo: $(INSTALLED) ## Watch calls being retried on the local stack; ends by itself
 	@$(BIN)/python -m ops.local.demo

@@ -1,9 +1,10 @@
-"""`python -m ops.local`: the local stack until Ctrl-C."""
+"""`python -m ops.local`: the local stack until Ctrl-C; the next one goes on with its calls, key and ports."""
 
+import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -12,6 +13,8 @@ from rich.console import Console
 
 from chalicelib.errors import RedialError
 from ops.local.call_events import CallEvents
+from ops.local.kept import forget, read_kept
+from ops.local.package import LOCAL
 from ops.local.single import only_one
 from ops.local.stack import LocalStack
 
@@ -32,21 +35,26 @@ def shown(what: str) -> Iterator[None]:
 def summarise(stack: LocalStack, seconds: float) -> None:
     """Show what is running, and a first thing to do with it."""
     console.print(f"\n[bold]Redial runs[/] after {seconds:.1f} s:\n")
+    width = max(map(len, stack.env)) + 2
     for name, value in stack.env.items():
-        console.print(f"  [bold]{name:<18}[/]{value}", soft_wrap=True)
+        console.print(f"  [bold]{name:<{width}}[/]{value}", soft_wrap=True)
     console.print(f"\n  [dim]the same, to source:[/]  {_shown_path(stack.directory / 'env')}", soft_wrap=True)
     console.print(f"  [dim]what the Lambdas log:[/] {_shown_path(stack.aws.log)}", soft_wrap=True)
     console.print(f"  [dim]the API, to read:[/]     {stack.env['BASE_URL']}/docs", soft_wrap=True)
-    console.print("\nCtrl-C stops everything. What happens to calls:\n")
+    console.print("\nCtrl-C stops it, the next make run goes on from there, make run FRESH=1 forgets.")
+    console.print("What happens to calls:\n")
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ops.local", description=__doc__)
+    parser.add_argument("--fresh", action="store_true", help="forget the calls, the key and the ports of the last run")
+    parser.add_argument("--directory", type=Path, default=LOCAL, help="where all of that is (.local)")
+    arguments = parser.parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     began = time.monotonic()
-    stack = LocalStack(step=shown)
     try:
-        with only_one(stack.directory), stack:
+        with only_one(arguments.directory), _stack(arguments.directory, arguments.fresh) as stack:
             try:
                 summarise(stack, time.monotonic() - began)
                 events = CallEvents(stack.aws.log)
@@ -65,6 +73,12 @@ def main() -> int:
     except RedialError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
+
+
+def _stack(directory: Path, fresh: bool) -> LocalStack:
+    if fresh:
+        forget(directory)
+    return LocalStack(directory=directory, step=shown, kept=read_kept(directory))
 
 
 def _shown_path(path: Path) -> Path:

@@ -123,7 +123,8 @@ class Carrier:
     ) -> None:
         self.exchange = Exchange(Line("completed", ring_sec, talk_sec), hold_sec)
         self._server = _Server(port, lambda request: route(self.exchange, personalities, request))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.port: int = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
         modules = {provider: importlib.import_module(f"ops.local.carrier_{provider}") for provider in PROVIDERS}
         self.environment: dict[str, str] = {}
         for module in modules.values():

@@ -24,6 +24,7 @@ from chalicelib.errors import RedialError
 from ops.local.__main__ import shown
 from ops.local.demo_story import CALLS, ScriptedCall, SeenCall, SeenRule, Snapshot, differences, pending, read_call
 from ops.local.demo_view import following, new_console, print_history, print_verdict
+from ops.local.package import LOCAL
 from ops.local.stack import STAGE, LocalStack
 
 FROM_NUMBER = "+14155550100"
@@ -143,7 +144,7 @@ def main() -> int:
     console = new_console()
     console.print("[bold]Redial[/] on 127.0.0.1: AWS and the carrier are stand-ins, the minutes are real\n")
     try:
-        with LocalStack(step=shown) as stack:
+        with LocalStack(directory=LOCAL / "demo", step=shown) as stack:
             try:
                 succeeded = run(stack, console)
             finally:

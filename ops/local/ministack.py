@@ -19,6 +19,7 @@ import boto3
 from botocore.config import Config
 
 from chalicelib.errors import RedialError
+from ops.local.ministack_server import KEPT_ITEMS
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
@@ -36,13 +37,15 @@ class LocalError(RedialError):
 class Ministack:
     """``with Ministack(directory) as aws: aws.client("dynamodb")``. It logs to ``directory/ministack.log``.
 
-    ``server`` is the module that runs it, for whoever teaches it more.
+    ``server`` is the module that runs it, for whoever teaches it more. ``port`` 0 takes any free one. The items of
+    the tables are in the file ``items`` from one run to the next; without it they are gone.
     """
 
-    def __init__(self, directory: Path, server: str = SERVER) -> None:
+    def __init__(self, directory: Path, server: str = SERVER, *, port: int = 0, items: Path | None = None) -> None:
         self._server = server
+        self._items = items
         self.log = directory / "ministack.log"
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._temporary: Path | None = None
@@ -134,6 +137,8 @@ class Ministack:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
         }
+        if self._items:
+            environment[KEPT_ITEMS] = str(self._items)
         return subprocess.Popen(
             [sys.executable, "-m", self._server],
             cwd=self._temporary,
@@ -159,6 +164,21 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until the last stack has let go of its port. Raise LocalError where somebody else has it."""
+
+    def is_free() -> bool:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((HOST, port))
+                return True
+        return False
+
+    taken = f"port {port}, which this stack had before, is taken: stop what has it, or begin anew with make run FRESH=1"
+    wait_until(is_free, STOP_SECONDS, lambda: LocalError(taken))
 
 
 def wait_until(ready: Callable[[], bool], seconds: float, failure: Callable[[], LocalError]) -> None:

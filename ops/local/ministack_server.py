@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -21,12 +22,15 @@ Handler = Callable[[str, str, Any, bytes, dict[str, Any]], Awaitable[Answer]]
 SECONDS_BETWEEN_LOOKS = 1
 # No invocation lasts longer on AWS.
 LONGEST_INVOCATION_SEC = 900
+#: The variable that names the file of the tables' items, where they are kept (see kept_items).
+KEPT_ITEMS = "REDIAL_KEPT_ITEMS"
 
 
 def main() -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     # The Lambdas inherit this environment, and are to import what was deployed, not what lies here.
     os.environ.pop("PYTHONPATH", None)
+    _keep_items(os.environ.pop(KEPT_ITEMS, None))
     _import_swagger(import_module("ministack.services.apigateway_v1"))
     _fire_young_rules(import_module("ministack.services.eventbridge"))
     _show_logs(import_module("ministack.services.lambda_svc"))
@@ -42,6 +46,13 @@ def _die_with_parent() -> None:
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+def _keep_items(file: str | None) -> None:
+    if file:
+        handlers = import_module("ministack.services.cloudformation.provisioners")._RESOURCE_HANDLERS
+        kept_items = import_module("ops.local.kept_items")
+        kept_items.keep_items(import_module("ministack.services.dynamodb"), handlers, Path(file))
 
 
 def _import_swagger(apigateway: Any) -> None:

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -11,11 +10,14 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.request import Request, urlopen
 
+from chalicelib.storage.keys import KeyStore, Role
 from ops.keys import create_key
 from ops.local.carrier import PROVIDERS, Carrier
 from ops.local.carrier_bolna import EVERY_AGENT
-from ops.local.ministack import LocalError, Ministack, wait_until
+from ops.local.kept import Kept
+from ops.local.ministack import LocalError, Ministack, wait_for_port, wait_until
 from ops.local.package import LOCAL, Package, build_package
+from ops.local.private import write_private
 from ops.names import LAMBDAS
 from ops.provision import Provisioner
 from ops.table import table_name
@@ -44,13 +46,15 @@ class LocalStack:
     """``with LocalStack() as stack:`` holds it running; ``stack.env`` is what others need to use it.
 
     ``directory`` keeps the log and, while the stack runs, ``env``. ``step`` wraps each thing that is done, for
-    whoever wants to show it. Entering raises LocalError when a part does not start.
+    whoever wants to show it. With ``kept`` the stack goes on with the calls, the key and the ports of the last run.
+    Entering raises LocalError when a part does not start.
     """
 
-    def __init__(self, *, directory: Path = LOCAL, step: Step = silently) -> None:
+    def __init__(self, *, directory: Path = LOCAL, step: Step = silently, kept: Kept | None = None) -> None:
         self.directory = directory
         self.env: dict[str, str] = {}
-        self.aws = Ministack(directory)
+        self.aws = Ministack(directory, port=kept.aws_port, items=kept.items) if kept else Ministack(directory)
+        self._kept = kept
         self._step = step
         self._parts = ExitStack()
 
@@ -76,18 +80,19 @@ class LocalStack:
     def _start(self, parts: ExitStack) -> None:
         # One that a killed stack has left would tell whoever waits for the file that this one is ready.
         (self.directory / "env").unlink(missing_ok=True)
+        kept = self._kept or Kept(self.directory)
+        for port in filter(None, (kept.aws_port, kept.carrier_port)):
+            wait_for_port(port)
         with self._step("start AWS (ministack)"):
             parts.enter_context(self.aws)
         with self._step("start the carrier"):
-            carrier = parts.enter_context(Carrier())
+            carrier = parts.enter_context(Carrier(environment=kept.carrier_environment, port=kept.carrier_port))
         with self._step("package the app"):
             package = build_package(STAGE)
         with self._step("deploy it (CloudFormation)"):
             self._deploy(package, carrier)
-        with self._step("make an API key"):
-            key = create_key(
-                self.aws.client("dynamodb"), table_name(STAGE), workspace=WORKSPACE, role="admin", now=datetime.now(UTC)
-            )
+        with self._step("make an API key" if not kept.api_key else "find the API key"):
+            key = self._key(kept.api_key)
         with self._step("wake the API"):
             wait_until(self._answers, DEPLOY_SECONDS, lambda: self.aws.failure("answers no GET /health"))
         with self._step("register the webhooks that are not set per call"):
@@ -101,8 +106,23 @@ class LocalStack:
             **{name: carrier.environment[name] for name in CARRIER_CREDENTIALS},
             "AWS_ENDPOINT_URL": self.aws.url,
         }
+        if self._kept:
+            self._keep(self._kept, key, carrier)
         parts.callback(self._remove_env)
         self._write_env()
+
+    def _key(self, kept: str) -> str:
+        """Return the kept key, or a new one where that is no admin's any more."""
+        dynamodb, now = self.aws.client("dynamodb"), datetime.now(UTC)
+        found = KeyStore(dynamodb, table_name(STAGE)).find(kept) if kept else None
+        if found and found.workspace == WORKSPACE and found.role == Role.ADMIN and not found.is_expired(now):
+            return kept
+        return create_key(dynamodb, table_name(STAGE), workspace=WORKSPACE, role=Role.ADMIN, now=now)
+
+    def _keep(self, kept: Kept, key: str, carrier: Carrier) -> None:
+        kept.aws_port, kept.carrier_port, kept.api_key = self.aws.port, carrier.port, key
+        kept.carrier_environment = carrier.environment
+        kept.save()
 
     def _deploy(self, package: Package, carrier: Carrier) -> None:
         storage, formation = self.aws.client("s3"), self.aws.client("cloudformation")
@@ -164,12 +184,7 @@ class LocalStack:
         return "".join(f"{name}={value}\n" for name, value in self.env.items())
 
     def _write_env(self) -> None:
-        # Renamed into place: whoever waits for the file finds all of it.
-        unfinished = self.directory / f"env.{os.getpid()}"
-        # It holds an API key and the carrier's credentials.
-        with open(unfinished, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(self._env_text())
-        unfinished.replace(self.directory / "env")
+        write_private(self.directory / "env", self._env_text())
 
     def _remove_env(self) -> None:
         path = self.directory / "env"

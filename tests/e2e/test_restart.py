@@ -1,0 +1,82 @@
+"""`make run` goes on where the last one ended, whether that was stopped or killed."""
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+#: packaging on two cores that run other tests too
+START_SECONDS = 240
+#: the rule of the retry is gone with the process: the sweep finds the call within two minutes, and cold starts
+CATCH_UP_SECONDS = 240
+CALL = {"from_number": "+14155550100", "to_number": "+16505550177", "retry": {"max_retries": 1, "wait_minutes": 0.1}}
+
+
+@contextmanager
+def running(directory: Path, end: signal.Signals, *options: str) -> Iterator[dict[str, str]]:
+    """A stack of `make run` that is ended with the signal, and its env file."""
+    command = [sys.executable, "-m", "ops.local", "--directory", str(directory), *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    env = directory / "env"
+    env.unlink(missing_ok=True)  # what a killed stack has left
+    try:
+        until = time.monotonic() + START_SECONDS
+        while not env.exists():
+            assert process.poll() is None, process.stdout and process.stdout.read().decode()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert stat.S_IMODE(env.stat().st_mode) == 0o600
+        yield dict(line.split("=", 1) for line in env.read_text().splitlines())
+        process.send_signal(end)
+        assert process.wait(60) == (0 if end == signal.SIGINT else -end)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ask(env: Mapping[str, str], path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {env['API_KEY']}", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(f"{env['BASE_URL']}{path}", data, headers), timeout=60) as answer:
+        document: dict[str, Any] = json.load(answer)
+        return document
+
+
+def outcomes(env: Mapping[str, str], call_id: str) -> list[str]:
+    return [attempt["outcome"] for attempt in ask(env, f"/calls/{call_id}")["attempts"]]
+
+
+def wait_for(env: Mapping[str, str], call_id: str, wanted: list[str], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while outcomes(env, call_id) != wanted:
+        assert time.monotonic() < until, outcomes(env, call_id)
+        time.sleep(1)
+
+
+def test_calls_key_and_ports_outlive_the_process_and_a_due_retry_is_caught_up(tmp_path: Path) -> None:
+    with running(tmp_path, signal.SIGKILL) as first:
+        script = Request(f"{first['CARRIER_URL']}/script/{CALL['to_number']}", b'{"outcomes": ["busy"]}', method="PUT")
+        urlopen(script, timeout=60).close()
+        call_id = ask(first, "/calls", CALL)["id"]
+        wait_for(first, call_id, ["busy"], 60)
+    with running(tmp_path, signal.SIGINT) as second:
+        assert second == first
+        assert outcomes(second, call_id)[0] == "busy"
+    with running(tmp_path, signal.SIGINT) as third:
+        assert third == first
+        wait_for(third, call_id, ["busy", "completed"], CATCH_UP_SECONDS)
+    with running(tmp_path, signal.SIGINT, "--fresh") as fresh:
+        assert fresh["API_KEY"] != first["API_KEY"]
+        assert ask(fresh, "/calls")["data"] == []
