@@ -64,7 +64,8 @@ BREAKER_OPENED = Metric("BreakerOpened", Unit.COUNT, ("Provider",), "dialling th
 BREAKER_CLOSED = Metric("BreakerClosed", Unit.COUNT, ("Provider",), "and taken up again")
 SWEEPS = Metric("Sweeps", Unit.COUNT, (), "sweeps that came to their end")
 SWEEP_MENDED = Metric("SweepMended", Unit.COUNT, ("Kind",), "what a sweep had to mend, by kind")
-RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "alarms that are set, at the time of a sweep", False)
+RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "rules on the event bus, all programs' together", False)
+ALARMS_NOT_SET = Metric("AlarmsNotSet", Unit.COUNT, (), "wakes that EventBridge did not take")
 SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "slots that a claim found taken", False)
 SIGNATURE_FAILURES = Metric("SignatureFailures", Unit.COUNT, ("Provider",), "callbacks whose signature was wrong")
 SIGN_INS_REFUSED = Metric("SignInsRefused", Unit.COUNT, ("Reason",), "requests without a key that may make them")
@@ -87,6 +88,7 @@ METRICS = (
     SWEEPS,
     SWEEP_MENDED,
     RULES_LIVE,
+    ALARMS_NOT_SET,
     SLOTS_IN_USE,
     SIGNATURE_FAILURES,
     SIGN_INS_REFUSED,

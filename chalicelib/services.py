@@ -139,6 +139,9 @@ class _LazyAlarms:
     def armed(self) -> Iterator[datetime]:
         return self._alarms.armed()
 
+    def in_use(self) -> int | None:
+        return self._alarms.in_use()
+
     def _make(self) -> Alarms:
         settings = self._settings
         prefix = f"{settings.app_name}-{settings.stage}-wake-"

@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from ops import aws, dashboard
+from ops import aws, dashboard, rule_quota
 from ops.operations import alarms, properties
 
 #: CloudWatch tells of, and deletes, at most this many alarms by name at once
@@ -23,24 +23,28 @@ MOST_NAMES = 100
 class Alarmer:
     """Brings a stage's alarms and its dashboard to what they should be, and says what it does of each.
 
-    ``cloudwatch`` is a client of boto3 or its like, ``say`` hears of each step, ``dry_run`` changes nothing.
+    ``cloudwatch`` is a client of boto3 or its like, ``say`` hears of each step, ``dry_run`` changes nothing. Without a
+    ``topic_arn`` those who hear of an alarm stay as they are.
     """
 
     stage: str
     cloudwatch: Any
     region: str
     topic_arn: str | None = None
+    rules_quota: int = rule_quota.DEFAULT_RULES
     say: Callable[[str], None] = print
     dry_run: bool = False
     changes: int = field(default=0, init=False)
+    hears_of_any: bool = field(default=False, init=False)
 
     def put(self) -> None:
         """Set what is missing or differs. Raises RedialError when AWS refuses."""
         with _refusals(f"setting the alarms of stage {self.stage!r}"):
             there = self._there()
-            for alarm in alarms(self.stage):
-                wanted = properties(alarm, self.stage, self.topic_arn)
-                name = wanted["AlarmName"]
+            for alarm in alarms(self.stage, self.rules_quota):
+                name = alarm.name(self.stage)
+                wanted = {**_actions(there.get(name)), **properties(alarm, self.stage, self.topic_arn)}
+                self.hears_of_any |= bool(wanted.get("AlarmActions"))
                 if _is_as(wanted, there.get(name)):
                     self.say(f"  have  the alarm {name}")
                 else:
@@ -97,6 +101,11 @@ class Alarmer:
         self.say(f"  done  {what}")
 
 
+def _actions(there: dict[str, Any] | None) -> dict[str, Any]:
+    """Return who hears of an alarm as it is: a run without a topic leaves that alone."""
+    return {name: there[name] for name in ("AlarmActions", "OKActions") if there and there.get(name)}
+
+
 def _is_as(wanted: dict[str, Any], there: dict[str, Any] | None) -> bool:
     """Whether an alarm that CloudWatch tells of is as wanted; what it tells beside that is its own (its state, say)."""
     if there is None:
@@ -138,14 +147,18 @@ def _run(arguments: argparse.Namespace) -> int:
         client = make_client("cloudwatch")
     except BotoCoreError as error:
         raise RedialError(f"CloudWatch cannot be asked: {aws.in_words(error)}") from error
+    region = client.meta.region_name
+    quota = rule_quota.of_setting(arguments.stage) or rule_quota.of_account(make_client, region)
     alarmer = Alarmer(
-        arguments.stage, client, client.meta.region_name, topic_arn=arguments.topic, dry_run=arguments.dry_run
+        arguments.stage, client, region, topic_arn=arguments.topic, rules_quota=quota, dry_run=arguments.dry_run
     )
     print(f"stage {arguments.stage}:")
     if arguments.delete:
         alarmer.delete()
     else:
         alarmer.put()
+        if not alarmer.hears_of_any:
+            print("nobody hears of these alarms: name an SNS topic with --topic ARN")
     if not alarmer.changes:
         print("nothing to do")
     return 0

@@ -55,8 +55,8 @@ def graphs(stage: str) -> list[Graph]:
         Graph("Redials late, seconds", _percentiles(metrics.REDIAL_LATENESS, stage), mark=("alarm", 120)),
         Graph("Callbacks late, ms", _percentiles(metrics.CALLBACK_DELAY, stage)),
         Graph("Callbacks' handling, ms", _percentiles(metrics.CALLBACK_HANDLING, stage), mark=("Telnyx waits", 2000)),
-        Graph("Mended by the sweep", [_by(metrics.SWEEP_MENDED, stage)]),
-        Graph("Rules live", [_line(metrics.RULES_LIVE, stage)], "Maximum", mark=("AWS's quota", 300)),
+        Graph("Mended by the sweep", [_by(metrics.SWEEP_MENDED, stage), _line(metrics.ALARMS_NOT_SET, stage)]),
+        Graph("Rules live, all programs'", [_line(metrics.RULES_LIVE, stage)], "Maximum", mark=("default quota", 300)),
         Graph("Concurrent calls", [_by(metrics.SLOTS_IN_USE, stage, "Maximum")], "Maximum"),
         Graph(
             "Providers' troubles",

@@ -4,14 +4,14 @@ Each kind of alarm has a section of the same name in docs/operating.md.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib import metrics
 from chalicelib.metrics import NAMESPACE, STAGE, Metric
-from ops import dashboard
-from ops.table import APP_NAME, table_name
+from ops import dashboard, rule_quota
+from ops.table import APP_NAME, table_definition, table_name
 
 #: CloudWatch's words for how an alarm compares
 ABOVE = "GreaterThanThreshold"
@@ -81,16 +81,16 @@ def ours(metric: Metric, statistic: str, stage: str, **by: str) -> Figure:
     return Figure(NAMESPACE, metric.name, statistic, {STAGE: stage, **by})
 
 
-def alarms(stage: str) -> Iterator[Alarm]:
-    """Every alarm of a stage."""
-    yield from _of_the_wheel(stage)
+def alarms(stage: str, rules_quota: int = rule_quota.DEFAULT_RULES) -> Iterator[Alarm]:
+    """Yield every alarm of a stage. ``rules_quota`` is how many rules EventBridge allows in its region."""
+    yield from _of_the_wheel(stage, rules_quota)
     yield from _of_the_provider(stage)
     yield from _of_the_api(stage)
     yield from _of_the_lambdas(stage)
     yield from _of_the_table(stage)
 
 
-def _of_the_wheel(stage: str) -> Iterator[Alarm]:
+def _of_the_wheel(stage: str, rules_quota: int) -> Iterator[Alarm]:
     yield Alarm(
         kind="sweep-mends",
         says="The sweep mended more than 10 calls or rules in 5 minutes: the wheel or the callbacks miss some.",
@@ -115,9 +115,16 @@ def _of_the_wheel(stage: str) -> Iterator[Alarm]:
     )
     yield Alarm(
         kind="rules-near-quota",
-        says="More than 240 of the 300 rules that EventBridge allows are taken.",
+        says="All programs together use more than 80 % of the rules that EventBridge allows in this region.",
         figures={"m": ours(metrics.RULES_LIVE, "Maximum", stage)},
-        threshold=240,
+        threshold=rule_quota.near(rules_quota),
+    )
+    yield Alarm(
+        kind="alarms-not-set",
+        says="EventBridge refused more than 2 wakes in 15 minutes: the sweep dials those calls a minute or two late.",
+        figures={"m": ours(metrics.ALARMS_NOT_SET, "Sum", stage)},
+        threshold=2,
+        period_sec=900,
     )
     yield Alarm(
         kind="dead-letters",
@@ -238,14 +245,12 @@ def _of_the_lambdas(stage: str) -> Iterator[Alarm]:
 
 def _of_the_table(stage: str) -> Iterator[Alarm]:
     table = {"TableName": table_name(stage)}
+    throttled = dict(_throttled(table))
     yield Alarm(
         kind="table-throttled",
-        says="DynamoDB refused reads or writes of the table for their number.",
-        figures={
-            "reads": Figure("AWS/DynamoDB", "ReadThrottleEvents", "Sum", table),
-            "writes": Figure("AWS/DynamoDB", "WriteThrottleEvents", "Sum", table),
-        },
-        expression="FILL(reads, 0) + FILL(writes, 0)",
+        says="DynamoDB refused reads or writes of the table or of an index for their number.",
+        figures=throttled,
+        expression=_sum_of(throttled),
         threshold=0,
     )
     asked = {operation: f"m{number}" for number, operation in enumerate(TABLE_OPERATIONS)}
@@ -256,13 +261,30 @@ def _of_the_table(stage: str) -> Iterator[Alarm]:
             id_: Figure("AWS/DynamoDB", "SystemErrors", "Sum", {**table, "Operation": operation})
             for operation, id_ in asked.items()
         },
-        expression=" + ".join(f"FILL({id_}, 0)" for id_ in asked.values()),
+        expression=_sum_of(asked.values()),
         threshold=5,
     )
 
 
-def properties(alarm: Alarm, stage: str, topic_arn: str | None = None) -> dict[str, Any]:
-    """An alarm as ``put_metric_alarm`` and an ``AWS::CloudWatch::Alarm`` both take it."""
+def _throttled(table: Mapping[str, str]) -> Iterator[tuple[str, Figure]]:
+    """Yield each count of throttled requests by its id: the table's own, which leaves the indexes out, and theirs."""
+    indexes = table_definition(table["TableName"])["GlobalSecondaryIndexes"]
+    places = {"table": dict(table)}
+    places |= {each["IndexName"]: {**table, "GlobalSecondaryIndexName": each["IndexName"]} for each in indexes}
+    for place, dimensions in places.items():
+        for kind in ("Read", "Write"):
+            yield f"{place}_{kind.lower()}s", Figure("AWS/DynamoDB", f"{kind}ThrottleEvents", "Sum", dimensions)
+
+
+def _sum_of(ids: Iterable[str]) -> str:
+    return " + ".join(f"FILL({each}, 0)" for each in ids)
+
+
+def properties(alarm: Alarm, stage: str, topic_arn: Any = None) -> dict[str, Any]:
+    """Return an alarm as ``put_metric_alarm`` and an ``AWS::CloudWatch::Alarm`` both take it.
+
+    ``topic_arn`` is the SNS topic that hears of it, or CloudFormation's expression for one.
+    """
     common: dict[str, Any] = {
         "AlarmName": alarm.name(stage),
         "AlarmDescription": f"{alarm.says} See docs/operating.md, {alarm.kind}.",
@@ -296,12 +318,40 @@ def _metric(figure: Figure) -> dict[str, Any]:
     return {"Namespace": figure.namespace, "MetricName": figure.name, "Dimensions": dimensions}
 
 
-def operations(stage: str, topic_arn: str | None = None) -> dict[str, Any]:
-    """The ``Resources`` of a stage's alarms and dashboard. ``topic_arn`` is the SNS topic that hears of each alarm."""
-    resources: dict[str, Any] = {
-        _logical_id(alarm): {"Type": "AWS::CloudWatch::Alarm", "Properties": properties(alarm, stage, topic_arn)}
-        for alarm in alarms(stage)
+TOPIC, HAS_TOPIC, FEW_RULES = "AlarmTopic", "HasAlarmTopic", "AllowsFewRules"
+
+
+def template_parts(stage: str) -> dict[str, Any]:
+    """Return the alarms and the dashboard as CloudFormation takes them, with the parameter and conditions they use."""
+    few = [{"Fn::Equals": [{"Ref": "AWS::Region"}, region]} for region in rule_quota.FEWER_RULES]
+    return {
+        "Parameters": {
+            TOPIC: {
+                "Type": "String",
+                "Default": "",
+                "Description": "The ARN of the SNS topic that hears of each alarm. Empty: nobody does.",
+            }
+        },
+        "Conditions": {
+            HAS_TOPIC: {"Fn::Not": [{"Fn::Equals": [{"Ref": TOPIC}, ""]}]},
+            FEW_RULES: {"Fn::Or": few},
+        },
+        "Resources": _resources(stage),
     }
+
+
+def _resources(stage: str) -> dict[str, Any]:
+    told = {"Fn::If": [HAS_TOPIC, {"Ref": TOPIC}, {"Ref": "AWS::NoValue"}]}
+    quota = rule_quota.of_setting(stage)
+    resources: dict[str, Any] = {
+        _logical_id(alarm): {"Type": "AWS::CloudWatch::Alarm", "Properties": properties(alarm, stage, told)}
+        for alarm in alarms(stage, quota or rule_quota.DEFAULT_RULES)
+    }
+    if quota is None:
+        thresholds = [
+            rule_quota.near(most) for most in (min(rule_quota.FEWER_RULES.values()), rule_quota.DEFAULT_RULES)
+        ]
+        resources["RulesNearQuotaAlarm"]["Properties"]["Threshold"] = {"Fn::If": [FEW_RULES, *thresholds]}
     body = dashboard.body(stage, region="${AWS::Region}")
     resources["Dashboard"] = {
         "Type": "AWS::CloudWatch::Dashboard",

@@ -2,12 +2,10 @@
 
 import argparse
 import json
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ops import capacity, chalice_config, gateway_responses
+from ops import capacity, chalice_config, gateway_responses, operations
 from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, scheduler_role_name, wake_rules
 from ops.queue import queue_properties
 from ops.scheduler_role import role_properties
@@ -76,12 +74,15 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
     every = {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
     answers = gateway_responses.template_properties()
     resources["RestAPI"] = {"Properties": {"MethodSettings": [every], "GatewayResponses": answers}}
+    watching = operations.template_parts(stage)
+    parameters = {_reserved(each): _reserved_parameter(each, stage) for each in capacity.RESERVED}
+    conditions = {
+        _reserves(each): {"Fn::Not": [{"Fn::Equals": [{"Ref": _reserved(each)}, 0]}]} for each in capacity.RESERVED
+    }
     return {
-        "Parameters": {_reserved(each): _reserved_parameter(each, stage) for each in capacity.RESERVED},
-        "Conditions": {
-            _reserves(each): {"Fn::Not": [{"Fn::Equals": [{"Ref": _reserved(each)}, 0]}]} for each in capacity.RESERVED
-        },
-        "Resources": resources | operations(stage),
+        "Parameters": parameters | watching["Parameters"],
+        "Conditions": conditions | watching["Conditions"],
+        "Resources": resources | watching["Resources"],
     }
 
 
@@ -100,14 +101,6 @@ def _reserved_parameter(each: Lambda, stage: str) -> dict[str, Any]:
         "Default": capacity.reserved(each, stage),
         "Description": f"Invocations that are reserved for {each.name(stage)}. 0 in an account with a limit of 10.",
     }
-
-
-def operations(stage: str) -> dict[str, Any]:
-    """The alarms and the dashboard, from ``ops.operations``, where that is there."""
-    if find_spec("ops.operations") is None:
-        return {}
-    resources: dict[str, Any] = import_module("ops.operations").operations(stage)
-    return resources
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -70,14 +70,19 @@ def heard(event: CallEvent, now: datetime) -> None:
         measure(metrics.CALLBACK_DELAY, (now - event.occurred_at).total_seconds() * 1000)
 
 
-def swept(counts: Mapping[str, int], alarms_live: int | None) -> None:
-    """A sweep has come to its end: what it mended by kind, and the alarms that are set, where they could be listed."""
+def swept(counts: Mapping[str, int], rules_live: int | None) -> None:
+    """Count a sweep that has ended: what it repaired by kind, and the rules of all programs, where they are known."""
     count(metrics.SWEEPS)
-    if alarms_live is not None:
-        measure(metrics.RULES_LIVE, alarms_live)
+    if rules_live is not None:
+        measure(metrics.RULES_LIVE, rules_live)
     for kind, number in counts.items():
         if not kind.endswith(NOT_MENDED):
             count(metrics.SWEEP_MENDED, number, Kind=kind)
+
+
+def alarm_not_set() -> None:
+    """Count a wake that EventBridge did not take: the sweep dials what is due in it, a minute or two late."""
+    count(metrics.ALARMS_NOT_SET)
 
 
 def slots_in_use(scope: str, number: int) -> None:

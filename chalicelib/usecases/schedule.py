@@ -173,6 +173,7 @@ def set_alarm(ports: Ports, wake: datetime) -> bool:
         ports.alarms.arm(wake)
     except AlarmNotSet as error:
         warn("alarm-not-set", wake=plan.wake_text(wake), error=str(error))
+        measure.alarm_not_set()
         return False
     return True
 

@@ -30,13 +30,13 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
     """Repair what the engine missed. Returns how many calls and alarms were repaired, by kind."""
     now = ports.clock.now()
     counts: Counter[str] = Counter()
-    counts["stale-alarms"], alarms_live = _clear_alarms(ports, now - ALARM_STALE, time_left.share(ALARMS_SHARE))
+    counts["stale-alarms"], rules_live = _clear_alarms(ports, now - ALARM_STALE, time_left.share(ALARMS_SHARE))
     overdue = dial_due(ports, now - WAKE_GRACE, time_left.share(OVERDUE_SHARE))
     counts.update({f"overdue-{end}": n for end, n in overdue.items()})
     counts.update(_look_into_silent(ports, now, time_left.share(SILENT_SHARE)))
     counts.update({f"adoption-{end}": n for end, n in confirm_adoptions(ports, time_left).items()})
     repaired = {kind: n for kind, n in counts.items() if n}
-    measure.swept(repaired, alarms_live)
+    measure.swept(repaired, rules_live)
     if repaired:
         log("swept", **repaired)
     return repaired
@@ -59,14 +59,15 @@ def _look_into_silent(ports: Ports, now: datetime, time_left: TimeLeft) -> Count
 
 
 def _clear_alarms(ports: Ports, before: datetime, time_left: TimeLeft) -> tuple[int, int | None]:
-    """How many spent alarms were removed, and how many are left; None where they cannot be listed."""
+    """Return how many spent alarms were removed, and how many rules all programs have left; None where unknown."""
+    removed = 0
     try:
-        armed = list(ports.alarms.armed())
+        for wake in list(ports.alarms.armed()):
+            removed += wake < before and time_left.for_a_dial() and disarm(ports, wake)
+        return removed, ports.alarms.in_use()
     except (ClientError, BotoCoreError) as error:
         warn("alarms-not-listed", error=str(error))
-        return 0, None
-    removed = sum(disarm(ports, wake) for wake in armed if wake < before and time_left.for_a_dial())
-    return removed, len(armed) - removed
+        return removed, None
 
 
 def _end_of(ports: Ports, call_id: str, now: datetime) -> str:

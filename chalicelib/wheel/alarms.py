@@ -29,6 +29,9 @@ class Alarms(Protocol):
     def armed(self) -> Iterator[datetime]:
         """Every wake that has an alarm, fired ones that were not removed included."""
 
+    def in_use(self) -> int | None:
+        """Return how many alarms of all programs count towards the quota; None where no quota is near."""
+
 
 class RuleAlarms:
     """One EventBridge rule a wake, with the redial Lambda as its only target.
@@ -69,10 +72,16 @@ class RuleAlarms:
                 raise
 
     def armed(self) -> Iterator[datetime]:
-        query: dict[str, Any] = {"NamePrefix": self._prefix}
+        return _wakes(self._rules(NamePrefix=self._prefix), self._prefix)
+
+    def in_use(self) -> int | None:
+        # The default bus is everybody's, and so is its quota of 300 rules.
+        return sum(1 for _ in self._rules())
+
+    def _rules(self, **query: Any) -> Iterator[str]:
         while True:
             page = self._events.list_rules(**query)
-            yield from _wakes((rule["Name"] for rule in page["Rules"]), self._prefix)
+            yield from (rule["Name"] for rule in page["Rules"])
             if "NextToken" not in page:
                 return
             query["NextToken"] = page["NextToken"]
@@ -121,6 +130,9 @@ class SchedulerAlarms:
             if "NextToken" not in page:
                 return
             query["NextToken"] = page["NextToken"]
+
+    def in_use(self) -> int | None:
+        return None  # ten million schedules are allowed
 
 
 def _input(wake: datetime) -> str:

@@ -4,25 +4,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.settings import WakeBackend
 from chalicelib.storage import items
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.sweep import ALARM_STALE
 from chalicelib.wheel import plan
-from ops import aws
+from ops import aws, rule_quota
 from ops.doctor.deployment import Deployment
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import SWEEP, scheduler_role_name, wake_prefix
-
-#: "Number of rules" per event bus, and what it is where nobody has raised it and it may not be read.
-#: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
-RULES_QUOTA = "L-244521F2"
-DEFAULT_RULES = 300
-FEWER_RULES = {"af-south-1": 100, "eu-south-1": 100}
-#: Less than this share of the quota left is worth a look.
-LEFT = 0.2
 
 #: The sweep dials what is a minute overdue, once a minute.
 OVERDUE = timedelta(minutes=3)
@@ -43,16 +33,8 @@ def wakes(on: Deployment) -> Iterator[Finding]:
 def _rules(on: Deployment) -> Iterator[Finding]:
     events, prefix = on.make_client("events"), wake_prefix(on.stage)
     listed = list(_pages(events.list_rules, "Rules"))
-    quota = _rules_quota(on)
-    yield holds(
-        len(listed) <= quota * (1 - LEFT),
-        f"{len(listed)} of {quota} rules are in use",
-        (red if len(listed) >= quota else amber)(
-            f"{len(listed)} of {quota} rules are in use, all programs' together: past that no wake can be set",
-            f"ask for more (Service Quotas, EventBridge, {RULES_QUOTA}), or set WAKE_BACKEND=scheduler",
-        ),
-    )
     ours = [rule for rule in listed if rule["Name"].startswith(prefix)]
+    yield _room_for_rules(on, len(ours), len(listed) - len(ours))
     yield from _stale(on, [rule["Name"] for rule in ours])
     lame = [rule["Name"] for rule in ours if not _fires(on, events, rule)]
     yield holds(
@@ -63,6 +45,21 @@ def _rules(on: Deployment) -> Iterator[Finding]:
             "delete them (aws events remove-targets, delete-rule): the sweep dials what they were for, a minute late",
         ),
     )
+
+
+def _room_for_rules(on: Deployment, ours: int, others: int) -> Finding:
+    quota = rule_quota.of_account(on.make_client, on.make_client("events").meta.region_name)
+    used = f"{ours + others} of {quota} rules are in use"
+    advice = (
+        f"ask for {others + rule_quota.MAX_WAKES} or more (Service Quotas, EventBridge, {rule_quota.RULES_QUOTA}), "
+        "or set WAKE_BACKEND=scheduler"
+    )
+    if ours + others > rule_quota.near(quota):
+        rank = red if ours + others >= quota else amber
+        return rank(f"{used}, all programs' together: past that no wake can be set", advice)
+    if others + rule_quota.MAX_WAKES > quota:
+        return amber(f"{used}, {others} by others, and Redial needs up to {rule_quota.MAX_WAKES}", advice)
+    return green(used)
 
 
 def _fires(on: Deployment, events: Any, rule: dict[str, Any]) -> bool:
@@ -105,14 +102,6 @@ def _wake_of(on: Deployment, name: str) -> datetime | None:
         return plan.from_stamp(name.removeprefix(wake_prefix(on.stage)))
     except ValueError:
         return None
-
-
-def _rules_quota(on: Deployment) -> int:
-    try:
-        quotas = on.make_client("service-quotas")
-        return int(quotas.get_service_quota(ServiceCode="events", QuotaCode=RULES_QUOTA)["Quota"]["Value"])
-    except (BotoCoreError, ClientError, KeyError):
-        return FEWER_RULES.get(on.make_client("events").meta.region_name, DEFAULT_RULES)
 
 
 def overdue(on: Deployment) -> Iterator[Finding]:

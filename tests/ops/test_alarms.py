@@ -70,6 +70,7 @@ def test_a_second_run_changes_nothing(cloudwatch: Any, capsys: pytest.CaptureFix
         "stage dev:",
         *(f"  have  the alarm {alarm.name('dev')}" for alarm in alarms("dev")),
         "  have  the dashboard redial-dev",
+        "nobody hears of these alarms: name an SNS topic with --topic ARN",
         "nothing to do",
     ]
     assert cloudwatch.describe_alarms()["MetricAlarms"] == before
@@ -84,9 +85,33 @@ def test_an_alarm_that_somebody_changed_is_set_again_and_only_that_one(
     capsys.readouterr()
     main(["alarms", "--stage", "dev"])
     done = [line for line in capsys.readouterr().out.splitlines() if "have" not in line]
-    assert done == ["stage dev:", "  done  set the alarm redial-dev-rules-near-quota"]
+    assert done[:2] == ["stage dev:", "  done  set the alarm redial-dev-rules-near-quota"]
     (after,) = cloudwatch.describe_alarms(AlarmNames=["redial-dev-rules-near-quota"])["MetricAlarms"]
     assert after["Threshold"] == 240
+
+
+def test_a_run_without_a_topic_leaves_those_who_hear_of_the_alarms_as_they_are(
+    cloudwatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:pager"
+    main(["alarms", "--stage", "dev", "--topic", topic])
+    changed = next(properties(a, "dev", topic) for a in alarms("dev") if a.kind == "redials-late")
+    cloudwatch.put_metric_alarm(**{**changed, "Threshold": 299})
+    capsys.readouterr()
+    main(["alarms", "--stage", "dev"])
+    assert {tuple(each["AlarmActions"]) for each in cloudwatch.describe_alarms()["MetricAlarms"]} == {(topic,)}
+    said = capsys.readouterr().out
+    assert "done  set the alarm redial-dev-redials-late" in said
+    assert "nobody hears" not in said
+
+
+def test_the_quota_that_is_set_decides_when_rules_are_too_many(
+    cloudwatch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.chalice_config.environment", lambda stage: {"EVENTBRIDGE_RULES_QUOTA": "1000"})
+    main(["alarms", "--stage", "dev"])
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=["redial-dev-rules-near-quota"])["MetricAlarms"]
+    assert alarm["Threshold"] == 800
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(cloudwatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +120,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(cloudwatch: Any, capsy
         "stage dev:",
         *(f"  would set the alarm {alarm.name('dev')}" for alarm in alarms("dev")),
         "  would set the dashboard redial-dev",
+        "nobody hears of these alarms: name an SNS topic with --topic ARN",
     ]
     assert there(cloudwatch) == []
     assert cloudwatch.list_dashboards()["DashboardEntries"] == []
@@ -114,7 +140,9 @@ def test_what_aws_refuses_is_told_in_one_line(
     stubbed = Stubber(cloudwatch)
     stubbed.add_client_error("describe_alarms", "AccessDenied", "you may not")
     stubbed.activate()
-    monkeypatch.setattr("ops.alarms.boto3.client", lambda service: cloudwatch)
+    real = boto3.client
+    clients = {"cloudwatch": cloudwatch, "service-quotas": real("service-quotas")}
+    monkeypatch.setattr("ops.alarms.boto3.client", clients.__getitem__)
     assert main(["alarms", "--stage", "dev"]) == 1
     assert capsys.readouterr().err == (
         "error: setting the alarms of stage 'dev' stopped: "

@@ -10,7 +10,7 @@ import pytest
 from chalicelib import metrics
 from ops import dashboard
 from ops.names import LAMBDAS
-from ops.operations import FUNCTIONS, Alarm, Figure, alarms, operations, properties
+from ops.operations import FUNCTIONS, Alarm, Figure, alarms, properties, template_parts
 
 ROOT = Path(__file__).parent.parent.parent
 RUNBOOK = (ROOT / "docs/operating.md").read_text()
@@ -21,8 +21,8 @@ OF_AWS = {
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/Lambda", "Duration"): {"FunctionName"},
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
-    ("AWS/DynamoDB", "ReadThrottleEvents"): {"TableName"},
-    ("AWS/DynamoDB", "WriteThrottleEvents"): {"TableName"},
+    ("AWS/DynamoDB", "ReadThrottleEvents"): {"TableName", "GlobalSecondaryIndexName"},
+    ("AWS/DynamoDB", "WriteThrottleEvents"): {"TableName", "GlobalSecondaryIndexName"},
     ("AWS/DynamoDB", "SystemErrors"): {"TableName", "Operation"},
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
     ("AWS/ApiGateway", "5XXError"): {"ApiName", "Stage"},
@@ -38,7 +38,9 @@ def is_there(figure: Figure) -> bool:
     if figure.namespace == metrics.NAMESPACE:
         by_name = {metric.name: {"Stage", *metric.by} for metric in metrics.METRICS}
         return figure.name in by_name and set(figure.dimensions) in ({"Stage"}, by_name[figure.name])
-    return OF_AWS.get((figure.namespace, figure.name)) == set(figure.dimensions)
+    # An index's figures have one dimension more than those of the table itself.
+    of_aws = OF_AWS.get((figure.namespace, figure.name))
+    return of_aws is not None and of_aws - {"GlobalSecondaryIndexName"} <= set(figure.dimensions) <= of_aws
 
 
 def kinds_in_the_runbook() -> list[str]:
@@ -116,9 +118,14 @@ def test_an_expression_names_the_figures_that_feed_it_and_no_others(alarm: Alarm
 
 
 def test_cloudformation_gets_every_alarm_and_the_dashboard_as_they_are() -> None:
-    resources = operations("dev", "arn:topic")
+    resources = template_parts("dev")["Resources"]
     of_alarms = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::CloudWatch::Alarm"]
-    assert of_alarms == [properties(alarm, "dev", "arn:topic") for alarm in ALARMS.values()]
+    told = {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
+    few_rules = {"Fn::If": ["AllowsFewRules", 80, 240]}
+    assert of_alarms == [
+        properties(alarm, "dev", told) | ({"Threshold": few_rules} if alarm.kind == "rules-near-quota" else {})
+        for alarm in ALARMS.values()
+    ]
     assert [name for name in resources if not re.fullmatch("[A-Za-z0-9]+", name)] == []
     board = resources["Dashboard"]["Properties"]
     assert board["DashboardName"] == "redial-dev"

@@ -7,6 +7,7 @@ from chalicelib import metrics
 
 ROOT = Path(__file__).parent.parent.parent
 RUNBOOK = (ROOT / "docs/operating.md").read_text()
+DOCS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
 def test_its_table_of_figures_is_the_code_s() -> None:
@@ -29,3 +30,11 @@ def test_every_event_that_it_asks_the_logs_for_is_one_that_the_code_writes() -> 
     asked = set(re.findall(r'event (?:= |in \[)"([a-z-]+)"', RUNBOOK))
     assert len(asked) >= 6
     assert asked - written == set()
+
+
+def test_its_commands_work_in_the_shell_of_a_mac_too() -> None:
+    commands = re.findall(r"```sh\n(.*?)```", "".join(path.read_text() for path in DOCS), re.DOTALL)
+    assert len(commands) >= 20
+    # GNU's date has -d, a Mac's has not; sed -i, readlink -f and grep -P differ as well.
+    gnu_only = r"\bdate\b[^\n|;)]*\s-d\b|\bsed -i\b|\breadlink -f\b|\bgrep -\w*P"
+    assert [found for each in commands for found in re.findall(gnu_only, each)] == []
