@@ -135,7 +135,7 @@ def _refusals(doing: str) -> Iterator[None]:
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser("alarms", help="set the alarms and the dashboard of a stage, after chalice deploy")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--topic", metavar="ARN", help="the SNS topic that hears of each alarm (default: none)")
+    parser.add_argument("--topic", metavar="ARN", help="the SNS topic that each alarm notifies (default: none)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--delete", action="store_true", help="remove them")
     parser.set_defaults(run=_run)

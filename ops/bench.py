@@ -55,7 +55,9 @@ def cases() -> dict[str, Callable[[], object]]:
     return {
         "parse the policy with pydantic": lambda: RetryIn.model_validate(RETRY).policy(),
         "decide: fixed, window, inside it": lambda: decide(plain, Situation(expires_at, zone, (inside,))),
-        "decide: fixed, window, moved to the next day": lambda: decide(plain, Situation(expires_at, zone, (outside,))),
+        "decide: fixed, window, rescheduled to the next day": lambda: decide(
+            plain, Situation(expires_at, zone, (outside,))
+        ),
         "decide: the same with a cap": lambda: decide(capped, Situation(expires_at, zone, (inside,), (START,))),
         "decide: fixed, window, four zones": lambda: decide(plain, Situation(expires_at, many, (inside,))),
     }

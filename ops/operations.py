@@ -93,7 +93,7 @@ def alarms(stage: str, rules_quota: int = rule_quota.DEFAULT_RULES) -> Iterator[
 def _of_the_wheel(stage: str, rules_quota: int) -> Iterator[Alarm]:
     yield Alarm(
         kind="sweep-mends",
-        says="The sweep mended more than 10 calls or rules in 5 minutes: the wheel or the callbacks miss some.",
+        says="The sweep repaired more than 10 calls or rules in 5 minutes: the wheel or the callbacks miss some.",
         figures={"m": ours(metrics.SWEEP_MENDED, "Sum", stage)},
         threshold=10,
     )

@@ -68,7 +68,9 @@ def add_parser(subparsers: Any) -> None:
     importing = actions.add_parser("import", help="opt every number of a CSV file out; may be repeated without harm")
     importing.add_argument("file", type=Path, help="one E.164 number a line, or a header with number and reason")
     importing.add_argument("--stage", default="dev")
-    importing.add_argument("--workspace", required=True, type=workspace_name, help="whose calls the numbers are out of")
+    importing.add_argument(
+        "--workspace", required=True, type=workspace_name, help="the workspace that may no longer call the numbers"
+    )
     importing.set_defaults(run=_import)
 
 

@@ -12,7 +12,7 @@ from chalicelib.usecases.pause import pause, paused, resume
 def add_parser(subparsers: Any) -> None:
     """Register ``pause`` and ``resume``."""
     for name, run, text in (
-        ("pause", _pause, "let no further call begin; calls that are out go on"),
+        ("pause", _pause, "let no further call begin; calls in flight go on"),
         ("resume", _resume, "dial again"),
     ):
         parser = subparsers.add_parser(name, help=text)
@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         scope.add_argument("--workspace", help="only this workspace's calls")
         scope.add_argument("--everything", action="store_true", help="the calls of all workspaces")
         if name == "pause":
-            parser.add_argument("--reason", required=True, help="what every call that is put off will say")
+            parser.add_argument("--reason", required=True, help="the reason that every deferred call will show")
         parser.set_defaults(run=run)
 
 

@@ -110,7 +110,7 @@ def documents() -> dict[Path, str]:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser("policies", help="check the Lambdas' IAM policies against their table")
-    parser.add_argument("--write", action="store_true", help="write the files anew, for every stage of the config")
+    parser.add_argument("--write", action="store_true", help="write the files again, for every stage of the config")
     parser.set_defaults(run=_run)
 
 
@@ -123,7 +123,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not stale:
         print("every policy file says what ops/policies.py says")
     elif not arguments.write:
-        print("write them anew: python -m ops policies --write")
+        print("write them again: python -m ops policies --write")
     return 1 if stale and not arguments.write else 0
 
 

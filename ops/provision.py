@@ -215,7 +215,7 @@ class Provisioner:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = subparsers.add_parser("provision", help="create and mend what chalice deploy leaves out; safe to repeat")
+    parser = subparsers.add_parser("provision", help="create and repair what chalice deploy leaves out; safe to repeat")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument(
         "--wake-backend", choices=["rule", "scheduler"], help="default: WAKE_BACKEND of .chalice/config.json, or rule"

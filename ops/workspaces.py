@@ -40,7 +40,7 @@ def shown(workspace: Workspace) -> str:
     kept = f"{workspace.retention_days} days" if workspace.retention_days else "the default time"
     most, rate = workspace.max_concurrent_calls, workspace.calls_per_second
     at_once = f"at most {most} at once" if most else "the default number at once"
-    pace = f"{rate:g} a second" if rate else "the default pace"
+    pace = f"{rate:g} a second" if rate else "the default rate"
     return ", ".join([f"{workspace.name}: calls kept for {kept}", at_once, pace, *_limits_shown(workspace.limits)])
 
 
@@ -71,7 +71,7 @@ def add_parser(subparsers: Any) -> None:
         "--max-concurrent-calls",
         type=lambda text: _checked(text, MOST_SLOTS),
         metavar="CALLS",
-        help="how many calls may be out at the providers at once; 'default' for WORKSPACE_MAX_CONCURRENT_CALLS",
+        help="how many calls may be in flight at the same time; 'default' for WORKSPACE_MAX_CONCURRENT_CALLS",
     )
     setting.add_argument(
         "--calls-per-second",

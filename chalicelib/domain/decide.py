@@ -222,7 +222,7 @@ def _proposed(situation: Situation, proposal: Proposal) -> _Place:
     place = _Place(proposal.at, [proposal.step])
     if situation.not_before is not None and place.at < situation.not_before:
         place.at = situation.not_before
-        place.steps.append(f"postponed until {_utc(place.at)}, for the customer called back")
+        place.steps.append(f"postponed until {_utc(place.at)}, because the customer called back")
     return place
 
 

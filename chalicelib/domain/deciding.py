@@ -44,10 +44,11 @@ def as_agreed(call: Call, decision: Decision, now: datetime) -> Decision:
     if call.contacted_at is not None and call.not_before is None:
         return contacted(*decision.steps, called_back(call.contacted_at))
     if now > call.expires_at:
-        late = f"heard of at {now:%Y-%m-%dT%H:%M:%SZ}, after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        ends = f"after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        late = f"its end became known at {now:%Y-%m-%dT%H:%M:%SZ}, {ends}"
         return Decision(Reason.POLICY_EXPIRED, (*decision.steps, late), summary_status=SummaryStatus.EXPIRED)
     if call.not_before is not None and decision.retry_at < call.not_before:
-        step = f"postponed until {call.not_before:%Y-%m-%dT%H:%MZ}, for the customer called back"
+        step = f"postponed until {call.not_before:%Y-%m-%dT%H:%MZ}, because the customer called back"
         return replace(decision, steps=(*decision.steps, step), retry_at=call.not_before)
     return decision
 
@@ -71,7 +72,7 @@ def put_off_until(call: Call, why: str, wait: timedelta | None, now: datetime) -
     """Return the decision to ask the provider again later; ``wait`` is what the provider asked for, if it did."""
     doubling = min(PUT_OFF_FIRST * 2 ** min(call.put_offs, 10), PUT_OFF_LAST)
     wait = min(wait, LONGEST_NAMED_WAIT) if wait else doubling
-    steps = (why, f"+{round(wait.total_seconds() / 60, 1):g} min until the provider is asked again")
+    steps = (why, f"+{round(wait.total_seconds() / 60, 1):g} min until the next try at the provider")
     if now + wait > call.expires_at:
         return Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
     return as_agreed(call, Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=now + wait), now)
@@ -82,4 +83,4 @@ def postponed(call: Call, reason: Reason, step: str, until: datetime) -> Decisio
     if until > call.expires_at:
         late = f"that is after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
         return Decision(Reason.POLICY_EXPIRED, (step, late), summary_status=SummaryStatus.EXPIRED)
-    return Decision(reason, (step, f"put off until {until:%Y-%m-%dT%H:%M:%SZ}"), retry_at=until)
+    return Decision(reason, (step, f"deferred until {until:%Y-%m-%dT%H:%M:%SZ}"), retry_at=until)

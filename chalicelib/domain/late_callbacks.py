@@ -79,7 +79,7 @@ def _never(record: CallRecord, changed: Attempt) -> bool:
 
 
 TABLE = (
-    Late(_was_guessed, with_end, _waits_or_was_unreached, "attempt {number} had been given up ({cause})"),
+    Late(_was_guessed, with_end, _waits_or_was_unreached, "attempt {number} had timed out ({cause})"),
     Late(
         corrected_by, with_answer, _waits_or_was_unreached, "attempt {number} was answered, although it ended {outcome}"
     ),

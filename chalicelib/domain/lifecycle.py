@@ -213,8 +213,8 @@ def put_off(
     call = record.call
     attempt = record.attempt(call.attempt)
     if call.state is not CallState.DIALING or attempt is None:
-        raise ValueError(f"{call.id} is {call.state}, so nothing can be put off")
-    decision = put_off_until(call, f"the provider turned attempt {attempt.number} away ({cause})", wait, now)
+        raise ValueError(f"{call.id} is {call.state}, so no dial can be deferred")
+    decision = put_off_until(call, f"the provider rejected attempt {attempt.number} ({cause})", wait, now)
     back = replace(apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
     if cause == NO_CONNECTION:
         back = failed_over(back)
@@ -249,9 +249,9 @@ def contacted(record: CallRecord, not_before: datetime | None, now: datetime) ->
     if until <= call.due_at:
         return becoming(record, call, effect=Effect.ENRICHED, at=now)
     if until > call.expires_at:
-        late = f"put off until {until:%Y-%m-%dT%H:%MZ}, after the policy ends"
+        late = f"deferred until {until:%Y-%m-%dT%H:%MZ}, after the policy ends"
         return _over(record, call, contact_ends(called_back(now), late), now)
-    steps = (called_back(now), f"put off until {until:%Y-%m-%dT%H:%MZ}")
+    steps = (called_back(now), f"deferred until {until:%Y-%m-%dT%H:%MZ}")
     decision = Decision(Reason.CONTACTED, steps, retry_at=until)
     return becoming(record, apply(call, decision, now), effect=Effect.DECIDED, at=now, decision=decision)
 

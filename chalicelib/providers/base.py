@@ -154,7 +154,7 @@ class Provider(ABC):
         """What a call is missing before this provider can be asked to place it: the field, and what would be right."""
         if self.needs_answer_url and not answer_url:
             wanted = f"give a target, or set {self.name.upper()}_ANSWER_URL"
-            return "target", f"{self.name} must be told what to do with the call: {wanted}"
+            return "target", f"{self.name} needs to know what to do with the call: {wanted}"
         if self.needs_agent and not agent:
             return "agent_version_id", f"{self.name} calls by an agent: name the one that is to speak"
         return None

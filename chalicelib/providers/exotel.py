@@ -172,7 +172,7 @@ class Exotel(Provider):
     def lacks(self, answer_url: str | None, agent: str | None) -> tuple[str, str] | None:
         if answer_url or agent:
             return None
-        return "target", "exotel must be told of a flow: give a target, set EXOTEL_ANSWER_URL, or name agent_version_id"
+        return "target", "exotel needs a flow: give a target, set EXOTEL_ANSWER_URL, or name agent_version_id"
 
     def verify(self, request: CallbackRequest) -> None:
         self._allowlist.check(request)

@@ -62,7 +62,7 @@ def _made(check: Check, on: Deployment) -> list[Finding]:
         advice = "give your credentials that permission" if _is_denied(error) else "does this AWS have it?"
         found.append(amber(f"could not be checked: {aws.in_words(error)}", advice))
     except RedialError as error:
-        found.append(amber(f"could not be checked: {error}", "mend what is red first"))
+        found.append(amber(f"could not be checked: {error}", "repair what is red first"))
     return found
 
 

@@ -62,7 +62,8 @@ def public_url(on: Deployment) -> Iterator[Finding]:
         fetched = on.fetch(url)
     except OSError as error:
         yield red(
-            f"{url} does not answer: {error}", "providers reach it no better: mend PUBLIC_URL, its DNS or its TLS"
+            f"{url} does not answer: {error}",
+            "providers cannot reach it either: correct PUBLIC_URL, its DNS or its TLS",
         )
         return
     yield holds(
@@ -71,7 +72,7 @@ def public_url(on: Deployment) -> Iterator[Finding]:
         red(f"{url} answers {fetched.status}", "PUBLIC_URL must be the API's base, stage included where it has one"),
     )
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-        yield amber(f"{base} is plain HTTP", "callbacks tell who was called: serve it over HTTPS")
+        yield amber(f"{base} is plain HTTP", "callbacks name the people who were called: serve it over HTTPS")
     ends_at = fetched.certificate_ends_at
     if ends_at is not None:
         days = (ends_at - on.now()).days

@@ -30,7 +30,7 @@ def credentials(on: Deployment) -> Iterator[Finding]:
 def clock(on: Deployment) -> Iterator[Finding]:
     ahead = on.caller[1]
     if ahead is None:
-        yield amber("AWS's answer tells no time", "nothing to do: an emulator need not")
+        yield amber("AWS's answer has no time", "nothing to do: an emulator need not")
         return
     skew = round(ahead.total_seconds())
     yield holds(
@@ -110,14 +110,16 @@ def _unfit(on: Deployment, each: Lambda, found: dict[str, Any]) -> Iterator[Find
     try:
         settings = Settings.from_env(told(found))
     except RedialError as error:
-        yield red(f"{name} cannot start: {error}", f"mend it in .chalice/config.json, then {deploy}")
+        yield red(f"{name} cannot start: {error}", f"correct it in .chalice/config.json, then {deploy}")
         return
     for what, has, wanted in (
         ("REDIAL_STAGE", settings.stage, on.stage),
         ("TABLE_NAME", settings.table_name, on.table),
     ):
         if has != wanted:
-            yield red(f"{name} has {what} {has!r}, not {wanted!r}", f"mend it in .chalice/config.json, then {deploy}")
+            yield red(
+                f"{name} has {what} {has!r}, not {wanted!r}", f"correct it in .chalice/config.json, then {deploy}"
+            )
 
 
 def same_environment(on: Deployment) -> Iterator[Finding]:
@@ -127,9 +129,9 @@ def same_environment(on: Deployment) -> Iterator[Finding]:
     differing = sorted(name for name in names if len({each.get(name) for each in environments}) > 1)
     yield holds(
         not differing,
-        "every Lambda is told the same",
+        "every Lambda has the same settings",
         amber(
-            f"the Lambdas are not told the same {', '.join(differing)}",
+            f"the Lambdas differ in {', '.join(differing)}",
             f"unless meant: set it for the stage in .chalice/config.json, then chalice deploy --stage {on.stage}",
         ),
     )

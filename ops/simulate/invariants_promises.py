@@ -20,7 +20,7 @@ PLACES_A_FAULT = 2
 #: A provider that names a longer wait is not believed.
 LONGEST_WAIT = timedelta(minutes=62)
 #: What a decision says that waits for the provider
-ASKED_AGAIN = "until the provider is asked again"
+ASKED_AGAIN = "until the next try at the provider"
 #: Reasons of a decision that books the minute which the policy itself asks for
 AS_THE_POLICY_SAYS = ("started", "retry")
 #: What an attempt may end as while its provider does not answer

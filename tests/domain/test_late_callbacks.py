@@ -36,7 +36,7 @@ def test_the_true_end_replaces_every_guess(cause: str, outcome: Outcome, state: 
     told = lifecycle.absorb(after(Outcome.FAILED, cause), 1, ended(outcome), LATE)
     assert (told.after.attempts[0].outcome, told.call.state) == (outcome, state)
     assert told.decision is not None
-    assert told.decision.steps[0] == f"attempt 1 had been given up ({cause})"
+    assert told.decision.steps[0] == f"attempt 1 had timed out ({cause})"
 
 
 ROWS = [

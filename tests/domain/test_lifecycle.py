@@ -168,7 +168,7 @@ def test_a_machine_heard_after_the_policy_ended_leads_to_no_retry() -> None:
     assert told.decision is not None
     assert told.decision.steps == (
         "+30 min after voicemail",
-        "heard of at 2026-01-29T11:00:00Z, after the policy ends at 2026-01-29T10:00:00Z",
+        "its end became known at 2026-01-29T11:00:00Z, after the policy ends at 2026-01-29T10:00:00Z",
     )
 
 

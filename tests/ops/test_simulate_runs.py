@@ -362,7 +362,7 @@ def lack_a_place(evidence: Evidence) -> None:
 
 
 def believe_a_day(evidence: Evidence) -> None:
-    waits: dict[str, Any] = {"reason": "put-off-by-provider", "steps": ["+1440 min until the provider is asked again"]}
+    waits: dict[str, Any] = {"reason": "put-off-by-provider", "steps": ["+1440 min until the next try at the provider"]}
     waits |= {"at": "2026-01-26T10:00:00+00:00", "retry_at": "2026-01-27T10:00:00+00:00"}
     call_id = next(
         call_id for call_id in evidence.decisions if evidence.index_of(call_id) >= evidence.plan.calls

@@ -41,11 +41,11 @@ def test_a_workspace_is_set_shown_and_listed_by_command(world: World, capsys: py
     capsys.readouterr()
     assert run("list") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "acme: calls kept for 90 days, at most 20 at once, the default pace",
+        "acme: calls kept for 90 days, at most 20 at once, the default rate",
         "beta: calls kept for the default time, the default number at once, 0.5 a second",
     ]
     assert run("show", "--workspace", "acme") == 0
-    assert capsys.readouterr().out == "acme: calls kept for 90 days, at most 20 at once, the default pace\n"
+    assert capsys.readouterr().out == "acme: calls kept for 90 days, at most 20 at once, the default rate\n"
 
 
 @pytest.mark.parametrize(("option", "value"), [("--retention-days", "0"), ("--max-concurrent-calls", "many")])

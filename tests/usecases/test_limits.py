@@ -202,7 +202,7 @@ def test_limits_are_set_and_shown_by_command(world: World, capsys: pytest.Captur
     assert main([*command, "--allow", "+91,us,any", "--daily-dials", "500", "--daily-minutes", "900"]) == 0
     assert main([*command, "--daily-minutes", "default"]) == 0
     shown = capsys.readouterr().out.splitlines()[-1]
-    assert shown.endswith("the default pace, dials +91 US any, 500 dials a day")
+    assert shown.endswith("the default rate, dials +91 US any, 500 dials a day")
     assert main([*command, "--allow", "default", "--daily-dials", "default"]) == 0
     assert world.services.ports.workspaces.load("acme").limits == Limits()
 

@@ -153,7 +153,7 @@ def test_the_true_end_reopens_a_call_that_had_ended_for_want_of_it_unless_it_was
     assert (first(world, call)["outcome"], after["state"], after["summary_status"]) == (status, state, summary)
     assert bool(after["next_attempt_at"]) == (state == "scheduled")
     decisions = world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]
-    assert decisions[-1]["steps"][0] == "attempt 1 had been given up (no-callback)"
+    assert decisions[-1]["steps"][0] == "attempt 1 had timed out (no-callback)"
 
 
 @pytest.mark.parametrize(("status", "summary"), [("completed", "completed"), ("busy", "expired")])
