@@ -7,7 +7,8 @@ from typing import Any
 
 from chalicelib import metrics
 from chalicelib.metrics import NAMESPACE, STAGE, Metric
-from ops.table import APP_NAME, table_name
+from ops.names import APP_NAME
+from ops.table import table_name
 
 #: A dashboard is a grid of 24 columns; each graph takes a third of them.
 WIDTH, HEIGHT, COLUMNS = 8, 6, 24

@@ -6,7 +6,6 @@ nobody changes any more, so that a later release may stop reading their version.
 
 import argparse
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -134,7 +133,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    table = os.environ.get("TABLE_NAME") or table_name(arguments.stage)
+    table = table_name(arguments.stage)
     dynamodb = client("dynamodb")
     try:
         about = dynamodb.describe_table(TableName=table)["Table"].get("ItemCount")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ops.table import APP_NAME
+APP_NAME = "redial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ SWEEP = Lambda("sweep", "sweep", "Sweep", "-sweep")
 LAMBDAS = (API, REDIAL, SWEEP)
 #: Invoked by an event that nobody waits for, so that a failure would be heard of by nobody.
 ASYNCHRONOUS = (REDIAL, SWEEP)
+
+
+def stage_prefix(stage: str) -> str:
+    """What the names of a stage's table, secrets and Lambdas begin with, where nobody chose another."""
+    return f"{APP_NAME}-{stage}"
 
 
 def wake_prefix(stage: str) -> str:

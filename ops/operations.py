@@ -11,7 +11,8 @@ from typing import Any
 from chalicelib import metrics
 from chalicelib.metrics import NAMESPACE, STAGE, Metric
 from ops import dashboard, rule_quota
-from ops.table import APP_NAME, table_definition, table_name
+from ops.names import APP_NAME
+from ops.table import table_definition, table_name
 
 #: CloudWatch's words for how an alarm compares
 ABOVE = "GreaterThanThreshold"

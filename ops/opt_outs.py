@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from chalicelib.clock import SystemClock
 from chalicelib.domain.numbers import e164
 from chalicelib.errors import RedialError
-from chalicelib.services import build
 from chalicelib.usecases.opt_out import opt_out
 from chalicelib.usecases.ports import Ports
+from ops.ports import ports_of
 from ops.workspaces import workspace_name
 
 #: the column that holds the numbers, where the file has a header
@@ -93,7 +91,7 @@ def _import(args: argparse.Namespace) -> int:
             console.print(f"line {line.row}: {line.wrong}", markup=False, soft_wrap=True)
         console.print(f"{len(wrong)} of {len(lines)} lines are wrong; nothing was taken over", style="red")
         return 1
-    ports = build({**os.environ, "REDIAL_STAGE": args.stage}, SystemClock(), None).ports
+    ports = ports_of(args.stage)
     shown = track(lines, description="opting out", console=console, disable=not console.is_terminal)
     ended = take_over(ports, args.workspace, shown)
     print(f"{len(lines)} numbers opted out of {args.workspace}; {ended} pending calls ended", file=sys.stdout)

@@ -1,51 +1,84 @@
-"""Pause and resume dialling by hand: ``python -m ops pause --stage dev --workspace acme --reason "..."``."""
+"""Pause and resume dialling by hand: a workspace's, or with ``stop`` and ``start`` everybody's.
+
+Both write to the table, which every dial asks: no Lambda has to be deployed or reached, and no deployment ends it.
+"""
 
 import argparse
-import os
 from typing import Any
 
-from chalicelib.api import current
-from chalicelib.storage.gates import EVERYTHING, workspace_scope
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.errors import RedialError
+from chalicelib.storage.gates import EVERYTHING, Gate, workspace_scope
 from chalicelib.usecases.pause import pause, paused, resume
+from ops import aws
+from ops.ports import ports_of
+from ops.table import table_name
+
+STOPPED = "stopped by hand"
+#: what holds where the table does not answer (docs/operating.md has it in full)
+WITHOUT_TABLE = "set DIALING=off in the stage's environment_variables in .chalice/config.json and deploy"
 
 
 def add_parser(subparsers: Any) -> None:
-    """Register ``pause`` and ``resume``."""
+    """Register ``stop``, ``start``, ``pause`` and ``resume``."""
     for name, run, text in (
-        ("pause", _pause, "let no further call begin; calls in flight go on"),
-        ("resume", _resume, "dial again"),
+        ("stop", _stop, "the emergency stop: let no call of the stage begin"),
+        ("start", _start, "end the emergency stop"),
+        ("pause", _pause, "let no further call of a workspace begin; calls that are in flight go on"),
+        ("resume", _resume, "dial a workspace's calls again"),
     ):
         parser = subparsers.add_parser(name, help=text)
-        parser.add_argument("--stage", default="dev")
-        scope = parser.add_mutually_exclusive_group(required=True)
-        scope.add_argument("--workspace", help="only this workspace's calls")
-        scope.add_argument("--everything", action="store_true", help="the calls of all workspaces")
-        if name == "pause":
-            parser.add_argument("--reason", required=True, help="the reason that every deferred call will show")
+        parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
+        if name in ("pause", "resume"):
+            parser.add_argument("--workspace", required=True, help="whose calls")
+        if name in ("stop", "pause"):
+            words = {"required": True} if name == "pause" else {"default": STOPPED}
+            parser.add_argument("--reason", help="the reason that every deferred call will show", **words)
         parser.set_defaults(run=run)
 
 
+def _stop(args: argparse.Namespace) -> int:
+    table, ports = table_name(args.stage), ports_of(args.stage)
+    try:
+        before = paused(ports, EVERYTHING)
+        pause(ports, EVERYTHING, args.reason, None)
+    except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and aws.code(error) in aws.NOT_THERE:
+            raise
+        raise RedialError(
+            f"the table {table} does not take the stop: {aws.in_words(error)}. To stop without it, {WITHOUT_TABLE}"
+        ) from error
+    if before:
+        print(f"stage {args.stage} was stopped since {_since(before)}")
+    print(f"stage {args.stage} is stopped (in the table {table}): redial, sweep and POST /calls begin no call")
+    print("calls in flight go on to their end; what falls due waits and loses no attempt")
+    print(f"to dial again: python -m ops start --stage {args.stage}")
+    return 0
+
+
+def _start(args: argparse.Namespace) -> int:
+    table, ports = table_name(args.stage), ports_of(args.stage)
+    before = paused(ports, EVERYTHING)
+    resume(ports, EVERYTHING)
+    was = f"was stopped since {_since(before)}" if before else "was not stopped"
+    print(f"stage {args.stage} {was}; it dials (table {table}), and what waited begins within five minutes")
+    return 0
+
+
+def _since(gate: Gate) -> str:
+    return f"{gate.closed_at:%Y-%m-%dT%H:%M:%SZ} ({gate.reason})"
+
+
 def _pause(args: argparse.Namespace) -> int:
-    ports = _ports(args.stage)
-    gate = pause(ports, _scope(args), args.reason, None)
+    gate = pause(ports_of(args.stage), workspace_scope(args.workspace), args.reason, None)
     print(f"{gate.scope} is paused: no dial begins until it is resumed")
     return 0
 
 
 def _resume(args: argparse.Namespace) -> int:
-    ports, scope = _ports(args.stage), _scope(args)
+    ports, scope = ports_of(args.stage), workspace_scope(args.workspace)
     print(f"{scope} dials again" if resume(ports, scope) else f"{scope} was not paused")
-    still = paused(ports, EVERYTHING) if scope != EVERYTHING else None
-    if still:
-        print(f"but everything is paused: {still.reason}")
+    if stopped := paused(ports, EVERYTHING):
+        print(f"but stage {args.stage} is stopped since {_since(stopped)}")
     return 0
-
-
-def _scope(args: argparse.Namespace) -> str:
-    return EVERYTHING if args.everything else workspace_scope(args.workspace)
-
-
-def _ports(stage: str) -> Any:
-    os.environ.setdefault("REDIAL_STAGE", stage)
-    os.environ["TABLE_NAME"] = f"redial-{stage}"
-    return current.services().ports

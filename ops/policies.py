@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.chalice_config import CHALICE, stages
-from ops.names import API, LAMBDAS, REDIAL, SWEEP, Lambda, dead_letters, scheduler_role_name, wake_prefix
+from ops.names import API, LAMBDAS, REDIAL, SWEEP, Lambda, dead_letters, scheduler_role_name, stage_prefix, wake_prefix
 from ops.table import table_name
 
 ITEMS = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
@@ -19,8 +19,8 @@ class Grant:
     """One statement: what each Lambda that has it may do, to which resources.
 
     ``actions`` and ``resources`` leave out what ``service`` says. A resource is what stands in an ARN after the
-    account, with ``{table}``, ``{wake}``, ``{role}``, ``{queue}`` and ``{log_group}`` for the stage's names;
-    ``*`` alone is any.
+    account, with ``{table}``, ``{stage}``, ``{wake}``, ``{role}``, ``{queue}`` and ``{log_group}`` for the stage's
+    names; ``*`` alone is any.
     """
 
     sid: str
@@ -40,8 +40,8 @@ GRANTS = (
     Grant("HistoryIndex", "dynamodb", {API: ("Query",)}, ("table/{table}/index/history",)),
     Grant("DueIndex", "dynamodb", {REDIAL: ("Query",), SWEEP: ("Query",)}, ("table/{table}/index/due",)),
     # Credentials may be references to where they are kept (docs/secrets.md).
-    Grant("Parameters", "ssm", dict.fromkeys(LAMBDAS, ("GetParameters",)), ("parameter/{table}/*",)),
-    Grant("Secrets", "secretsmanager", dict.fromkeys(LAMBDAS, ("GetSecretValue",)), ("secret:{table}/*",)),
+    Grant("Parameters", "ssm", dict.fromkeys(LAMBDAS, ("GetParameters",)), ("parameter/{stage}/*",)),
+    Grant("Secrets", "secretsmanager", dict.fromkeys(LAMBDAS, ("GetSecretValue",)), ("secret:{stage}/*",)),
     # Only who fires or mends the wakes may remove them.
     Grant(
         "Wakes",
@@ -88,6 +88,7 @@ def policy(function: Lambda, stage: str) -> dict[str, Any]:
     """The policy document of a Lambda in a stage."""
     names = {
         "table": table_name(stage),
+        "stage": stage_prefix(stage),
         "wake": wake_prefix(stage),
         "role": scheduler_role_name(stage),
         "queue": dead_letters(stage),

@@ -15,6 +15,7 @@ from ops.provision_table import provision_table
 from ops.queue import queue_attributes
 from ops.scheduler_role import ROLE_POLICY_NAME, scheduler_policy, scheduler_trust
 from ops.steps import Steps
+from ops.table import table_name
 from ops.template import LOG_RETENTION_DAYS
 
 WAKE_STATEMENT_ID = "wakes"
@@ -42,7 +43,7 @@ class Provisioner:
     def provision(self, *, wake_backend: str = "rule") -> None:
         """Raises RedialError when AWS refuses a step, with what AWS said, or where another's table has the name."""
         try:
-            provision_table(self.make_client("dynamodb"), self.stage, self.steps)
+            provision_table(self.make_client("dynamodb"), table_name(self.stage), self.steps)
             queue_arn = self._dead_letters()
             deployed = {each: arn for each in LAMBDAS if (arn := self._arn(each)) is not None}
             if wake_backend == "scheduler":

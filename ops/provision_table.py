@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from chalicelib.errors import RedialError
 from ops import aws
 from ops.steps import Steps
-from ops.table import TTL_ATTRIBUTE, recovery_specification, table_definition, table_name, ttl_specification
+from ops.table import TTL_ATTRIBUTE, recovery_specification, table_definition, ttl_specification
 
 #: An index takes as long as the items that it is made from; a new table a few seconds.
 LONGEST_SEC = 600
@@ -21,9 +21,8 @@ class OtherShape(RedialError):
     """The table has the name, and not the keys or indexes."""
 
 
-def provision_table(dynamodb: Any, stage: str, steps: Steps) -> None:
+def provision_table(dynamodb: Any, name: str, steps: Steps) -> None:
     """Create the table, or mend it. Raises OtherShape where its keys or an index are not those of Redial."""
-    name = table_name(stage)
     found = aws.find(lambda: dynamodb.describe_table(TableName=name))
     if found is None:
         steps.create(f"the table {name}", lambda: _create(dynamodb, name))

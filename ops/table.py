@@ -2,13 +2,18 @@
 
 from typing import Any
 
-APP_NAME = "redial"
+from ops import chalice_config
+from ops.names import stage_prefix
+
 TTL_ATTRIBUTE = "expires_at"
 
 
 def table_name(stage: str) -> str:
-    """The table's name in a stage, as ``.chalice/config.json`` gives it to the Lambdas."""
-    return f"{APP_NAME}-{stage}"
+    """Return the name of a stage's table: ``TABLE_NAME`` of ``.chalice/config.json``, which its Lambdas are told, too.
+
+    After a restore it is the restored table's.
+    """
+    return chalice_config.environment(stage).get("TABLE_NAME") or stage_prefix(stage)
 
 
 def table_definition(name: str) -> dict[str, Any]:

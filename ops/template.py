@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import capacity, chalice_config, gateway_responses, operations
-from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, scheduler_role_name, wake_rules
+from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, scheduler_role_name, stage_prefix, wake_rules
 from ops.queue import queue_properties
 from ops.scheduler_role import role_properties
 from ops.table import table_name, table_properties
@@ -22,9 +22,12 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
     Redial gets no reference to itself, a circle to CloudFormation: it reads its ARN off its context.
     """
     redial_arn = {"Fn::GetAtt": [REDIAL.logical_id, "Arn"]}
-    environment: dict[str, Any] = {"TABLE_NAME": {"Ref": "Table"}, "WAKE_BACKEND": wake_backend}
-    resources: dict[str, Any] = {
-        "Table": _table(stage),
+    table = _table(stage)
+    environment: dict[str, Any] = {
+        "TABLE_NAME": {"Ref": "Table"} if table else table_name(stage),
+        "WAKE_BACKEND": wake_backend,
+    }
+    resources: dict[str, Any] = table | {
         "DeadLetters": {"Type": "AWS::SQS::Queue", "Properties": queue_properties(stage)},
         "WakePermission": {
             "Type": "AWS::Lambda::Permission",
@@ -122,10 +125,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _table(stage: str) -> dict[str, Any]:
+    """Return the table's resource; none where TABLE_NAME names another one, which a restore made: it is there."""
+    if table_name(stage) != stage_prefix(stage):
+        return {}
     # What was called, and who asked not to be, must outlive a stack; deletion protection would stop its removal anyway.
     return {
-        "Type": "AWS::DynamoDB::Table",
-        "DeletionPolicy": "Retain",
-        "UpdateReplacePolicy": "Retain",
-        "Properties": table_properties(table_name(stage)),
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": table_properties(table_name(stage)),
+        }
     }

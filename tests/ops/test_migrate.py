@@ -147,9 +147,6 @@ def test_the_command_says_what_it_did(old: World, capsys: pytest.CaptureFixture[
     assert {version_of(item) for item in everything(old).values() if kind_of(item) is Kind.CALL} == {2}
 
 
-def test_a_table_that_is_not_there_is_told_by_name(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TABLE_NAME", "redial-nowhere")
+def test_a_table_that_is_not_there_is_told_by_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrate", "--stage", "nowhere"]) == 1
     assert capsys.readouterr().err.startswith("error: the table redial-nowhere cannot be read: An error occurred")

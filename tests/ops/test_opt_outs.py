@@ -29,7 +29,7 @@ def test_every_number_is_opted_out_and_its_calls_end(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # By the machine's clock the policies of these calls are long over.
-    monkeypatch.setattr("ops.opt_outs.SystemClock", lambda: world.clock)
+    monkeypatch.setattr("ops.ports.SystemClock", lambda: world.clock)
     world.place()
     world.end("busy")
     file = tmp_path / "list.csv"

@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.storage.gates import EVERYTHING
-from chalicelib.usecases.pause import pause, resume
+from ops.__main__ import main
 from tests.support.world import World, new_client
 
 Switch = Callable[[], None]
@@ -21,17 +20,16 @@ def by_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Switc
     return lambda: set_to("off"), lambda: set_to("on")
 
 
-def by_gate(world: World, _: pytest.MonkeyPatch) -> tuple[Switch, Switch]:
-    def stop() -> None:
-        pause(world.services.ports, EVERYTHING, "wrong numbers", None)
+def by_command(world: World, _: pytest.MonkeyPatch) -> tuple[Switch, Switch]:
+    def switch(command: str) -> None:
+        assert main([command, "--stage", "dev"]) == 0
+        # What a deployment does: new processes, with the environment of .chalice/config.json.
+        world.restart()
 
-    def go() -> None:
-        resume(world.services.ports, EVERYTHING)
-
-    return stop, go
+    return lambda: switch("stop"), lambda: switch("start")
 
 
-@pytest.mark.parametrize("switch", [by_environment, by_gate])
+@pytest.mark.parametrize("switch", [by_environment, by_command])
 def test_redial_sweep_and_new_calls_obey_the_stop(
     world: World, monkeypatch: pytest.MonkeyPatch, switch: Callable[..., tuple[Switch, Switch]]
 ) -> None:

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.storage.gates import EVERYTHING, Closed, Gate, account_scope, workspace_scope
 from chalicelib.storage.transact import StaleWrite
@@ -149,17 +151,43 @@ def test_only_an_admin_may_pause_and_only_its_own_workspace(world: World) -> Non
     assert world.place()["state"] == "dialing"
 
 
-def test_everything_is_paused_from_the_shell(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ops.main(["pause", "--stage", "dev", "--everything", "--reason", "provider is down"]) == 0
+def test_everything_is_stopped_and_started_from_the_shell(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ops.ports.SystemClock", lambda: world.clock)
+    assert ops.main(["stop", "--stage", "dev", "--reason", "provider is down"]) == 0
     assert world.place()["state"] == "scheduled"
     assert ops.main(["resume", "--stage", "dev", "--workspace", "acme"]) == 0
-    assert ops.main(["resume", "--stage", "dev", "--everything"]) == 0
-    assert spoken(capsys.readouterr().out) == [
-        "everything is paused: no dial begins until it is resumed",
-        "workspace:acme was not paused",
-        "but everything is paused: provider is down",
-        "everything dials again",
+    assert ops.main(["stop", "--stage", "dev"]) == 0
+    assert ops.main(["start", "--stage", "dev"]) == 0
+    assert world.place(to_number="+16505550198")["state"] == "dialing"
+    assert ops.main(["start", "--stage", "dev"]) == 0
+    stopped = [
+        "stage dev is stopped (in the table redial-dev): redial, sweep and POST /calls begin no call",
+        "calls in flight go on to their end; what falls due waits and loses no attempt",
+        "to dial again: python -m ops start --stage dev",
     ]
+    goes_on = "it dials (table redial-dev), and what waited begins within five minutes"
+    assert spoken(capsys.readouterr().out) == [
+        *stopped,
+        "workspace:acme was not paused",
+        "but stage dev is stopped since 2026-01-26T10:00:00Z (provider is down)",
+        "stage dev was stopped since 2026-01-26T10:00:00Z (provider is down)",
+        *stopped,
+        f"stage dev was stopped since 2026-01-26T10:00:00Z (stopped by hand); {goes_on}",
+        f"stage dev was not stopped; {goes_on}",
+    ]
+
+
+def test_a_table_that_does_not_answer_leads_to_the_stop_without_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = ClientError({"Error": {"Code": "InternalServerError", "Message": "try later"}}, "BatchGetItem")
+    monkeypatch.setattr("ops.pause.paused", Mock(side_effect=refused))
+    assert ops.main(["stop", "--stage", "dev"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: the table redial-dev does not take the stop: ")
+    assert "To stop without it, set DIALING=off in the stage's environment_variables in .chalice/config.json" in err
 
 
 @pytest.mark.parametrize(

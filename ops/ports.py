@@ -1,0 +1,18 @@
+"""The use cases' ports for a command: of a stage's table, with the settings that its Lambdas are told."""
+
+import os
+
+from chalicelib.clock import SystemClock
+from chalicelib.services import build
+from chalicelib.usecases.ports import Ports
+from ops import chalice_config
+from ops.table import table_name
+
+
+def ports_of(stage: str, table: str | None = None) -> Ports:
+    """Return the ports of a stage; of another table than the stage's where ``table`` is given.
+
+    What is set in the shell goes before ``.chalice/config.json``, the stage and the table excepted. Raise RedialError.
+    """
+    told = {**chalice_config.environment(stage), **os.environ}
+    return build(told | {"REDIAL_STAGE": stage, "TABLE_NAME": table or table_name(stage)}, SystemClock(), None).ports
