@@ -16,6 +16,8 @@ from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_tabl
 for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(_name, None)
 quick_moto.install()
+#: services whose requests are held to what AWS enforces; making a client costs a test more than most of its requests
+WATCHED = ("dynamodb", "events", "scheduler")
 
 pytest_plugins = ["tests.support.iam_recorder", "tests.support.together"]
 
@@ -44,18 +46,19 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setenv(name, value)
     clock = TurnedClock()
     twilio = FakeTwilio(clock)
-    parts.client.cache_clear()
     with moto.mock_aws():
         aws = StrictAws()
-        for service in ("dynamodb", "events", "scheduler"):
-            aws.attach(parts.client(service))
+        watched = [parts.client(service) for service in WATCHED]
+        for each in watched:
+            aws.attach(each)
         create_table(parts.client("dynamodb"))
         current.restart(clock, twilio)  # type: ignore[arg-type]
         with new_client() as client:
             yield World(client, clock, twilio, aws)
+    for each in watched:
+        aws.detach(each)
     os.environ = environ  # noqa: B003 - calls that overlap leave the client's copy behind
     current.restart()
-    parts.client.cache_clear()
 
 
 @pytest.fixture

@@ -2,18 +2,24 @@
 
 - It backs a transaction up by copying the whole table for each of its writes, so a run's cost grows with the square of
   what it stored. Here the backup copies only the items that the transaction writes to; what is rolled back is the same.
-  (Nobody relies on moto for atomicity between threads: it has none.)
+- It is atomic between threads: one request at a time, as DynamoDB's transactions are to those who read.
 - A query sorts the whole table before it looks for its partition. Here it is shown that partition only.
 - Keys are compared after a cast by type. Here two texts are compared as they are.
+- A new table makes an RSA key for its encryption, which nothing here uses. Here its key is a name.
+- An answer's fields are looked for under six spellings each, ten fields for every value of an item. Here a field that a
+  dict has under its own name is that one, and a value has no other types than its own.
 """
 
 import copy
 from collections.abc import Iterable, Sequence
+from threading import RLock
 from typing import Any
 
+from moto.core.serialize import AttributePicker, AttributePickerContext
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 
 #: Where moto's own caller has ``index_name`` among the arguments of ``query`` after the hash key
 INDEX_NAME_AT = 6
@@ -21,10 +27,35 @@ INDEX_NAME_AT = 6
 _written: dict[str, set[str]] = {}
 _backups: dict[int, Table] = {}
 _shown: list[list[Item]] = []
+#: the names of an attribute value's types
+TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
+
+_one_at_a_time = RLock()
+_call_action = DynamoHandler.call_action
+_pick = AttributePicker.__call__
 _transact = DynamoDBBackend.transact_write_items
 _query = Table.query
 _all_items = Table.all_items
 _equal, _less, _hash = DynamoType.__eq__, DynamoType.__lt__, DynamoType.__hash__
+
+
+def _call_alone(self: DynamoHandler) -> Any:
+    with _one_at_a_time:
+        return _call_action(self)
+
+
+def _pick_quickly(self: AttributePicker, context: AttributePickerContext) -> Any:
+    found = context.obj
+    if type(found) is dict and not self.response_transformers:
+        if context.key in found:
+            return found[context.key]
+        if found.keys() <= TYPES and found:
+            return None
+    return _pick(self, context)
+
+
+def _encryption_key(self: Table, account_id: str, region: str) -> str:
+    return f"arn:aws:kms:{region}:{account_id}:key/quick"
 
 
 def _transact_quickly(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
@@ -108,7 +139,10 @@ def _hash_quickly(self: DynamoType) -> int:
 def install() -> None:
     """Patch moto for the rest of the process."""
     patches: tuple[tuple[type, str, object], ...] = (
+        (AttributePicker, "__call__", _pick_quickly),
+        (DynamoHandler, "call_action", _call_alone),
         (DynamoDBBackend, "transact_write_items", _transact_quickly),
+        (Table, "_get_default_encryption_key", _encryption_key),
         (Table, "__deepcopy__", _backup),
         (Table, "query", _query_quickly),
         (Table, "all_items", _all_items_quickly),

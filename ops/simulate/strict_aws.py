@@ -69,6 +69,10 @@ class StrictAws:
         """Watch a botocore client from now on."""
         client.meta.events.register("provide-client-params.*", self._before)
 
+    def detach(self, client: Any) -> None:
+        """Watch a botocore client no longer."""
+        client.meta.events.unregister("provide-client-params.*", self._before)
+
     def counted(self) -> Counter[str]:
         """How often each operation was called."""
         return Counter(self.calls)
