@@ -109,7 +109,7 @@ class _Gathered:
 
     def add(self, metric: Metric, value: float, by: Mapping[str, str]) -> None:
         if set(by) != set(metric.by):
-            raise ValueError(f"{metric.name} is told by {metric.by}, not by {tuple(by)}")
+            raise ValueError(f"{metric.name} has the dimensions {metric.by}, not {tuple(by)}")
         with self._lock:
             values = self._values[tuple((name, by[name]) for name in metric.by)][metric]
             if metric.is_tally and values:

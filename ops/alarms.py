@@ -158,7 +158,7 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         alarmer.put()
         if not alarmer.hears_of_any:
-            print("nobody hears of these alarms: name an SNS topic with --topic ARN")
+            print("these alarms notify nobody: name an SNS topic with --topic ARN")
     if not alarmer.changes:
         print("nothing to do")
     return 0

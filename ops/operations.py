@@ -330,7 +330,7 @@ def template_parts(stage: str) -> dict[str, Any]:
             TOPIC: {
                 "Type": "String",
                 "Default": "",
-                "Description": "The ARN of the SNS topic that hears of each alarm. Empty: nobody does.",
+                "Description": "The ARN of the SNS topic that each alarm notifies. Empty: no notification.",
             }
         },
         "Conditions": {

@@ -103,6 +103,6 @@ def test_an_invocation_that_counted_nothing_and_work_outside_of_one_write_nothin
 def test_a_metric_that_is_told_by_the_wrong_dimensions_is_refused() -> None:
     with (
         told(),
-        pytest.raises(ValueError, match=r"Attempts is told by \('Outcome', 'Provider'\), not by \('Outcome',\)"),
+        pytest.raises(ValueError, match=r"Attempts has the dimensions \('Outcome', 'Provider'\), not \('Outcome',\)"),
     ):
         count(metrics.ATTEMPTS, Outcome="busy")

@@ -73,7 +73,7 @@ details > summary { cursor: pointer; color: var(--link); font-size: .875rem; }
   main { padding: 1.25rem 1rem; }
   h1 { font-size: 1.6rem; }
 }
-/* Beside the text the list of routes is always open, where a browser can be told so. */
+/* Beside the text the list of routes is always open, where the browser supports that. */
 @supports selector(::details-content) { @media (min-width: 52.01rem) {
   nav summary { display: none; }
   nav details::details-content { content-visibility: visible; display: block; }

@@ -48,7 +48,7 @@ MEANINGS = {
     413: "More bytes than are read.",
     422: "Fields are wrong; `errors` points at each.",
     429: "The key sends more requests than it may.",
-    503: "Others keep changing the same thing; asking again will work.",
+    503: "The record kept changing during the write. It is safe to retry.",
 }
 CALLBACK_MEANINGS = {
     403: "The provider did not sign this.",

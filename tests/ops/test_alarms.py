@@ -70,7 +70,7 @@ def test_a_second_run_changes_nothing(cloudwatch: Any, capsys: pytest.CaptureFix
         "stage dev:",
         *(f"  have  the alarm {alarm.name('dev')}" for alarm in alarms("dev")),
         "  have  the dashboard redial-dev",
-        "nobody hears of these alarms: name an SNS topic with --topic ARN",
+        "these alarms notify nobody: name an SNS topic with --topic ARN",
         "nothing to do",
     ]
     assert cloudwatch.describe_alarms()["MetricAlarms"] == before
@@ -120,7 +120,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(cloudwatch: Any, capsy
         "stage dev:",
         *(f"  would set the alarm {alarm.name('dev')}" for alarm in alarms("dev")),
         "  would set the dashboard redial-dev",
-        "nobody hears of these alarms: name an SNS topic with --topic ARN",
+        "these alarms notify nobody: name an SNS topic with --topic ARN",
     ]
     assert there(cloudwatch) == []
     assert cloudwatch.list_dashboards()["DashboardEntries"] == []

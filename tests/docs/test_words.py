@@ -1,0 +1,94 @@
+"""What users read has no word of the right column of CONTRIBUTING's table: pages, error messages and help texts."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+#: what is not written (a regular expression, in any case) -> what is written in its place
+WORDS = {
+    r"out at once|(?:is|are|be|was|were) out(?! of)": "in flight",
+    r"put(?:s|ting)?[ _-]offs?": "deferred, postponed",
+    r"turn(?:s|ed|ing)?(?: \w+){0,2} away": "rejected by the provider",
+    r"giv(?:e|es|en|ing)(?: \w+){0,2} up|gave up|lost sight of": "timed out, stopped",
+    r"news": "callback, late callback",
+    r"hears?|heard": "a callback, or what it says",
+    r"anew|ask(?:s|ed|ing)?(?: \w+){0,2} again": "retry, try again",
+    r"tell|tells|told|telling": "say, show, record",
+    r"wr(?:ite|ites|itten|ote|iting)(?: \w+){0,2} down": "record, write",
+    r"surely": "confirmed, at least",
+    r"moved": "rescheduled",
+    r"mend(?:s|ed|ing)?": "repair, reconcile",
+    r"doors?": "entry points",
+    r"(?<!mock )carriers?(?=[ .,:;)])": "mock carrier, provider",
+    r"a machine": "an answering machine, AMD",
+    r"most at once": "concurrency limit",
+    r"alarm clocks?|alarms? of the wheel": "wake, scheduled trigger",
+    r"pace": "rate limit, calls per second",
+    r"until when": "deadline, expiry",
+}
+
+#: what may stand all the same, and why
+EXCEPTIONS = {
+    "put-off-by-provider": "a reason code: to be deferred-by-provider before 1.0",
+    "`moved`": "a reason code: to be rescheduled before 1.0",
+    "put_off_minutes": "a field of POST /numbers/{e164}/contacted: to be postpone_minutes before 1.0",
+    "put_off_until": "a field of POST /numbers/{e164}/contacted: to be postpone_until before 1.0",
+    "PutOffs": "a metric; its name changes with the metrics' names",
+    "sweep-mends": "an alarm; its name changes with the metrics' names",
+    "`Door`": "a dimension of a metric; its name changes with the metrics' names",
+    "carrier.py": "a file of the mock carrier",
+}
+
+#: parts of the code whose texts only developers of Redial read
+FOR_DEVELOPERS = ("ops/simulate/", "ops/local/", "ops/bench.py", "ops/cold_start.py")
+
+UNWANTED = {re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE): use for pattern, use in WORDS.items()}
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Return (name, text) of each page, without the table that lists the words themselves."""
+    for path in (*(each for each in ROOT.glob("*.md") if each.name != "README.md"), *(ROOT / "docs").rglob("*.md")):
+        text = path.read_text()
+        if path.name == "CONTRIBUTING.md":
+            text = re.sub(r"^### The words\n.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
+        yield str(path.relative_to(ROOT)), text
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Return (place, text) of each text of two words and more in the code that is no docstring."""
+    for path in (ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py"), *(ROOT / "ops").rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        if name.startswith(FOR_DEVELOPERS):
+            continue
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings)
+        for node in constants:
+            if isinstance(node.value, str) and len(node.value.split()) > 1:
+                yield f"{name}:{node.lineno}", node.value
+
+
+def unwanted(place: str, text: str) -> Iterator[str]:
+    """Return a line for each word in a text that is not ours, with what to write in its place."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for exception in EXCEPTIONS:
+            line = line.replace(exception, "")
+        for pattern, use in UNWANTED.items():
+            for found in pattern.findall(line):
+                yield f"{place} (line {number}): {found!r}; write {use}"
+
+
+def test_no_page_has_a_word_that_is_not_ours() -> None:
+    assert [miss for place, text in pages() for miss in unwanted(place, text)] == []
+
+
+def test_no_error_and_no_help_text_has_a_word_that_is_not_ours() -> None:
+    assert [miss for place, text in texts() for miss in unwanted(place, text)] == []
+
+
+def test_each_exception_is_still_needed() -> None:
+    everything = "".join(text for _, text in pages())
+    assert [exception for exception in EXCEPTIONS if exception not in everything] == []
