@@ -9,7 +9,7 @@ from chalicelib.providers import (
     bolna,
     cxml,
     dialnexa,
-    exotel,
+    exotel_events,
     plivo_causes,
     plivo_events,
     signalwire,
@@ -28,7 +28,7 @@ TABLES: Mapping[str, Sequence[Mapping[Any, Any]]] = {
     "plivo": (plivo_events.ENDINGS, plivo_causes.HANGUP_CAUSES),
     "vonage": (vonage_events.ENDINGS, vonage_events.DETAILS),
     "telnyx": (telnyx_events.HANGUP_CAUSES, telnyx_events.NUMBER_REASONS),
-    "exotel": (exotel.ENDINGS,),
+    "exotel": (exotel_events.ENDINGS,),
     "bolna": (bolna.ENDINGS, bolna.HANGUP_REASONS),
     "dialnexa": (dialnexa.ENDINGS, dialnexa.HANGUP_REASONS),
 }

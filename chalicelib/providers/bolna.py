@@ -29,7 +29,7 @@ from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_ro
 from chalicelib.providers.forms import excerpt, instant, json_object, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
-from chalicelib.providers.q850 import CAUSES
+from chalicelib.providers.q850 import outcome_of_cause
 from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapping, spelled, whole_seconds
 
 API_URL = "https://api.bolna.ai"
@@ -270,7 +270,8 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
     reason = telephony.get("hangup_reason", "").strip()[:64]
     talked = _talked_sec(fields) or fields.get("transcript", "").strip()
     fault = None if talked else ACCOUNT_FAULTS.get(status or "")
-    outcome, cause = (None, fault) if fault else _ending(status, amd, seconds, reason)
+    code = telephony.get("hangup_provider_code") or telephony.get("hangup_code")
+    outcome, cause = (None, fault) if fault else _ending(status, amd, seconds, reason, outcome_of_cause(code))
     if talked and (outcome is not None or status in ACCOUNT_FAULTS):
         # A conversation that is stated counts more than the word of the end, and than an account that ran empty
         outcome = weighed(outcome or Outcome.FAILED, answered=True, amd=amd)
@@ -318,10 +319,15 @@ def _conversation_sec(fields: Mapping[str, str], telephony: Mapping[str, str]) -
     return next((seconds for text in stated if (seconds := whole_seconds(text)) is not None), None)
 
 
-def _ending(status: str | None, amd: Amd | None, seconds: int | None, reason: str) -> tuple[Outcome | None, str | None]:
-    """The outcome of an execution that has ended, and its cause: was a person reached, and if not, why."""
+def _ending(
+    status: str | None, amd: Amd | None, seconds: int | None, reason: str, coded: Outcome | None
+) -> tuple[Outcome | None, str | None]:
+    """The outcome of an execution that has ended, and its cause: was a person reached, and if not, why.
+
+    ``coded`` is what the telephony provider's code says, where that is one of Q.850.
+    """
     word = spelled(reason) or ""
-    stated, told = ENDINGS.get(status or ""), HANGUP_REASONS.get(word) or CAUSES.get(word)
+    stated, told = ENDINGS.get(status or ""), HANGUP_REASONS.get(word) or outcome_of_cause(reason) or coded
     cause = f"bolna:{reason}" if stated is not None and reason else None
     if stated is None:
         return None, None

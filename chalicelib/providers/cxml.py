@@ -52,6 +52,10 @@ ANSWERED_BY = {
 #: an answer is of something else, a <Dial> within the call say, and must not have the person called again.
 UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED)
 
+#: What the person called has pressed or said: ``<Gather>`` posts it, in Telnyx's TeXML without a CallStatus
+#: (twilio.com/docs/voice/twiml/gather, developers.telnyx.com/docs/voice/programmable-voice/texml-verbs/gather)
+HEARD_FIELDS = ("Digits", "SpeechResult")
+
 #: What is kept of a callback as evidence, beside the vendor's name for the SIP code
 EVIDENCE = (
     "CallStatus",
@@ -161,7 +165,8 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
     sip = whole_number(fields.get(words.sip_field))
     outcome, fault = _ending(status, error, sip, words)
     stated = ENDINGS.get(status or "")
-    talked = any(whole_seconds(fields.get(name)) for name in words.talk_fields)
+    heard = any(fields.get(name, "").strip() for name in HEARD_FIELDS)
+    talked = heard or any(whole_seconds(fields.get(name)) for name in words.talk_fields)
     if stated is not None and (talked or amd is not None):
         # What the event itself tells of a conversation counts more than its word and its error code.
         outcome, fault = weighed(stated, answered=True, amd=amd), None
@@ -169,7 +174,7 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
         event_id=_event_id(call_id, fields.get("SequenceNumber", ""), status, answered_by),
         provider_call_id=call_id,
         status=status,
-        progress=PROGRESS.get(status or ""),
+        progress=Progress.IN_PROGRESS if heard and stated is None else PROGRESS.get(status or ""),
         outcome=outcome,
         occurred_at=instant(fields.get("Timestamp")),
         duration_sec=whole_number(fields.get("CallDuration")),  # Duration is in minutes, rounded up

@@ -32,7 +32,7 @@ from chalicelib.providers.finding import Row, Unsure, Wanted, every_row, rows_of
 from chalicelib.providers.forms import excerpt, instant, json_object, json_value, scalars
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.placing import Meanings, ask, outcome_of_answer, place
-from chalicelib.providers.q850 import CAUSES
+from chalicelib.providers.q850 import outcome_of_cause
 from chalicelib.providers.signing import matches_any, secrets_of
 from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapping, spelled, whole_seconds
 
@@ -345,7 +345,7 @@ def _ending(event: str | None, status: str | None, reason: str | None) -> tuple[
     """The outcome of a call that has ended, or the account's fault in its place; neither while it lives."""
     of_event = EVENT_STATUS.get(event or "")
     known = status if status in ENDINGS and not (status in VAGUE and of_event in UNREACHED) else of_event
-    told = HANGUP_REASONS.get(reason or "") or CAUSES.get(reason or "")
+    told = HANGUP_REASONS.get(reason or "") or outcome_of_cause(reason)
     if told is Outcome.COMPLETED:
         told = None  # a regular end says no more than the status does
     if known is None:

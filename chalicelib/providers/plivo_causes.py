@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib.domain.outcome import Outcome
+from chalicelib.providers.q850 import outcome_of_cause
+from chalicelib.providers.sip import outcome_of_sip
 
 #: HangupCauseCode -> how the call ended. It goes before CallStatus, on which Plivo's pages disagree: hangups with
 #: CallStatus=completed carry 3000, 3010 and 6010 too (docs.plivo.com/docs/voice/troubleshooting/hangup-causes)
@@ -62,8 +64,8 @@ UNTOLD = {
     "6020": Outcome.FAILED,  # no media; after an answer somebody was there
 }
 
-#: What a hangup calls its cause, in lower case with hyphens -> HangupCauseCode, for hangups that name no code. First
-#: the names of Plivo's page (HangupCauseName), then FreeSWITCH's, which HangupCause has (Q.850).
+#: What a hangup calls its cause (HangupCauseName on Plivo's page), in lower case with hyphens -> HangupCauseCode, for
+#: hangups that name no code. HangupCause has FreeSWITCH's names: see q850.
 CAUSE_NAMES = {
     "unknown": "0",
     "canceled": "1000",
@@ -131,33 +133,9 @@ CAUSE_NAMES = {
     "invalid-redirect-xml": "8014",
     "lost-race": "9000",
     "machine-detected": "9100",
-    "originator-cancel": "1000",
+    # Seen, and on no page
     "invalid-number": "2000",
-    "invalid-number-format": "2000",
-    "number-changed": "2000",
-    "no-route-destination": "2000",
-    "destination-out-of-order": "2010",
-    "user-not-registered": "2020",
-    "subscriber-absent": "2020",
-    "outgoing-call-barred": "2040",
-    "incoming-call-barred": "2040",
-    "no-user-response": "3000",
-    "user-busy": "3010",
-    "call-rejected": "3020",
-    "recovery-on-timer-expire": "3070",
-    "progress-timeout": "3070",
-    "normal-temporary-failure": "3080",
-    "service-unavailable": "3080",
-    "normal-circuit-congestion": "3090",
-    "switch-congestion": "3090",
-    "unwanted": "3130",
-    "normal-clearing": "4000",
-    "network-out-of-order": "5000",
-    "protocol-error": "5000",
     "server-error": "5010",
-    "exchange-routing-error": "5020",
-    "allotted-timeout": "6000",
-    "lose-race": "9000",
 }
 
 _KNOWN = {*HANGUP_CAUSES, *ACCOUNT_FAULTS, *UNTOLD}
@@ -167,24 +145,34 @@ _CODE = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A hangup's cause. ``is_named`` where the code follows from a name and was not sent."""
+    """A hangup's cause and what it says. ``is_named`` where ``code`` is none of Plivo's that was sent.
+
+    ``code`` is then Plivo's code for a name, or what Q.850 or SIP has as the vendor wrote it.
+    """
 
     code: str | None
+    outcome: Outcome | None = None
     is_named: bool = False
 
 
 def cause_in(fields: Mapping[str, str]) -> Cause:
-    """Return the cause that a hangup gives: its code, else its name in any spelling.
+    """Return the cause that a hangup gives: Plivo's code, else its name in any spelling, else Q.850's or SIP's.
 
-    A code that is none of Plivo's (vendors that have Plivo's API send Q.850's 16 or SIP's 486) leaves it to the name.
+    Vendors that have Plivo's API send Q.850's 16 or SIP's 486 as the code.
     """
     given = fields.get("HangupCauseCode", "").strip()
     code = str(int(given)) if _CODE.fullmatch(given) else None
     if code in _KNOWN:
-        return Cause(code)
-    names = (_spelled(fields.get(key, "")) for key in ("HangupCauseName", "HangupCause"))
-    named = next((CAUSE_NAMES[name] for name in names if name in CAUSE_NAMES), None)
-    return Cause(named, is_named=True) if named is not None else Cause(code)
+        return Cause(code, HANGUP_CAUSES.get(code))
+    texts = [fields.get(key, "") for key in ("HangupCauseName", "HangupCause")]
+    named = next((CAUSE_NAMES[name] for text in texts if (name := _spelled(text)) in CAUSE_NAMES), None)
+    if named is not None:
+        return Cause(named, HANGUP_CAUSES.get(named), is_named=True)
+    for text in (*texts, given):
+        outcome = outcome_of_cause(text)
+        if outcome is not None:
+            return Cause(_spelled(text)[:64], outcome, is_named=True)
+    return Cause(code, outcome_of_sip(int(code)) if code else None, is_named=True)
 
 
 def _spelled(name: str) -> str:

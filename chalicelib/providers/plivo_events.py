@@ -11,7 +11,7 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, scalars
-from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, HANGUP_CAUSES, UNTOLD, Cause, cause_in
+from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, UNTOLD, Cause, cause_in
 from chalicelib.providers.words import call_id_or_none, leg_of, spelled, whole_seconds
 
 #: CallStatus -> how far the call has come (plivo.com/docs/voice/xml/request/call-status)
@@ -183,7 +183,7 @@ def _ending(status: str | None, cause: Cause, fields: Mapping[str, str]) -> tupl
     code = cause.code or ""
     if code in ACCOUNT_FAULTS:
         return None, f"plivo:{code}"
-    outcome = HANGUP_CAUSES.get(code)
+    outcome = cause.outcome
     if outcome is None or (cause.is_named and outcome is Outcome.COMPLETED):
         # Without a code, a normal hangup says no more than the status.
         outcome = ENDINGS.get(status or "") or outcome or UNTOLD.get(code)

@@ -1,26 +1,66 @@
-"""The names of Q.850 causes, as FreeSWITCH writes them and vendors pass them on, and what each says of an attempt."""
+"""Q.850 causes, by their codes and by their names: what each says of an attempt, for vendors that pass them on."""
+
+import re
 
 from chalicelib.domain.outcome import Outcome
+from chalicelib.providers.words import spelled
 
-#: cause, spelled with hyphens -> outcome (ITU-T Q.850; developer.signalwire.com/freeswitch, Hangup Cause Code Table)
-CAUSES = {
-    "normal-clearing": Outcome.COMPLETED,  # 16, which ends a call that was answered
-    "user-busy": Outcome.BUSY,
-    "no-user-response": Outcome.NO_ANSWER,
-    "no-answer": Outcome.NO_ANSWER,
-    "subscriber-absent": Outcome.NO_ANSWER,
-    "progress-timeout": Outcome.NO_ANSWER,
-    "allotted-timeout": Outcome.NO_ANSWER,
-    "recovery-on-timer-expire": Outcome.NO_ANSWER,  # 102, as SIP 408 is
-    "call-rejected": Outcome.REJECTED,
-    "unallocated-number": Outcome.INVALID_NUMBER,
-    "number-changed": Outcome.INVALID_NUMBER,
-    "invalid-number-format": Outcome.INVALID_NUMBER,
-    "originator-cancel": Outcome.CANCELED,
-    "no-route-destination": Outcome.FAILED,
-    "destination-out-of-order": Outcome.FAILED,
-    "network-out-of-order": Outcome.FAILED,
-    "normal-temporary-failure": Outcome.FAILED,
-    "normal-circuit-congestion": Outcome.FAILED,
-    "switch-congestion": Outcome.FAILED,
-}
+#: code, outcome, then the names, spelled with hyphens: first FreeSWITCH's, then Exotel's and ITU-T's own where they
+#: differ (ITU-T Q.850; developer.signalwire.com/freeswitch/reference/hangup-causes;
+#: support.exotel.com/support/solutions/articles/3000087475). FreeSWITCH's own causes have no code here, for its numbers
+#: above 127 are SIP's. 31 and 127 (unspecified) and ALLOTTED_TIMEOUT (of the ringing, or of the call) are not here: the
+#: vendor's word says more.
+_CAUSES: tuple[tuple[int | None, Outcome, tuple[str, ...]], ...] = (
+    (1, Outcome.INVALID_NUMBER, ("unallocated-number", "unassigned-number")),
+    (2, Outcome.FAILED, ("no-route-transit-net", "no-route-to-network")),
+    (3, Outcome.FAILED, ("no-route-destination", "no-route-to-destination")),
+    (4, Outcome.FAILED, ("send-special-tone", "special-information-tone")),
+    (5, Outcome.INVALID_NUMBER, ("misdialed-trunk-prefix",)),
+    (6, Outcome.FAILED, ("channel-unacceptable",)),
+    (16, Outcome.COMPLETED, ("normal-clearing", "normal-call-clearing")),  # it ends a call that was answered
+    (17, Outcome.BUSY, ("user-busy",)),
+    (18, Outcome.NO_ANSWER, ("no-user-response", "no-user-responding")),
+    (19, Outcome.NO_ANSWER, ("no-answer", "no-answer-from-user", "user-alerting-no-answer")),
+    (20, Outcome.NO_ANSWER, ("subscriber-absent",)),
+    (21, Outcome.REJECTED, ("call-rejected",)),
+    (22, Outcome.INVALID_NUMBER, ("number-changed",)),
+    (25, Outcome.FAILED, ("exchange-routing-error",)),
+    (27, Outcome.FAILED, ("destination-out-of-order",)),
+    (28, Outcome.INVALID_NUMBER, ("invalid-number-format", "address-incomplete")),
+    (29, Outcome.FAILED, ("facility-rejected",)),
+    (34, Outcome.FAILED, ("normal-circuit-congestion", "no-circuit-available")),
+    (38, Outcome.FAILED, ("network-out-of-order",)),
+    (41, Outcome.FAILED, ("normal-temporary-failure", "temporary-failure")),
+    (42, Outcome.FAILED, ("switch-congestion", "switching-equipment-congestion")),
+    (44, Outcome.FAILED, ("requested-chan-unavail", "requested-channel-not-available")),
+    (47, Outcome.FAILED, ("resource-unavailable",)),
+    (50, Outcome.FAILED, ("facility-not-subscribed",)),
+    (52, Outcome.DND, ("outgoing-call-barred",)),
+    (53, Outcome.DND, ("outgoing-calls-barred-within-cug",)),
+    (54, Outcome.DND, ("incoming-call-barred",)),
+    (55, Outcome.DND, ("incoming-calls-barred-within-cug",)),
+    (57, Outcome.FAILED, ("bearercapability-notauth", "bearer-capability-not-authorized")),
+    (58, Outcome.FAILED, ("bearercapability-notavail", "bearer-capability-not-available")),
+    (63, Outcome.FAILED, ("service-unavailable",)),
+    (88, Outcome.FAILED, ("incompatible-destination",)),
+    (102, Outcome.NO_ANSWER, ("recovery-on-timer-expire", "recovery-on-timer-expiry")),  # as SIP 408 is
+    (111, Outcome.FAILED, ("protocol-error",)),
+    (None, Outcome.CANCELED, ("originator-cancel", "lose-race")),
+    (None, Outcome.NO_ANSWER, ("progress-timeout", "user-not-registered")),
+    (None, Outcome.REJECTED, ("unwanted",)),  # as SIP 607 is
+)
+
+#: name -> outcome
+CAUSES = {name: outcome for _, outcome, names in _CAUSES for name in names}
+#: code -> outcome
+CODES = {code: outcome for code, outcome, _ in _CAUSES if code is not None}
+
+#: ``17``, or SIP's Reason header: ``Q.850;cause=17;text="User busy"`` (RFC 3326)
+_CODE = re.compile(r"([0-9]{1,3})|q\.?850\s*;.*\bcause\s*=\s*([0-9]{1,3})\b.*", re.IGNORECASE)
+
+
+def outcome_of_cause(text: str | None) -> Outcome | None:
+    """Return what a cause says, given by its name in any spelling or by its code; None for what is no such cause."""
+    text = (text or "").strip()[:200]
+    code = _CODE.fullmatch(text)
+    return CODES.get(int(code[1] or code[2])) if code else CAUSES.get(spelled(text) or "")

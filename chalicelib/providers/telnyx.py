@@ -4,7 +4,6 @@ import base64
 import binascii
 import json
 import re
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,36 +11,36 @@ from typing import ClassVar
 from urllib.parse import quote, urlencode
 
 from chalicelib.domain.events import CallEvent, Progress
-from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers.base import (
     CallbackRequest,
     DialRequest,
     DialResult,
-    MachineDetection,
     MalformedCallback,
     Now,
-    Placed,
-    PlacementUnknown,
     Provider,
-    PutOff,
-    Refused,
     SignatureError,
 )
 from chalicelib.providers.finding import Row, Unsure, Wanted, answered, every_row, rows_of, sure
-from chalicelib.providers.forms import excerpt, instant, is_json, json_object, read_fields, scalars
+from chalicelib.providers.forms import instant, is_json, json_object, read_fields, scalars
 from chalicelib.providers.http import Answer, Http
-from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, retry_after_sec
+from chalicelib.providers.placing import ask, place
 from chalicelib.providers.signing import secrets_of
 from chalicelib.providers.telnyx_events import (
-    DETECTIONS,
     begun_event,
     hung_up_event,
     payload_in,
     read_event,
     read_texml,
-    refusal_in,
     was_begun,
+)
+from chalicelib.providers.telnyx_placing import (
+    ACCOUNT_FAULTS,
+    LEG_ID,
+    NUMBER_ERRORS,
+    PACE_LIMITS,
+    call_request,
+    read_answer,
 )
 
 API_URL = "https://api.telnyx.com"
@@ -50,73 +49,15 @@ TIMESTAMP_HEADER = "telnyx-timestamp"
 #: how old, or how far ahead, a signature may be (github.com/team-telnyx/telnyx-python, lib/webhook_verification.py)
 TOLERANCE_SEC = 300
 
-#: time_limit_secs is 60 to 14,000 by error 90029, and 14,400 by the reference; the narrower of the two
-TIME_LIMIT_SEC = (60, 14_000)
-
 #: how far back events can be searched where their leg is not known (api-reference/debugging/list-call-events)
 LOG_SEARCHED = timedelta(hours=24)
 PAGE_SIZE = 50
-
-#: The events that Redial lives on. Where another application drives the call, these alone come to Redial.
-OUR_EVENTS = ("call.initiated", "call.hangup", *DETECTIONS)
-
-#: API error codes that are about the number called, unless their pointer names another field -> how the attempt
-#: ended. This table and the two below: developers.telnyx.com/development/api-fundamentals/api-errors
-NUMBER_ERRORS = {
-    "10002": Outcome.INVALID_NUMBER,
-    "10016": Outcome.INVALID_NUMBER,  # "must be in +E.164 format"
-}
-
-#: API error codes for which the account, its key or its connection is to blame, whatever number is called
-ACCOUNT_FAULTS = frozenset(
-    {
-        "10001",  # the phone number is inactive: From, for it is the one of ours
-        "10009",  # authentication failed
-        "10010",  # authorization failed; with D13 at the end of its text it is the number's country instead
-        "10017",  # the associated resource does not exist: the connection
-        "10035",  # locked, "contact Telnyx support"
-        "10038",  # feature not permitted at this account level
-        "10039",  # feature limited at this account level
-        "20001",  # wrong API key, to 20009
-        "20002",
-        "20003",
-        "20005",
-        "20006",
-        "20008",
-        "20009",
-        "20012",  # account inactive, maybe out of funds
-        "20013",  # account blocked
-        "20014",  # account unverified, to 20017
-        "20015",
-        "20016",
-        "20017",
-        "20100",  # insufficient funds
-    }
-)
-
-#: API error codes of pace: asking again later will do
-PACE_LIMITS = frozenset(
-    {
-        "10011",  # too many requests
-        "90041",  # the account's channels are all in use
-        "90042",  # the outbound voice profile's
-        "90043",  # the connection's
-        "90103",  # dials per second: docs/voice/programmable-voice/dials-per-second-limit
-    }
-)
-
-#: the fields of our request that are the same for every number called: an error that points there is the account's
-ACCOUNT_FIELDS = ("from", "connection_id", "webhook_url", "webhook_urls", "webhook_url_method")
-
-#: HTTP statuses that mean the account is at fault where the body holds no code that we know
-ACCOUNT_FAULT_STATUSES = (401, 402, 403)
 
 #: pages of active calls that hang_up looks through, and the most on a page
 _PAGES = 8
 _PAGE_OF_ACTIVE_CALLS = 250
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _CONTROL_ID = re.compile(r"v[0-9]+:[\w=-]{1,124}", re.ASCII)
-_LEG_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class Telnyx(Provider):
@@ -178,7 +119,7 @@ class Telnyx(Provider):
 
     def dial(self, request: DialRequest) -> DialResult:
         asked = call_request(request, self.account)
-        return place(lambda: self._send("POST", "/calls", asked), self._read_answer)
+        return place(lambda: self._send("POST", "/calls", asked), lambda answer: read_answer(answer, self.now))
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
         """Return what the log of events says of a call: how it ended, or that it lives, and how it began.
@@ -250,7 +191,7 @@ class Telnyx(Provider):
         if _CONTROL_ID.fullmatch(call_id):
             found = self._data(f"/calls/{quote(call_id, safe='')}", {}).get("data")
             call_id = scalars(found).get("call_leg_id", "") if isinstance(found, dict) else ""
-        return call_id if _LEG_ID.fullmatch(call_id) else None
+        return call_id if LEG_ID.fullmatch(call_id) else None
 
     def _hangup_of(self, leg: str) -> Mapping[str, object] | None:
         """What the log of events has on the call's hangup; None where it has nothing."""
@@ -266,7 +207,7 @@ class Telnyx(Provider):
 
     def _active(self, leg: str) -> Mapping[str, object] | None:
         """The live call of that leg, from the list of the connection's."""
-        if not _LEG_ID.fullmatch(leg):
+        if not LEG_ID.fullmatch(leg):
             return None
         for number in range(1, _PAGES + 1):
             query = {"page[number]": str(number), "page[size]": str(_PAGE_OF_ACTIVE_CALLS)}
@@ -293,74 +234,6 @@ class Telnyx(Provider):
             return self.http.request(method, self._url + path, headers=headers)
         headers["Content-Type"] = "application/json"
         return self.http.request(method, self._url + path, headers=headers, body=json.dumps(body).encode())
-
-    def _read_answer(self, answer: Answer) -> DialResult:
-        """What an answer to a new call means, from the surest sign to the weakest."""
-        body = json_object(answer.body) or {}
-        data, error = body.get("data"), _first_error(body)
-        refusal = refusal_in(error.get("detail"), error.get("title"))
-        code = refusal.reason if refusal else error.get("code")
-        cause = f"telnyx:{code}" if code else f"http:{answer.status}"
-        evidence = {"http_status": str(answer.status), **excerpt(error, ("code", "title", "detail", "pointer"))}
-        if 200 <= answer.status <= 299:
-            ids = scalars(data) if isinstance(data, dict) else {}
-            if _LEG_ID.fullmatch(ids.get("call_leg_id", "")):
-                named = excerpt(ids, ("call_control_id", "call_session_id"))
-                return Placed(ids["call_leg_id"], {**evidence, **named})
-            return PlacementUnknown(cause, evidence)
-        if answer.status in NOT_DONE_HERE:
-            return PutOff(cause, fault=True, evidence=evidence)
-        if not 400 <= answer.status <= 499 or answer.status in AMBIGUOUS:
-            return PlacementUnknown(cause, evidence)
-        if answer.status == 429 or code in PACE_LIMITS or (refusal and refusal.is_pace):
-            return PutOff(cause, fault=False, retry_after_sec=self._wait_sec(answer), evidence=evidence)
-        if refusal:
-            outcome = refusal.outcome
-            return Refused(outcome, cause, evidence) if outcome else PutOff(cause, fault=True, evidence=evidence)
-        if _points_at_account(error) or code in ACCOUNT_FAULTS or answer.status in ACCOUNT_FAULT_STATUSES:
-            return PutOff(cause, fault=True, evidence=evidence)
-        return Refused(NUMBER_ERRORS.get(code or "", Outcome.ERROR), cause, evidence)
-
-    def _wait_sec(self, answer: Answer) -> int | None:
-        """Seconds until the limit is lifted: Retry-After, or x-ratelimit-reset (api-fundamentals/rate-limiting)."""
-        asked = retry_after_sec(answer, self.now)
-        return retry_after_sec(answer, self.now, "x-ratelimit-reset") if asked is None else asked
-
-
-def call_request(request: DialRequest, connection_id: str) -> dict[str, object]:
-    """The body that creates a call (developers.telnyx.com/api-reference/call-commands/dial)."""
-    least, most = TIME_LIMIT_SEC
-    asked: dict[str, object] = {
-        "connection_id": connection_id,
-        "to": request.to_number,
-        "from": request.from_number,
-        "timeout_secs": request.ring_timeout_sec,
-        "time_limit_secs": min(max(request.max_call_sec, least), most),
-        "command_id": command_id(request.call_id, request.attempt),
-        "client_state": _client_state(request),
-        "webhook_url": request.answer_url or request.callback_url,
-        "webhook_url_method": "POST",
-    }
-    if request.answer_url:
-        urls = {kind: [request.callback_url] for kind in OUR_EVENTS}
-        # The program that drives the call starts with the answer; our copy gives its time, and so the duration.
-        urls["call.answered"] = [request.answer_url, request.callback_url]
-        asked |= {"webhook_urls": urls, "webhook_urls_method": "POST"}
-    if request.machine_detection is not MachineDetection.OFF:
-        # Telnyx never holds the call for it: sync and async are the same.
-        asked["answering_machine_detection"] = "detect"
-    return asked
-
-
-def command_id(call_id: str, attempt: int) -> str:
-    """The same for the same attempt: Telnyx ignores a second dial of a command_id, which it wants to be a UUID."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"redial:{call_id}:{attempt}"))
-
-
-def _client_state(request: DialRequest) -> str:
-    """What every event of the call carries, so that the program which drives it knows whose call it is."""
-    state = {"call_id": request.call_id, "attempt": request.attempt, "agent_version_id": request.agent_version_id}
-    return base64.b64encode(json.dumps(state).encode()).decode()
 
 
 def _public_key(text: str) -> bytes:
@@ -389,21 +262,6 @@ def _signed_by_any(keys: list[bytes], signed: bytes, given: str) -> bool:
         except (InvalidSignature, ValueError):
             continue
     return found
-
-
-def _first_error(body: Mapping[str, object]) -> dict[str, str]:
-    """The first of an answer's errors; ``pointer`` is the field of ours that it blames."""
-    errors = body.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors else None
-    if not isinstance(first, dict):
-        return {}
-    source = first.get("source")
-    pointers = scalars(source) if isinstance(source, dict) else {}
-    return {**scalars(first), "pointer": pointers.get("pointer") or pointers.get("parameter") or ""}
-
-
-def _points_at_account(error: Mapping[str, str]) -> bool:
-    return error.get("pointer", "").strip("/").split("/")[-1] in ACCOUNT_FIELDS
 
 
 def _looked_up(call_id: str, found: str, at: object = None) -> CallEvent:

@@ -14,16 +14,25 @@ from chalicelib.providers.cxml import UNREACHED, Vocabulary
 from chalicelib.providers.cxml import read_event as read_cxml_event
 from chalicelib.providers.finding import Wanted
 from chalicelib.providers.forms import excerpt, instant, scalars
-from chalicelib.providers.q850 import CAUSES
+from chalicelib.providers.q850 import outcome_of_cause
 from chalicelib.providers.sip import outcome_of_sip
 from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, spelled
 
-#: event_type -> how far the call has come (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks)
+#: event_type -> how far the call has come (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks). All
+#: underscores are dots here, for version 1 has underscores alone.
 PROGRESS = {
     "call.initiated": Progress.INITIATED,
     "call.answered": Progress.IN_PROGRESS,
     "call.bridged": Progress.IN_PROGRESS,
+    # A key was pressed, or an assistant has talked: both happen on an answered call only
+    "call.dtmf.received": Progress.IN_PROGRESS,
+    "call.conversation.ended": Progress.IN_PROGRESS,
+    "call.conversation.insights.generated": Progress.IN_PROGRESS,
+    "call.ai.gather.ended": Progress.IN_PROGRESS,
 }
+
+#: the end of a gathering of digits; ``digits`` are those that were pressed, if any
+GATHERED = "call.gather.ended"
 
 #: call.hangup's hangup_cause -> how the call ended (developers.telnyx.com/api-reference/callbacks/call-hangup).
 #: ``unspecified`` and words not here leave it to the SIP code.
@@ -165,7 +174,7 @@ def read_event(event: Mapping[str, object]) -> CallEvent:
         event_id=_event_id(about, call_id, kind),
         provider_call_id=call_id,
         status=_spelled(kind.removeprefix("call.")),
-        progress=PROGRESS.get(kind),
+        progress=Progress.IN_PROGRESS if kind == GATHERED and texts.get("digits") else PROGRESS.get(kind),
         occurred_at=instant(about.get("occurred_at") or texts.get("occurred_at") or about.get("created_at")),
         amd=DETECTIONS.get(kind, {}).get(_word(texts.get("result"))),
         to_number=e164_or_none(texts.get("to")),
@@ -214,7 +223,7 @@ def _outcome(cause: str, sip: int | None) -> Outcome:
 
 
 def _outcome_of_cause(cause: str) -> Outcome | None:
-    return HANGUP_CAUSES.get(cause) or CAUSES.get(cause.replace("_", "-"))
+    return HANGUP_CAUSES.get(cause) or outcome_of_cause(cause)
 
 
 def _word(text: str | None) -> str:

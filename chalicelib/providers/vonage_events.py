@@ -20,6 +20,7 @@ PROGRESS = {
     "ringing": Progress.RINGING,
     "answered": Progress.IN_PROGRESS,
     "in-progress": Progress.IN_PROGRESS,
+    "input": Progress.IN_PROGRESS,  # no status of Vonage's: see INPUT
 }
 
 #: status -> how the call ended. ``disconnected`` is a websocket's, not a phone's, so it says nothing of a call.
@@ -61,8 +62,10 @@ DETECTIONS = {
 #: a price above zero
 _PRICE = re.compile(r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,18})?")
 
-#: The word for what has no status: the report of an error in the application
+#: The words for what has no status: the report of an error in the application, and what the person called has pressed
+#: or said (developer.vonage.com/voice/voice-api/webhook-reference#input)
 ERROR = "error"
+INPUT = "input"
 
 #: What is kept of an event as evidence
 EVIDENCE = (
@@ -90,13 +93,32 @@ def read_fields_of(request: CallbackRequest) -> dict[str, str]:
         found = json_object(request.body)
         if found is not None:
             return flat(found)
-    return read_fields(request)
+    return flat(read_fields(request))
 
 
 def flat(found: Mapping[str, object]) -> dict[str, str]:
-    """The texts and numbers of an event or call record, a party's ``{"type", "number"}`` as its number."""
+    """The texts and numbers of an event or call record: of a party its number, of an input whether there was one."""
     parties = {name: party(found.get(name)).get("number", "") for name in ("to", "from")}
-    return {**parties, **scalars(found)}
+    return {**parties, **scalars(found), INPUT: "yes" if _was_pressed_or_said(found) else ""}
+
+
+def _was_pressed_or_said(found: Mapping[str, object]) -> bool:
+    """Return True for keys or words in an input: an object each, or the keys as text in older webhooks.
+
+    A GET has the objects as JSON. Both are there, and empty, where the time was over.
+    """
+    dtmf, speech = (_object_or_text(found.get(name)) for name in ("dtmf", "speech"))
+    pressed = dtmf if isinstance(dtmf, str) else scalars(dtmf).get("digits")
+    results = None if isinstance(speech, str) else speech.get("results")
+    said = [scalars(mapping(each)).get("text") for each in results] if isinstance(results, list) else []
+    return bool(pressed) or any(said)
+
+
+def _object_or_text(value: object) -> Mapping[str, object] | str:
+    text = scalars({"text": value}).get("text")
+    if text is None:
+        return mapping(value)
+    return (json_object(text.encode()) or {}) if text.startswith("{") else text.strip()
 
 
 def party(value: object) -> dict[str, str]:
@@ -121,11 +143,12 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
     known = call_id or call_id_or_none(fields.get("conversation_uuid"))
     if known is None:
         raise MalformedCallback("uuid, call_uuid and conversation_uuid name no call; expected 1 to 128 characters")
-    status = spelled(fields.get("status")) or (ERROR if fields.get("reason") else None)
+    heard = bool(fields.get(INPUT))
+    status = spelled(fields.get("status")) or (INPUT if heard else ERROR if fields.get("reason") else None)
     detail, sub_state = spelled(fields.get("detail")), spelled(fields.get("sub_state"))
     outcome, cause = _ending(status, detail, whole_number(fields.get("sip_code"))) if call_id else (None, None)
     if outcome is not None:
-        outcome = weighed(outcome, answered=_was_talked(fields), amd=None)
+        outcome = weighed(outcome, answered=heard or _was_talked(fields), amd=None)
     told_at = fields.get("timestamp")
     return CallEvent(
         event_id=f"{known}:{status or (told_at or '')[:40]}:{sub_state or ''}",

@@ -350,3 +350,12 @@ def test_a_conversation_wins_over_the_word_of_the_end(status: str):
 def test_q850_names_are_reasons_too():
     assert ended("failed", 0, "USER_BUSY").outcome is Outcome.BUSY
     assert ended("failed", 0, "NORMAL_CLEARING").outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("name", ["hangup_provider_code", "hangup_code"])
+def test_a_q850_code_of_the_telephony_provider_tells_why(name: str):
+    assert parsed(status="failed", telephony_data={name: 17}).outcome is Outcome.BUSY
+    assert parsed(status="completed", conversation_duration=0, telephony_data={name: "19"}).outcome is Outcome.NO_ANSWER
+    assert parsed(status="failed", telephony_data={name: "4000"}).outcome is Outcome.FAILED
+    said = {"hangup_reason": "Call recipient was busy", name: 1}
+    assert parsed(status="failed", telephony_data=said).outcome is Outcome.BUSY

@@ -369,3 +369,7 @@ def test_ring_time_is_not_talk_time():
 )
 def test_q850_names_are_reasons_too(reason: str, outcome: Outcome):
     assert parsed("call_ended", status="hangup", hangup_reason=reason).outcome is outcome
+
+
+def test_a_q850_code_is_a_reason_too():
+    assert parsed("call_ended", status="hangup", hangup_reason=17).outcome is Outcome.BUSY

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed
-from chalicelib.providers.exotel import ENDINGS, PROGRESS, Exotel
+from chalicelib.providers.exotel import Exotel
+from chalicelib.providers.exotel_events import ENDINGS, PROGRESS
 from chalicelib.providers.multipart import decode_multipart
 from chalicelib.providers.signing import basic_login
 from tests.providers.cases import NOW
@@ -386,3 +387,29 @@ def test_a_conversation_wins_over_the_word_of_the_end(status: str):
     assert parsed(**FLOW, Status=status, Legs=legs).outcome is Outcome.COMPLETED
     assert parsed(**FLOW, Status=status, Legs=[{"AnsweredBy": "HUMAN"}]).outcome is Outcome.COMPLETED
     assert parsed(**FLOW, Status=status, Duration=30).outcome is not Outcome.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"),
+    [
+        ({"Cause": "17", "CauseCode": "USER_BUSY"}, Outcome.BUSY),
+        ({"Cause": 1}, Outcome.INVALID_NUMBER),
+        ({"CauseCode": "NO_ANSWER_FROM_USER"}, Outcome.NO_ANSWER),
+        ({"Cause": "16", "CauseCode": "NORMAL_CALL_CLEARING"}, Outcome.FAILED),
+    ],
+)
+def test_the_cause_of_the_customers_leg_tells_why_a_call_failed(cause: dict[str, object], outcome: Outcome):
+    assert parsed(Status="failed", From="09876543210", Legs=[{"Status": "failed", **cause}]).outcome is outcome
+    assert parsed(Status="failed", From="09876543210", **cause).outcome is outcome
+
+
+def test_the_cause_of_the_agents_leg_is_not_the_customers():
+    legs = [{"Status": "failed", "Cause": "17"}, {"Status": "failed"}]
+    assert (
+        parsed(**TWO_NUMBERS | {"Status": "failed", "ConversationDuration": 0, "Legs": legs}).outcome is Outcome.FAILED
+    )
+
+
+def test_a_word_of_the_customers_leg_counts_more_than_its_cause():
+    legs = [{"Status": "no-answer", "Cause": "17"}]
+    assert parsed(Status="failed", From="09876543210", Legs=legs).outcome is Outcome.NO_ANSWER

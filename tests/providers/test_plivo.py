@@ -379,3 +379,17 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, met
     except MalformedCallback:
         return
     assert all(str(event).encode() and event.provider_call_id for event in events)
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "cause"),
+    [
+        ("17", Outcome.BUSY, "plivo:17"),
+        ("486", Outcome.BUSY, "plivo:486"),
+        ("1", Outcome.INVALID_NUMBER, "plivo:1"),
+        ("16", Outcome.FAILED, "plivo:16"),  # AnswerTime is empty
+    ],
+)
+def test_a_code_of_q850_or_sip_without_a_name_is_read(code: str, outcome: Outcome, cause: str):
+    told = hung_up(HangupCauseCode=code, CallStatus="failed")
+    assert (told.outcome, told.cause) == (outcome, cause)

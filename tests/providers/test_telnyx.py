@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, MalformedCallback
-from chalicelib.providers.telnyx import ACCOUNT_FAULTS, PACE_LIMITS, Telnyx
+from chalicelib.providers.telnyx import Telnyx
 from chalicelib.providers.telnyx_events import DETECTIONS, HANGUP_CAUSES, NUMBER_REASONS, refusal_in
+from chalicelib.providers.telnyx_placing import ACCOUNT_FAULTS, PACE_LIMITS
 
 KEY = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
 LEG = "428c31b6-7af4-4bcb-b7f5-5013ef9657c1"
@@ -168,9 +169,30 @@ def test_a_call_is_named_by_its_leg_for_detection_may_leave_the_control_id_out(m
     assert parsed("call.machine.detection.ended", result="machine", **missing).provider_call_id == call_id
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("call.dtmf.received", {"digit": "1"}),
+        ("call.gather.ended", {"digits": "12#", "status": "valid"}),
+        ("call.ai_gather.ended", {"status": "valid"}),
+        ("call.conversation.ended", {"duration_sec": 31, "reason": "user_hangup"}),
+        ("call.conversation_insights.generated", {"insight_group_id": "i"}),
+        ("call_dtmf_received", {"digit": "1"}),  # version 1
+    ],
+)
+def test_a_key_that_was_pressed_and_a_conversation_prove_an_answer(kind: str, payload: dict[str, object]):
+    event = parsed(kind, **payload)
+    assert (event.progress, event.outcome, event.amd) == (Progress.IN_PROGRESS, None, None)
+
+
+@pytest.mark.parametrize("status", ["timeout", "call_hangup", "cancelled"])
+def test_a_gathering_that_got_no_digit_proves_nothing(status: str):
+    assert parsed("call.gather.ended", digits="", status=status).progress is None
+
+
 def test_unknown_events_are_kept_and_end_nothing():
-    event = parsed("call.dtmf.received", digit="1")
-    assert (event.status, event.progress, event.outcome, event.amd) == ("dtmf-received", None, None, None)
+    event = parsed("call.playback.ended", status="completed")
+    assert (event.status, event.progress, event.outcome, event.amd) == ("playback-ended", None, None, None)
     assert parsed("call.answered").progress is Progress.IN_PROGRESS
 
 
@@ -339,3 +361,16 @@ def test_a_person_whom_texml_heard_wins_over_the_word_of_the_end(status: str):
     for word in ("human", "human_residence", "human_business"):
         assert texml(CallStatus=status, AnsweredBy=word).outcome is Outcome.COMPLETED
     assert texml(CallStatus=status, AnsweredBy="fax_detected").outcome is Outcome.VOICEMAIL
+
+
+@pytest.mark.parametrize("heard", [{"Digits": "1"}, {"SpeechResult": "yes"}])
+def test_what_a_gather_of_texml_posts_proves_an_answer(heard: dict[str, str]):
+    assert texml(**heard).progress is Progress.IN_PROGRESS
+    assert texml(CallStatus="no-answer", **heard).outcome is Outcome.COMPLETED
+    assert texml(**dict.fromkeys(heard, "")).progress is None
+
+
+@pytest.mark.parametrize(("cause", "outcome"), [("17", Outcome.BUSY), ("1", Outcome.INVALID_NUMBER)])
+def test_q850_codes_are_causes_too(cause: str, outcome: Outcome):
+    assert parsed("call.hangup", hangup_cause=cause).outcome is outcome
+    assert texml(CallStatus="failed", HangupCause=cause).outcome is outcome

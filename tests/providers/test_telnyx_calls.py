@@ -13,8 +13,9 @@ from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import DialRequest, MachineDetection, Placed, PlacementUnknown, PutOff, Refused
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
-from chalicelib.providers.telnyx import ACCOUNT_FAULTS, PACE_LIMITS, Telnyx, command_id
+from chalicelib.providers.telnyx import Telnyx
 from chalicelib.providers.telnyx_events import NUMBER_REASONS
+from chalicelib.providers.telnyx_placing import ACCOUNT_FAULTS, PACE_LIMITS, command_id
 from tests.support.fake_http import FakeHttp, answer, asked_now
 
 LEG = "2dc6fc34-f9e0-11ea-b68e-02420a0f7768"

@@ -259,3 +259,41 @@ def test_an_answers_time_with_a_duration_counts_more_than_any_end(status: str):
 )
 def test_older_words_are_read_as_todays(older: str, outcome: Outcome):
     assert parsed(status=older).outcome is outcome
+
+
+HEARD = [
+    {"dtmf": {"digits": "1", "timed_out": False}},
+    {"dtmf": "1", "timed_out": False},  # older webhooks
+    {"dtmf": {"digits": "", "timed_out": True}, "speech": {"results": [{"text": "yes", "confidence": "0.9"}]}},
+]
+NOT_HEARD = [
+    {"dtmf": {"digits": "", "timed_out": True}},
+    {"dtmf": "", "timed_out": True},
+    {"dtmf": None, "speech": {"timeout_reason": "start_timeout"}},
+    {"speech": {"results": [], "error": "no match"}},
+]
+
+
+@pytest.mark.parametrize("fields", HEARD)
+def test_a_key_or_a_word_of_the_person_called_proves_an_answer(fields: dict[str, object]):
+    event = parsed(**fields)
+    assert (event.status, event.progress, event.outcome) == ("input", Progress.IN_PROGRESS, None)
+    assert "yes" not in str(event.evidence)
+    assert parsed(status="timeout", **fields).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("fields", NOT_HEARD)
+def test_an_input_that_ran_out_of_time_proves_nothing(fields: dict[str, object]):
+    assert parsed(**fields).progress is None
+
+
+@pytest.mark.parametrize("fields", [*HEARD, *NOT_HEARD])
+def test_an_input_is_read_from_a_query_as_from_a_body(fields: dict[str, object]):
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in fields.items()
+        if value is not None
+    }
+    url = f"https://retry.example.com/callbacks/vonage/token?{urlencode({'uuid': CALL} | texts)}"
+    (event,) = vonage().parse(request(url=url, method="GET"))
+    assert event.progress == parsed(**fields).progress
