@@ -8,7 +8,7 @@ from chalicelib.api import views
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, may_place, public_url, signed_in
 from chalicelib.api.paths import call_named
-from chalicelib.api.policies import policy_named
+from chalicelib.api.policies import own_rules, policy_named
 from chalicelib.api.reading import idempotency_key, json_body, page_limit, query_value
 from chalicelib.domain.call import CallRecord
 from chalicelib.errors import NotFound, NotYours
@@ -33,7 +33,7 @@ def place() -> Response:
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
     body, request_hash = json_body(request)
-    wanted = checked(schemas.CallIn, body)
+    wanted = checked(schemas.CallIn, body, own_rules(parts, owner.workspace))
     named = policy_named(parts, owner.workspace, wanted.policy_name)
     now = parts.ports.clock.now()
     start_at = schemas.start_within_reach(wanted.start_at, now)

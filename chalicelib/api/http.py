@@ -3,7 +3,7 @@
 import base64
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from math import ceil
@@ -203,10 +203,13 @@ def _as_sent(request: Request) -> list[str]:
     return [str(request.headers.get("x-api-key", ""))]
 
 
-def checked(model: type[Model], body: dict[str, Any]) -> Model:
-    """Return the body as a model. Raise Invalid with a JSON pointer and a sentence for each wrong field."""
+def checked(model: type[Model], body: dict[str, Any], context: Mapping[str, Any] | None = None) -> Model:
+    """Return the body as a model. Raise Invalid with a JSON pointer and a sentence for each wrong field.
+
+    ``context`` is what the model's validators ask for beside the body.
+    """
     try:
-        return model.model_validate(body)
+        return model.model_validate(body, context=dict(context or {}))
     except ValidationError as error:
         from chalicelib.api.wording import field_errors
 

@@ -32,10 +32,15 @@ def number_of(text: str, pointer: str) -> str:
         raise Invalid([FieldError(pointer, f"{pointer.rpartition('/')[2]} {error}")]) from None
 
 
+def is_policy_name(name: str) -> bool:
+    """Return whether a policy can have that name."""
+    return _POLICY_NAME.fullmatch(name) is not None
+
+
 def policy_name_in(path: str) -> str:
     """A policy's name in a path. Raises Invalid."""
     name = unquote(path)
-    if not _POLICY_NAME.fullmatch(name):
+    if not is_policy_name(name):
         detail = (
             f"{name[:80]!r} is no policy name: 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
         )

@@ -1,5 +1,7 @@
 """The routes of policies: a preview of what one would do, and policies kept by name."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from chalice.app import Blueprint, Request, Response
@@ -7,11 +9,12 @@ from chalice.app import Blueprint, Request, Response
 from chalicelib.api import views
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed_in
-from chalicelib.api.paths import policy_name_in
+from chalicelib.api.paths import is_policy_name, policy_name_in
 from chalicelib.api.reading import json_body
 from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.preview import preview
+from chalicelib.domain.rules import Rules
 from chalicelib.errors import FieldError, Invalid, NotFound
 from chalicelib.services import Services
 from chalicelib.storage.keys import Role
@@ -19,6 +22,7 @@ from chalicelib.storage.policies import NamedPolicy
 from chalicelib.wheel import plan
 
 blueprint = Blueprint(__name__)
+NamedRules = Callable[[str], Rules | None]
 
 
 @blueprint.route("/policies/preview", methods=["POST"], content_types=ANY_TYPE)
@@ -30,12 +34,12 @@ def show() -> dict[str, Any]:
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.READ)
-    wanted = checked(schemas.PreviewIn, json_body(request)[0])
+    wanted = checked(schemas.PreviewIn, json_body(request)[0], own_rules(parts, owner.workspace))
     named = policy_named(parts, owner.workspace, wanted.policy_name)
     now = parts.ports.clock.now()
     start_at = schemas.start_within_reach(wanted.start_at, now) or now
     policy = schemas.ending(wanted, start_at) or (named.policy if named else schemas.NO_RETRIES)
-    policy = policy.with_default_cap(parts.ports.settings.default_cap)
+    policy = policy.held_to(wanted.to_number or "", parts.ports.settings.default_cap)
     zones = contact_zones(wanted.timezone, wanted.to_number or "")
     outcomes = [Outcome(word) for word in wanted.outcomes]
     lead = parts.ports.wake_lead
@@ -72,7 +76,7 @@ def put(name: str) -> dict[str, Any]:
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
-    wanted = checked(schemas.NamedPolicyIn, json_body(request)[0])
+    wanted = checked(schemas.NamedPolicyIn, json_body(request)[0], own_rules(parts, owner.workspace))
     named = NamedPolicy(
         name=policy_name_in(name),
         policy=wanted.policy or schemas.NO_RETRIES,
@@ -137,6 +141,18 @@ def _view(
         provider = parts.ports.settings.default_provider
         view["adoption"]["address"] = f"{public_url(parts, request)}/callbacks/{provider}/adopt/{new_token}"
     return view
+
+
+def own_rules(parts: Services, workspace: str) -> dict[str, NamedRules]:
+    """Return the context in which a body is checked that may name policies of the workspace among its presets."""
+    from chalicelib.dialects.narrowing import NAMED_RULES
+
+    @cache
+    def find(name: str) -> Rules | None:
+        named = parts.policies.load(workspace, name) if is_policy_name(name) else None
+        return named.policy.rules if named else None
+
+    return {NAMED_RULES: find}
 
 
 def policy_named(parts: Services, workspace: str, name: str | None) -> NamedPolicy | None:

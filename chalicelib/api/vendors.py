@@ -9,6 +9,7 @@ from chalicelib import ids
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, may_place, public_url, signed_in
 from chalicelib.api.paths import number_of
+from chalicelib.api.policies import own_rules
 from chalicelib.api.reading import idempotency_key, json_body
 from chalicelib.domain.numbers import national_to_e164
 from chalicelib.errors import FieldError, Invalid, NotSetUp
@@ -63,7 +64,7 @@ def exotel_campaign(sid: str) -> Response:
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
     body, request_hash = json_body(request)
-    wanted = checked(exotel.CampaignIn, body)
+    wanted = checked(exotel.CampaignIn, body, own_rules(parts, owner.workspace))
     numbers = [_number(number, f"/numbers/{i}") for i, number in enumerate(wanted.numbers)]
     if len(set(numbers)) < len(numbers):
         twice = next(number for number, times in Counter(numbers).items() if times > 1)

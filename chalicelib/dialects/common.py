@@ -54,6 +54,8 @@ OWN_FIELDS = frozenset(
         "vary",
         "preset",
         "holidays",
+        "closed",
+        "quiet_after",
     }
 )
 

@@ -31,6 +31,7 @@ from chalicelib.dialects.common import (
     outcome_word,
 )
 from chalicelib.dialects.window import CapIn, WindowIn
+from chalicelib.domain.caps import MAX_CAP_HOURS
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import (
     NEVER_RETRIED,
@@ -45,6 +46,7 @@ from chalicelib.domain.policy import (
     Strategy,
     TimeOfDay,
 )
+from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import minute_of_day
 
 DEFAULT_MAX_RETRIES = 3
@@ -65,6 +67,8 @@ FLAT_SWITCHES = {
     "retry_on_busy": Outcome.BUSY,
 }
 
+#: the hours after an attempt in which its number is left alone; no further back are attempts remembered
+QuietHours = Annotated[float, Field(gt=0, le=MAX_CAP_HOURS, strict=True, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)]
 
 
@@ -226,6 +230,7 @@ class RetryIn(Strict):
     window: WindowIn | None = None
     failover: FailoverIn | None = None
     caps: Annotated[list[CapIn], Field(max_length=10)] | None = None
+    quiet_after: Annotated[dict[str, QuietHours], Field(max_length=2 * len(Outcome))] = Field(default_factory=dict)
     expires_after_hours: Annotated[float, Field(gt=0, le=MOST_DAYS * 24, strict=True, allow_inf_nan=False)] | None = (
         None
     )
@@ -243,6 +248,14 @@ class RetryIn(Strict):
             named[outcome] = rule
         return named
 
+    @field_validator("quiet_after")
+    @classmethod
+    def _quiet_outcomes(cls, hours: dict[str, float]) -> dict[str, float]:
+        named = {outcome_word(word): each for word, each in hours.items()}
+        if len(named) < len(hours):
+            raise ValueError("names an outcome twice")
+        return named
+
     @model_validator(mode="after")
     def _one_wait(self) -> Self:
         if self.strategy is not None and self.wait_minutes is not None:
@@ -252,17 +265,17 @@ class RetryIn(Strict):
     def policy(self) -> Policy:
         """The policy that this asks for."""
         strategy = self._strategy()
-        window, caps = self.window.window_and_caps() if self.window else (None, ())
-        return Policy(
+        quiet_after = {Outcome(word): hours for word, hours in self.quiet_after.items()}
+        own = Rules(caps=tuple(cap.cap() for cap in self.caps or ()), quiet_after=quiet_after)
+        policy = Policy(
             max_retries=self._max_retries(strategy),
             strategy=strategy,
             on=self._rules(),
-            window=window,
-            caps=(*caps, *(cap.cap() for cap in self.caps or ())),
             takes_default_cap=self.caps is None,
             expires_after_hours=self._expires_after_hours(strategy),
             failover=self.failover.failover() if self.failover else None,
         )
+        return policy.with_rules((self.window.rules() if self.window else Rules()).narrowed_by(own))
 
     def _strategy(self) -> Strategy:
         if self.strategy is not None:

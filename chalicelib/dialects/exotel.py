@@ -32,8 +32,10 @@ from chalicelib.dialects.common import (
     WaitMinutes,
     Word,
 )
+from chalicelib.dialects.narrowing import NarrowingIn
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Exponential, Fixed, NoRetry, OutcomeRule, Policy
+from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import Weekday, Window, interval, minute_of_day
 
 DEFAULT_RETRY_ON = ("busy", "no-answer", "failed")
@@ -54,6 +56,12 @@ class RetryIn(VendorRetry):
     retry_on: list[OutcomeWord] = Field(default=list(DEFAULT_RETRY_ON), max_length=len(SUPPORTED) * 2)
     mechanism: Literal["Linear", "Exponential"] = "Linear"
 
+    def strategy(self) -> Exponential | Fixed:
+        """The waits that this asks for."""
+        if self.mechanism == "Exponential":
+            return Exponential(first_minutes=self.interval_minutes)
+        return Fixed(self.interval_minutes)
+
     @field_validator("retry_on")
     @classmethod
     def _supported(cls, words: list[str]) -> list[str]:
@@ -63,20 +71,23 @@ class RetryIn(VendorRetry):
         return words
 
 
-class ScheduleIn(VendorRetry):
-    """Exotel's ``schedule``: local hours of every day, and optionally when the campaign begins and ends."""
+class ScheduleIn(NarrowingIn, VendorRetry):
+    """Exotel's ``schedule``: local hours of every day, and optionally when the campaign begins and ends.
+
+    ``preset``, ``holidays`` and ``closed`` are Redial's addition.
+    """
 
     daily_start: Word | None = None
     daily_end: Word | None = None
     send_at: At | None = None
     end_at: At | None = None
 
-    def window(self) -> Window | None:
-        """The window that the two hours make; None where neither is given."""
+    def rules(self) -> Rules:
+        """Return the window that the two hours and what narrows them make; none where nothing is given."""
         if self.daily_start is None and self.daily_end is None:
-            return None
+            return self.narrowed(Window()) if self.narrows else Rules()
         hours = (interval(self.daily_start or DEFAULT_START, self.daily_end or DEFAULT_END),)
-        return Window(open=dict.fromkeys(Weekday, hours))
+        return self.narrowed(Window(open=dict.fromkeys(Weekday, hours)))
 
     @field_validator("daily_start", "daily_end")
     @classmethod
@@ -87,7 +98,7 @@ class ScheduleIn(VendorRetry):
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
-        self.window()
+        self.rules()
         if self.send_at is not None and self.end_at is not None and self.end_at <= self.send_at:
             raise ValueError("end_at must come after send_at")
         if self.send_at is not None and self.end_at is not None and self.end_at > self.send_at + MOST_SPAN:
@@ -103,25 +114,15 @@ class ExotelPolicyIn(Strict):
 
     def policy(self) -> Policy:
         """The policy that this asks for."""
-        window = self.schedule.window() if self.schedule else None
-        if self.retry is None or self.retry.max_attempts == 0:
-            return Policy(
-                strategy=NoRetry(),
-                on=_rules(DEFAULT_RETRY_ON),
-                window=window,
-                expires_after_hours=self._expires_after_hours(),
-                ends_sharp=self._ends_sharp,
-            )
-        minutes = self.retry.interval_minutes
-        exponential = self.retry.mechanism == "Exponential"
-        return Policy(
-            max_retries=self.retry.max_attempts,
-            strategy=Exponential(first_minutes=minutes) if exponential else Fixed(minutes),
-            on=_rules(self.retry.retry_on),
-            window=window,
+        asked = self.retry if self.retry is not None and self.retry.max_attempts else None
+        policy = Policy(
+            max_retries=asked.max_attempts if asked else 0,
+            strategy=asked.strategy() if asked else NoRetry(),
+            on=_rules(asked.retry_on if asked else DEFAULT_RETRY_ON),
             expires_after_hours=self._expires_after_hours(),
             ends_sharp=self._ends_sharp,
         )
+        return policy.with_rules(self.schedule.rules()) if self.schedule else policy
 
     def policy_from(self, start_at: datetime) -> Policy:
         """Return the policy of a campaign that starts then: it ends at ``end_at``, whatever else is given.

@@ -30,8 +30,10 @@ from chalicelib.dialects.common import (
     WaitMinutes,
     retried,
 )
+from chalicelib.dialects.narrowing import NarrowingIn
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Fixed, NoRetry, OutcomeRule, Policy, Scheduled, Strategy
+from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import Interval, Weekday, Window, interval_of_minutes, until_midnight
 
 RETRIED = ("busy", "no-answer", "failed", "error")
@@ -93,8 +95,8 @@ class PauseIn(Strict):
 Pauses = Annotated[list[PauseIn], Field(max_length=MAX_INTERVALS)]
 
 
-class PauseWindowsIn(Strict):
-    """``pauseWindows``: the pauses of each weekday."""
+class PauseWindowsIn(NarrowingIn):
+    """``pauseWindows``: the pauses of each weekday. ``preset``, ``holidays`` and ``closed`` are Redial's addition."""
 
     monday: Pauses = Field(default_factory=list)
     tuesday: Pauses = Field(default_factory=list)
@@ -104,10 +106,15 @@ class PauseWindowsIn(Strict):
     saturday: Pauses = Field(default_factory=list)
     sunday: Pauses = Field(default_factory=list)
 
-    def window(self) -> Window:
-        """The window that these pauses leave open."""
+    @model_validator(mode="after")
+    def _opens(self) -> Self:
+        self.rules()
+        return self
+
+    def rules(self) -> Rules:
+        """Return the window that these pauses leave open, with all that narrows it."""
         pauses = {day: tuple(pause.interval() for pause in getattr(self, day)) for day in Weekday}
-        return Window(pause={day: found for day, found in pauses.items() if found})
+        return self.narrowed(Window(pause={day: found for day, found in pauses.items() if found}))
 
 
 class GomobilePolicyIn(Strict):
@@ -119,14 +126,14 @@ class GomobilePolicyIn(Strict):
     def policy(self) -> Policy:
         """The policy that this asks for."""
         strategy, max_retries = self._strategy()
-        return Policy(
+        policy = Policy(
             max_retries=max_retries,
             strategy=strategy,
             on=self._rules(),
-            window=self.pauseWindows.window() if self.pauseWindows else None,
             # Dates may lie weeks ahead, and the vendor knows no end but the last of them.
             expires_after_hours=MOST_DAYS * 24 if isinstance(strategy, Scheduled) else 72,
         )
+        return policy.with_rules(self.pauseWindows.rules()) if self.pauseWindows else policy
 
     def _rules(self) -> dict[Outcome, OutcomeRule]:
         asked = self.retryStrategy

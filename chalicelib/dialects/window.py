@@ -1,15 +1,14 @@
 """The ``window`` and ``caps`` of Redial's own ``retry``: to the domain's Window and Cap."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from chalicelib.dialects.common import MAX_INTERVALS, Strict, Word
-from chalicelib.domain import public_holidays
+from chalicelib.dialects.narrowing import NarrowingIn
 from chalicelib.domain.caps import MAX_CAP_ATTEMPTS, MAX_CAP_HOURS, Cap
-from chalicelib.domain.presets import PRESETS
-from chalicelib.domain.window import RECIPIENT, Interval, Weekday, Window, interval, never_opens
+from chalicelib.domain.rules import Rules
+from chalicelib.domain.window import RECIPIENT, Interval, Weekday, Window, interval
 from chalicelib.domain.zone_names import user_zone
 
 #: ``["09:00", "21:00"]``: local, half-open, an end at or before the start is on the day after
@@ -35,26 +34,17 @@ class CapIn(Strict):
         return Cap(self.max_attempts, self.per_hours or 24, self.per)
 
 
-class WindowIn(Strict):
-    """When a number may be called. ``preset`` stands for ``open``, holidays and caps; ``pause`` adds to either."""
+class WindowIn(NarrowingIn):
+    """When a number may be called. ``preset``, ``pause``, ``holidays`` and ``closed`` take hours away from ``open``."""
 
     timezone: Word = RECIPIENT
     open: Week | None = None
     pause: Week = Field(default_factory=dict)
-    holidays: Word | None = None
-    preset: Word | None = None
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
         return name if name == RECIPIENT else user_zone(name)
-
-    @field_validator("holidays")
-    @classmethod
-    def _known_holidays(cls, code: str | None) -> str | None:
-        if code is not None:
-            public_holidays.check(code)
-        return code
 
     @field_validator("open", "pause")
     @classmethod
@@ -67,33 +57,16 @@ class WindowIn(Strict):
                     raise ValueError(f"{day}: {error}") from None
         return week
 
-    @field_validator("preset")
-    @classmethod
-    def _known_preset(cls, name: str | None) -> str | None:
-        if name is not None and name not in PRESETS:
-            raise ValueError(f"{name!r} is no preset; use one of {', '.join(sorted(PRESETS))}")
-        return name
-
     @model_validator(mode="after")
     def _opens(self) -> Self:
-        if self.preset is not None and self.open is not None:
-            raise ValueError("give open or preset, not both")
         if self.open is not None and not any(self.open.values()):
             raise ValueError("open has no hours at all; leave it out to be open at any hour")
-        if never_opens(self.window_and_caps()[0]):
-            raise ValueError("the pauses leave no hour of the week open")
+        self.rules()
         return self
 
-    def window_and_caps(self) -> tuple[Window, tuple[Cap, ...]]:
-        """The window, and the caps that its preset brings."""
-        opening: Mapping[Weekday, tuple[Interval, ...]] | None = _week(self.open) if self.open else None
-        holidays = self.holidays
-        caps: tuple[Cap, ...] = ()
-        if self.preset is not None:
-            preset = PRESETS[self.preset]
-            opening, holidays = preset.window.open, holidays or preset.holidays
-            caps = tuple(Cap(cap.max_attempts, cap.per_hours) for cap in preset.caps)
-        return Window(self.timezone, opening, _week(self.pause), holidays), caps
+    def rules(self) -> Rules:
+        """Return the window with all that narrows it, and the caps that its presets bring."""
+        return self.narrowed(Window(self.timezone, _week(self.open) if self.open else None, _week(self.pause)))
 
 
 def _week(week: Week) -> dict[Weekday, tuple[Interval, ...]]:

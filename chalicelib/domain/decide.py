@@ -14,7 +14,7 @@ from chalicelib.domain.outcome import Outcome, SummaryStatus
 from chalicelib.domain.policy import OutcomeRule, Policy
 from chalicelib.domain.strategies import Proposal, TimeOfDay, after_wait, propose
 from chalicelib.domain.tried import Tried
-from chalicelib.domain.window import next_opening
+from chalicelib.domain.window import Window, never_opens, next_opening
 from chalicelib.domain.work import TooComplex, Work
 
 
@@ -241,7 +241,7 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
     zones = policy.window_zones(situation.zones)
     opening = next_opening(window, place.at, zones, work=work)
     if opening is None:
-        step = f"{never_open(zones)}: give the call a timezone"
+        step = f"{never_open(window, zones)}: give the call a timezone"
         return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, step)
     if opening.at > situation.expires_at:
         # Where it would open only after the end of the policy, that is what ends the call.
@@ -252,8 +252,10 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
     return None
 
 
-def never_open(zones: tuple[str, ...]) -> str:
+def never_open(window: Window | None, zones: tuple[str, ...]) -> str:
     """Return the sentence about a window that no instant of the coming weeks opens in all of ``zones``."""
+    if window is not None and never_opens(window):
+        return "the hours, pauses and presets that hold for the number leave no hour of the week open"
     shown = ", ".join(zones[:5]) + (f" and {len(zones) - 5} more" if len(zones) > 5 else "")
     return f"the window is never open at the same time in all zones of the number ({shown})"
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from chalicelib.domain.caps import Cap
 from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.rules import Rules
 from chalicelib.domain.strategies import (
     Exponential,
     Fixed,
@@ -55,7 +56,10 @@ class Policy:
     ``max_retries`` excludes the first dial: attempts run from 1 to ``max_retries + 1``, and no rule can add to that.
     An outcome without a rule is not retried. A call is dialled no more once ``expires_after_hours`` have passed since
     it was to start; where the window is closed then, that end moves behind its next opening unless ``ends_sharp``.
-    ``takes_default_cap`` is False where the policy says its caps itself, if only that it has none.
+    ``takes_default_cap`` is False where the policy says its caps itself, if only that it has none. ``quiet_after`` maps
+    an outcome to the hours after the end of such an attempt, of any call of the workspace to the number, in which the
+    number is not dialled. ``presets`` names the presets that are in the policy; one that goes by the number is put in
+    place by ``held_to``.
     """
 
     max_retries: int = 0
@@ -67,6 +71,33 @@ class Policy:
     failover: Failover | None = None
     ends_sharp: bool = False
     takes_default_cap: bool = True
+    quiet_after: Mapping[Outcome, float] = field(default_factory=dict)
+    presets: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> Rules:
+        """When a number may be called by this policy, and how often."""
+        return Rules(self.window, self.caps, self.quiet_after, self.presets)
+
+    def with_rules(self, rules: Rules) -> "Policy":
+        """Return the policy with these rules in place of its own."""
+        window, caps, quiet_after, presets = rules.window, rules.caps, rules.quiet_after, rules.presets
+        return replace(self, window=window, caps=caps, quiet_after=quiet_after, presets=presets)
+
+    def held_to(self, number: str, default_cap: Cap | None) -> "Policy":
+        """Return the policy as a call to a number is held to it: with its place's presets and the default cap."""
+        return self._for_number(number).with_default_cap(default_cap)
+
+    def _for_number(self, number: str) -> "Policy":
+        if not self.presets:
+            return self
+        # Loaded here: a callback and a wake find the rules in the call.
+        from chalicelib.domain.presets import goes_by_number, rules_for
+
+        if not goes_by_number(self.presets):
+            return self
+        placed = rules_for(self.presets, number, self.window.timezone if self.window else RECIPIENT)
+        return self.with_rules(replace(self.rules, presets=()).narrowed_by(placed))
 
     def with_default_cap(self, cap: Cap | None) -> "Policy":
         """Return the policy as a call is held to it: with the default cap, unless it has its own or a stricter one."""

@@ -11,14 +11,21 @@ minute, and the window is open where that minute is. So it is defined on the day
 A time of day, in contrast to a stretch of hours, happens once a day: see ``zones.next_wall_time``.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import NamedTuple
 
 from chalicelib.domain import public_holidays
+from chalicelib.domain.intervals import (
+    WEEK,
+    Interval,
+    Weekday,
+    interval,
+    interval_of_minutes,
+    minute_of_day,
+    until_midnight,
+)
 from chalicelib.domain.work import Work
 from chalicelib.domain.zones import DAY_MINUTES, Zone, offset_change, wall, zone
 
@@ -27,81 +34,6 @@ RECIPIENT = "recipient"
 
 HORIZON_DAYS = 62
 _DAY = timedelta(days=1)
-_WALL_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00")
-
-
-class Weekday(StrEnum):
-    """The days of the week; ``tuple(Weekday)[day.weekday()]`` is the one of a date."""
-
-    MONDAY = "monday"
-    TUESDAY = "tuesday"
-    WEDNESDAY = "wednesday"
-    THURSDAY = "thursday"
-    FRIDAY = "friday"
-    SATURDAY = "saturday"
-    SUNDAY = "sunday"
-
-
-WEEK = tuple(Weekday)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Interval:
-    """A half-open stretch of a day, in minutes since local midnight; an end past 1440 lies on the day after."""
-
-    start_minute: int
-    end_minute: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start_minute < DAY_MINUTES:
-            raise ValueError(f"start_minute {self.start_minute} is not within a day; use 0 to {DAY_MINUTES - 1}")
-        if not self.start_minute < self.end_minute <= 2 * DAY_MINUTES:
-            raise ValueError(
-                f"end_minute {self.end_minute} must lie after start_minute {self.start_minute}, by the end of the next"
-                f" day: add {DAY_MINUTES} to an end after midnight"
-            )
-
-    def __str__(self) -> str:
-        return f"{_clock(self.start_minute)}-{_clock(self.end_minute)}"
-
-
-def interval(start: str, end: str) -> Interval:
-    """An interval from wall times such as ``09:00`` and ``21:00``; ``24:00`` may be an end.
-
-    An end at or before the start is on the day after. Raises ValueError for anything that is no wall time and for an
-    interval that would be empty.
-    """
-    start_minute = minute_of_day(start)
-    if start_minute == DAY_MINUTES:
-        raise ValueError("24:00 can only be an end; start at 00:00 of the day after")
-    return interval_of_minutes(start_minute, minute_of_day(end))
-
-
-def interval_of_minutes(start_minute: int, end_minute: int) -> Interval:
-    """An interval from two minutes of the day (0 to 1440), the end on the day after if it is not past the start.
-
-    Raises ValueError if the two are the same minute or lie outside the day.
-    """
-    if not 0 <= end_minute <= DAY_MINUTES:
-        raise ValueError(f"end minute {end_minute} is not within a day; use 0 to {DAY_MINUTES}")
-    if start_minute == end_minute:
-        raise ValueError(
-            f"{_clock(start_minute)}-{_clock(end_minute)} is empty; end it later, or use 00:00-24:00 for a whole day"
-        )
-    return Interval(start_minute, end_minute if end_minute > start_minute else end_minute + DAY_MINUTES)
-
-
-def minute_of_day(wall_time: str) -> int:
-    """Minutes since midnight of a wall time on the 24-hour clock, ``00:00`` to ``24:00``; else ValueError."""
-    if not _WALL_TIME.fullmatch(wall_time):
-        raise ValueError(f"{wall_time!r} is no time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'")
-    hour, minute = wall_time.split(":")
-    return int(hour) * 60 + int(minute)
-
-
-def until_midnight(end_minute: int) -> int:
-    """An end as those mean it who cannot write 24:00: the last minute of the day (23:59) stands for its end."""
-    return DAY_MINUTES if end_minute == DAY_MINUTES - 1 else end_minute
 
 
 class _Day(NamedTuple):
@@ -120,8 +52,10 @@ class Window:
 
     ``timezone`` is ``recipient`` or an IANA name. Without ``open`` (None, or empty) every hour of the week is open;
     with it, a weekday that is absent or empty is closed. An interval belongs to the weekday on which it starts.
-    ``pause`` is subtracted. ``holidays`` (ISO: ``IN``, ``US-FL``) closes all of such a local day, and the hours past
-    midnight that would have started on it. Overlapping intervals are merged on creation.
+    ``pause`` is subtracted. A day off closes all of that local day, and the hours past midnight that would have started
+    on it: a public holiday of one of the calendars ``holidays`` (ISO: ``IN``, ``US-FL``), or one of the dates
+    ``closed``. ``eves`` are the only hours, of those that are open anyway, on the day before a public holiday; None for
+    no difference. Overlapping intervals are merged on creation.
 
     Raises ValueError for an unknown zone and for holidays that are not known.
     """
@@ -129,14 +63,16 @@ class Window:
     timezone: str = RECIPIENT
     open: Mapping[Weekday, tuple[Interval, ...]] | None = None
     pause: Mapping[Weekday, tuple[Interval, ...]] = field(default_factory=dict)
-    holidays: str | None = None
+    holidays: tuple[str, ...] = ()
+    closed: tuple[date, ...] = ()
+    eves: tuple[Interval, ...] | None = None
     _week: tuple[_Day, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.timezone != RECIPIENT:
             zone(self.timezone)
-        if self.holidays is not None:
-            public_holidays.check(self.holidays)
+        for code in self.holidays:
+            public_holidays.check(code)
         opening = _merged_week(self.open) if self.open else None
         pause = _merged_week(self.pause)
         object.__setattr__(self, "open", opening)
@@ -253,13 +189,40 @@ def _is_open(window: Window, local: datetime) -> bool:
 
 def _hours(window: Window, day: date) -> tuple[tuple[int, int], ...]:
     today = window._week[day.weekday()]
-    if window.holidays is None:
+    if not (window.holidays or window.closed):
         return today.hours
-    if public_holidays.is_holiday(window.holidays, day):
+    if _day_off(window, day):
         return ()
-    if today.hours != today.own_hours and public_holidays.is_holiday(window.holidays, day - _DAY):
-        return today.own_hours
-    return today.hours
+    carried = today.hours != today.own_hours and _day_off(window, day - _DAY)
+    hours = today.own_hours if carried else today.hours
+    return common_hours(hours, _eve_hours(window)) if _is_eve(window, day) else hours
+
+
+def _day_off(window: Window, day: date) -> str | None:
+    """Return why nobody is called on a local day, in words; None where the weekly hours count."""
+    if day in window.closed:
+        return "is a closed day"
+    code = _holiday_of(window, day)
+    return f"is a holiday in {code}" if code else None
+
+
+def _holiday_of(window: Window, day: date) -> str | None:
+    return next((code for code in window.holidays if public_holidays.is_holiday(code, day)), None)
+
+
+def _is_eve(window: Window, day: date) -> bool:
+    return window.eves is not None and _holiday_of(window, day + _DAY) is not None
+
+
+def _eve_hours(window: Window) -> tuple[tuple[int, int], ...]:
+    return tuple((one.start_minute, one.end_minute) for one in window.eves or ())
+
+
+def common_hours(some: Iterable[tuple[int, int]], others: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the stretches that lie in both; each of the two is in order and apart."""
+    others = tuple(others)
+    both = ((max(start, begin), min(end, close)) for start, end in some for begin, close in others)
+    return tuple((start, end) for start, end in both if start < end)
 
 
 def _closure(window: Window, local: datetime) -> _Closure | None:
@@ -268,13 +231,16 @@ def _closure(window: Window, local: datetime) -> _Closure | None:
     hours = _hours(window, day)
     if _within(hours, minute):
         return None
-    if window.holidays is not None and public_holidays.is_holiday(window.holidays, day):
+    day_off = _day_off(window, day)
+    if day_off:
         tomorrow = day + _DAY
         until = _resumes(window, tomorrow, window._week[tomorrow.weekday()].own_hours, 0)
-        return _Closure(f"{day} is a holiday in {window.holidays}", until)
+        return _Closure(f"{day} {day_off}", until)
     today = window._week[day.weekday()]
-    if _within(today.hours, minute):
-        why = f"{day - _DAY} is a holiday in {window.holidays}"
+    if _within(today.own_hours, minute):
+        why = f"{local:%H:%M} local, {day} is the eve of a holiday in {_holiday_of(window, day + _DAY)}"
+    elif _within(today.hours, minute):
+        why = f"{day - _DAY} {_day_off(window, day - _DAY) or 'is the eve of a holiday'}"
     else:
         why = f"{local:%H:%M} local, {_why_closed(today, hours, WEEK[day.weekday()], minute)}"
     return _Closure(why, _resumes(window, day, hours, minute))
@@ -320,12 +286,6 @@ def _told(hop: _Hop, at: datetime, name_zone: bool) -> str:
     return f"{f'{hop.place.key}: ' if name_zone else ''}{hop.why} → {arrival}"
 
 
-def _clock(minute: int) -> str:
-    """A minute of this day or the next as HH:MM, the end of the day as 24:00."""
-    shown = minute if minute <= DAY_MINUTES else minute - DAY_MINUTES
-    return f"{shown // 60:02}:{shown % 60:02}"
-
-
 def _merged_week(week: Mapping[Weekday, Iterable[Interval]]) -> dict[Weekday, tuple[Interval, ...]]:
     return {Weekday(day): _merged(intervals) for day, intervals in week.items()}
 
@@ -350,14 +310,23 @@ def _day(
     return _Day(_less(own + carried, pauses), _less(own, pauses), tuple(pauses))
 
 
+def week_hours(
+    week: Mapping[Weekday, tuple[Interval, ...]], weekday: int
+) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+    """Return the minutes of a weekday (0 is Monday) in which a week is open: those of its own, and the day before's."""
+    own, late = _starting(week, weekday), _reaching_in(week, weekday)
+    return tuple((start, end) for start, end, _ in own), tuple((start, end) for start, end, _ in late)
+
+
 def _starting(week: Mapping[Weekday, tuple[Interval, ...]], weekday: int) -> list[tuple[int, int, str]]:
-    intervals = week.get(WEEK[weekday], ())
-    return [(one.start_minute, min(one.end_minute, DAY_MINUTES), str(one)) for one in intervals]
+    today = [one for one in week.get(WEEK[weekday], ()) if one.start_minute < DAY_MINUTES]
+    return [(one.start_minute, min(one.end_minute, DAY_MINUTES), str(one)) for one in today]
 
 
 def _reaching_in(week: Mapping[Weekday, tuple[Interval, ...]], weekday: int) -> list[tuple[int, int, str]]:
     intervals = week.get(WEEK[weekday - 1], ())
-    return [(0, one.end_minute - DAY_MINUTES, str(one)) for one in intervals if one.end_minute > DAY_MINUTES]
+    late = [one for one in intervals if one.end_minute > DAY_MINUTES]
+    return [(max(0, one.start_minute - DAY_MINUTES), one.end_minute - DAY_MINUTES, str(one)) for one in late]
 
 
 def _less(
@@ -377,3 +346,24 @@ def _less(
         if start < closes:
             left.append((start, closes))
     return tuple(left)
+
+
+__all__ = [
+    "HORIZON_DAYS",
+    "RECIPIENT",
+    "WEEK",
+    "Interval",
+    "Opening",
+    "Weekday",
+    "Window",
+    "common_hours",
+    "interval",
+    "interval_of_minutes",
+    "is_open",
+    "minute_of_day",
+    "never_opens",
+    "next_closing",
+    "next_opening",
+    "until_midnight",
+    "week_hours",
+]

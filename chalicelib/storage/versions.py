@@ -30,6 +30,16 @@ def _in_the_fresh_shards(data: Data) -> Data:
     return data
 
 
+def _with_calendars(data: Data) -> Data:
+    """Version 3 of a call, version 2 of a policy: a window has several calendars of holidays; it had one, or none."""
+    policy = data["policy"]
+    window = policy.get("window")
+    if window is None or not isinstance(window.get("holidays", ""), str):
+        return data
+    calendars = [window["holidays"]] if window.get("holidays") else []
+    return {**data, "policy": {**policy, "window": {**window, "holidays": calendars}}}
+
+
 def _with_slots(data: Data) -> Data:
     """Version 2 of an attempt: it names the slots that it holds; one from before holds none."""
     return {"slots": [], **data}
@@ -37,12 +47,12 @@ def _with_slots(data: Data) -> Data:
 
 #: kind -> what brings its data from version 1 to 2, from 2 to 3, and so on
 UPGRADES: Mapping[Kind, tuple[Upgrade, ...]] = {
-    Kind.CALL: (_in_the_fresh_shards,),
+    Kind.CALL: (_in_the_fresh_shards, _with_calendars),
     Kind.ATTEMPT: (_with_slots,),
     Kind.EVENT: (),
     Kind.DECISION: (),
     Kind.NUMBER: (),
-    Kind.POLICY: (),
+    Kind.POLICY: (_with_calendars,),
 }
 
 

@@ -100,7 +100,8 @@ def _call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> 
     if event.to_number is None or event.from_number is None:
         raise BadRequest("the callback names no E.164 numbers to call from and to, so it cannot be redialled")
     now = ports.clock.now()
-    policy, failover = adoption.policy.with_default_cap(ports.settings.default_cap), adoption.policy.failover
+    policy = adoption.policy.held_to(event.to_number, ports.settings.default_cap)
+    failover = policy.failover
     call = Call(
         id=ids.sortable_id("call", now),
         workspace=adoption.workspace,

@@ -183,14 +183,15 @@ def _check_window(call: Call) -> None:
     """Raise Invalid where the window is never open in all zones of the number: the call could never be dialled."""
     start_at = call.due_at or call.created_at
     if first(call.policy, CallRecord(call).situation, start_at).reason is Reason.WINDOW_NEVER_OPENS:
-        wanted = f"{Reason.WINDOW_NEVER_OPENS}: {never_open(call.zones)}; give the call a timezone, or a wider window"
+        closed = never_open(call.policy.window, call.zones)
+        wanted = f"{Reason.WINDOW_NEVER_OPENS}: {closed}; give the call a timezone, or a wider window"
         raise Invalid([FieldError("/timezone", wanted)])
 
 
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
     check_destination(ports, new.workspace, new.to_number, new.from_number, new.to_pointer)
     start_at = max(new.start_at or now, now)
-    policy = new.policy.with_default_cap(ports.settings.default_cap)
+    policy = new.policy.held_to(new.to_number, ports.settings.default_cap)
     call = Call(
         id=ids.sortable_id("call", now),
         workspace=new.workspace,

@@ -55,6 +55,8 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
             "ends_sharp": False,
             "failover": None,
             "takes_default_cap": False,
+            "quiet_after": {},
+            "presets": [],
         },
         "attempts": [
             {

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.window import WEEK
 from tests.support.world import BODY, World
 
 PREVIEW = {
@@ -179,6 +180,37 @@ def test_a_start_beyond_the_wheels_reach_is_refused(world: World) -> None:
     for path, body in (("/calls", BODY), ("/policies/preview", {"timezone": "Etc/UTC"})):
         answer = world.request("POST", path, {**body, "start_at": "2026-03-30T00:00:00Z"})
         assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, "/start_at")
+
+
+def test_a_state_and_a_policy_of_the_workspace_narrow_a_call_and_its_preview_alike(world: World) -> None:
+    hours = {"open": {day: [["10:00", "23:00"]] for day in WEEK}, "closed": ["2026-01-27"]}
+    assert world.request("PUT", "/policies/acme-hours", {"retry": {"window": hours}}).status_code == 200
+    retry = {"strategy": {"type": "fixed", "wait_minutes": 600}, "window": {"preset": ["us", "acme-hours"]}}
+    kept = world.request("PUT", "/policies/both", {"retry": retry}).json_body["policy"]
+    assert kept["presets"] == ["us"]
+    body = {"to_number": "+13055550100", "timezone": "America/New_York"}
+    shown = world.request("POST", "/policies/preview", {**body, "policy_name": "both", "outcomes": ["busy"]}).json_body
+    local = [each["local"]["America/New_York"][:16] for each in shown["attempts"]]
+    assert local == ["2026-01-26T10:00", "2026-01-28T10:00"]
+    asked = {**body, "from_number": BODY["from_number"]}
+    for named in ({"policy_name": "both"}, {"retry": retry}):
+        call = world.request("POST", "/calls", {**asked, **named}).json_body
+        assert call["next_attempt_at"] == shown["attempts"][0]["at"]
+        assert call["policy"]["presets"] == ["us-federal", "us-florida"]
+        assert call["policy"]["window"]["open"]["monday"] == [{"start_minute": 600, "end_minute": 1200}]
+        assert call["policy"]["window"]["closed"] == ["2026-01-27"]
+        assert {"max_attempts": 3, "per_hours": 24, "per": "hours", "is_default": False} in call["policy"]["caps"]
+
+
+def test_a_preset_of_the_numbers_state_may_leave_no_hour(world: World) -> None:
+    retry = {"window": {"preset": "us", "open": {"sunday": [["09:00", "20:00"]]}}}
+    body = {"to_number": "+14015550100", "from_number": BODY["from_number"], "retry": retry}
+    answer = world.request("POST", "/calls", body)
+    assert answer.status_code == 422
+    assert "presets that hold for the number leave no hour of the week" in answer.json_body["errors"][0]["detail"]
+    assert world.request("POST", "/policies/preview", {**body, "from_number": None}).status_code == 422
+    preview = {name: body[name] for name in ("to_number", "retry")}
+    assert world.request("POST", "/policies/preview", preview).json_body["reason"] == "window-never-opens"
 
 
 class TestNamedPolicies:

@@ -1,6 +1,7 @@
 """Each vendor's own JSON, as its document prints it, does what the document says."""
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from chalicelib.dialects.bolna import BolnaCallIn, RetryConfigIn
 from chalicelib.dialects.dialnexa import RetryIn
 from chalicelib.dialects.exotel import CampaignIn, ExotelPolicyIn
 from chalicelib.dialects.gomobile import GomobilePolicyIn
+from chalicelib.dialects.narrowing import NAMED_RULES
 from chalicelib.domain.caps import Cap
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import (
@@ -23,6 +25,7 @@ from chalicelib.domain.policy import (
     Scheduled,
     TimeOfDay,
 )
+from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import WEEK, Weekday, Window, interval
 
 YES, NO, ONCE = OutcomeRule(True), OutcomeRule(False), OutcomeRule(True, max_retries=1)
@@ -96,14 +99,108 @@ class TestDialnexa:
         }
         monday = {Weekday.MONDAY: (interval("09:00", "21:00"),)}
         pause = {Weekday.MONDAY: (interval("12:00", "14:00"),)}
-        assert policy.window == Window(open=monday, pause=pause, holidays="IN")
+        assert policy.window == Window(open=monday, pause=pause, holidays=("IN",))
         assert policy.caps == (Cap(4, 24), Cap(2, 24, "day"))
 
     def test_a_preset_brings_its_hours_holidays_and_caps(self) -> None:
         policy = RetryIn.model_validate({"window": {"preset": "fr"}, "caps": [{"max_attempts": 1}]}).policy()
         assert policy.window is not None
-        assert policy.window.holidays == "FR"
+        assert policy.window.holidays == ("FR",)
         assert policy.caps == (Cap(4, 720), Cap(1, 24))
+
+    def test_a_preset_is_narrowed_by_own_hours_calendars_and_dates(self) -> None:
+        window = {
+            "preset": "us-federal",
+            "open": {"monday": [["07:00", "12:00"]], "sunday": [["20:00", "23:00"]]},
+            "holidays": ["US", "US-CA"],
+            "closed": ["2026-12-24"],
+        }
+        policy = RetryIn.model_validate({"window": window}).policy()
+        assert policy.window is not None
+        assert {day: hours for day, hours in (policy.window.open or {}).items() if hours} == {
+            Weekday.MONDAY: (interval("08:00", "12:00"),),
+            Weekday.SUNDAY: (interval("20:00", "21:00"),),
+        }
+        assert (policy.window.holidays, policy.window.closed) == (("US", "US-CA"), (date(2026, 12, 24),))
+
+    def test_holidays_beside_a_preset_add_to_its_own(self) -> None:
+        policy = RetryIn.model_validate({"window": {"preset": "fr", "holidays": "DE"}}).policy()
+        assert policy.window is not None
+        assert policy.window.holidays == ("DE", "FR")
+
+    def test_presets_combine_with_each_other_and_with_policies_of_the_workspace(self) -> None:
+        own = Rules(Window(open={Weekday.TUESDAY: (interval("19:00", "22:00"),)}), (Cap(1, 24),), {B: 2})
+        retry = RetryIn.model_validate(
+            {"window": {"preset": ["us-reg-f", "acme-hours"]}}, context={NAMED_RULES: {"acme-hours": own}.get}
+        )
+        policy = retry.policy()
+        assert policy.window is not None
+        assert (policy.window.open or {})[Weekday.TUESDAY] == (interval("19:00", "21:00"),)
+        assert policy.caps == (Cap(7, 168), Cap(1, 24))
+        assert policy.quiet_after == {Outcome.COMPLETED: 168, B: 2}
+        assert policy.presets == ("us-reg-f",)
+
+    @pytest.mark.parametrize(
+        ("window", "says"),
+        [
+            ({"preset": "acme-hours"}, "'acme-hours' is neither a preset nor a policy of yours; use one of au"),
+            ({"preset": ["fr", "us-rhode-island"], "open": {"sunday": [["09:00", "10:00"]]}}, "leave no hour of the"),
+            ({"closed": ["24.12.2026"]}, "must be a date between 2000 and 2198, like 2026-12-24"),
+            ({"closed": ["2026-02-30"]}, "must be a date"),
+            ({"closed": [20261224]}, "must be a date"),
+            ({"holidays": ["US", "XX"]}, "no public holidays are known for 'XX'"),
+        ],
+    )
+    def test_what_cannot_be_combined_is_refused(self, window: dict[str, object], says: str) -> None:
+        with pytest.raises(ValidationError, match=re.escape(says)):
+            RetryIn.model_validate({"window": window})
+
+    @pytest.mark.parametrize("hours", [{"completed": 0}, {"completed": 721}, {"rung": 1}, {"busy": 1, "BUSY": 2}])
+    def test_quiet_is_for_outcomes_and_hours_that_there_are(self, hours: dict[str, float]) -> None:
+        with pytest.raises(ValidationError):
+            RetryIn.model_validate({"quiet_after": hours})
+
+
+class TestNarrowing:
+    """Presets, calendars and dates in each dialect that has hours."""
+
+    NARROWING: ClassVar[dict[str, object]] = {"preset": ["fr"], "holidays": ["DE"], "closed": ["2026-12-24"]}
+
+    @pytest.mark.parametrize(
+        "dialect",
+        [
+            {"retry": {"window": NARROWING}},
+            {"exotel": {"schedule": NARROWING}},
+            {"exotel": {"schedule": {**NARROWING, "daily_start": "06:00", "daily_end": "22:00"}}},
+            {"gomobile": {"retryStrategy": {"type": "none"}, "pauseWindows": NARROWING}},
+        ],
+    )
+    def test_every_dialect_with_hours_narrows_them(self, dialect: dict[str, object]) -> None:
+        policy = PolicyIn.model_validate(dialect).policy
+        assert policy is not None
+        assert policy.window is not None
+        hours = (interval("10:00", "13:00"), interval("14:00", "20:00"))
+        opening = {day: found for day, found in (policy.window.open or {}).items() if found}
+        assert opening == dict.fromkeys(WEEK[:5], hours)
+        assert (policy.window.holidays, policy.window.closed) == (("DE", "FR"), (date(2026, 12, 24),))
+        assert (policy.caps, policy.presets) == ((Cap(4, 720),), ("fr",))
+
+    @pytest.mark.parametrize(
+        "dialect",
+        [
+            {"exotel": {"schedule": {"preset": "fr", "daily_start": "21:00", "daily_end": "22:00"}}},
+            {
+                "gomobile": {
+                    "retryStrategy": {"type": "none"},
+                    "pauseWindows": {day: [{"startAt": {"hour": 9}, "endAt": {"hour": 20}}] for day in WEEK}
+                    | {"preset": "fr"},
+                }
+            },
+        ],
+    )
+    def test_hours_that_a_preset_leaves_none_of_are_refused(self, dialect: dict[str, object]) -> None:
+        with pytest.raises(ValidationError, match="leave no hour of the week open"):
+            PolicyIn.model_validate(dialect)
 
 
 class TestBolna:

@@ -263,7 +263,7 @@ policies = st.builds(
         st.sampled_from(Outcome),
         st.builds(OutcomeRule, st.booleans(), st.none() | minutes, st.none() | st.integers(0, 3)),
     ),
-    window=st.none() | st.builds(Window, open=st.none() | weeks, holidays=st.none() | st.just("US")),
+    window=st.none() | st.builds(Window, open=st.none() | weeks, holidays=st.just(()) | st.just(("US",))),
     caps=st.lists(caps, max_size=2).map(tuple),
     expires_after_hours=st.floats(1, 1440),
 )

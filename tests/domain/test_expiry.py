@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain.expiry import expiry
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
-from chalicelib.domain.presets import PRESETS
+from chalicelib.domain.presets import preset
 from chalicelib.domain.preview import preview
 from chalicelib.domain.public_holidays import is_holiday
 from chalicelib.domain.window import WEEK, Interval, Window, interval, is_open, next_closing, next_opening
@@ -18,19 +18,23 @@ BUSY = {Outcome.BUSY: OutcomeRule(True)}
 
 
 def of_preset(name: str) -> Policy:
-    return Policy(3, Fixed(60), BUSY, PRESETS[name].window)
+    return Policy(3, Fixed(60), BUSY, window_of(name))
+
+
+def window_of(name: str) -> Window:
+    return preset("uk-england-wales" if name == "uk-guidance" else name).window()
 
 
 def last_hours(name: str) -> list[datetime]:
     """Ten minutes before the last closing of each stretch of open days that 72 hours do not outlast, 2026-2030."""
     found, place = [], zone(PLACES[name])
-    day = date(2026, 1, 1)
+    day, window = date(2026, 1, 1), window_of(name)
     while day < date(2031, 1, 1):
-        last = max((i.end_minute for i in (PRESETS[name].window.open or {}).get(WEEK[day.weekday()], ())), default=None)
-        if last is not None and not is_holiday(PRESETS[name].window.holidays or "", day):
+        last = max((i.end_minute for i in (window.open or {}).get(WEEK[day.weekday()], ())), default=None)
+        if last is not None and not is_holiday(window.holidays[0], day):
             midnight = datetime(day.year, day.month, day.day, tzinfo=place)
             at = (midnight + timedelta(minutes=last - 10)).astimezone(UTC)
-            opening = next_opening(PRESETS[name].window, at + timedelta(minutes=60), (PLACES[name],))
+            opening = next_opening(window, at + timedelta(minutes=60), (PLACES[name],))
             assert opening is not None
             if opening.at > at + timedelta(hours=72):
                 found.append(at)
@@ -58,7 +62,7 @@ def test_every_long_weekend_of_france_is_among_them() -> None:
 
 
 def test_an_expiry_lies_behind_the_whole_first_stretch_of_open_hours() -> None:
-    window = PRESETS["fr"].window
+    window = window_of("fr")
     ends = expiry(of_preset("fr"), ("Europe/Paris",), datetime(2026, 4, 3, 17, 50, tzinfo=UTC))
     assert ends.policy_ends_at == datetime(2026, 4, 6, 17, 50, tzinfo=UTC)
     assert ends.at == datetime(2026, 4, 7, 11, 0, tzinfo=UTC)  # from 10 to 13 in Paris, on the Tuesday
@@ -74,8 +78,8 @@ def test_an_expiry_within_the_hours_stays_where_it_is() -> None:
     ("policy", "zones"),
     [
         (Policy(1, Fixed(30)), ("Europe/Paris",)),
-        (Policy(1, Fixed(30), window=PRESETS["fr"].window), ()),
-        (Policy(1, Fixed(30), window=PRESETS["fr"].window, ends_sharp=True), ("Europe/Paris",)),
+        (Policy(1, Fixed(30), window=window_of("fr")), ()),
+        (Policy(1, Fixed(30), window=window_of("fr"), ends_sharp=True), ("Europe/Paris",)),
     ],
     ids=["no window", "no zone", "ends sharp"],
 )

@@ -1,123 +1,231 @@
-"""The rows of the presets, as a table of first and last minutes."""
+"""The rows of the presets, as a table of first and last minutes, and the rows that go by the number."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.presets import PRESETS, PresetCap, preset
-from chalicelib.domain.window import RECIPIENT, is_open, never_opens
+from chalicelib.domain.caps import Cap
+from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.policy import Policy
+from chalicelib.domain.presets import PRESETS, preset, rules_for
+from chalicelib.domain.window import RECIPIENT, Window, is_open, never_opens
 from chalicelib.domain.zones import zone as zone_of
 
-PARIS, LONDON, SYDNEY, TORONTO = "Europe/Paris", "Europe/London", "Australia/Sydney", "America/Toronto"
+#: zones that several rows share
+ZONES = {
+    "US": "New_York Chicago Denver Phoenix Los_Angeles Anchorage Adak Puerto_Rico Indiana/Indianapolis Boise Detroit",
+    "CA": "St_Johns Halifax Toronto Winnipeg Regina Edmonton Vancouver Whitehorse Rankin_Inlet Atikokan",
+    "AU": "Sydney Melbourne Brisbane Adelaide Darwin Perth Hobart Eucla Lord_Howe Broken_Hill",
+}
+#: preset, its zones, and when it is open on a working day, a Saturday and a Sunday
+EDGES = """
+us-federal          US                                        08:00-21:00               08:00-21:00   08:00-21:00
+us                  US                                        08:00-21:00               08:00-21:00   08:00-21:00
+us-reg-f            US                                        08:00-21:00               08:00-21:00   08:00-21:00
+us-alabama          America/Chicago                           08:00-20:00               08:00-20:00   -
+us-connecticut      America/New_York                          09:00-20:00               09:00-20:00   09:00-20:00
+us-florida          America/New_York,America/Chicago          08:00-20:00               08:00-20:00   08:00-20:00
+us-kentucky         America/Kentucky/Louisville,America/Chicago 10:00-21:00             10:00-21:00   10:00-21:00
+us-louisiana        America/Chicago                           08:00-20:00               08:00-20:00   -
+us-maryland         America/New_York                          08:00-20:00               08:00-20:00   08:00-20:00
+us-massachusetts    America/New_York                          08:00-20:00               08:00-20:00   08:00-20:00
+us-michigan         America/Detroit,America/Menominee         09:00-21:00               09:00-21:00   09:00-21:00
+us-minnesota        America/Chicago                           09:00-21:00               09:00-21:00   09:00-21:00
+us-mississippi      America/Chicago                           08:00-20:00               08:00-20:00   -
+us-nevada           America/Los_Angeles,America/Boise         09:00-20:00               09:00-20:00   09:00-20:00
+us-new-mexico       America/Denver                            09:00-21:00               09:00-21:00   09:00-21:00
+us-oklahoma         America/Chicago                           08:00-20:00               08:00-20:00   08:00-20:00
+us-oregon           America/Los_Angeles,America/Boise         08:00-20:00               08:00-20:00   08:00-20:00
+us-pennsylvania     America/New_York                          08:00-21:00               08:00-21:00   08:00-21:00
+us-rhode-island     America/New_York                          09:00-18:00               10:00-17:00   -
+us-south-dakota     America/Chicago,America/Denver            09:00-21:00               -             -
+us-texas            America/Chicago,America/Denver            09:00-21:00               09:00-21:00   12:00-21:00
+us-utah             America/Denver                            08:00-21:00               08:00-21:00   -
+us-washington       America/Los_Angeles                       08:00-20:00               08:00-20:00   08:00-20:00
+us-wyoming          America/Denver                            08:00-20:00               08:00-20:00   08:00-20:00
+in-trai             Asia/Kolkata                              09:00-21:00               09:00-21:00   09:00-21:00
+in-rbi-recovery     Asia/Kolkata                              08:00-19:00               08:00-19:00   08:00-19:00
+fr                  Europe/Paris,Indian/Reunion,America/Guadeloupe 10:00-13:00,14:00-20:00 -          -
+es                  Europe/Madrid,Atlantic/Canary,Africa/Ceuta 09:00-21:00              -             -
+it                  Europe/Rome                               09:00-20:00               10:00-19:00   -
+uk-guidance         Europe/London                             08:00-21:00               09:00-21:00   -
+uk-england-wales    Europe/London                             08:00-21:00               09:00-21:00   -
+uk-scotland         Europe/London                             08:00-21:00               09:00-21:00   -
+uk-northern-ireland Europe/London                             08:00-21:00               09:00-21:00   -
+ca                  CA                                        09:00-21:30               10:00-18:00   10:00-18:00
+au                  AU                                        09:00-20:00               09:00-17:00   -
+au-research         AU                                        09:00-20:30               09:00-17:00   09:00-17:00
+"""
+ROWS = {line.split()[0]: line.split()[1:] for line in EDGES.strip().split("\n")}
+#: a working day, a Saturday and a Sunday that are no holiday, nor the eve of one, in any of the calendars
+DAYS = (date(2026, 2, 3), date(2026, 2, 7), date(2026, 2, 8))
+
+
+def zones_of(text: str) -> list[str]:
+    region = "Australia" if text == "AU" else "America"
+    return [f"{region}/{city}" for city in ZONES[text].split()] if text in ZONES else text.split(",")
+
+
+def at(day: date, minutes: int, zone: str) -> datetime:
+    local = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)
+    return local.replace(tzinfo=zone_of(zone)).astimezone(UTC)
+
+
+def changes_of(window: Window, day: date, zone: str) -> str:
+    """When a window opens and closes on a day, from a look at every half hour and the minute before it."""
+    found, was_open = [], False
+    for minute in (m for half in range(0, 1441, 30) for m in (half - 1, half)):
+        open_now = 0 <= minute < 1440 and is_open(window, at(day, minute, zone), (zone,))
+        if open_now != was_open:
+            found.append(f"{minute // 60:02}:{minute % 60:02}")
+        was_open = open_now
+    return ",".join("-".join(found[i : i + 2]) for i in range(0, len(found), 2)) or "-"
+
+
+def test_every_preset_opens_and_closes_at_its_minutes_in_each_of_its_zones() -> None:
+    wrong = [
+        (name, zone, day, got, expected)
+        for name, (zones, *hours) in ROWS.items()
+        for zone in zones_of(zones)
+        for day, expected in zip(DAYS, hours, strict=True)
+        if (got := changes_of(preset(name).window(), day, zone)) != expected
+    ]
+    assert wrong == []
+    assert ROWS.keys() == PRESETS.keys()
 
 
 @pytest.mark.parametrize(
-    ("name", "zone", "local", "expected"),
+    ("name", "holiday"),
     [
-        ("us-federal", "America/New_York", "2026-01-25T08:00", True),
-        ("us-federal", "America/New_York", "2026-01-25T20:59", True),
-        ("us-federal", "America/New_York", "2026-01-25T21:00", False),
-        ("us-florida", "America/New_York", "2026-01-25T07:59", False),
-        ("us-florida", "America/New_York", "2026-01-25T20:00", False),
-        ("in-trai", "Asia/Kolkata", "2026-01-26T08:59", False),
-        ("in-trai", "Asia/Kolkata", "2026-01-26T20:59", True),
-        ("in-trai", "Asia/Kolkata", "2026-01-26T21:00", False),
-        ("fr", PARIS, "2026-01-26T10:00", True),
-        ("fr", PARIS, "2026-01-26T13:00", False),
-        ("fr", PARIS, "2026-01-26T19:59", True),
-        ("fr", PARIS, "2026-01-31T11:00", False),
-        ("fr", PARIS, "2026-07-14T11:00", False),
-        ("uk-guidance", LONDON, "2026-01-26T08:00", True),
-        ("uk-guidance", LONDON, "2026-01-31T08:59", False),
-        ("uk-guidance", LONDON, "2026-01-31T20:59", True),
-        ("uk-guidance", LONDON, "2026-02-01T12:00", False),
-        ("uk-guidance", LONDON, "2026-04-06T12:00", False),
-        ("ca", TORONTO, "2026-01-26T21:29", True),
-        ("ca", TORONTO, "2026-01-26T21:30", False),
-        ("ca", TORONTO, "2026-02-01T10:00", True),
-        ("ca", TORONTO, "2026-02-01T18:00", False),
-        ("au", SYDNEY, "2026-01-27T19:59", True),
-        ("au", SYDNEY, "2026-01-26T12:00", False),
-        ("au", SYDNEY, "2026-01-31T17:00", False),
-        ("au", SYDNEY, "2026-02-01T12:00", False),
+        ("us-alabama", "2026-04-27"),
+        ("us-louisiana", "2026-02-17"),
+        ("us-pennsylvania", "2026-11-11"),
+        ("us-rhode-island", "2026-08-10"),
+        ("us-utah", "2026-07-24"),
+        ("fr", "2026-07-14"),
+        ("es", "2026-10-12"),
+        ("it", "2026-06-02"),
+        ("au", "2026-01-26"),
+        ("au-research", "2026-01-26"),
+        ("uk-england-wales", "2026-04-06"),
+        ("uk-scotland", "2026-11-30"),
+        ("uk-northern-ireland", "2026-03-17"),
     ],
 )
-def test_a_preset_is_open_in_the_hours_of_its_source(name: str, zone: str, local: str, expected: bool) -> None:
-    instant = datetime.fromisoformat(local).replace(tzinfo=zone_of(zone)).astimezone(UTC)
-    assert is_open(preset(name).window, instant, (zone,)) is expected
+def test_a_preset_is_closed_on_public_holidays(name: str, holiday: str) -> None:
+    zone, day, window = zones_of(ROWS[name][0])[0], date.fromisoformat(holiday), preset(name).window()
+    assert not is_open(window, at(day, 12 * 60, zone), (zone,))
+    assert is_open(window, at(day + timedelta(days=7), 12 * 60, zone), (zone,))
 
 
-#: preset -> a zone of its own, then for a working day, a Saturday and a Sunday the first and the last minute, if open
-EDGES = {
-    "us-oklahoma": ("America/Chicago", "08:00 19:59", "08:00 19:59", "08:00 19:59"),
-    "us-washington": ("America/Los_Angeles", "08:00 19:59", "08:00 19:59", "08:00 19:59"),
-    "us-maryland": ("America/New_York", "08:00 19:59", "08:00 19:59", "08:00 19:59"),
-    "us-connecticut": ("America/New_York", "09:00 19:59", "09:00 19:59", "09:00 19:59"),
-    "us-reg-f": ("America/Denver", "08:00 20:59", "08:00 20:59", "08:00 20:59"),
-    "in-rbi-recovery": ("Asia/Kolkata", "08:00 18:59", "08:00 18:59", "08:00 18:59"),
-    "es": ("Atlantic/Canary", "09:00 20:59", "", ""),
-    "it": ("Europe/Rome", "09:00 19:59", "10:00 18:59", ""),
-    "au-research": ("Australia/Perth", "09:00 20:29", "09:00 16:59", "09:00 16:59"),
+def test_italy_keeps_saturdays_hours_on_the_eve_of_a_holiday() -> None:
+    assert changes_of(preset("it").window(), date(2026, 6, 1), "Europe/Rome") == "10:00-19:00"
+    assert changes_of(preset("it").window(), date(2026, 6, 3), "Europe/Rome") == "09:00-20:00"
+
+
+THREE_A_DAY = (Cap(3, 24),)
+
+
+def test_the_caps_and_the_quiet_are_those_of_the_sources() -> None:
+    assert {name: row.caps for name, row in PRESETS.items() if row.caps} == {
+        "us-florida": THREE_A_DAY,
+        "us-maryland": THREE_A_DAY,
+        "us-oklahoma": THREE_A_DAY,
+        "us-oregon": THREE_A_DAY,
+        "us-reg-f": (Cap(7, 168),),
+        "fr": (Cap(4, 720),),
+    }
+    assert {name: row.quiet_after for name, row in PRESETS.items() if row.quiet_after} == {
+        "us-reg-f": {Outcome.COMPLETED: 168}
+    }
+
+
+#: rows whose text nobody has seen, or that are no law
+NOT_LAW = {
+    *("us-kentucky", "us-louisiana", "us-michigan", "us-minnesota", "us-nevada", "us-texas", "us-wyoming"),
+    *("in-trai", "it", "uk-guidance", "uk-england-wales", "uk-scotland", "uk-northern-ireland"),
 }
 
 
-@pytest.mark.parametrize("name", EDGES)
-def test_a_preset_opens_and_closes_at_its_minutes(name: str) -> None:
-    zone, *days = EDGES[name]
-    for day, edges in zip(("2026-02-03", "2026-02-07", "2026-02-08"), days, strict=True):
-        midnight = datetime.fromisoformat(day).replace(tzinfo=zone_of(zone)).astimezone(UTC)
-        minutes = [midnight + timedelta(minutes=minute) for minute in range(24 * 60)]
-        is_it = [at.astimezone(zone_of(zone)) for at in minutes if is_open(preset(name).window, at, (zone,))]
-        assert " ".join(f"{at:%H:%M}" for at in (is_it[:1] + is_it[-1:])) == edges
-
-
-@pytest.mark.parametrize(
-    ("name", "holiday"), [("es", "2026-10-12"), ("it", "2026-06-02"), ("au-research", "2026-01-26")]
-)
-def test_a_preset_is_closed_on_public_holidays(name: str, holiday: str) -> None:
-    zone = EDGES[name][0]
-    noon = datetime.fromisoformat(f"{holiday}T12:00").replace(tzinfo=zone_of(zone)).astimezone(UTC)
-    assert not is_open(preset(name).window, noon, (zone,))
-    assert is_open(preset(name).window, noon + timedelta(days=7), (zone,))
-
-
-def test_the_caps_are_those_of_the_sources() -> None:
-    assert {name: row.caps for name, row in PRESETS.items() if row.caps} == {
-        "us-florida": (PresetCap(max_attempts=3, per_hours=24),),
-        "us-oklahoma": (PresetCap(max_attempts=3, per_hours=24),),
-        "us-maryland": (PresetCap(max_attempts=3, per_hours=24),),
-        "us-reg-f": (PresetCap(max_attempts=7, per_hours=168),),
-        "fr": (PresetCap(max_attempts=4, per_hours=720),),
-    }
-
-
 def test_every_row_says_where_it_comes_from_and_whether_it_is_law() -> None:
-    assert {name: row.law for name, row in PRESETS.items()} == {
-        "us-federal": True,
-        "us-florida": True,
-        "in-trai": False,
-        "fr": True,
-        "uk-guidance": False,
-        "ca": True,
-        "au": True,
-        "us-oklahoma": False,
-        "us-washington": False,
-        "us-maryland": False,
-        "us-connecticut": False,
-        "us-reg-f": False,
-        "in-rbi-recovery": False,
-        "es": False,
-        "it": False,
-        "au-research": False,
-    }
+    assert {name for name, row in PRESETS.items() if not row.law} == NOT_LAW
     for name, row in PRESETS.items():
         assert row.name == name
         assert row.source
         assert row.as_of >= date(2026, 1, 1)
-        assert row.window.timezone == RECIPIENT
-        assert not never_opens(row.window)
+        assert row.window().timezone == RECIPIENT
+        assert not never_opens(row.window())
+
+
+def test_the_docs_list_every_row_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs/policies.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.split("\n") if line.startswith("| `")]
+    listed = {row[0].strip("`"): row for row in rows if row[0].strip("`") in PRESETS}
+    assert listed.keys() == PRESETS.keys()
+    for name, row in PRESETS.items():
+        _, hours, _, law, source, *lacks = (cell.strip() for cell in listed[name])
+        assert (law, source, "".join(lacks)) == ("yes" if row.law else "no", row.source, row.lacks), name
+        assert (hours == "by state") == (name == "us")
+        assert ("no holidays" in hours) == bool(row.holidays or name == "uk-guidance"), name
 
 
 def test_an_unknown_preset_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(ValueError, match="'us-texas' is no preset; use one of us-federal, us-florida, in-trai, fr"):
-        preset("us-texas")
+    with pytest.raises(ValueError, match="'us-guam' is not a preset; use one of au, au-research, ca, es, fr, "):
+        preset("us-guam")
+
+
+@pytest.mark.parametrize(
+    ("number", "presets", "hours", "sunday", "caps"),
+    [
+        ("+13055550100", ("us-federal", "us-florida"), "08:00-20:00", "08:00-20:00", THREE_A_DAY),
+        ("+14155550100", ("us-federal",), "08:00-21:00", "08:00-21:00", ()),
+        ("+14015550100", ("us-federal", "us-rhode-island"), "09:00-18:00", "-", ()),
+        ("+12145550100", ("us-federal", "us-texas"), "09:00-21:00", "12:00-21:00", ()),
+        ("+17875550100", ("us-federal",), "08:00-21:00", "08:00-21:00", ()),
+    ],
+)
+def test_us_holds_the_rules_of_the_state_of_the_area_code(
+    number: str, presets: tuple[str, ...], hours: str, sunday: str, caps: tuple[Cap, ...]
+) -> None:
+    rules = rules_for(("us",), number)
+    assert (rules.presets, rules.caps) == (presets, caps)
+    assert rules.window is not None
+    assert changes_of(rules.window, DAYS[0], "America/Chicago") == hours
+    assert changes_of(rules.window, DAYS[2], "America/Chicago") == sunday
+
+
+@pytest.mark.parametrize("number", ["+18005550100", "+14165550100", "+442079460000", ""])
+def test_us_holds_the_strictest_rules_of_all_for_a_number_of_no_state(number: str) -> None:
+    rules = rules_for(("us",), number)
+    assert rules.presets[0] == "us-federal"
+    assert set(rules.presets) == {name for name in PRESETS if name.startswith("us-")} - {"us-reg-f"}
+    assert rules.caps == THREE_A_DAY
+    assert rules.window is not None
+    assert [changes_of(rules.window, day, "America/Chicago") for day in DAYS] == ["10:00-18:00", "-", "-"]
+    assert set(rules.window.holidays) == {"US-AL", "US-LA", "US-PA", "US-RI", "US-UT"}
+
+
+@pytest.mark.parametrize(
+    ("number", "nations"),
+    [
+        ("+442079460000", ("uk-england-wales",)),
+        ("+442920460000", ("uk-england-wales",)),
+        ("+441314960000", ("uk-scotland",)),
+        ("+441463960000", ("uk-scotland",)),
+        ("+441289960000", ("uk-england-wales", "uk-scotland")),
+        ("+442890180000", ("uk-northern-ireland",)),
+        *((number, ("uk-england-wales", "uk-scotland", "uk-northern-ireland")) for number in ("+447700900000", "")),
+        ("+441534960000", ("uk-england-wales", "uk-scotland", "uk-northern-ireland")),
+    ],
+)
+def test_uk_guidance_keeps_the_holidays_of_the_numbers_nation(number: str, nations: tuple[str, ...]) -> None:
+    assert rules_for(("uk-guidance",), number).presets == nations
+
+
+def test_a_policy_is_held_to_the_presets_of_its_number_once() -> None:
+    policy = Policy().with_rules(preset("us").rules().narrowed_by(preset("fr").rules()))
+    held = policy.held_to("+13055550100", None)
+    assert held.presets == ("us-federal", "us-florida", "fr")
+    assert held.caps == (Cap(4, 720), Cap(3, 24))
+    assert held.held_to("+14015550100", None) == held

@@ -1,7 +1,7 @@
 """When a window opens: the tables of everyday cases and clock changes, and every minute against a slow oracle."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 import holidays
@@ -87,13 +87,13 @@ def daily(start: str, end: str) -> Window:
             ("05:00 local, inside pause 22:00-06:00 → 06:00",),
         ),
         (
-            Window(open={day: (interval("20:00", "04:00"),) for day in WEEK}, holidays="IN"),
+            Window(open={day: (interval("20:00", "04:00"),) for day in WEEK}, holidays=("IN",)),
             "2026-01-27T01:00",
             "2026-01-27T20:00",
             ("2026-01-26 is a holiday in IN → 20:00",),
         ),
         (
-            Window(open=NINE_TO_NINE.open, holidays="IN"),
+            Window(open=NINE_TO_NINE.open, holidays=("IN",)),
             "2026-01-25T21:30",
             "2026-01-27T09:00",
             (
@@ -124,12 +124,12 @@ def test_a_retry_that_is_due_while_closed_moves_to_the_next_opening_and_says_why
         (Window(), "2026-01-26T03:00", True),
         (Window(open={}), "2026-01-26T03:00", True),
         (Window(open={Weekday.MONDAY: ()}), "2026-01-26T12:00", False),
-        (Window(holidays="IN"), "2026-01-26T12:00", False),
+        (Window(holidays=("IN",)), "2026-01-26T12:00", False),
         # 2026-12-25 is a Friday: its evening falls out, past midnight too
-        (Window(open=LATE_FRIDAY.open, holidays="US"), "2026-12-26T01:00", False),
+        (Window(open=LATE_FRIDAY.open, holidays=("US",)), "2026-12-26T01:00", False),
         # 2027-01-01 too; the Thursday before is none, so its hours end at the midnight that begins the holiday
-        (Window(open={Weekday.THURSDAY: (interval("19:00", "02:00"),)}, holidays="US"), "2026-12-31T23:59", True),
-        (Window(open={Weekday.THURSDAY: (interval("19:00", "02:00"),)}, holidays="US"), "2027-01-01T00:00", False),
+        (Window(open={Weekday.THURSDAY: (interval("19:00", "02:00"),)}, holidays=("US",)), "2026-12-31T23:59", True),
+        (Window(open={Weekday.THURSDAY: (interval("19:00", "02:00"),)}, holidays=("US",)), "2027-01-01T00:00", False),
     ],
 )
 def test_a_window_is_open_by_the_wall_clock_from_the_first_minute_to_before_the_last(
@@ -259,9 +259,15 @@ def test_overlapping_intervals_are_merged_and_a_window_says_it_once() -> None:
     ("fields", "message"),
     [
         ({"timezone": "Mars/Olympus"}, "'Mars/Olympus' is not an IANA time zone; use a name such as 'Asia/Kolkata'"),
-        ({"holidays": "US-ZZ"}, "no public holidays are known for 'US-ZZ'; use an ISO code such as 'IN', 'US' or "),
-        ({"holidays": "usa"}, "no public holidays are known for 'usa'"),
-        ({"open": {"monday": [{"start_minute": 1440, "end_minute": 1500}]}}, "start_minute 1440 is not within a day"),
+        (
+            {"holidays": ["US", "US-ZZ"]},
+            "no public holidays are known for 'US-ZZ'; use an ISO code such as 'IN', 'US'",
+        ),
+        ({"holidays": ["usa"]}, "no public holidays are known for 'usa'"),
+        (
+            {"open": {"monday": [{"start_minute": 2880, "end_minute": 2881}]}},
+            "start_minute 2880 is not within two",
+        ),
         ({"open": {"monday": [{"start_minute": 600, "end_minute": 540}]}}, "end_minute 540 must lie after"),
     ],
 )
@@ -308,7 +314,12 @@ intervals = st.builds(
 )
 weeks = st.dictionaries(st.sampled_from(WEEK), st.lists(intervals, max_size=3).map(tuple))
 windows = st.builds(
-    Window, open=st.none() | weeks, pause=weeks, holidays=st.sampled_from([None, None, None, "US", "FR"])
+    Window,
+    open=st.none() | weeks,
+    pause=weeks,
+    holidays=st.sampled_from([(), (), (), ("US",), ("FR", "US")]),
+    closed=st.sampled_from([(), (), (date(2019, 3, 31), date(2026, 10, 25))]),
+    eves=st.sampled_from([None, None, (Interval(600, 1140),)]),
 )
 places = st.lists(st.sampled_from(ZONES), min_size=1, max_size=2, unique=True).map(tuple)
 
@@ -331,11 +342,18 @@ def oracle(window: Window, instant: datetime, zones: tuple[str, ...]) -> bool:
                 return True
         return False
 
-    def off(day: object) -> bool:
-        return window.holidays is not None and day in days_off(window.holidays, day.year)  # type: ignore[attr-defined]
+    def holiday(day: date) -> bool:
+        return any(day in days_off(code, day.year) for code in window.holidays)
+
+    def off(day: date) -> bool:
+        return holiday(day) or day in window.closed
 
     for name in zones:
         wall = instant.astimezone(zone_of(name))
+        if window.eves is not None and holiday(wall.date() + timedelta(days=1)):
+            minute = wall.hour * 60 + wall.minute
+            if not any(one.start_minute <= minute < one.end_minute for one in window.eves):
+                return False
         if off(wall.date()) or (window.open and not runs(window.open, True)) or runs(window.pause, False):
             return False
     return True

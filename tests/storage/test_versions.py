@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.policy import Policy
 from chalicelib.storage import items
+from chalicelib.storage.adapters import adapter
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.versions import UPGRADES, Kind, data_of, kind_of, newest, stored, version_of
 from tests.support.version_1 import BUSY, ITEMS, LATER, LIVE, LIVE_SID, OPTED_OUT, item, put_all
@@ -64,7 +66,7 @@ def test_what_is_changed_is_written_in_the_newest_shape(upgraded: World) -> None
     call = stored_item(upgraded, f"CALL#{BUSY}", "CALL")
     second = stored_item(upgraded, f"CALL#{BUSY}", "ATTEMPT#0002")
     untouched = stored_item(upgraded, f"CALL#{BUSY}", "ATTEMPT#0001")
-    assert (version_of(call), version_of(second), version_of(untouched)) == (2, 2, 1)
+    assert (version_of(call), version_of(second), version_of(untouched)) == (3, 2, 1)
     assert from_attribute(second["data"])["slots"] == []
 
 
@@ -72,6 +74,24 @@ def test_an_attempt_of_version_1_holds_no_slots() -> None:
     first = item(f"CALL#{BUSY}", "ATTEMPT#0001")
     assert data_of(Kind.ATTEMPT, first) == {**from_attribute(first["data"]), "slots": []}
     assert items.read_attempt(first).slots == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"holidays": "FR"}, {"holidays": ["FR"]}),
+        ({"timezone": "recipient"}, {"timezone": "recipient", "holidays": []}),
+        ({"holidays": ["US", "US-CA"]}, {"holidays": ["US", "US-CA"]}),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.CALL, Kind.POLICY])
+def test_a_window_with_one_calendar_is_read_with_a_list_of_them(kind: Kind, before: Any, after: Any) -> None:
+    data = {"policy": {"max_retries": 1, **({"window": before} if before else {})}}
+    read = data_of(kind, {"data": to_attribute(data)})
+    assert read["policy"].get("window") == after
+    policy = adapter(Policy).validate_python(read["policy"])
+    assert (policy.window.holidays if policy.window else None) == (tuple(after["holidays"]) if after else None)
 
 
 @pytest.mark.parametrize("old", ITEMS, ids=lambda old: f"{old['pk']['S'][:8]} {old['sk']['S'][:8]}")

@@ -1,0 +1,115 @@
+"""What narrows the hours of every dialect that has any: presets, calendars of holidays, and dates of one's own."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from chalicelib.dialects.common import FIRST_YEAR, LAST_YEAR, MAX_WORD, Strict, Word
+from chalicelib.domain import public_holidays
+from chalicelib.domain.presets import PRESETS
+from chalicelib.domain.rules import Rules
+from chalicelib.domain.window import Window, never_opens
+
+MAX_NAMES = 10
+MAX_CLOSED = 366
+#: the key of the validation's context that gives the rules of a workspace's own policy by its name, None for no such
+NAMED_RULES = "named_rules"
+NamedRules = Callable[[str], Rules | None]
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, date):
+        return value
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
+    except ValueError:
+        day = None
+    if day is None or not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"must be a date between {FIRST_YEAR} and {LAST_YEAR}, like 2026-12-24")
+    return day
+
+
+_WORD = {"type": "string", "maxLength": MAX_WORD}
+#: one name, or a list of them
+Names = Annotated[
+    list[Word],
+    BeforeValidator(_as_list),
+    Field(max_length=MAX_NAMES),
+    WithJsonSchema({"anyOf": [_WORD, {"type": "array", "items": _WORD, "maxItems": MAX_NAMES}]}),
+]
+Day = Annotated[date, BeforeValidator(_day)]
+
+
+class NarrowingIn(Strict):
+    """Presets and days off, each of which only ever takes hours away.
+
+    ``preset`` names rows of the table of presets, or policies of the workspace whose hours and caps count as well.
+    ``holidays`` are calendars whose public holidays are closed, ``closed`` further dates.
+    """
+
+    preset: Names | None = None
+    holidays: Names | None = None
+    closed: Annotated[list[Day], Field(max_length=MAX_CLOSED)] | None = None
+    _named: Mapping[str, Rules] = PrivateAttr(default_factory=dict)
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_holidays(cls, codes: list[str] | None) -> list[str] | None:
+        for code in codes or ():
+            public_holidays.check(code)
+        return codes
+
+    @field_validator("preset")
+    @classmethod
+    def _known_presets(cls, names: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        for name in names or ():
+            if name not in PRESETS and _of_workspace(name, info) is None:
+                known = ", ".join(sorted(PRESETS))
+                raise ValueError(f"{name!r} is neither a preset nor a policy of yours; use one of {known}")
+        return names
+
+    @model_validator(mode="after")
+    def _with_named(self, info: ValidationInfo) -> Self:
+        own = [name for name in self.preset or () if name not in PRESETS]
+        self._named = {name: rules for name in own if (rules := _of_workspace(name, info))}
+        return self
+
+    @property
+    def narrows(self) -> bool:
+        """Whether any of the three is there."""
+        return bool(self.preset or self.holidays or self.closed)
+
+    def narrowed(self, window: Window) -> Rules:
+        """Return the rules of a window less the days off, and all that the presets say.
+
+        Raise ValueError where no hour of the week is left, or where the windows' time zones differ.
+        """
+        days_off = Window(window.timezone, holidays=tuple(self.holidays or ()), closed=tuple(self.closed or ()))
+        rules = Rules(window).narrowed_by(Rules(days_off))
+        for name in self.preset or ():
+            rules = rules.narrowed_by(PRESETS[name].rules(window.timezone) if name in PRESETS else self._named[name])
+        if rules.window is not None and never_opens(rules.window):
+            raise ValueError("the hours, pauses and presets leave no hour of the week open")
+        return rules
+
+
+def _of_workspace(name: str, info: ValidationInfo) -> Rules | None:
+    find: NamedRules | None = (info.context or {}).get(NAMED_RULES)
+    return find(name) if find is not None else None
