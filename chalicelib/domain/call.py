@@ -50,7 +50,8 @@ class Call:
     ``places`` are the scopes (accounts, workspaces) that hold a place of the timing wheel in the minute of ``due_at``.
     ``policy_ends_at`` is the policy's own end where the call expires later, for its window is closed then.
     ``zones`` are those that the number may be in, as far as the policy needs them. ``others_made`` are the attempts of
-    other calls to the same number, as of the latest claim and as far back as the policy's caps reach.
+    other calls to the same number, as of the latest claim and as far back as the policy's caps reach, and
+    ``quiet_until`` is the time until which those attempts have the number left alone.
     ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
     second provider, which ``provider`` and ``account`` are changed to when it takes over. After ``canceled_at``, the
     moment of a cancel, no callback leads to another attempt; nor after ``contacted_at``, when the customer called back,
@@ -87,6 +88,7 @@ class Call:
     timezone: str | None = None
     zones: tuple[str, ...] = ()
     others_made: tuple[datetime, ...] = ()
+    quiet_until: datetime | None = None
     webhook_url: str | None = None
     public_url: str = ""
     put_offs: int = 0
@@ -188,6 +190,7 @@ class CallRecord:
             zones=call.zones,
             tried=tuple(a.tried for a in self.attempts if a.outcome is not None and a.counts),
             made=tuple(sorted((*call.others_made, *own))) if call.policy.caps else (),
+            quiet_until=call.quiet_until,
             not_before=call.not_before,
             policy_ends_at=call.policy_ends_at,
         )

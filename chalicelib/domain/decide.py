@@ -6,7 +6,7 @@ finds the next one's, and at the moment of dialling ``may_dial()`` asks again, f
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.domain.caps import check
@@ -33,6 +33,7 @@ class Reason(StrEnum):
     NO_DATES_LEFT = "no-dates-left"
     POLICY_EXPIRED = "policy-expired"
     CAPPED = "capped"
+    QUIET = "quiet"
     ZONE_UNKNOWN = "zone-unknown"
     WINDOW_NEVER_OPENS = "window-never-opens"
     OPTED_OUT = "opted-out"
@@ -57,7 +58,8 @@ class Situation:
     """What there is to know of a call when something is decided about it. Times are UTC.
 
     ``tried`` are this call's attempts that count, in order. ``made`` are the starts of all attempts to the number,
-    this call's and others', sorted, as far back as the policy's caps reach. ``zones`` are those the number may be in;
+    this call's and others', sorted, as far back as the policy's caps reach. ``quiet_until`` is the time until which
+    attempts of other calls have the number left alone, by ``quiet_after``. ``zones`` are those the number may be in;
     empty where that is not known. ``not_before`` is set where the customer called back and is to be left alone until
     then. ``policy_ends_at`` is the policy's own end where ``expires_at`` lies after it, for the window is closed then.
     """
@@ -66,6 +68,7 @@ class Situation:
     zones: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
     made: tuple[datetime, ...] = ()
+    quiet_until: datetime | None = None
     not_before: datetime | None = None
     policy_ends_at: datetime | None = None
 
@@ -199,10 +202,10 @@ def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Rea
     """Move a proposed dial to the first time that the window, the caps and the end of the policy all allow."""
     if policy.needs_zones and not situation.zones:
         return _zone_unknown((proposal.step,))
-    place = _proposed(situation, proposal)
+    place = _proposed(policy, situation, proposal)
     for _ in range(MOST_MOVES):
         if place.at > situation.expires_at:
-            return _too_late(place, situation)
+            return _too_late(policy, place, situation)
         stood_at = place.at
         work.spend(_cost_of_a_move(policy, situation))
         ending = _into_window(policy, situation, place, work) or _under_caps(policy, situation, place)
@@ -217,13 +220,24 @@ def _cost_of_a_move(policy: Policy, situation: Situation) -> int:
     return 1 + sum(len(situation.zones) for cap in policy.caps if cap.per == "day") // CAPS_A_UNIT
 
 
-def _proposed(situation: Situation, proposal: Proposal) -> _Place:
-    """Where the search begins: not before the time until which the customer is to be left alone."""
+def _proposed(policy: Policy, situation: Situation, proposal: Proposal) -> _Place:
+    """Where the search begins: not before the times until which the customer is to be left alone."""
     place = _Place(proposal.at, [proposal.step])
     if situation.not_before is not None and place.at < situation.not_before:
         place.at = situation.not_before
         place.steps.append(f"postponed until {_utc(place.at)}, because the customer called back")
+    quiet_until = _quiet_until(policy, situation)
+    if quiet_until is not None and place.at < quiet_until:
+        place.at = quiet_until
+        place.steps.append(f"the number is left alone until {_utc(place.at)}, after an earlier attempt to it")
     return place
+
+
+def _quiet_until(policy: Policy, situation: Situation) -> datetime | None:
+    """Return until when attempts to the number, this call's own and others', have it left alone."""
+    hours = policy.quiet_after
+    own = (t.ended_at + timedelta(hours=hours[t.outcome]) for t in situation.tried if t.outcome in hours)
+    return max((*own, *filter(None, (situation.quiet_until,))), default=None)
 
 
 def _found(policy: Policy, situation: Situation, place: _Place, reason: Reason) -> Decision:
@@ -282,8 +296,11 @@ def _under_caps(policy: Policy, situation: Situation, place: _Place) -> Decision
     return None
 
 
-def _too_late(place: _Place, situation: Situation) -> Decision:
+def _too_late(policy: Policy, place: _Place, situation: Situation) -> Decision:
     step = f"{_utc(place.at)} is after the policy ends at {_utc(situation.expires_at)}"
+    quiet_until = _quiet_until(policy, situation)
+    if quiet_until is not None and quiet_until > situation.expires_at:
+        return _ended(place, SummaryStatus.BLOCKED, Reason.QUIET, step)
     return _ended(place, SummaryStatus.EXPIRED, Reason.POLICY_EXPIRED, step)
 
 

@@ -87,9 +87,11 @@ def adopt(
     return replace(claimed, attempt=placed)
 
 
-def having_made(record: CallRecord, others_made: tuple[datetime, ...]) -> CallRecord:
+def having_made(
+    record: CallRecord, others_made: tuple[datetime, ...], quiet_until: datetime | None = None
+) -> CallRecord:
     """The record as it is with what is now known of other calls' attempts to the number."""
-    return replace(record, call=replace(record.call, others_made=others_made))
+    return replace(record, call=replace(record.call, others_made=others_made, quiet_until=quiet_until))
 
 
 def absorb(record: CallRecord, number: int, event: CallEvent, now: datetime) -> Transition:

@@ -27,6 +27,7 @@ UNREACHED = (
 UNREACHED_REASONS = (
     Reason.DO_NOT_DISTURB,
     Reason.CAPPED,
+    Reason.QUIET,
     Reason.ZONE_UNKNOWN,
     Reason.WINDOW_NEVER_OPENS,
     Reason.CANCELED,  # by the provider: a cancel by request has its time in ``canceled_at``

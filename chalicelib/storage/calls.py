@@ -138,6 +138,18 @@ class CallStore:
         stored = record.attempt(claimed.number) if record and claimed else None
         return stored is not None and claimed is not None and stored.token == claimed.token
 
+    def unchanged(self, attempt: Attempt) -> Write:
+        """Return the check, for a transaction, that an attempt is as it was read."""
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": items.attempt_key(attempt.call_id, attempt.number),
+                "ConditionExpression": "#data.version = :version",
+                "ExpressionAttributeNames": {"#data": "data"},
+                "ExpressionAttributeValues": {":version": to_attribute(attempt.version)},
+            }
+        }
+
     def record_placement(
         self,
         attempt: Attempt,

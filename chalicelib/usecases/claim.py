@@ -17,6 +17,7 @@ from chalicelib.storage.transact import StaleWrite, Write
 from chalicelib.usecases.admission import Deferred, admit
 from chalicelib.usecases.limits import destination_refused, within_budget
 from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.quiet import quiet_of
 from chalicelib.usecases.schedule import settle
 
 #: A dial is answered and written down within this; an attempt that is not by then has lost its dialer.
@@ -52,7 +53,9 @@ def consider(ports: Ports, record: CallRecord, number: Number | None = None) -> 
     now = ports.clock.now()
     call = record.call
     others_made = number.made_by_others(call.id, now - call.policy.reach) if call.policy.caps else ()
-    situation = lifecycle.having_made(record, others_made).situation
+    quiet = quiet_of(ports, call, number, now)
+    record = lifecycle.having_made(record, others_made, quiet.until)
+    situation = record.situation
     decision = opted_out(number) or destination_refused(ports, call) or may_dial(call.policy, situation, now)
     if decision.reason is not Reason.DUE:
         return Considered(lifecycle.decided(record, decision, now))
@@ -73,7 +76,9 @@ def consider(ports: Ports, record: CallRecord, number: Number | None = None) -> 
         budget=budgeted.name,
     )
     attempt_id = f"{call.id}-{transition.call.attempt}"
-    return Considered(transition, [ports.numbers.adding(number, attempt_id, now), *admitted.also, *budgeted.also])
+    return Considered(
+        transition, [ports.numbers.adding(number, attempt_id, now), *quiet.also, *admitted.also, *budgeted.also]
+    )
 
 
 def commit(ports: Ports, considered: Considered) -> Transition:

@@ -27,6 +27,7 @@ from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.limits import check_destination
 from chalicelib.usecases.pace import InPace, OutOfPace
 from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.quiet import quiet_of
 from chalicelib.usecases.schedule import book, unbook
 
 #: How long an Idempotency-Key is remembered.
@@ -131,7 +132,8 @@ def _begin(ports: Ports, call: Call, number: Number, pace: InPace | None) -> Con
     Without ``pace`` it waits for the wheel.
     """
     others_made = number.made_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
-    record = CallRecord(replace(call, others_made=others_made))
+    quiet = quiet_of(ports, call, number, call.created_at)
+    record = CallRecord(replace(call, others_made=others_made, quiet_until=quiet.until))
     decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
     if decision.retry_at != call.created_at or pace is None:
         return Considered(book(ports, lifecycle.decided(record, decision, call.created_at)))
