@@ -190,7 +190,7 @@ _NAMES = frozenset(row.name for row in _STATES)
 
 
 def of_states(number: str) -> tuple[str, ...]:
-    """Return the federal row and those of the number's states; all of them where its area code tells no state."""
+    """Return the federal row and those of the number's states; all of them where its area code names no state."""
     states = states_of(number)
     if states is None:
         return (FEDERAL, *(row.name for row in _STATES))
@@ -211,7 +211,7 @@ US_ROWS = (
         hours=((DAILY, "08:00", "21:00"),),
         law=True,
         source="us-federal and the row of the number's state, the strictest of both; for a number whose area code "
-        "tells no state, the strictest of all rows",
+        "names no state, the strictest of all rows",
         as_of=_LOOKED_UP,
         lacks="a person who took a number along to another state, and rules of states that have no row, such as those "
         "for recorded messages alone",

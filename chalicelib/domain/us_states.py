@@ -83,6 +83,6 @@ def states_by_area_code() -> dict[str, tuple[str, ...]]:
 def states_of(number: str) -> tuple[str, ...] | None:
     """Return the states that an E.164 number was issued in.
 
-    None for a number whose area code tells no state: a toll-free one, one of Canada, one of another country.
+    None for a number whose area code names no state: a toll-free one, one of Canada, one of another country.
     """
     return states_by_area_code().get(number[2:5]) if number.startswith("+1") else None
