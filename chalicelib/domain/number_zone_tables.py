@@ -107,7 +107,8 @@ CORRECTED: dict[str, Zones] = {
     # French Polynesia
     "6894091": ("Pacific/Marquesas",),
     "6894092": ("Pacific/Marquesas",),
-    "6894097": ("Pacific/Gambier",),
+    # Rikitea of the Gambiers, and Hao of the Tuamotus, which keep the time of Tahiti; from general knowledge
+    "6894097": ("Pacific/Gambier", "Pacific/Tahiti"),
     # Russia
     "7365": ("Europe/Simferopol",),
     "7401": ("Europe/Kaliningrad",),  # not Europe/Bucharest: no summer time since 2011

@@ -53,6 +53,9 @@ def _found(parsed: "PhoneNumber", digits: str) -> set[str]:
     mapped, from_map = _longest(_map(), digits)
     if corrected and len(own) >= (len(mapped) if len(mapped) > _AREA_DIGITS and digits.startswith("1") else 0):
         return set(corrected)
+    if digits.startswith("1") and len(mapped) == _AREA_DIGITS:
+        # No row names the exchange, so it may lie in any part of the ground of a code that is split.
+        return set(_zones_of_code(mapped))
     if not _is_mapped_by_prefix(parsed, digits):
         from_map = _map().get(str(parsed.country_code), ())
     if UNKNOWN in from_map:
@@ -81,17 +84,19 @@ def _within_country(parsed: "PhoneNumber", zones: set[str]) -> set[str]:
     return set(own) if len(own) == 1 else (zones & set(own)) or zones
 
 
-@lru_cache(maxsize=256)
 def _zones_of_ground(area: str) -> tuple[str, ...]:
-    """Return the zones of all that an overlay covers: those of every row of the area codes below it."""
-    found: set[str] = set()
-    for parent in OVERLAYS[area]:
-        prefix = f"1{parent}"
-        for table in (CORRECTED, ALSO):
-            found.update(name for key, zones in table.items() if key.startswith(prefix) for name in zones)
-        corrected = {key for key in CORRECTED if key.startswith(prefix)}
-        rows = {key: zones for key, zones in _map().items() if key.startswith(prefix) and key not in corrected}
-        found.update(_placed(prefix, name) for zones in rows.values() for name in zones)
+    """Return the zones of all that an overlay covers: those of the area codes below it."""
+    return tuple(sorted({name for parent in OVERLAYS[area] for name in _zones_of_code(f"1{parent}")}))
+
+
+@lru_cache(maxsize=512)
+def _zones_of_code(prefix: str) -> tuple[str, ...]:
+    """Return the zones of every row of an area code of North America, which comes with its country code."""
+    found = {
+        name for table in (CORRECTED, ALSO) for key, zones in table.items() if key.startswith(prefix) for name in zones
+    }
+    rows = {key: zones for key, zones in _map().items() if key.startswith(prefix) and key not in CORRECTED}
+    found.update(_placed(prefix, name) for zones in rows.values() for name in zones)
     return tuple(sorted(found))
 
 

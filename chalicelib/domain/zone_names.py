@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from chalicelib.domain.zones import names
 
 UTC_NAME = "UTC"
-#: UTC by either of its names in tzdata
-UTC_NAMES = frozenset({UTC_NAME, "Etc/UTC"})
+#: the name by which tzdata and most servers call UTC
+ETC_UTC = "Etc/UTC"
 #: the regions of ``zone.tab``; ``US/Pacific`` and its like are old links, named after no city
 REGIONS = frozenset(
     {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
@@ -92,9 +92,12 @@ LIKELY: dict[str, str] = {
 def user_zone(name: str) -> str:
     """Return the name where it is ``Region/City`` or ``UTC``; raise ValueError that names the likely zone if not.
 
+    ``Etc/UTC`` is taken for ``UTC``.
     An abbreviation (``EST``) keeps one offset all year, so it is wrong for half of it.
     """
-    if name in UTC_NAMES or (name in names() and name.partition("/")[0] in REGIONS and "/" in name):
+    if name in (UTC_NAME, ETC_UTC):
+        return UTC_NAME
+    if name in names() and name.partition("/")[0] in REGIONS and "/" in name:
         return name
     likely = _likely(name)
     hint = f"did you mean {likely!r}?" if likely else "use a name such as 'Asia/Kolkata'"

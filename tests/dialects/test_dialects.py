@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
-from chalicelib.api.schemas import PolicyIn
+from chalicelib.api.schemas import CallIn, PolicyIn, PreviewIn
 from chalicelib.dialects.bolna import BolnaCallIn, RetryConfigIn
 from chalicelib.dialects.dialnexa import RetryIn
 from chalicelib.dialects.exotel import CampaignIn, ExotelPolicyIn
@@ -389,3 +389,29 @@ def test_exotels_end_at_is_sharp_and_its_default_end_is_not() -> None:
     for retry in ({}, {"retry": {"max_attempts": 2}}):
         assert ExotelPolicyIn.model_validate({**retry, "schedule": ends}).policy().ends_sharp
         assert not ExotelPolicyIn.model_validate({**retry, "schedule": {"daily_start": "09:00"}}).policy().ends_sharp
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        {"retry": {}},
+        {"retry_config": {"enabled": True}},
+        {"exotel": {"retry": {"max_attempts": 1}}},
+        {"gomobile": {"retryStrategy": {"type": "none"}}},
+        {"policy_name": "gentle"},
+    ],
+)
+@pytest.mark.parametrize("model", [CallIn, PreviewIn])
+@pytest.mark.parametrize(("zone", "likely"), [("EST", "America/New_York"), ("GMT", "UTC"), ("Etc/GMT+5", "America/")])
+def test_an_abbreviated_zone_is_refused_in_each_dialect(
+    model: type[CallIn], dialect: dict[str, object], zone: str, likely: str
+) -> None:
+    body = {"to_number": "+16505550199", "timezone": zone, **dialect}
+    with pytest.raises(ValidationError, match=f"{re.escape(repr(zone))} is not an IANA .*did you mean '{likely}"):
+        model.model_validate(body | ({"from_number": "+14155550100"} if model is CallIn else {}))
+
+
+@pytest.mark.parametrize(("model", "field"), [(BolnaCallIn, "timezone"), (CampaignIn, "timezone")])
+def test_a_vendors_request_has_no_zone_of_its_own(model: type[BolnaCallIn], field: str) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        model.model_validate({field: "EST"})

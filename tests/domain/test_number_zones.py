@@ -12,6 +12,14 @@ from chalicelib.domain.number_zones import contact_zones, zones_of
 from chalicelib.domain.zones import zone, zones_by_country
 
 CHILE = ("America/Coyhaique", "America/Punta_Arenas", "America/Santiago")
+_ALL_OF_250 = (
+    "America/Creston",
+    "America/Dawson_Creek",
+    "America/Edmonton",
+    "America/Fort_Nelson",
+    "America/Vancouver",
+)
+CENTRAL_AND_MOUNTAIN = ("America/Chicago", "America/Denver")
 CENTRAL_AND_EASTERN = ("America/Chicago", "America/New_York")
 
 
@@ -90,7 +98,15 @@ CENTRAL_AND_EASTERN = ("America/Chicago", "America/New_York")
         ("+12507851234", ("America/Dawson_Creek",)),
         ("+12507741234", ("America/Fort_Nelson",)),
         ("+12504281234", ("America/Creston",)),
-        ("+12503811234", ("America/Vancouver",)),
+        # exchanges that no row names, in codes that are split
+        ("+12503811234", _ALL_OF_250),
+        ("+15413451234", ("America/Boise", "America/Los_Angeles")),
+        ("+15742341234", CENTRAL_AND_EASTERN),
+        ("+16202311234", CENTRAL_AND_MOUNTAIN),
+        ("+17852321234", CENTRAL_AND_MOUNTAIN),
+        ("+18073451234", ("America/Atikokan", "America/Toronto", "America/Winnipeg")),
+        ("+19062251234", CENTRAL_AND_EASTERN),
+        ("+19282131234", ("America/Denver", "America/Phoenix")),
         ("+18679251234", ("America/Atikokan",)),
         ("+18672521234", ("America/Resolute",)),
         ("+18679831234", ("America/Cambridge_Bay",)),
@@ -101,7 +117,7 @@ CENTRAL_AND_EASTERN = ("America/Chicago", "America/New_York")
         ("+18075971234", ("America/Atikokan",)),
         # islands
         ("+6759731234", ("Pacific/Bougainville",)),
-        ("+68940978200", ("Pacific/Gambier",)),
+        ("+68940978200", ("Pacific/Gambier", "Pacific/Tahiti")),
         ("+68940920123", ("Pacific/Marquesas",)),
         ("+68940410123", ("Pacific/Tahiti",)),
         ("+6433050123", ("Pacific/Chatham",)),
