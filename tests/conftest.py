@@ -10,14 +10,14 @@ from chalicelib import services as parts
 from chalicelib.api import current
 from ops.simulate import quick_moto
 from ops.simulate.strict_aws import StrictAws
+from tests.support.kept_clients import KeptClients
 from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_table, new_client
 
 # A machine's own AWS settings must not reach what is tested here.
 for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(_name, None)
 quick_moto.install()
-#: services whose requests are held to what AWS enforces; making a client costs a test more than most of its requests
-WATCHED = ("dynamodb", "events", "scheduler")
+CLIENTS = KeptClients()
 
 pytest_plugins = ["tests.support.iam_recorder", "tests.support.together"]
 
@@ -46,19 +46,24 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setenv(name, value)
     clock = TurnedClock()
     twilio = FakeTwilio(clock)
+    parts.client.cache_clear()
+    monkeypatch.setattr(parts, "_session", lambda: CLIENTS)
     with moto.mock_aws():
         aws = StrictAws()
-        watched = [parts.client(service) for service in WATCHED]
+        watched = [parts.client(service) for service in ("dynamodb", "events", "scheduler")]
         for each in watched:
             aws.attach(each)
+        CLIENTS.begin()
         create_table(parts.client("dynamodb"))
         current.restart(clock, twilio)  # type: ignore[arg-type]
         with new_client() as client:
             yield World(client, clock, twilio, aws)
     for each in watched:
         aws.detach(each)
+    CLIENTS.take_back()
     os.environ = environ  # noqa: B003 - calls that overlap leave the client's copy behind
     current.restart()
+    parts.client.cache_clear()
 
 
 @pytest.fixture

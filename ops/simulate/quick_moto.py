@@ -4,6 +4,7 @@
   what it stored. Here the backup copies only the items that the transaction writes to; what is rolled back is the same.
 - It is atomic between threads: one request at a time, as DynamoDB's transactions are to those who read.
 - A query sorts the whole table before it looks for its partition. Here it is shown that partition only.
+- Each request looks for the methods of its class. Here a class has them once and for all.
 - Keys are compared after a cast by type. Here two texts are compared as they are.
 - A new table makes an RSA key for its encryption, which nothing here uses. Here its key is a name.
 - An answer's fields are looked for under six spellings each, ten fields for every value of an item. Here a field that a
@@ -12,10 +13,13 @@
 
 import copy
 from collections.abc import Iterable, Sequence
+from functools import cache
 from threading import RLock
 from typing import Any
 
+from moto.core import responses
 from moto.core.serialize import AttributePicker, AttributePickerContext
+from moto.core.utils import method_names_from_class
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
@@ -138,7 +142,8 @@ def _hash_quickly(self: DynamoType) -> int:
 
 def install() -> None:
     """Patch moto for the rest of the process."""
-    patches: tuple[tuple[type, str, object], ...] = (
+    patches: tuple[tuple[object, str, object], ...] = (
+        (responses, "method_names_from_class", cache(method_names_from_class)),
         (AttributePicker, "__call__", _pick_quickly),
         (DynamoHandler, "call_action", _call_alone),
         (DynamoDBBackend, "transact_write_items", _transact_quickly),

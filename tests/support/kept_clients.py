@@ -1,0 +1,48 @@
+"""botocore's clients, lent to one test after another: making one costs more CPU than most requests of a test."""
+
+import os
+from functools import cached_property
+from typing import Any
+
+import botocore.session
+
+
+class KeptClients:
+    """Stands in for a botocore session. A client that a test hung a handler on is not lent again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], Any] = {}
+        self._changed: set[tuple[object, ...]] = set()
+
+    def create_client(self, service: str, *, region_name: str | None, config: Any) -> Any:
+        key = (service, region_name, id(config), os.environ.get("AWS_ENDPOINT_URL"))
+        if key not in self._kept:
+            self._kept[key] = self._session.create_client(service, region_name=region_name, config=config)
+            self._watch(key, self._kept[key].meta.events)
+        return self._kept[key]
+
+    @cached_property
+    def _session(self) -> Any:
+        # Made late: the handlers of every session are put together when the tests begin.
+        return botocore.session.get_session()  # type: ignore[no-untyped-call]
+
+    def begin(self) -> None:
+        """Count the handlers from now on as the test's own."""
+        self._changed.clear()
+
+    def take_back(self) -> None:
+        """Take the clients back after a test."""
+        for key in self._changed:
+            del self._kept[key]
+        self._changed.clear()
+
+    def _watch(self, key: tuple[object, ...], events: Any) -> None:
+        for name in ("register", "register_first", "register_last"):
+            setattr(events, name, self._noting(key, getattr(events, name)))
+
+    def _noting(self, key: tuple[object, ...], register: Any) -> Any:
+        def noted(*args: Any, **kwargs: Any) -> None:
+            self._changed.add(key)
+            register(*args, **kwargs)
+
+        return noted
