@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install lint format test run demo e2e bench simulate clean
+.PHONY: help install lint format test run demo picture e2e bench simulate clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ run: $(INSTALLED) ## Run the local stack until Ctrl-C, with the calls and key of
 
 demo: $(INSTALLED) ## Watch calls being retried on the local stack; ends by itself
 	@$(BIN)/python -m ops.local.demo
+
+picture: $(INSTALLED) ## Run the demo and draw it into docs/demo.svg
+	@$(BIN)/python -m ops.local.demo --svg docs/demo.svg
 
 e2e: $(INSTALLED) ## Run the slow tests, and the end-to-end tests on the local stack
 	$(BIN)/pytest -m "slow or e2e" -n 3 --dist loadscope

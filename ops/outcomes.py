@@ -48,7 +48,7 @@ def words(provider: str, outcome: Outcome) -> list[str]:
 
 
 def markdown() -> str:
-    """The table of outcomes and providers, as it stands in the README."""
+    """The table of outcomes and providers, as it stands in docs/outcomes.md."""
     rows = [["outcome", *TABLES], ["---"] * (len(TABLES) + 1)]
     rows += [[f"`{outcome}`", *(_cell(provider, outcome) for provider in TABLES)] for outcome in Outcome]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

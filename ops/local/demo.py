@@ -3,14 +3,16 @@
 Exits 0 where every call's history, its end and the carrier's own log are what the script says, else 1.
 """
 
+import argparse
 import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.client import HTTPException
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.error import HTTPError
@@ -23,7 +25,7 @@ from rich.console import Console
 from chalicelib.errors import RedialError
 from ops.local.__main__ import shown
 from ops.local.demo_story import CALLS, ScriptedCall, SeenCall, SeenRule, Snapshot, differences, pending, read_call
-from ops.local.demo_view import following, new_console, print_history, print_verdict
+from ops.local.demo_view import following, new_console, picture, print_history, print_verdict
 from ops.local.package import LOCAL
 from ops.local.stack import STAGE, LocalStack
 
@@ -111,10 +113,13 @@ class Demo:
             raise DemoError(f"{method} {url} was not answered: {error}") from error
 
 
-def run(stack: LocalStack, console: Console) -> bool:
-    """Place the calls, show them until they have ended or the time is up, and say whether all went as scripted."""
+def run(stack: LocalStack, console: Console, svg: Path | None = None) -> bool:
+    """Place the calls, show them until they have ended or the time is up, and say whether all went as scripted.
+
+    Where all went as scripted, draw a picture of it into the file ``svg``.
+    """
     demo = Demo(stack)
-    with shown("script the carrier"):
+    with shown("script the mock carrier"):
         demo.script()
     if datetime.now(UTC).second > LAST_SECOND_TO_PLACE:
         with shown("let the next minute begin"):
@@ -133,20 +138,26 @@ def run(stack: LocalStack, console: Console) -> bool:
     print_history(console, snapshot)
     print_verdict(console, snapshot, wrong, left)
     if left:
-        console.print(f"\ngave up {LIMIT_SECONDS} s after the calls were placed", style="red")
-    return not left and not any(wrong)
+        console.print(f"\nstopped {LIMIT_SECONDS} s after the calls were placed", style="red")
+    succeeded = not left and not any(wrong)
+    if svg is not None and succeeded:
+        svg.write_text(picture(snapshot, wrong, left))
+    return succeeded
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ops.local.demo", description="Watch calls being retried.")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the result into this file (default: no picture)")
+    svg: Path | None = parser.parse_args(arguments).svg
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     began = time.monotonic()
     console = new_console()
-    console.print("[bold]Redial[/] on 127.0.0.1: AWS and the carrier are stand-ins, the minutes are real\n")
+    console.print("[bold]Redial[/] on 127.0.0.1: AWS and the mock carrier are stand-ins, the minutes are real\n")
     try:
         with LocalStack(directory=LOCAL / "demo", step=shown) as stack:
             try:
-                succeeded = run(stack, console)
+                succeeded = run(stack, console, svg)
             finally:
                 # From here on only the cleaning up is left, and nothing may cut it short.
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

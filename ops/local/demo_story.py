@@ -44,9 +44,9 @@ class ScriptedCall:
 BUSY = ScriptedAttempt("busy", "busy", {"outcome": "busy"})
 SILENT = ScriptedAttempt("nobody answers", "no-answer", {"outcome": "no-answer"})
 ANSWERED = ScriptedAttempt("answered", "completed", {"outcome": "completed"})
-MACHINE = ScriptedAttempt("a machine", "voicemail", {"outcome": "voicemail"})
+MACHINE = ScriptedAttempt("answering machine", "voicemail", {"outcome": "voicemail"})
 # Each callback comes twice, the last one first.
-TOLD_TWICE = ScriptedAttempt("busy, told twice", "busy", {"outcome": "busy", "duplicate": True, "reorder": True})
+SENT_TWICE = ScriptedAttempt("busy, sent twice", "busy", {"outcome": "busy", "duplicate": True, "reorder": True})
 # The carrier answers 500 to the request and places the call all the same.
 PLACED_BY_A_500 = ScriptedAttempt("500, yet it rings", "completed", {"outcome": "server-error-but-placed"})
 
@@ -54,7 +54,7 @@ CALLS = (
     ScriptedCall("1", "+16505550101", 3, (BUSY, SILENT, ANSWERED), "completed", "reached"),
     ScriptedCall("2", "+16505550102", 3, (MACHINE,), "voicemail_final", "voicemail-is-final"),
     ScriptedCall("3", "+16505550103", 1, (BUSY, BUSY), "all_retries_exhausted", "retries-exhausted"),
-    ScriptedCall("4", "+16505550104", 3, (TOLD_TWICE, ANSWERED), "completed", "reached"),
+    ScriptedCall("4", "+16505550104", 3, (SENT_TWICE, ANSWERED), "completed", "reached"),
     ScriptedCall("5", "+16505550105", 3, (PLACED_BY_A_500,), "completed", "reached"),
 )
 
@@ -144,7 +144,7 @@ def differences(call: SeenCall, requests: Sequence[Mapping[str, Any]]) -> list[s
         ("attempts", _history(wanted), _history([(a.number, a.outcome or a.status) for a in call.attempts])),
         ("summary_status", scripted.summary_status, str(call.summary_status)),
         ("reason", scripted.reason, str(call.reason)),
-        ("attempts asked of the carrier", _listed([str(n) for n, _ in wanted]), _listed(sorted(map(_asked, requests)))),
+        ("requests at the mock carrier", _listed([str(n) for n, _ in wanted]), _listed(sorted(map(_asked, requests)))),
         ("dialled before it was due", _listed([]), _listed(_early(call))),
     )
     return [

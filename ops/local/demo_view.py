@@ -2,9 +2,11 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import StringIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
@@ -16,6 +18,8 @@ from ops.local.demo_story import SeenAttempt, SeenCall, Snapshot
 
 #: Where there is no terminal, lines have room for the whole table.
 PLAIN_WIDTH = 110
+#: as wide as the table, in characters
+PICTURE_WIDTH = 94
 
 #: column -> width; fixed, so that nothing moves while the table fills up
 COLUMNS = {
@@ -98,6 +102,16 @@ def print_verdict(console: Console, snapshot: Snapshot, wrong: Sequence[Sequence
         console.print(f"  {line}", style="red", markup=False, soft_wrap=True)
 
 
+def picture(snapshot: Snapshot, wrong: Sequence[Sequence[str]], left: Sequence[str]) -> str:
+    """Return what the demo prints at its end as an SVG that loads no font from elsewhere."""
+    console = Console(record=True, file=StringIO(), force_terminal=True, width=PICTURE_WIDTH, highlight=False)
+    console.print("[bold green]$[/] make demo")
+    print_history(console, snapshot)
+    print_verdict(console, snapshot, wrong, left)
+    svg = console.export_svg(title="make demo", unique_id="demo")
+    return re.sub(r"@font-face {.*?}\n", "", svg, flags=re.DOTALL)
+
+
 def calls_table(snapshot: Snapshot, width: int, now: datetime) -> Table:
     """Every attempt a row: made, waited for, or only scripted yet."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
@@ -162,7 +176,7 @@ def waiting_for(snapshot: Snapshot, now: datetime) -> tuple[Text, Text]:
     live = [call.scripted.name for call in snapshot.calls if call.state not in ("scheduled", "final")]
     if live:
         return Text(f"On the line: {_calls(live)}", "cyan"), Text(
-            "The carrier will call back with what came of it", "dim"
+            "The mock carrier will post how each call ended", "dim"
         )
     due = [
         (call.due_at[n], call.scripted.name) for call in snapshot.calls if (n := call.next_number) and n in call.due_at

@@ -177,7 +177,7 @@ def wait_for_port(port: int) -> None:
                 return True
         return False
 
-    taken = f"port {port}, which this stack had before, is taken: stop what has it, or begin anew with make run FRESH=1"
+    taken = f"port {port}, which this stack had before, is taken: stop what uses it, or start empty: make run FRESH=1"
     wait_until(is_free, STOP_SECONDS, lambda: LocalError(taken))
 
 

@@ -85,7 +85,7 @@ class LocalStack:
             wait_for_port(port)
         with self._step("start AWS (ministack)"):
             parts.enter_context(self.aws)
-        with self._step("start the carrier"):
+        with self._step("start the mock carrier"):
             carrier = parts.enter_context(Carrier(environment=kept.carrier_environment, port=kept.carrier_port))
         with self._step("package the app"):
             package = build_package(STAGE)

@@ -51,3 +51,7 @@ def test_each_page_can_be_reached_from_the_readme() -> None:
     # GitHub itself shows these two beside the README.
     shown = {ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"}
     assert {str(page.relative_to(ROOT)) for page in set(PAGES) - found - shown} == set()
+
+
+def test_the_readme_can_be_read_at_one_sitting() -> None:
+    assert len((ROOT / "README.md").read_text().split()) < 1500

@@ -43,14 +43,14 @@ EXCEPTIONS = {
 }
 
 #: parts of the code whose texts only developers of Redial read
-FOR_DEVELOPERS = ("ops/simulate/", "ops/local/", "ops/bench.py", "ops/cold_start.py")
+FOR_DEVELOPERS = ("ops/simulate/", "ops/local/carrier", "ops/bench.py", "ops/cold_start.py")
 
 UNWANTED = {re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE): use for pattern, use in WORDS.items()}
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """Return (name, text) of each page, without the table that lists the words themselves."""
-    for path in (*(each for each in ROOT.glob("*.md") if each.name != "README.md"), *(ROOT / "docs").rglob("*.md")):
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         text = path.read_text()
         if path.name == "CONTRIBUTING.md":
             text = re.sub(r"^### The words\n.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -73,12 +73,13 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def unwanted(place: str, text: str) -> Iterator[str]:
     """Return a line for each word in a text that is not ours, with what to write in its place."""
-    for number, line in enumerate(text.splitlines(), 1):
-        for exception in EXCEPTIONS:
-            line = line.replace(exception, "")
-        for pattern, use in UNWANTED.items():
-            for found in pattern.findall(line):
-                yield f"{place} (line {number}): {found!r}; write {use}"
+    for exception in EXCEPTIONS:
+        text = text.replace(exception, "")
+    text = " ".join(text.split())  # a line may end within a phrase
+    for pattern, use in UNWANTED.items():
+        for found in pattern.finditer(text):
+            around = text[max(0, found.start() - 30) : found.end() + 30]
+            yield f"{place}: {found[0]!r} in {around!r}; write {use}"
 
 
 def test_no_page_has_a_word_that_is_not_ours() -> None:

@@ -100,13 +100,13 @@ def test_a_call_that_went_as_scripted_differs_in_nothing(call: ScriptedCall) -> 
             requests(1, 2),
             "reason: expected retries-exhausted; got policy-expired",
         ),
-        (seen("busy", "busy"), requests(1, 2, 2), "attempts asked of the carrier: expected 1, 2; got 1, 2, 2"),
-        (seen("busy", "busy"), requests(2), "attempts asked of the carrier: expected 1, 2; got 2"),
-        (seen("busy", "busy"), requests(), "attempts asked of the carrier: expected 1, 2; got none"),
+        (seen("busy", "busy"), requests(1, 2, 2), "requests at the mock carrier: expected 1, 2; got 1, 2, 2"),
+        (seen("busy", "busy"), requests(2), "requests at the mock carrier: expected 1, 2; got 2"),
+        (seen("busy", "busy"), requests(), "requests at the mock carrier: expected 1, 2; got none"),
         (
             seen("busy", "busy"),
             [*requests(1, 2), {"form": {}}],
-            "attempts asked of the carrier: expected 1, 2; got 1, 2, unnamed",
+            "requests at the mock carrier: expected 1, 2; got 1, 2, unnamed",
         ),
         (
             replace(seen("busy", "busy"), due_at={2: due(2) + timedelta(seconds=0.5)}),
@@ -123,7 +123,7 @@ def test_an_attempt_that_nobody_sees_the_end_of_is_named_by_its_status() -> None
     ringing = read_call(TWO_DIALS, body(attempt(1, None, START)), {})
     assert differences(ringing, requests(1)) == [
         "call 3: attempts: expected 1 busy, 2 busy; got 1 ringing",
-        "call 3: attempts asked of the carrier: expected 1, 2; got 1",
+        "call 3: requests at the mock carrier: expected 1, 2; got 1",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The README's table of outcomes says what the providers' tables say."""
+"""The page on outcomes says what the providers' tables say."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import REGISTRY
 from ops.outcomes import TABLES, markdown, words
 
-README = Path(__file__).parent.parent.parent / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 
 
 def test_every_provider_of_the_registry_has_its_column() -> None:
     assert set(TABLES) == set(REGISTRY)
 
 
-def test_the_readme_shows_the_tables_as_they_are() -> None:
-    assert markdown() in README.read_text(), "run `python -m ops outcomes` and put what it prints into README.md"
+def test_the_page_shows_the_tables_as_they_are() -> None:
+    assert markdown() in PAGE.read_text(), "run `python -m ops outcomes` and put what it prints into docs/outcomes.md"
 
 
 def test_every_provider_can_say_that_a_line_was_busy_silent_or_answered() -> None:
