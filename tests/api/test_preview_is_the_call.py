@@ -30,19 +30,23 @@ windows = st.one_of(
         st.lists(st.sampled_from(WEEK), min_size=1, max_size=7, unique=True),
     ),
     st.just({"preset": "fr"}),
+    st.just({"preset": ["us", "es"], "holidays": ["DE", "US-CA"], "closed": ["2026-01-27", "2026-01-29"]}),
+    st.just({"preset": "it", "open": {day: [["08:00", "22:00"]] for day in WEEK[:6]}}),
 )
 retries = st.builds(
-    lambda strategy, window, caps, hours: {
+    lambda strategy, window, caps, hours, quiet: {
         "max_retries": 3,
         "strategy": strategy,
         "caps": caps,
         "expires_after_hours": hours,
+        "quiet_after": quiet,
         **({"window": window} if window else {}),
     },
     strategies,
     windows,
     st.lists(st.sampled_from(({"max_attempts": 2, "per_hours": 24}, {"max_attempts": 1, "per": "day"})), max_size=1),
     st.sampled_from((1, 24, 72)),
+    st.sampled_from(({}, {}, {"busy": 2.5}, {"no-answer": 30})),
 )
 zones = st.sampled_from(("Europe/Paris", "Asia/Kolkata", "America/Los_Angeles"))
 endings = st.lists(st.sampled_from(STATUSES), min_size=1, max_size=3)

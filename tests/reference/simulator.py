@@ -12,6 +12,7 @@ from chalicelib.domain.zones import zone  # only for the clock on the wall: the 
 
 DAYS = 16
 MINUTES = DAYS * 1440
+QUARTER = 15
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class Plan:
     own_zone: str | None = None
     open: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     pause: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    also_open: tuple[dict[int, tuple[tuple[int, int], ...]], ...] = ()  # more weeks, as presets bring them
     holidays: frozenset[int] = frozenset()  # ordinals of dates
+    closed: frozenset[int] = frozenset()  # ordinals of dates
+    eves: tuple[int, int] | None = None  # the only hours on the day before a holiday
+    quiet: dict[str, int] = field(default_factory=dict)  # outcome -> minutes
     caps: tuple[tuple[int, int | None], ...] = ()  # attempts, hours; None hours: per local day
     expires: int = 72 * 60
 
@@ -74,6 +79,10 @@ class Reference:
 
     def __init__(self, plan: Plan, zones: tuple[str, ...], base: datetime) -> None:
         self.plan, self.base = plan, base
+        # One look at a quarter of an hour says all: hours begin and end at quarters, and clocks are quarters apart.
+        self._open_in: dict[int, bool] = {}
+        weeks = (plan.open, plan.pause, *plan.also_open, {0: (plan.eves or (0, 0),)})
+        assert all(at % QUARTER == 0 for week in weeks for hours in week.values() for pair in hours for at in pair)
         self.read = (plan.own_zone,) if plan.window and plan.own_zone else zones
         self.clocks = [walls(name, base) for name in self.read]
         self.days = [walls(name, base) for name in zones]
@@ -81,23 +90,30 @@ class Reference:
     def is_open(self, now: int) -> bool:
         if not self.plan.window:
             return True
-        return all(self._is_open_at(*clock[now]) for clock in self.clocks)
+        quarter = now // QUARTER
+        if quarter not in self._open_in:
+            self._open_in[quarter] = all(self._is_open_at(*clock[now]) for clock in self.clocks)
+        return self._open_in[quarter]
 
     def _is_open_at(self, day: int, minute: int) -> bool:
         plan, today = self.plan, (day - 1) % 7  # the ordinal 1 was a Monday
         yesterday = (today - 1) % 7
-        if day in plan.holidays:
+        if self._is_off(day):
+            return False
+        if plan.eves and day + 1 in plan.holidays and not plan.eves[0] <= minute < plan.eves[1]:
             return False
         if any(a <= minute < b for a, b in plan.pause.get(today, ())):
             return False
         if any(a <= minute + 1440 < b for a, b in plan.pause.get(yesterday, ())):
             return False
-        if not plan.open:
-            return True
-        if any(a <= minute < b for a, b in plan.open.get(today, ())):
-            return True
-        carried = any(a <= minute + 1440 < b for a, b in plan.open.get(yesterday, ()))
-        return carried and day - 1 not in plan.holidays
+        for week in (plan.open, *plan.also_open):
+            carried = any(a <= minute + 1440 < b for a, b in week.get(yesterday, ())) and not self._is_off(day - 1)
+            if week and not carried and not any(a <= minute < b for a, b in week.get(today, ())):
+                return False
+        return True
+
+    def _is_off(self, day: int) -> bool:
+        return day in self.plan.holidays or day in self.plan.closed
 
     def is_under_caps(self, now: int, made: list[int]) -> bool:
         for most, hours in self.plan.caps:
@@ -168,7 +184,9 @@ class Reference:
         tried: list[tuple[str, int]] = []
         at: int | None = start
         made: list[int] = []
+        quiet_until = start
         while at is not None:
+            at = max(at, quiet_until)
             while at <= ends and not (self.is_open(at) and self.is_under_caps(at, made)):
                 at += 1
             if at > ends:
@@ -179,6 +197,7 @@ class Reference:
             outcome = outcomes[len(made) - 1]
             of_this = sum(1 for earlier, _ in tried if earlier == outcome)
             tried.append((outcome, at))
+            quiet_until = max(quiet_until, at + plan.quiet.get(outcome, 0))
             if outcome not in plan.rules or len(tried) > plan.max_retries:
                 break
             most = plan.rules[outcome][1]

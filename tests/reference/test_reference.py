@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain import caps, decide, expiry, strategies, window
+from chalicelib.domain import caps, decide, expiry, narrowing, rules, strategies, window
 from chalicelib.domain.caps import Cap
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Exponential, Fixed, Intervals, OutcomeRule, Policy, Scheduled, Strategy, TimeOfDay
 from chalicelib.domain.preview import preview
 from chalicelib.domain.public_holidays import is_holiday
+from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import RECIPIENT, WEEK, Interval, Window
 from tests.reference.simulator import DAYS, Plan, Reference
 
@@ -31,11 +32,11 @@ ZONES = [
     "Australia/Lord_Howe",
     "America/Nuuk",
 ]
-HOLIDAYS = ("FR", "US", "AU")
+CALENDARS: tuple[tuple[str, ...], ...] = ((), (), ("FR",), ("US",), ("AU", "FR"))
 OUTCOMES = ("busy", "no-answer", "failed")
 #: the days from which a call starts, so that its last retry lies within the reference's days
 STARTS = 3 * 1440
-Case = tuple[Plan, str | None, tuple[str, ...], datetime, int, list[str]]
+Case = tuple[Plan, tuple[str, ...], tuple[str, ...], datetime, int, list[str]]
 
 
 def hours(rng: random.Random, share: float) -> dict[int, tuple[tuple[int, int], ...]]:
@@ -49,7 +50,7 @@ def hours(rng: random.Random, share: float) -> dict[int, tuple[tuple[int, int], 
 
 def case(rng: random.Random) -> Case:
     base = rng.choice(BASES)
-    holidays = rng.choice((None, None, *HOLIDAYS))
+    holidays = rng.choice(CALENDARS)
     days = [date.fromordinal(base.toordinal() + n) for n in range(-2, DAYS + 3)]
     opening = hours(rng, 0.8)
     plan = Plan(
@@ -71,7 +72,11 @@ def case(rng: random.Random) -> Case:
         own_zone=rng.choice((None, None, None, "Europe/Paris")),
         open=opening,
         pause=hours(rng, 0.2) if rng.random() < 0.3 else {},
-        holidays=frozenset(day.toordinal() for day in days if holidays and is_holiday(holidays, day)),
+        also_open=tuple(hours(rng, 0.9) for _ in range(rng.choice((0, 0, 0, 1, 2)))),
+        holidays=frozenset(day.toordinal() for day in days if any(is_holiday(code, day) for code in holidays)),
+        closed=frozenset(day.toordinal() for day in days if rng.random() < 0.05),
+        eves=rng.choice((None, None, (600, 1140))),
+        quiet=rng.choice(({}, {}, {}, {"busy": 90}, {"busy": 1500, "failed": 7})),
         caps=tuple(
             rng.choice(((1, 3), (2, 24), (3, 48), (1, None), (2, None))) for _ in range(rng.choice((0, 0, 1, 2)))
         ),
@@ -99,16 +104,36 @@ def week(of: dict[int, tuple[tuple[int, int], ...]]) -> dict[Any, tuple[Interval
     return {WEEK[day]: tuple(Interval(*each) for each in intervals) for day, intervals in of.items()}
 
 
-def policy_of(plan: Plan, holidays: str | None, base: datetime) -> Policy:
-    hours_of = Window(plan.own_zone or RECIPIENT, week(plan.open), week(plan.pause), holidays) if plan.window else None
-    return Policy(
+def rules_of(plan: Plan, holidays: tuple[str, ...]) -> Rules:
+    """The plan's windows narrow each other, as a user's own, the presets and the days off do."""
+    rules = Rules(
+        caps=tuple(Cap(most, span) if span else Cap(most, per="day") for most, span in plan.caps),
+        quiet_after={Outcome(word): minutes / 60 for word, minutes in plan.quiet.items()},
+    )
+    if not plan.window:
+        return rules
+    zone, eves = plan.own_zone or RECIPIENT, (Interval(*plan.eves),) if plan.eves else None
+    closed = tuple(date.fromordinal(day) for day in sorted(plan.closed))
+    for each in (
+        Window(zone, week(plan.open), week(plan.pause), eves=eves),
+        Window(zone, holidays=holidays, closed=closed),
+        *(Window(zone, week(also)) for also in plan.also_open),
+    ):
+        rules = rules.narrowed_by(Rules(each))
+    return rules
+
+
+def policy_of(plan: Plan, holidays: tuple[str, ...], base: datetime) -> Policy:
+    policy = Policy(
         max_retries=plan.max_retries,
         strategy=strategy_of(plan, base),
         on={Outcome(word): OutcomeRule(True, wait, most) for word, (wait, most) in plan.rules.items()},
-        window=hours_of,
-        caps=tuple(Cap(most, span) if span else Cap(most, per="day") for most, span in plan.caps),
         expires_after_hours=plan.expires / 60,
     )
+    return policy.with_rules(rules_of(plan, holidays))
+
+
+narrowed_right = narrowing.narrowed
 
 
 def narrowed(plan: Plan) -> Plan:
@@ -159,6 +184,27 @@ def _holidays_ignored(mp: pytest.MonkeyPatch) -> None:
     mp.setattr(window, "_hours", lambda w, day: w._week[day.weekday()].hours)
 
 
+def _closed_days_ignored(mp: pytest.MonkeyPatch) -> None:
+    mp.setattr(window, "_day_off", window._holiday_of)
+
+
+def _eves_ignored(mp: pytest.MonkeyPatch) -> None:
+    mp.setattr(window, "_is_eve", lambda w, day: False)
+
+
+def _last_window_wins(mp: pytest.MonkeyPatch) -> None:
+    mp.setattr(rules, "narrowed", lambda one, other: replace(narrowed_right(one, other), open=other.open or one.open))
+
+
+def _carried_hours_are_own(mp: pytest.MonkeyPatch) -> None:
+    right = narrowing.week_hours
+    mp.setattr(narrowing, "week_hours", lambda week, day: ((*right(week, day)[0], *right(week, day)[1]), ()))
+
+
+def _quiet_ignored(mp: pytest.MonkeyPatch) -> None:
+    mp.setattr(decide, "_quiet_until", lambda policy, situation: None)
+
+
 def _caps_count_too_long(mp: pytest.MonkeyPatch) -> None:
     right = caps.check
     longer = timedelta(minutes=1)
@@ -192,6 +238,11 @@ def _clocks_do_not_change(mp: pytest.MonkeyPatch) -> None:
 
 
 MISTAKES = [
+    _closed_days_ignored,
+    _eves_ignored,
+    _last_window_wins,
+    _carried_hours_are_own,
+    _quiet_ignored,
     _first_zone_only,
     _pauses_ignored,
     _holidays_ignored,
