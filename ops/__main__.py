@@ -13,6 +13,7 @@ from ops import (
     adoptions,
     alarms,
     aws,
+    deploy,
     doctor,
     keys,
     migrate,
@@ -30,6 +31,7 @@ from ops import (
 COMMANDS = (
     adoptions,
     alarms,
+    deploy,
     doctor,
     keys,
     migrate,

@@ -64,12 +64,7 @@ class Alarmer:
                 )
 
     def _there(self) -> dict[str, Any]:
-        names = [alarm.name(self.stage) for alarm in alarms(self.stage)]
-        found: dict[str, Any] = {}
-        for start in range(0, len(names), MOST_NAMES):
-            answer = self.cloudwatch.describe_alarms(AlarmNames=names[start : start + MOST_NAMES], MaxRecords=100)
-            found |= {each["AlarmName"]: each for each in answer["MetricAlarms"]}
-        return found
+        return described(self.cloudwatch, [alarm.name(self.stage) for alarm in alarms(self.stage)])
 
     def _put_dashboard(self) -> None:
         board, body = dashboard.name(self.stage), dashboard.body(self.stage, self.region)
@@ -99,6 +94,15 @@ class Alarmer:
             return
         bring_about()
         self.say(f"  done  {what}")
+
+
+def described(cloudwatch: Any, names: list[str]) -> dict[str, Any]:
+    """Return those of the named alarms that are set, by their names."""
+    found: dict[str, Any] = {}
+    for start in range(0, len(names), MOST_NAMES):
+        answer = cloudwatch.describe_alarms(AlarmNames=names[start : start + MOST_NAMES], MaxRecords=100)
+        found |= {each["AlarmName"]: each for each in answer["MetricAlarms"]}
+    return found
 
 
 def _actions(there: dict[str, Any] | None) -> dict[str, Any]:

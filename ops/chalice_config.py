@@ -50,6 +50,14 @@ def timeout_sec(function: Lambda, stage: str) -> int:
     return 60
 
 
+def architecture(stage: str) -> str:
+    """Return the processors that a stage's Lambdas run on: ``x86_64`` or ``arm64``."""
+    document = read()
+    return str(
+        document["stages"].get(stage, {}).get("lambda_architecture") or document.get("lambda_architecture", "x86_64")
+    )
+
+
 def environment(stage: str) -> dict[str, str]:
     """What the Lambdas of a stage are told beside what the deployment itself sets."""
     document = read()

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chalicelib.errors import RedialError
 from ops.chalice_config import CHALICE, stages
 from ops.names import API, LAMBDAS, REDIAL, SWEEP, Lambda, dead_letters, scheduler_role_name, stage_prefix, wake_prefix
 from ops.table import table_name
 
+#: The user's own permissions, if any: ``{"redial": [{"Effect": "Allow", "Action": [...], "Resource": [...]}]}``
+OWN_STATEMENTS = "own-statements.json"
 ITEMS = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
 
 
@@ -94,10 +97,29 @@ def policy(function: Lambda, stage: str) -> dict[str, Any]:
         "queue": dead_letters(stage),
         "log_group": function.log_group(stage),
     }
-    return {
-        "Version": "2012-10-17",
-        "Statement": [_statement(grant, function, names) for grant in GRANTS if function in grant.actions],
-    }
+    made = [_statement(grant, function, names) for grant in GRANTS if function in grant.actions]
+    return {"Version": "2012-10-17", "Statement": [*made, *own_statements(function)]}
+
+
+def own_statements(function: Lambda) -> list[dict[str, Any]]:
+    """Return the user's own statements for a Lambda, of every stage. Raise RedialError where the file is wrong."""
+    path = CHALICE / OWN_STATEMENTS
+    if not path.exists():
+        return []
+    known = ", ".join(each.policy for each in LAMBDAS)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RedialError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(document, dict) or not document.keys() <= {each.policy for each in LAMBDAS}:
+        raise RedialError(f"{path} must be a JSON object whose keys are among {known}")
+    statements = document.get(function.policy, [])
+    for each in statements if isinstance(statements, list) else [None]:
+        if not isinstance(each, dict) or not {"Effect", "Action", "Resource"} <= each.keys():
+            raise RedialError(
+                f"{path}: {function.policy} must be a list of statements with Effect, Action and Resource"
+            )
+    return list(statements)
 
 
 def documents() -> dict[Path, str]:

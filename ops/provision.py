@@ -9,7 +9,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from ops import aws, capacity, chalice_config, gateway_responses
+from ops import aws, capacity, chalice_config, deployed_by, gateway_responses
 from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, scheduler_role_name, wake_rules
 from ops.provision_table import provision_table
 from ops.queue import queue_attributes
@@ -233,8 +233,11 @@ def _run(arguments: argparse.Namespace) -> int:
     provisioner.provision(wake_backend=backend)
     if not provisioner.steps.changes:
         print("nothing to do")
+    stack = deployed_by.stack_of(provisioner.make_client, stage)
+    if stack is not None:
+        print(f"stage {stage} is of the stack {stack}: its settings come with an update of that")
     if provisioner.waiting:
-        print(f"next: chalice deploy --stage {stage}, then python -m ops provision --stage {stage} again")
+        print(f"next: {deployed_by.redeploy(stage, stack)}, then python -m ops provision --stage {stage} again")
     elif arguments.dry_run:
         print("nothing was changed")
     else:

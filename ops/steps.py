@@ -26,6 +26,10 @@ class Steps:
         """Make what is not there."""
         self._do("created", "would create", what, make)
 
+    def remove(self, what: str, act: Callable[[], Any]) -> None:
+        """Take away what is there."""
+        self._do("removed", "would remove", what, act)
+
     def already(self, what: str) -> None:
         """Say that there is nothing to do about this."""
         self.note("already so", what)

@@ -12,6 +12,16 @@ from ops.scheduler_role import role_properties
 from ops.table import table_name, table_properties
 
 LOG_RETENTION_DAYS = 30
+#: A Lambda makes its log group again when it writes after the group was deleted, and so before the next stack.
+LOGS, MAKES_LOGS = "LogGroups", "MakesLogGroups"
+LOG_GROUPS_PARAMETER = {
+    LOGS: {
+        "Type": "String",
+        "AllowedValues": ["create", "keep"],
+        "Default": "create",
+        "Description": "keep: the log groups exist already, and stay outside of the stack.",
+    }
+}
 _ARN = "arn:${AWS::Partition}"
 
 
@@ -38,15 +48,7 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
                 "SourceArn": {"Fn::Sub": f"{_ARN}:events:${{AWS::Region}}:${{AWS::AccountId}}:{wake_rules(stage)}"},
             },
         },
-        # Chalice's own log group for the API handler names a logical id that does not exist (ApiHandler for
-        # APIHandler), so its retention is left out of .chalice/config.json and set here.
-        "APIHandlerLogGroup": {
-            "Type": "AWS::Logs::LogGroup",
-            "Properties": {
-                "LogGroupName": {"Fn::Sub": f"/aws/lambda/${{{API.logical_id}}}"},
-                "RetentionInDays": LOG_RETENTION_DAYS,
-            },
-        },
+        **_log_groups(),
     }
     for each in ASYNCHRONOUS:
         resources[f"{each.logical_id}Failures"] = {
@@ -83,10 +85,26 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
         _reserves(each): {"Fn::Not": [{"Fn::Equals": [{"Ref": _reserved(each)}, 0]}]} for each in capacity.RESERVED
     }
     return {
-        "Parameters": parameters | watching["Parameters"],
-        "Conditions": conditions | watching["Conditions"],
+        "Parameters": parameters | watching["Parameters"] | LOG_GROUPS_PARAMETER,
+        "Conditions": conditions | watching["Conditions"] | {MAKES_LOGS: {"Fn::Equals": [{"Ref": LOGS}, "create"]}},
         "Resources": resources | watching["Resources"],
     }
+
+
+def _log_groups() -> dict[str, Any]:
+    """Return the log groups, each only where the stack is to make them: one that exists stops the whole stack."""
+    groups: dict[str, Any] = {f"{each.logical_id}LogGroup": {"Condition": MAKES_LOGS} for each in ASYNCHRONOUS}
+    # Chalice's own log group for the API handler names a logical id that does not exist (ApiHandler for APIHandler), so
+    # its retention is left out of .chalice/config.json and set here.
+    groups[f"{API.logical_id}LogGroup"] = {
+        "Type": "AWS::Logs::LogGroup",
+        "Condition": MAKES_LOGS,
+        "Properties": {
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/${{{API.logical_id}}}"},
+            "RetentionInDays": LOG_RETENTION_DAYS,
+        },
+    }
+    return groups
 
 
 def _reserved(each: Lambda) -> str:
@@ -132,7 +150,8 @@ def _table(stage: str) -> dict[str, Any]:
     return {
         "Table": {
             "Type": "AWS::DynamoDB::Table",
-            "DeletionPolicy": "Retain",
+            # Not after a stack that was never made: it would keep the next one from being made.
+            "DeletionPolicy": "RetainExceptOnCreate",
             "UpdateReplacePolicy": "Retain",
             "Properties": table_properties(table_name(stage)),
         }

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from chalicelib.errors import RedialError
 from ops import aws
-from ops.doctor import outside, resources, wheel
+from ops.doctor import lambda_limits, outside, resources, watching, wheel
 from ops.doctor.deployment import Deployment
 from ops.doctor.finding import Check, Finding, Level, amber, red
 
@@ -21,8 +21,11 @@ CHECKS: dict[str, Check] = {
     "table": resources.table,
     "Lambdas": resources.lambdas,
     "environment": resources.same_environment,
+    "environment size": lambda_limits.environment,
+    "runtime": lambda_limits.runtimes,
     "permission": resources.permission,
     "concurrency": resources.concurrency,
+    "account": lambda_limits.account_concurrency,
     "throttle": resources.throttle,
     "answers": resources.own_answers,
     "logs": resources.logs,
@@ -31,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "overdue": wheel.overdue,
     "sweep": wheel.sweep,
     "API keys": wheel.keys,
+    "alarms": watching.alarms,
     "secrets": outside.secrets,
     "public URL": outside.public_url,
     "providers": outside.provider_accounts,

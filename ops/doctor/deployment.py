@@ -16,7 +16,7 @@ import boto3
 from chalicelib.errors import RedialError
 from chalicelib.providers import Http
 from chalicelib.settings import Settings
-from ops import aws, capacity
+from ops import aws, capacity, deployed_by
 from ops.names import API, LAMBDAS, REDIAL, Lambda
 from ops.table import table_name
 
@@ -119,6 +119,21 @@ class Deployment:
         if found is None:
             raise CannotTell(f"the Lambda {each.name(self.stage)} is not deployed")
         return found
+
+    @cached_property
+    def stack(self) -> str | None:
+        """The CloudFormation stack that the stage belongs to; None after ``chalice deploy``."""
+        return deployed_by.stack_of(self.make_client, self.stage)
+
+    @property
+    def redeploy(self) -> str:
+        """The command that deploys the code and its settings again."""
+        return deployed_by.redeploy(self.stage, self.stack)
+
+    @property
+    def repair(self) -> str:
+        """The command that makes the resources beside the Lambdas as they should be."""
+        return deployed_by.repair(self.stage, self.stack)
 
     @property
     def redial_arn(self) -> str:

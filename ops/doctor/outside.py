@@ -55,7 +55,7 @@ def _advice(reference: str) -> str:
 def public_url(on: Deployment) -> Iterator[Finding]:
     base = on.public_url
     if base is None:
-        yield red("no API is deployed, and PUBLIC_URL is not set", f"chalice deploy --stage {on.stage}")
+        yield red("no API is deployed, and PUBLIC_URL is not set", on.redeploy)
         return
     url, parts = f"{base}/health", urlsplit(base)
     try:
@@ -106,7 +106,7 @@ def _account(on: Deployment, settings: Settings, name: str) -> Finding:
     try:
         provider = providers.load(name, settings.credentials(name), now=on.now, http=watched)
     except RedialError as error:
-        return red(str(error), f"set it in .chalice/config.json, then chalice deploy --stage {on.stage}")
+        return red(str(error), f"set it in .chalice/config.json, then {on.redeploy}")
     # What came of the request itself says more than what a lookup makes of it.
     with suppress(RedialError):
         provider.lookup(NO_CALL_OF.get(name, NO_CALL))

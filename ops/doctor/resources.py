@@ -48,7 +48,7 @@ def zone_rules(on: Deployment) -> Iterator[Finding]:
 
 
 def table(on: Deployment) -> Iterator[Finding]:
-    dynamodb, name, mend = on.make_client("dynamodb"), on.table, _provision(on)
+    dynamodb, name, mend = on.make_client("dynamodb"), on.table, on.repair
     found = aws.find(lambda: dynamodb.describe_table(TableName=name))
     if found is None:
         yield red(f"there is no table {name}", mend)
@@ -71,7 +71,7 @@ def table(on: Deployment) -> Iterator[Finding]:
 
 
 def _kept_safe(on: Deployment, dynamodb: Any, described: dict[str, Any]) -> Iterator[Finding]:
-    name, mend = on.table, _provision(on)
+    name, mend = on.table, on.repair
     backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
     ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
@@ -93,14 +93,14 @@ def lambdas(on: Deployment) -> Iterator[Finding]:
     for each, found in on.functions.items():
         name = each.name(on.stage)
         if found is None:
-            yield red(f"the Lambda {name} is not deployed", f"chalice deploy --stage {on.stage}")
+            yield red(f"the Lambda {name} is not deployed", on.redeploy)
             continue
         wrong = [*_unfit(on, each, found)]
         yield from wrong or [green(f"{name} is active, with {found['Timeout']} s and the right environment")]
 
 
 def _unfit(on: Deployment, each: Lambda, found: dict[str, Any]) -> Iterator[Finding]:
-    name, deploy = each.name(on.stage), f"chalice deploy --stage {on.stage}"
+    name, deploy = each.name(on.stage), on.redeploy
     for key, wanted in (("State", "Active"), ("LastUpdateStatus", "Successful")):
         if found.get(key, wanted) != wanted:
             yield red(f"{name}: {key} is {found[key]} ({found.get(f'{key}Reason', 'no reason given')})", deploy)
@@ -132,7 +132,7 @@ def same_environment(on: Deployment) -> Iterator[Finding]:
         "every Lambda has the same settings",
         amber(
             f"the Lambdas differ in {', '.join(differing)}",
-            f"unless meant: set it for the stage in .chalice/config.json, then chalice deploy --stage {on.stage}",
+            f"unless meant: set it for the stage in .chalice/config.json, then {on.redeploy}",
         ),
     )
 
@@ -144,7 +144,7 @@ def permission(on: Deployment) -> Iterator[Finding]:
     yield holds(
         aws.allows(policy, service="events.amazonaws.com", source_arn=source),
         f"{wake_rules(on.stage)} may invoke {REDIAL.name(on.stage)}",
-        red(f"no wake may invoke {REDIAL.name(on.stage)}: only the sweep dials", _provision(on)),
+        red(f"no wake may invoke {REDIAL.name(on.stage)}: only the sweep dials", on.repair),
     )
 
 
@@ -157,14 +157,14 @@ def logs(on: Deployment) -> Iterator[Finding]:
         kept = [known.get("retentionInDays") for known in listed if known["logGroupName"] == group]
         if None in kept:
             endless.append(group)
-    yield holds(not endless, "logs end", amber(f"kept, and paid for, for ever: {', '.join(endless)}", _provision(on)))
+    yield holds(not endless, "logs end", amber(f"kept, and paid for, for ever: {', '.join(endless)}", on.repair))
 
 
 def failures(on: Deployment) -> Iterator[Finding]:
     sqs, name = on.make_client("sqs"), dead_letters(on.stage)
     found = aws.find(lambda: sqs.get_queue_url(QueueName=name))
     if found is None:
-        yield red(f"there is no queue {name}: an event that fails is lost", _provision(on))
+        yield red(f"there is no queue {name}: an event that fails is lost", on.repair)
         return
     has = sqs.get_queue_attributes(QueueUrl=found["QueueUrl"], AttributeNames=["All"])["Attributes"]
     waiting = int(has["ApproximateNumberOfMessages"]) + int(has.get("ApproximateNumberOfMessagesNotVisible", 0))
@@ -180,7 +180,7 @@ def failures(on: Deployment) -> Iterator[Finding]:
         config = aws.find(partial(client.get_function_event_invoke_config, FunctionName=function))
         destination = ((config or {}).get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
         if destination != has["QueueArn"]:
-            yield red(f"what {function} fails on is lost", _provision(on))
+            yield red(f"what {function} fails on is lost", on.repair)
 
 
 def concurrency(on: Deployment) -> Iterator[Finding]:
@@ -199,7 +199,7 @@ def concurrency(on: Deployment) -> Iterator[Finding]:
         else:
             yield amber(
                 f"{has or 'no'} invocations are reserved for {name}, not {wanted}: others of the account can stop it",
-                f"{_provision(on)}; a new account has too few: raise its Lambda concurrency, or set {setting}=0",
+                f"{on.repair}; a new account has too few: raise its Lambda concurrency, or set {setting}=0",
             )
 
 
@@ -212,9 +212,7 @@ def throttle(on: Deployment) -> Iterator[Finding]:
     yield holds(
         has == (rate, burst),
         f"the API takes at most {rate} requests a second",
-        amber(
-            f"the API takes {has[0]:g} requests a second and {has[1]} at once, not {rate} and {burst}", _provision(on)
-        ),
+        amber(f"the API takes {has[0]:g} requests a second and {has[1]} at once, not {rate} and {burst}", on.repair),
     )
 
 
@@ -227,9 +225,5 @@ def own_answers(on: Deployment) -> Iterator[Finding]:
     yield holds(
         gateway_responses.are_set(apis, api_id, capacity.api_stage()),
         "a path without a route is answered 404 as problem+json",
-        amber("a path without a route is answered 403 'Missing Authentication Token'", _provision(on)),
+        amber("a path without a route is answered 403 'Missing Authentication Token'", on.repair),
     )
-
-
-def _provision(on: Deployment) -> str:
-    return f"python -m ops provision --stage {on.stage}"

@@ -143,7 +143,7 @@ def sweep(on: Deployment) -> Iterator[Finding]:
     rules = [events.describe_rule(Name=each) for each in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]]
     running = [rule for rule in rules if rule["State"] == "ENABLED"]
     if not rules:
-        yield red(f"nothing invokes {name}", f"chalice deploy --stage {on.stage}")
+        yield red(f"nothing invokes {name}", on.redeploy)
     elif not running:
         yield red(f"the schedule of {name} is disabled", f"aws events enable-rule --name {rules[0]['Name']}")
     else:

@@ -208,6 +208,8 @@ def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dic
     # Its CloudFormation leaves concurrency, throttle and API Gateway's answers out; provision sets them afterwards.
     for name in ("Parameters", "Conditions"):
         local.pop(name, None)
+    for each in resources.values():
+        each.pop("Condition", None)
     for name in ("MethodSettings", "GatewayResponses"):
         resources["RestAPI"]["Properties"].pop(name, None)
     resources["RestAPI"]["Properties"] |= {"Tags": {"ms-custom-id": API_ID}, "PropagateTags": True}

@@ -3,7 +3,6 @@
 import json
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,77 +12,20 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.domain import zones
-from chalicelib.providers.http import Answer, NotSent
 from ops import doctor
 from ops.__main__ import main
-from ops.doctor import CHECKS, examine
-from ops.doctor.deployment import Deployment, Fetched
-from ops.doctor.finding import Finding, Level
-from ops.keys import create_key
+from ops.doctor import CHECKS
+from ops.doctor.deployment import Fetched
+from ops.doctor.finding import Level
 from ops.provision import Provisioner
-from tests.support.deployed import PUBLIC_URL, an_api, arn, client, deploy, empty_aws
-
-TWILIO = {
-    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-    "TWILIO_AUTH_TOKEN": "tok-98765",
-    "TWILIO_ANSWER_URL": "https://example.com/answer.xml",
-}
-SWEEP_LOG = "/aws/lambda/redial-dev-sweep"
-
-
-@dataclass
-class Outside:
-    """The world beside AWS: a provider that answers with ``status``, and an API at its public URL."""
-
-    status: int = 404
-    body: bytes = b"{}"
-    lost: bool = False
-    fetched: Fetched | OSError = field(default_factory=lambda: Fetched(200, datetime.now(UTC) + timedelta(days=200)))
-    asked: list[str] = field(default_factory=list)
-
-    def request(self, method: str, url: str, **_: Any) -> Answer:
-        self.asked.append(f"{method} {url}")
-        if self.lost:
-            raise NotSent("no route to host")
-        return Answer(self.status, {}, self.body)
-
-    def fetch(self, url: str) -> Fetched:
-        self.asked.append(f"GET {url}")
-        if isinstance(self.fetched, OSError):
-            raise self.fetched
-        return self.fetched
+from tests.support.deployed import PUBLIC_URL, an_api, arn, client, empty_aws
+from tests.support.healthy_stage import SWEEP_LOG, TWILIO, Outside, deployment, findings, healthy_stage, of
 
 
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
-    """A stage that was deployed and provisioned as the README has it, and has run for a while."""
-    with empty_aws(monkeypatch):
-        deploy(**TWILIO)
-        Provisioner("dev", client, say=lambda line: None).provision()
-        create_key(client("dynamodb"), "redial-dev", workspace="acme", role="admin", now=datetime.now(UTC))
-        logs = client("logs")
-        logs.create_log_stream(logGroupName=SWEEP_LOG, logStreamName="today")
-        event = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": "START"}
-        logs.put_log_events(logGroupName=SWEEP_LOG, logStreamName="today", logEvents=[event])
-        yield Outside()
-
-
-def deployment(outside: Outside, **changes: Any) -> Deployment:
-    return Deployment("dev", **{"make_client": client, "http": outside, "fetch": outside.fetch, **changes})
-
-
-def findings(outside: Outside, **changes: Any) -> list[tuple[str, Finding]]:
-    return list(examine(deployment(outside, **changes)))
-
-
-def of(found: list[tuple[str, Finding]], level: Level) -> list[tuple[str, str, str]]:
-    return [(name, finding.what, finding.advice) for name, finding in found if finding.level is level]
-
-
-@pytest.fixture(autouse=True)
-def fresh_zone_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rules grow old while the tests stay, so each test has them a day old."""
-    monkeypatch.setattr(zones, "RELEASED_ON", datetime.now(UTC).date() - timedelta(days=1))
+    with healthy_stage(monkeypatch) as stage:
+        yield stage
 
 
 def test_all_is_green_where_all_is_well(outside: Outside) -> None:
@@ -301,8 +243,8 @@ FAULTS: list[tuple[Callable[[Outside], None], str, str, str]] = [
     (_no_backups, "table", "point-in-time recovery is off", "python -m ops provision --stage dev"),
     (_no_expiry, "table", "items do not expire by expires_at", "python -m ops provision --stage dev"),
     (_no_index, "table", "redial-dev has no index history", "python -m ops provision --stage dev"),
-    (_no_lambda, "Lambdas", "the Lambda redial-dev-redial is not deployed", "chalice deploy --stage dev"),
-    (_short_timeout, "Lambdas", "redial-dev-redial may run 3 s, not 120 s", "chalice deploy --stage dev"),
+    (_no_lambda, "Lambdas", "the Lambda redial-dev-redial is not deployed", "python -m ops deploy --stage dev"),
+    (_short_timeout, "Lambdas", "redial-dev-redial may run 3 s, not 120 s", "python -m ops deploy --stage dev"),
     (_other_table, "Lambdas", "redial-dev-sweep has TABLE_NAME 'other', not 'redial-dev'", ".chalice/config.json"),
     (_wrong_setting, "Lambdas", "cannot start: DIAL_POOL_SIZE is 'many'; it must be", ".chalice/config.json"),
     (_no_permission, "permission", "no wake may invoke redial-dev-redial", "python -m ops provision --stage dev"),
@@ -319,7 +261,7 @@ FAULTS: list[tuple[Callable[[Outside], None], str, str, str]] = [
         "the schedule of redial-dev-sweep is disabled",
         "enable-rule --name redial-dev-sweep-event",
     ),
-    (_sweep_unscheduled, "sweep", "nothing invokes redial-dev-sweep", "chalice deploy --stage dev"),
+    (_sweep_unscheduled, "sweep", "nothing invokes redial-dev-sweep", "python -m ops deploy --stage dev"),
     (_disabled, "concurrency", "redial-dev-redial is disabled", "delete-function-concurrency"),
     (_no_key, "API keys", "there is no admin's API key", "python -m ops keys create --stage dev"),
     (_no_secret, "secrets", "TWILIO_AUTH_TOKEN names ssm:/redial/dev/twilio", "put-parameter --type SecureString"),
@@ -453,7 +395,7 @@ def test_before_anything_is_deployed_it_says_what_comes_first(monkeypatch: pytes
         found = findings(Outside())
     assert of(found, Level.RED)[:2] == [
         ("table", "there is no table redial-dev", "python -m ops provision --stage dev"),
-        ("Lambdas", "the Lambda redial-dev is not deployed", "chalice deploy --stage dev"),
+        ("Lambdas", "the Lambda redial-dev is not deployed", "python -m ops deploy --stage dev"),
     ]
     assert ("permission", "could not be checked: the Lambda redial-dev-redial is not deployed") in [
         each[:2] for each in of(found, Level.AMBER)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.errors import RedialError
 from ops import chalice_config, policies
 from ops.__main__ import main
 from ops.names import API, LAMBDAS, REDIAL, SWEEP, Lambda
@@ -74,3 +75,34 @@ def test_the_command_tells_stale_files_and_writes_them_anew(
     assert len(list(tmp_path.iterdir())) == len(STAGES) * len(LAMBDAS)
     assert main(["policies"]) == 0
     assert "every policy file says" in capsys.readouterr().out
+
+
+def test_own_statements_are_part_of_the_policies_and_not_stale(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(policies, "CHALICE", tmp_path)
+    without = policy(REDIAL, "prod")
+    own = {"Sid": "Tracing", "Effect": "Allow", "Action": ["xray:PutTraceSegments"], "Resource": ["*"]}
+    (tmp_path / "own-statements.json").write_text(json.dumps({"redial": [own]}))
+    main(["policies", "--write"])
+    assert main(["policies"]) == 0
+    written = json.loads((tmp_path / "policy-prod-redial.json").read_text())
+    assert written == {**without, "Statement": [*without["Statement"], own]}
+    assert own not in policy(SWEEP, "prod")["Statement"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not valid JSON"),
+        ('{"handler": []}', "must be a JSON object whose keys are among api, redial, sweep"),
+        ('{"redial": [{"Effect": "Allow"}]}', "redial must be a list of statements with Effect, Action and Resource"),
+    ],
+)
+def test_a_wrong_file_of_own_statements_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, said: str
+) -> None:
+    monkeypatch.setattr(policies, "CHALICE", tmp_path)
+    (tmp_path / "own-statements.json").write_text(text)
+    with pytest.raises(RedialError, match=said):
+        policy(REDIAL, "dev")

@@ -228,12 +228,19 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would_do(is_deployed: bool) 
 
 def test_the_command_says_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["provision", "--stage", "dev"]) == 0
-    assert "next: chalice deploy --stage dev, then python -m ops provision" in capsys.readouterr().out
+    assert "next: python -m ops deploy --stage dev, then python -m ops provision" in capsys.readouterr().out
     deploy()
     assert main(["provision", "--stage", "dev"]) == 0
     assert "next: python -m ops doctor --stage dev" in capsys.readouterr().out
     assert main(["provision", "--stage", "dev"]) == 0
     assert "nothing to do\n" in capsys.readouterr().out
+
+
+def test_the_command_says_which_stack_the_stage_is_of(capsys: pytest.CaptureFixture[str]) -> None:
+    deploy()
+    client("lambda").tag_resource(Resource=arn("redial-dev"), Tags={"aws:cloudformation:stack-name": "calls"})
+    assert main(["provision", "--stage", "dev"]) == 0
+    assert "stage dev is of the stack calls: its settings come with an update of that" in capsys.readouterr().out
 
 
 def test_an_error_of_aws_is_one_line_and_a_status(

@@ -58,7 +58,20 @@ def test_every_attribute_that_is_declared_is_a_key_and_the_other_way_round() -> 
 def test_the_table_outlives_its_stack(stage: str) -> None:
     table = merge_template(stage)["Resources"]["Table"]
     kept = (table["DeletionPolicy"], table["UpdateReplacePolicy"], table["Properties"]["DeletionProtectionEnabled"])
-    assert kept == ("Retain", "Retain", True)
+    assert kept == ("RetainExceptOnCreate", "Retain", True)
+
+
+def test_log_groups_that_exist_already_can_stay_outside_of_the_stack(tmp_path: Path) -> None:
+    template = packaged(tmp_path, "dev", "rule")
+    groups = {name: each for name, each in template["Resources"].items() if each["Type"] == "AWS::Logs::LogGroup"}
+    assert set(groups) == {f"{each.logical_id}LogGroup" for each in LAMBDAS}
+    assert {each["Condition"] for each in groups.values()} == {"MakesLogGroups"}
+    assert template["Conditions"]["MakesLogGroups"] == {"Fn::Equals": [{"Ref": "LogGroups"}, "create"]}
+    assert template["Parameters"]["LogGroups"]["AllowedValues"] == ["create", "keep"]
+    # No other resource may need a log group, for it may not be there.
+    others = {name: each for name, each in template["Resources"].items() if name not in groups}
+    assert [name for name in groups if f'"{name}"' in json.dumps(others)] == []
+    assert template["Resources"]["RestAPI"]["Properties"]["EndpointConfiguration"] == "REGIONAL"
 
 
 def test_the_template_declares_the_very_queue_that_provision_creates() -> None:

@@ -13,7 +13,7 @@ import pytest
 from moto import mock_aws
 from moto.awslambda.models import LambdaBackend
 
-from ops import chalice_config
+from ops import chalice_config, runtime
 from ops.names import API, LAMBDAS, SWEEP
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -57,7 +57,7 @@ def deploy(stage: str = "dev", **environment: str) -> None:
     for each in LAMBDAS:
         functions.create_function(
             FunctionName=each.name(stage),
-            Runtime="python3.11",
+            Runtime=runtime.wanted(),
             Role=role,
             Handler="app.app",
             Timeout=chalice_config.timeout_sec(each, stage),

@@ -1,0 +1,73 @@
+"""The doctor's checks of Lambda's own limits: a runtime's life, the environment's size, the account's concurrency."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from ops import aws, capacity, chalice_config, environment_size, runtime
+from ops.doctor.deployment import Deployment, told
+from ops.doctor.finding import Finding, amber, green, holds, red
+from ops.names import LAMBDAS
+
+#: Time enough to test an upgrade and to deploy it.
+SOON = timedelta(days=180)
+#: Lambda reserves nothing of an account's last hundred invocations; a new account has ten in all.
+LEAST_UNRESERVED = 100
+#: "Concurrent executions" in Service Quotas
+CONCURRENCY_QUOTA = "L-B99A9384"
+
+
+def runtimes(on: Deployment) -> Iterator[Finding]:
+    wanted = runtime.wanted()
+    running = sorted({str(on.function(each)["Runtime"]) for each in LAMBDAS})
+    for name in running:
+        yield _lasts(on, name)
+    yield holds(
+        running == [wanted],
+        f"it is the runtime that {runtime.SETTING} names",
+        amber(f"the Lambdas run {', '.join(running)}, and {runtime.SETTING} is {wanted}", on.redeploy),
+    )
+    has = {each for function in LAMBDAS for each in on.function(function).get("Architectures", ["x86_64"])}
+    asked = chalice_config.architecture(on.stage)
+    if has != {asked}:
+        yield amber(f"the Lambdas run on {', '.join(sorted(has))}, and lambda_architecture is {asked}", on.redeploy)
+
+
+def _lasts(on: Deployment, name: str) -> Finding:
+    ends_on = runtime.ENDS_ON.get(name)
+    advice = f"set {runtime.SETTING} to a later one in .chalice/config.json, then {on.redeploy}"
+    if ends_on is None:
+        return red(f"{name} is not a runtime that AWS supports", advice)
+    left = ends_on - on.now().date()
+    if left <= timedelta(0):
+        return red(f"AWS has not supported {name} since {ends_on}", advice)
+    return holds(left > SOON, f"AWS supports {name} until {ends_on}", amber(f"AWS ends {name} on {ends_on}", advice))
+
+
+def environment(on: Deployment) -> Iterator[Finding]:
+    configured = chalice_config.environment(on.stage)
+    largest = max((told(on.function(each)) | configured for each in LAMBDAS), key=environment_size.size_bytes)
+    size, most = environment_size.size_bytes(largest), environment_size.MAX_BYTES
+    what = f"the environment takes {size} of the {most} bytes that Lambda allows"
+    advice = environment_size.to_move(largest, on.table)
+    if size > most:
+        yield red(f"{what}: the next deployment fails", advice)
+    else:
+        yield holds(size <= environment_size.NEAR_BYTES, what, amber(what, advice))
+
+
+def account_concurrency(on: Deployment) -> Iterator[Finding]:
+    settings = aws.find(lambda: on.make_client("lambda").get_account_settings())
+    if settings is None:
+        yield green("this AWS sets no limit on concurrent invocations")
+        return
+    limit = int(settings["AccountLimit"]["ConcurrentExecutions"])
+    needed = LEAST_UNRESERVED + sum(capacity.reserved(each, on.stage) for each in capacity.RESERVED)
+    yield holds(
+        limit >= needed,
+        f"the account may run {limit} Lambdas at once",
+        amber(
+            f"the account may run {limit} Lambdas at once: that refuses callbacks at a peak, and reserves nothing",
+            f"ask for 1000 (Service Quotas, AWS Lambda, {CONCURRENCY_QUOTA}); "
+            f"it takes {needed} to reserve what .chalice/config.json says",
+        ),
+    )

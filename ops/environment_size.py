@@ -1,0 +1,25 @@
+"""Lambda's limit on a function's environment: 4 KB of JSON, names and values together."""
+
+import json
+from collections.abc import Mapping
+
+#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MAX_BYTES = 4096
+#: What is left for one more provider's credentials.
+NEAR_BYTES = 3600
+
+
+def size_bytes(environment: Mapping[str, str]) -> int:
+    """Return how many bytes Lambda counts: the environment as compact JSON."""
+    text = json.dumps(dict(environment), separators=(",", ":"), ensure_ascii=False)
+    return len(text.encode())
+
+
+def to_move(environment: Mapping[str, str], table: str) -> str:
+    """Return the commands that keep the longest value in Systems Manager rather than in the environment."""
+    name = max(environment, key=lambda each: len(environment[each]))
+    path = f"/{table}/{name.lower().replace('_', '-')}"
+    return (
+        f"keep the longest value elsewhere: aws ssm put-parameter --type SecureString --name {path} --value ..., "
+        f"then set {name} to ssm:{path}"
+    )
