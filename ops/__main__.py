@@ -23,6 +23,7 @@ from ops import (
     policies,
     provision,
     replay,
+    take_down,
     template,
     workspaces,
 )
@@ -41,6 +42,7 @@ COMMANDS = (
     policies,
     provision,
     replay,
+    take_down,
     template,
     workspaces,
 )

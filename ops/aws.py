@@ -1,7 +1,7 @@
 """What the commands that ask AWS share: an answer or None, and errors in words that say what to do."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from botocore.exceptions import (
@@ -62,6 +62,16 @@ def in_words(error: BotoCoreError | ClientError) -> str:
         case ClientError() if code(error) in BAD_CREDENTIALS:
             return f"{error}; AWS does not take these credentials: sign in again, or set others"
     return str(error)
+
+
+def pages(ask: Callable[..., Any], key: str, **query: Any) -> Iterator[dict[str, Any]]:
+    """Yield what all pages of an answer hold under ``key``."""
+    while True:
+        page = ask(**query)
+        yield from page[key]
+        if not page.get("NextToken"):
+            return
+        query["NextToken"] = page["NextToken"]
 
 
 def queue_arn(queue_url: str, sqs: Any) -> str:

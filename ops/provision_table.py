@@ -81,16 +81,16 @@ def index_statuses(table: dict[str, Any]) -> dict[str, str]:
 
 def _create(dynamodb: Any, name: str) -> None:
     dynamodb.create_table(**table_definition(name))
-    _settle(dynamodb, name)
+    settle(dynamodb, name)
 
 
 def _update(dynamodb: Any, name: str, **change: Any) -> None:
     # A table takes no second change, and no second index, while it makes the first.
     dynamodb.update_table(TableName=name, **change)
-    _settle(dynamodb, name)
+    settle(dynamodb, name)
 
 
-def _settle(dynamodb: Any, name: str) -> None:
+def settle(dynamodb: Any, name: str) -> None:
     """Wait until the table and each of its indexes is active."""
     deadline = time.monotonic() + LONGEST_SEC
     while True:

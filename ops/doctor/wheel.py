@@ -32,7 +32,7 @@ def wakes(on: Deployment) -> Iterator[Finding]:
 
 def _rules(on: Deployment) -> Iterator[Finding]:
     events, prefix = on.make_client("events"), wake_prefix(on.stage)
-    listed = list(_pages(events.list_rules, "Rules"))
+    listed = list(aws.pages(events.list_rules, "Rules"))
     ours = [rule for rule in listed if rule["Name"].startswith(prefix)]
     yield _room_for_rules(on, len(ours), len(listed) - len(ours))
     yield from _stale(on, [rule["Name"] for rule in ours])
@@ -80,7 +80,7 @@ def _schedules(on: Deployment) -> Iterator[Finding]:
         ),
     )
     scheduler = on.make_client("scheduler")
-    listed = _pages(scheduler.list_schedules, "Schedules", NamePrefix=wake_prefix(on.stage))
+    listed = aws.pages(scheduler.list_schedules, "Schedules", NamePrefix=wake_prefix(on.stage))
     yield from _stale(on, [schedule["Name"] for schedule in listed])
 
 
@@ -197,15 +197,6 @@ def keys(on: Deployment) -> Iterator[Finding]:
         yield amber("there is no admin's API key: nobody can pause, resume or erase through the API", create)
     else:
         yield red("there is no admin's API key, and none that may write", create)
-
-
-def _pages(ask: Any, key: str, **query: Any) -> Iterator[dict[str, Any]]:
-    while True:
-        page = ask(**query)
-        yield from page[key]
-        if not page.get("NextToken"):
-            return
-        query["NextToken"] = page["NextToken"]
 
 
 def _some(names: list[str]) -> str:
