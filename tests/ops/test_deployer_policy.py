@@ -1,0 +1,62 @@
+"""docs/deployer-policy.json allows whoever deploys what our commands ask of AWS, and little beside that."""
+
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from botocore.client import BaseClient
+
+from ops.take_down import TakeDown
+from tests.support.deployed import an_api, client
+from tests.support.healthy_stage import findings, healthy_stage
+
+POLICY = json.loads((Path(__file__).parents[2] / "docs" / "deployer-policy.json").read_text())
+#: For API Gateway, IAM knows the methods of HTTP only.
+BY_METHOD = "apigateway"
+
+
+def test_each_request_of_our_commands_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[tuple[str, str], bool] = {}
+    make = BaseClient._make_api_call
+
+    def recorded(self: Any, operation: str, params: dict[str, Any]) -> Any:
+        signed_for = self.meta.service_model.signing_name
+        service = {"monitoring": "cloudwatch"}.get(signed_for, signed_for)
+        action = f"{service}:{operation}"
+        if service == BY_METHOD:
+            action = f"{service}:{self.meta.service_model.operation_model(operation).http['method']}"
+        # A request that names nothing of ours is one for a list, which IAM cannot narrow down to some names.
+        names = service == BY_METHOD or "redial-" in json.dumps(params, default=str)
+        asked[service, action] = asked.get((service, action), True) and names
+        return make(self, operation, params)
+
+    with patch.object(BaseClient, "_make_api_call", recorded), healthy_stage(monkeypatch) as stage:
+        an_api()
+        findings(stage)
+        TakeDown("dev", client, say=lambda line: None).run(delete_data=True)
+    refused = [action for (_, action), named in asked.items() if not allowed(action, named=named)]
+    # The test's own: its Lambdas share a role that is not named as ours.
+    assert refused == ["iam:CreateRole"]
+    assert len(asked) > 40
+
+
+def allowed(action: str, *, named: bool) -> bool:
+    statements = [s for s in POLICY["Statement"] if any(fnmatchcase(action, each) for each in s["Action"])]
+    return any(named or s["Resource"] == ["*"] for s in statements)
+
+
+def test_it_reaches_only_what_is_named_as_redial_s() -> None:
+    def wide() -> Iterator[str]:
+        for statement in POLICY["Statement"]:
+            for resource in statement["Resource"]:
+                if "redial-" not in resource and statement["Sid"] not in ("Api", "WhatHasNoName"):
+                    yield resource
+
+    assert list(wide()) == ["arn:*:cloudformation:*:aws:transform/Serverless-2016-10-31"]
+    (nameless,) = (s for s in POLICY["Statement"] if s["Resource"] == ["*"])
+    changing = ("Create", "Put", "Update", "Delete", "Add", "Remove", "Pass")
+    assert [each for each in nameless["Action"] if each.split(":")[1].startswith(changing)] == []
