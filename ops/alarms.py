@@ -35,7 +35,7 @@ class Alarmer:
     say: Callable[[str], None] = print
     dry_run: bool = False
     changes: int = field(default=0, init=False)
-    hears_of_any: bool = field(default=False, init=False)
+    notifies: bool = field(default=False, init=False)
 
     def put(self) -> None:
         """Set what is missing or differs. Raises RedialError when AWS refuses."""
@@ -44,7 +44,7 @@ class Alarmer:
             for alarm in alarms(self.stage, self.rules_quota):
                 name = alarm.name(self.stage)
                 wanted = {**_actions(there.get(name)), **properties(alarm, self.stage, self.topic_arn)}
-                self.hears_of_any |= bool(wanted.get("AlarmActions"))
+                self.notifies |= bool(wanted.get("AlarmActions"))
                 if _is_as(wanted, there.get(name)):
                     self.say(f"  have  the alarm {name}")
                 else:
@@ -161,7 +161,7 @@ def _run(arguments: argparse.Namespace) -> int:
         alarmer.delete()
     else:
         alarmer.put()
-        if not alarmer.hears_of_any:
+        if not alarmer.notifies:
             print("these alarms notify nobody: name an SNS topic with --topic ARN")
     if not alarmer.changes:
         print("nothing to do")

@@ -26,7 +26,7 @@ def redeploy(stage: str, stack: str | None) -> str:
         return f"python -m ops deploy --stage {stage}"
     return (
         f"python -m ops package --stage {stage} out, then aws cloudformation package and deploy "
-        f"--stack-name {stack}, as in the README"
+        f"--stack-name {stack}, as in docs/deploying.md"
     )
 
 

@@ -15,10 +15,10 @@ def size_bytes(environment: Mapping[str, str]) -> int:
     return len(text.encode())
 
 
-def to_move(environment: Mapping[str, str], table: str) -> str:
+def to_move(environment: Mapping[str, str], prefix: str) -> str:
     """Return the commands that keep the longest value in Systems Manager rather than in the environment."""
     name = max(environment, key=lambda each: len(environment[each]))
-    path = f"/{table}/{name.lower().replace('_', '-')}"
+    path = f"/{prefix}/{name.lower().replace('_', '-')}"
     return (
         f"keep the longest value elsewhere: aws ssm put-parameter --type SecureString --name {path} --value ..., "
         f"then set {name} to ssm:{path}"

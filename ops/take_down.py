@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.errors import RedialError
 from ops import aws, capacity, chalice_config, deployed_by, packaging
 from ops.alarms import Alarmer
-from ops.names import LAMBDAS, SWEEP, dead_letters, scheduler_role_name, wake_prefix
+from ops.names import LAMBDAS, SWEEP, dead_letters, scheduler_role_name, stage_prefix, wake_prefix
 from ops.provision_table import settle
 from ops.steps import Steps
-from ops.table import APP_NAME, table_name
+from ops.table import table_name
 
 STACK_SEC = 900
 SECONDS_BETWEEN_LOOKS = 5
@@ -117,7 +117,7 @@ class TakeDown:
     def _roles(self) -> None:
         iam = self.make_client("iam")
         # As Chalice names the Lambdas' roles.
-        names = [f"{APP_NAME}-{self.stage}-{each.key}" for each in LAMBDAS]
+        names = [f"{stage_prefix(self.stage)}-{each.key}" for each in LAMBDAS]
         for name in (*names, scheduler_role_name(self.stage)):
             if aws.find(partial(iam.get_role, RoleName=name)):
                 self.steps.remove(f"the role {name}", partial(_delete_role, iam, name))
@@ -155,9 +155,9 @@ class TakeDown:
             self.steps.remove(f"the queue {name}", lambda: sqs.delete_queue(QueueUrl=found["QueueUrl"]))
 
     def _data(self) -> None:
-        dynamodb, name = self.make_client("dynamodb"), table_name(self.stage)
-        if self._unprotect():
-            self.steps.remove(f"the table {name}", lambda: dynamodb.delete_table(TableName=name))
+        dynamodb, name = self.make_client("dynamodb"), stage_prefix(self.stage)
+        for table in self._unprotect():
+            self.steps.remove(f"the table {table}", partial(dynamodb.delete_table, TableName=table))
         ssm, secrets = self.make_client("ssm"), self.make_client("secretsmanager")
         parameters = aws.pages(ssm.get_parameters_by_path, "Parameters", Path=f"/{name}", Recursive=True)
         for parameter in [each["Name"] for each in parameters]:
@@ -167,20 +167,23 @@ class TakeDown:
             # Secrets Manager keeps it for 30 days more, in which it can be restored.
             self.steps.remove(f"the secret {secret}", partial(secrets.delete_secret, SecretId=secret))
 
-    def _unprotect(self) -> bool:
-        """Let the table be deleted, if it is there; return whether it is."""
-        dynamodb, name = self.make_client("dynamodb"), table_name(self.stage)
-        found = aws.find(lambda: dynamodb.describe_table(TableName=name))
-        if found is None:
-            return False
+    def _unprotect(self) -> list[str]:
+        """Let the stage's tables be deleted, and return those that are there: a restore leaves two."""
+        dynamodb = self.make_client("dynamodb")
+        there = []
+        for name in sorted({table_name(self.stage), stage_prefix(self.stage)}):
+            found = aws.find(partial(dynamodb.describe_table, TableName=name))
+            if found is None:
+                continue
+            there.append(name)
+            if found["Table"].get("DeletionProtectionEnabled"):
+                self.steps.remove(f"the deletion protection of {name}", partial(_allow_deletion, dynamodb, name))
+        return there
 
-        def allow() -> None:
-            dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
-            settle(dynamodb, name)
 
-        if found["Table"].get("DeletionProtectionEnabled"):
-            self.steps.remove(f"the deletion protection of {name}", allow)
-        return True
+def _allow_deletion(dynamodb: Any, table: str) -> None:
+    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+    settle(dynamodb, table)
 
 
 def _delete_role(iam: Any, name: str) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from ops import aws, capacity, chalice_config, environment_size, runtime
 from ops.doctor.deployment import Deployment, told
 from ops.doctor.finding import Finding, amber, green, holds, red
-from ops.names import LAMBDAS
+from ops.names import LAMBDAS, stage_prefix
 
 #: Time enough to test an upgrade and to deploy it.
 SOON = timedelta(days=180)
@@ -48,7 +48,7 @@ def environment(on: Deployment) -> Iterator[Finding]:
     largest = max((told(on.function(each)) | configured for each in LAMBDAS), key=environment_size.size_bytes)
     size, most = environment_size.size_bytes(largest), environment_size.MAX_BYTES
     what = f"the environment takes {size} of the {most} bytes that Lambda allows"
-    advice = environment_size.to_move(largest, on.table)
+    advice = environment_size.to_move(largest, stage_prefix(on.stage))
     if size > most:
         yield red(f"{what}: the next deployment fails", advice)
     else:

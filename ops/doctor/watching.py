@@ -25,6 +25,6 @@ def alarms(on: Deployment) -> Iterator[Finding]:
     if there:
         yield holds(
             not silent,
-            "somebody hears of each alarm",
-            amber(f"nobody hears of {len(silent)} alarms", advice),
+            "each alarm notifies a topic",
+            amber(f"{len(silent)} alarms notify nobody", advice),
         )

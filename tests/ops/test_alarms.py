@@ -102,7 +102,7 @@ def test_a_run_without_a_topic_leaves_those_who_hear_of_the_alarms_as_they_are(
     assert {tuple(each["AlarmActions"]) for each in cloudwatch.describe_alarms()["MetricAlarms"]} == {(topic,)}
     said = capsys.readouterr().out
     assert "done  set the alarm redial-dev-redials-late" in said
-    assert "nobody hears" not in said
+    assert "notify nobody" not in said
 
 
 def test_the_quota_that_is_set_decides_when_rules_are_too_many(

@@ -103,7 +103,7 @@ FAULTS: list[tuple[Plant, Level, str, str, str]] = [
         "--name /redial-dev/vonage-private-key --value ..., then set VONAGE_PRIVATE_KEY to ssm:/redial-dev/",
     ),
     (_old_callbacks, Level.RED, "providers", "the application's webhook_api_version is 1", "set it to 2"),
-    (_silent_alarms, Level.AMBER, "alarms", "nobody hears of 2 alarms", "python -m ops alarms --stage dev --topic ARN"),
+    (_silent_alarms, Level.AMBER, "alarms", "2 alarms notify nobody", "python -m ops alarms --stage dev --topic ARN"),
     (
         _half_switched,
         Level.RED,
