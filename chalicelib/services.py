@@ -26,6 +26,7 @@ from chalicelib.storage.history import HistoryStore
 from chalicelib.storage.keys import KeyStore
 from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
+from chalicelib.storage.owners import OwnerStore
 from chalicelib.storage.pace import PaceStore
 from chalicelib.storage.policies import PolicyStore
 from chalicelib.storage.rates import RateStore
@@ -80,6 +81,7 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         clock=clock,
         calls=CallStore(dynamodb, table, retention),
         notes=NoteStore(dynamodb, table, retention),
+        owners=OwnerStore(dynamodb, table, retention),
         numbers=NumberStore(dynamodb, table, retention),
         gates=GateStore(dynamodb, table),
         slots=SlotStore(dynamodb, table),

@@ -41,7 +41,8 @@ GRANTS = (
         ("table/{table}",),
     ),
     Grant("HistoryIndex", "dynamodb", {API: ("Query",)}, ("table/{table}/index/history",)),
-    Grant("DueIndex", "dynamodb", {REDIAL: ("Query",), SWEEP: ("Query",)}, ("table/{table}/index/due",)),
+    # The API's resume wakes what waits.
+    Grant("DueIndex", "dynamodb", dict.fromkeys((API, REDIAL, SWEEP), ("Query",)), ("table/{table}/index/due",)),
     # Credentials may be references to where they are kept (docs/secrets.md).
     Grant("Parameters", "ssm", dict.fromkeys(LAMBDAS, ("GetParameters",)), ("parameter/{stage}/*",)),
     Grant("Secrets", "secretsmanager", dict.fromkeys(LAMBDAS, ("GetSecretValue",)), ("secret:{stage}/*",)),

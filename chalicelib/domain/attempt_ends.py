@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain.call import TIMED_OUT, Attempt, AttemptPhase
+from chalicelib.domain.call import ANOTHER_CALLS, TIMED_OUT, Attempt, AttemptPhase
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.reached import having_heard, outcome_of_end, weighed
@@ -43,6 +43,13 @@ def with_fault(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
         cause=event.cause or event.fault,
         counts=False,
         evidence={**attempt.evidence, **event.evidence},
+    )
+
+
+def as_another_calls(attempt: Attempt, now: datetime) -> Attempt:
+    """Return an adopted attempt that Redial itself placed for another call, where it goes on and counts."""
+    return replace(
+        attempt, phase=AttemptPhase.ENDED, outcome=Outcome.CANCELED, ended_at=now, cause=ANOTHER_CALLS, counts=False
     )
 
 

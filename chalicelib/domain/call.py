@@ -16,6 +16,7 @@ NEVER_HEARD_OF = "no-callback"  # the cause of an attempt that ended for want of
 NEVER_ENDED = "never-ended"  # the cause of an attempt that went on for hours longer than a call can last
 NOBODY_TO_ASK = "provider-not-set-up"  # the cause of an attempt whose provider cannot be asked any more
 NEVER_PLACED = "never-placed"  # the cause of an attempt that the provider says it never had
+ANOTHER_CALLS = "another-calls"  # the cause of an adopted attempt that Redial itself placed, for another call
 #: Causes of attempts that timed out: nobody knows how, or when, they ended.
 TIMED_OUT = (NEVER_HEARD_OF, NEVER_ENDED, NOBODY_TO_ASK)
 #: Causes that are Redial's own guess: a callback that tells how the attempt really ended replaces it.
@@ -149,8 +150,11 @@ class Attempt:
 
     @property
     def was_made(self) -> bool:
-        """False where the provider says that it never had this call: caps do not count it."""
-        return self.cause != NEVER_PLACED
+        """False where the provider never had this call, or another call counts it: caps do not count it here.
+
+        An attempt that counts was made: somebody answered what had been taken for never placed.
+        """
+        return self.counts or self.cause not in (NEVER_PLACED, ANOTHER_CALLS)
 
     @property
     def status(self) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chalicelib.domain.attempt_ends import under_way, with_end, with_fault
+from chalicelib.domain.attempt_ends import as_another_calls, under_way, with_end, with_fault
 from chalicelib.domain.call import NEVER_PLACED, Attempt, AttemptPhase, Call, CallRecord, CallState
 from chalicelib.domain.decide import Decision, Reason, may_dial
 from chalicelib.domain.deciding import called_back, canceled, decided_after, put_off_until
@@ -189,6 +189,14 @@ def decided(record: CallRecord, decision: Decision, now: datetime, waits_for: st
     return becoming(record, changed, effect=Effect.DECIDED, at=now, decision=decision)
 
 
+def wake(record: CallRecord, now: datetime) -> Transition:
+    """Let a call that waits ask again now: what it waited for is over. No decision is taken."""
+    call = record.call
+    if call.state is not CallState.SCHEDULED:
+        return unchanged(record, now)
+    return becoming(record, replace(call, due_at=now), effect=Effect.ENRICHED, at=now)
+
+
 def in_minute(transition: Transition, minute: datetime) -> Transition:
     """Return the transition as it is where its dial may be made in that minute; else moved on, or ended.
 
@@ -232,6 +240,19 @@ def cancel(record: CallRecord, now: datetime) -> Transition:
     if call.state is CallState.FINAL:
         return becoming(record, call, effect=Effect.ENRICHED, at=now)
     return _over(record, call, canceled("canceled by request"), now)
+
+
+def disown(record: CallRecord, number: int, now: datetime) -> Transition:
+    """End an adopted call whose attempt turns out to be one that Redial placed for another call, which goes on."""
+    attempt = record.attempt(number)
+    ended = as_another_calls(attempt, now) if attempt is not None and attempt.outcome is None else None
+    deadline_at = record.call.deadline_at if record.call.attempt != number else None
+    call = replace(record.call, canceled_at=record.call.canceled_at or now, deadline_at=deadline_at)
+    if call.state is CallState.FINAL:
+        return becoming(record, call, ended, effect=Effect.ENRICHED, at=now)
+    decision = canceled("Redial placed this call itself, for another call that goes on")
+    over = replace(apply(call, decision, now), deadline_at=deadline_at)
+    return becoming(record, over, ended, effect=Effect.DECIDED, at=now, decision=decision)
 
 
 def contacted(record: CallRecord, not_before: datetime | None, now: datetime) -> Transition:

@@ -1,6 +1,6 @@
-"""Calls that are adopted, wait to be confirmed, or could not be adopted, in the table.
+"""Callbacks at adoption addresses whose calls wait to be confirmed, are left alone, or could not be adopted.
 
-``ADOPTED#<provider>#<account>#<call>`` exists once for each adopted call: its condition lets one workspace have it.
+An adopted call itself is an owner: see owners.py.
 ``LEG#...`` remembers an inbound call or another leg, whose later events may not say so. ``SESSION#...`` names the leg
 that began a provider's session: all others in it are its children. ``PENDING`` holds the callbacks that the sweep
 confirms, and ``UNADOPTED#<workspace>`` those that led to nothing, for whoever looks for them.
@@ -18,11 +18,10 @@ from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.storage import items
 from chalicelib.storage.adapters import adapter
 from chalicelib.storage.codec import from_attribute, to_attribute
+from chalicelib.storage.owners import CallName
 from chalicelib.storage.query import query_items
 from chalicelib.storage.transact import Canceled, Write, transact
 
-#: A call stays adopted for this long after its policy ends: a captured callback must not adopt it a second time.
-ADOPTED_KEPT = timedelta(days=400)
 #: The longest call, and the callbacks after it, are over by then.
 LEG_KEPT = timedelta(days=2)
 #: What the sweep did not confirm within its deadline is removed by it; DynamoDB removes it where no sweep runs.
@@ -34,23 +33,6 @@ MAX_PENDING_CALLS = 1000
 MAX_PENDING_EVENTS = 20
 #: A workspace has at most this many records of callbacks that led to nothing; a new one takes an older one's place.
 MAX_UNADOPTED = 500
-
-
-@dataclass(frozen=True, slots=True)
-class CallName:
-    """A call as its provider names it; ``account`` is the provider account that it was placed from."""
-
-    provider: str
-    account: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Adopted:
-    """Who adopted a call, and the callback token of its first attempt."""
-
-    workspace: str
-    token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,17 +65,6 @@ class AdoptionStore:
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
-
-    def find(self, name: CallName) -> Adopted | None:
-        """Return who adopted the call; None where nobody did."""
-        data = self._data(_call_key("ADOPTED", name))
-        return Adopted(data["workspace"], data["token"]) if data else None
-
-    def claiming(self, name: CallName, adopted: Adopted, policy_ends_at: datetime) -> Write:
-        """Return the write that adopts a call for one workspace; its condition fails where the call is adopted."""
-        item = _call_key("ADOPTED", name) | _expiring(policy_ends_at + ADOPTED_KEPT)
-        item["data"] = to_attribute({"workspace": adopted.workspace, "token": adopted.token})
-        return self._put(item, "attribute_not_exists(pk)")
 
     def remember_leg(self, name: CallName, leg: Leg, now: datetime) -> None:
         """Record that a call is inbound or another call's leg."""

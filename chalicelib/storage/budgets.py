@@ -86,11 +86,20 @@ class BudgetStore:
 
     def giving_back(self, workspace: str, attempt: Attempt) -> list[Write]:
         """Return the writes that take back the count of a dial that was not made."""
+        return self._changing(workspace, attempt, -1, condition="used > :none", none=0)
+
+    def counting_again(self, workspace: str, attempt: Attempt) -> list[Write]:
+        """Return the writes that count a dial again which was made after all, even where that passes the budget."""
+        return self._changing(workspace, attempt, 1)
+
+    def _changing(
+        self, workspace: str, attempt: Attempt, number: int, condition: str | None = None, **values: int
+    ) -> list[Write]:
         if attempt.budget is None:
             return []
-        day, _, shard = attempt.budget.partition("#")
-        key = _key(workspace, date.fromisoformat(day), DIALS, int(shard))
-        return [self._adding(key, -1, date.fromisoformat(day), condition="used > :none", none=0)]
+        name, _, shard = attempt.budget.partition("#")
+        day = date.fromisoformat(name)
+        return [self._adding(_key(workspace, day, DIALS, int(shard)), number, day, condition, **values)]
 
     def adding_minutes(self, transition: Transition) -> list[Write]:
         """Return the writes that add the minutes that a transition tells of its attempt; none where it tells no more.

@@ -217,35 +217,6 @@ class CallStore:
             }
         }
 
-    def naming(self, attempt: Attempt, provider_call_id: str, expires_at: datetime) -> Write:
-        """Return the write that makes an attempt the one owner of a provider's call, by which it can be found.
-
-        It fails where another attempt owns the call: of those that look for a lost placement, each finds another call.
-        """
-        item = _placed_key(attempt.provider, provider_call_id)
-        item["data"] = to_attribute({"token": attempt.token})
-        item["expires_at"] = to_attribute(items.epoch(expires_at))
-        put = self._put(
-            item,
-            "attribute_not_exists(pk) OR #data.#token = :token OR expires_at <= :now",
-            {":token": to_attribute(attempt.token), ":now": to_attribute(self._retention.now())},
-        )
-        put["Put"]["ExpressionAttributeNames"] |= {"#token": "token"}
-        return put
-
-    def own(self, attempt: Attempt, provider_call_id: str, expires_at: datetime) -> bool:
-        """Make an attempt the owner of a provider's call; False where another one owns it."""
-        return not transact(self._dynamodb, (), {"naming": self.naming(attempt, provider_call_id, expires_at)})
-
-    def token_of(self, provider: str, provider_call_id: str) -> str | None:
-        """The callback token of the attempt that a provider knows by this id; None where naming() wrote none."""
-        found = self._dynamodb.get_item(
-            TableName=self._table, Key=_placed_key(provider, provider_call_id), ConsistentRead=True
-        ).get("Item")
-        if found is None or self._retention.is_over(found):
-            return None
-        return str(from_attribute(found["data"])["token"])
-
     def due(self, kind: str, before: datetime) -> Iterator[list[str]]:
         """Ids of the calls whose retry, first attempt or deadline is due by ``before``: what is due together at once.
 
@@ -370,7 +341,3 @@ class CallStore:
             decision = items.decision_item(call, number, transition.decision, at)
             writes.append(self._put(decision | self._retention.of_trail(call)))
         return writes
-
-
-def _placed_key(provider: str, provider_call_id: str) -> Item:
-    return items.key(f"PLACED#{provider}#{provider_call_id}", "PLACED")

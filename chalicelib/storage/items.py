@@ -6,7 +6,7 @@
     CALL#<call>           EVENT#<nnnn>#<event>   a provider's event that changed something
     CALL#<call>           DECISION#<nnnnnn>      a decision, numbered by the call's version
     WAKE#<yyyymmdd>       <hh>#<account>         the minutes of an hour: what is planned in each, and what is armed
-    PLACED#<provider>#<i> PLACED                 the one attempt that owns a provider's call, by the call's id there
+    PLACED#<provider>#<i> PLACED                 the one attempt that owns a provider's call: see owners.py
     NUMBER#<ws>#<e164>    NUMBER                 a number's opt-out and its recent attempts
     NUMBER#<ws>#<e164>    CALL#<call>            a call to the number
     ERASED#<ws>#<hash>    ERASED                 a number whose data was erased, and which must not be called

@@ -128,9 +128,16 @@ def _not_set_up(ports: Ports, call: Call, now: datetime) -> Deferred | None:
 
 def _shut_out(call: Call, gate: Gate, now: datetime) -> Deferred:
     since = f"since {gate.closed_at:%Y-%m-%dT%H:%M:%SZ}: {gate.reason}"
+    waits_for = f"{resumed(gate.scope)}, {gate.closed_at.isoformat()}"
     if gate.closed is Closed.BY_BREAKER:
         until = max(gate.until or now, now + timedelta(minutes=1))
-        return Deferred(postponed(call, Reason.PROVIDER_PAUSED, f"{call.account} is paused {since}", until))
+        decision = postponed(call, Reason.PROVIDER_PAUSED, f"{call.account} is paused {since}", until)
+        return Deferred(decision, waits_for=waits_for)
     until = min(gate.until or now + PAUSED_FOR, now + PAUSED_FOR)
     decision = postponed(call, Reason.PAUSED, f"{gate.scope} is paused {since}", until)
-    return Deferred(decision, waits_for=f"{gate.scope} is resumed, {gate.closed_at.isoformat()}")
+    return Deferred(decision, waits_for=waits_for)
+
+
+def resumed(scope: str) -> str:
+    """Return how ``waits_for`` begins for the calls that wait until a scope is resumed."""
+    return f"{scope} is resumed"

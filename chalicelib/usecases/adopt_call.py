@@ -6,13 +6,13 @@ from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
 from chalicelib.domain.events import CallEvent, Leg
-from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.policy import Policy
 from chalicelib.errors import BadRequest, TooBusy
 from chalicelib.log import log
-from chalicelib.storage.adoptions import Adopted, CallName
+from chalicelib.storage.owners import CallName, Owner
 from chalicelib.storage.transact import StaleWrite
-from chalicelib.usecases.place_call import CREATE_TRIES, account_of, with_expiry
+from chalicelib.usecases.ownership import call_name
+from chalicelib.usecases.place_call import CREATE_TRIES, with_accounts, with_expiry
 from chalicelib.usecases.ports import Ports
 
 
@@ -26,11 +26,6 @@ class Adoption:
     target_url: str | None
     agent_version_id: str | None
     public_url: str
-
-
-def call_name(ports: Ports, provider: str, provider_call_id: str) -> CallName:
-    """Return the call's name on the account that this deployment uses."""
-    return CallName(provider, ports.provider(provider).account, provider_call_id)
 
 
 def leg_in_session(ports: Ports, name: CallName, event: CallEvent) -> Leg:
@@ -56,8 +51,8 @@ def note_session(ports: Ports, name: CallName, event: CallEvent) -> None:
         ports.adoptions.open_session(session, event.provider_call_id, event.leg, ports.clock.now())
 
 
-def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> Adopted | None:
-    """Adopt the call that an event is about, and return who has it: another workspace may have been faster.
+def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> Owner | None:
+    """Adopt the call that an event is about, and return its owner: another workspace, or a dial, may have been faster.
 
     Return None for a call to a number whose data was erased: no record of it is made. The call's id is random, so that
     nobody can compute it; the claim on the provider's id makes concurrent callbacks adopt the call once. Raise
@@ -65,15 +60,15 @@ def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption
     """
     name = call_name(ports, provider, event.provider_call_id)
     for _ in range(CREATE_TRIES):
-        adopted = ports.adoptions.find(name)
-        if adopted is not None:
-            return adopted
+        owner = ports.owners.find(name)
+        if owner is not None:
+            return owner
         call = _call(ports, provider, event, adoption)
         number = ports.numbers.load(call.workspace, call.to_number)
         if number.erased_at is not None:
             return None
         now = call.created_at
-        mine = Adopted(call.workspace, ids.callback_token(call.id, 1))
+        mine = Owner(ids.callback_token(call.id, 1), call.workspace)
         transition = lifecycle.adopt(
             CallRecord(call),
             token=mine.token,
@@ -83,7 +78,7 @@ def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption
             others_made=number.made_by_others(call.id, now - call.policy.reach) if call.policy.caps else (),
         )
         also = [
-            ports.adoptions.claiming(name, mine, call.expires_at),
+            ports.owners.adopting(name, mine, call.expires_at),
             *ports.numbers.naming(call),
             ports.numbers.adding(number, f"{call.id}-1", now),
         ]
@@ -100,16 +95,14 @@ def _call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> 
     if event.to_number is None or event.from_number is None:
         raise BadRequest("the callback names no E.164 numbers to call from and to, so it cannot be redialled")
     now = ports.clock.now()
-    policy = adoption.policy.held_to(event.to_number, ports.settings.default_cap)
-    failover = policy.failover
     call = Call(
         id=ids.sortable_id("call", now),
         workspace=adoption.workspace,
         to_number=event.to_number,
         from_number=event.from_number,
         provider=provider,
-        account=account_of(ports, provider, adoption.target_url, adoption.agent_version_id, ""),
-        policy=policy,
+        account="",
+        policy=adoption.policy.held_to(event.to_number, ports.settings.default_cap),
         created_at=now,
         expires_at=now,
         target_url=adoption.target_url,
@@ -117,12 +110,4 @@ def _call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> 
         public_url=adoption.public_url,
         is_adopted=True,
     )
-    agent = adoption.agent_version_id
-    adopted = replace(
-        call,
-        failover_account=(
-            account_of(ports, failover.provider, failover.target_url, agent, "/failover") if failover else None
-        ),
-        zones=contact_zones(None, event.to_number) if policy.needs_zones else (),
-    )
-    return with_expiry(adopted, now)
+    return with_expiry(with_accounts(ports, call, "/failover"), now)

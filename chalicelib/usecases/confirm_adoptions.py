@@ -9,8 +9,9 @@ from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.errors import RedialError, TooBusy
 from chalicelib.log import broken, warn
 from chalicelib.providers import Provider, Unanswered
-from chalicelib.storage.adoptions import Adopted, Pending
+from chalicelib.storage.adoptions import Pending
 from chalicelib.storage.notes import Named
+from chalicelib.storage.owners import Owner
 from chalicelib.usecases.adopt_call import Adoption, adopt_call, leg_in_session
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.redial_due import TimeLeft
@@ -51,15 +52,15 @@ def _confirm(ports: Ports, pending: Pending, now: datetime) -> str:
     if under is None:
         return _drop(ports, pending, "policy-gone")
     provider = ports.provider(pending.name.provider)
-    adopted = ports.adoptions.find(pending.name)
-    if adopted is not None and adopted.workspace != pending.workspace:
+    owner = ports.owners.find(pending.name)
+    if owner is not None and owner.keeps_out(pending.workspace):
         return _drop(ports, pending, "adopted-elsewhere")
     leg = ports.adoptions.leg_of(pending.name)
     if leg in LEFT_ALONE:
         ports.adoptions.remove(pending)
         return "left-alone"
-    if adopted is not None and provider.signs_callbacks:
-        return _take_in(ports, pending, adopted, pending.events)
+    if owner is not None and provider.signs_callbacks:
+        return _take_in(ports, pending, owner, pending.events)
     return _look_up(ports, provider, pending, under, now)
 
 
@@ -106,23 +107,23 @@ def _first(numbers: Iterable[str | None]) -> str | None:
 
 
 def _adopt(ports: Ports, provider: Provider, pending: Pending, said: CallEvent, under: Adoption, now: datetime) -> str:
-    adopted = adopt_call(ports, pending.name.provider, said, under)
-    if adopted is None:
+    owner = adopt_call(ports, pending.name.provider, said, under)
+    if owner is None:
         ports.adoptions.remove(pending)
         return "erased"
-    if adopted.workspace != pending.workspace:
+    if owner.keeps_out(pending.workspace):
         return _drop(ports, pending, "adopted-elsewhere")
     if provider.signs_callbacks:
-        return _take_in(ports, pending, adopted, pending.events)
-    return _believed(ports, pending, said, adopted, now)
+        return _take_in(ports, pending, owner, pending.events)
+    return _believed(ports, pending, said, owner, now)
 
 
-def _believed(ports: Ports, pending: Pending, said: CallEvent, adopted: Adopted, now: datetime) -> str:
+def _believed(ports: Ports, pending: Pending, said: CallEvent, owner: Owner, now: datetime) -> str:
     """Take in unsigned callbacks: only their progress is believed; the end is the one that the look-up tells."""
     proven = (said,) if needs_proof(said) else ()
     along = tuple(event for event in pending.events if not needs_proof(event))
     if proven or len(along) == len(pending.events):
-        return _take_in(ports, pending, adopted, (*along, *proven))
+        return _take_in(ports, pending, owner, (*along, *proven))
     return _later(ports, pending, now, "not-confirmed")
 
 
@@ -131,9 +132,9 @@ def _has_numbers_of(event: CallEvent, said: CallEvent) -> bool:
     return all(told is None or known is None or told == known for told, known in pairs)
 
 
-def _take_in(ports: Ports, pending: Pending, adopted: Adopted, events: tuple[CallEvent, ...]) -> str:
+def _take_in(ports: Ports, pending: Pending, owner: Owner, events: tuple[CallEvent, ...]) -> str:
     for event in events:
-        take_named(ports, Named.by_token(pending.name.provider, adopted.token), event)
+        take_named(ports, Named.by_token(pending.name.provider, owner.token), event)
     ports.adoptions.remove(pending)
     return "adopted"
 

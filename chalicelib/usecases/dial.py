@@ -1,7 +1,7 @@
 """Dial a claimed attempt: ask the provider once, and write down whatever it answered."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from chalicelib.domain import lifecycle
@@ -22,6 +22,7 @@ from chalicelib.providers import (
 from chalicelib.usecases import measure
 from chalicelib.usecases.breaker import answered, report
 from chalicelib.usecases.cancel_call import hang_up_canceled
+from chalicelib.usecases.ownership import call_name, own, owned_until
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -51,11 +52,12 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
     deadline_at = attempt.claimed_at + ports.longest_attempt
     match result:
         case Placed(provider_call_id):
-            also = {"naming": ports.calls.naming(attempt, provider_call_id, owned_until(ports, call))}
+            name = call_name(ports, attempt.provider, provider_call_id)
+            also = {"owner": ports.owners.placing(name, attempt, owned_until(ports, call))}
             placed = AttemptPhase.PLACED
             left_out = ports.calls.record_placement(attempt, placed, provider_call_id, None, deadline_at, also)
-            if "naming" in left_out:
-                warn("provider-call-owned-twice", call=call.id, attempt=attempt.number, provider=attempt.provider)
+            if "owner" in left_out:
+                own(ports, call, attempt, provider_call_id, surely=True)
             if "waiting" in left_out:
                 hang_up_canceled(ports, call.id, attempt.number)
         case PlacementUnknown(cause):
@@ -64,11 +66,6 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
             ports.calls.record_placement(attempt, unknown, None, cause, ports.clock.now() + FIRST_ASK)
         case Refused() | PutOff():
             change(ports, call.id, _Unplaced(ports, attempt.number, result))
-
-
-def owned_until(ports: Ports, call: Call) -> datetime:
-    """Until when an attempt is known as the owner of its provider's call: nobody looks for a lost placement later."""
-    return max(ports.clock.now() + ports.longest_attempt * 2, call.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,30 @@
 """Pause and resume dialling: a workspace's, or everybody's. Whoever commits first wins, the pause or a claim."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.domain import lifecycle
+from chalicelib.errors import RedialError
 from chalicelib.log import log, warn
 from chalicelib.storage.gates import Closed, Gate
+from chalicelib.storage.items import FRESH, RETRY
+from chalicelib.storage.transact import StaleWrite
+from chalicelib.usecases.admission import PAUSED_FOR, resumed
+from chalicelib.usecases.breaker import LONGEST_PAUSE
 from chalicelib.usecases.ports import Ports
+from chalicelib.usecases.schedule import bring_forward
+
+#: A resume wakes calls for this long before it is answered.
+LONGEST_WAKING = timedelta(seconds=5)
 
 
 def pause(ports: Ports, scope: str, reason: str, until: datetime | None) -> Gate:
-    """Let no further attempt of the scope be claimed, until then or until it is resumed; attempts that are out go on.
+    """Let no further attempt of the scope be claimed, until then or until it is resumed; attempts in flight go on.
 
-    Once this returns none can be. A call that falls due meanwhile is put off by minutes at a time, uses up no attempt,
-    and says ``paused`` in its decisions. Raises TooBusy.
+    Once this returns none can be. A call that falls due meanwhile is postponed by minutes at a time, uses up no
+    attempt, and says ``paused`` in its decisions, once a pause. Raises TooBusy.
     """
     gate = Gate(
         scope=scope,
@@ -26,12 +39,35 @@ def pause(ports: Ports, scope: str, reason: str, until: datetime | None) -> Gate
 
 
 def resume(ports: Ports, scope: str) -> bool:
-    """Dial again: what was put off comes back within five minutes. False where nothing was paused. Raises TooBusy."""
+    """Dial again, and wake what waits. False where nothing was paused. Raises TooBusy.
+
+    What waits is brought forward to the first minutes that have room. What this has no time for comes back by itself,
+    within five minutes or, behind a pause of the breaker, when that would have ended.
+    """
     was_paused = paused(ports, scope) is not None
     ports.gates.open(scope)
     if was_paused:
-        log("resumed", scope=scope)
+        log("resumed", scope=scope, woken=_wake(ports, scope))
     return was_paused
+
+
+def _wake(ports: Ports, scope: str) -> int:
+    """Bring forward the calls that wait until the scope is resumed. Returns how many."""
+    stop_at = ports.clock.now() + LONGEST_WAKING
+    before = ports.clock.now() + max(PAUSED_FOR, LONGEST_PAUSE)
+    due = (each for kind in (RETRY, FRESH) for together in ports.calls.due(kind, before) for each in together)
+    return sum(_woken(ports, scope, each) for each in takewhile(lambda _: ports.clock.now() < stop_at, due))
+
+
+def _woken(ports: Ports, scope: str, call_id: str) -> bool:
+    try:
+        record = ports.calls.load(call_id)
+        if record is None or not (record.call.waits_for or "").startswith(resumed(scope)):
+            return False
+        return bring_forward(ports, lifecycle.wake(record, ports.clock.now())) is not None
+    except (RedialError, StaleWrite, ClientError, BotoCoreError) as error:  # the others must not wait for it
+        warn("call-not-woken", call=call_id, error=str(error))
+        return False
 
 
 def paused(ports: Ports, scope: str) -> Gate | None:

@@ -17,6 +17,7 @@ from chalicelib.storage.gates import GateStore
 from chalicelib.storage.health import HealthStore
 from chalicelib.storage.notes import NoteStore
 from chalicelib.storage.numbers import NumberStore
+from chalicelib.storage.owners import OwnerStore
 from chalicelib.storage.pace import Pace, PaceStore
 from chalicelib.storage.policies import PolicyStore
 from chalicelib.storage.slots import SlotStore
@@ -43,6 +44,7 @@ class Ports:
     clock: Clock
     calls: CallStore
     notes: NoteStore
+    owners: OwnerStore
     numbers: NumberStore
     gates: GateStore
     slots: SlotStore

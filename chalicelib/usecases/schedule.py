@@ -49,10 +49,26 @@ def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> 
     never made, and the place in the wheel of a due time that goes.
     """
     schedules = _schedules(transition)
-    planned = book(ports, transition) if schedules else transition
+    return _written(ports, book(ports, transition) if schedules else transition, also, schedules=schedules)
+
+
+def bring_forward(ports: Ports, transition: Transition) -> Transition | None:
+    """Commit a transition that gives a waiting call an earlier due time, where an earlier minute has room.
+
+    Return None, with nothing changed, where none has. Raises StaleWrite.
+    """
+    planned, due_at = book(ports, transition), transition.before.call.due_at
+    if planned.call.due_at is None or due_at is None or planned.call.due_at >= due_at:
+        unbook(ports, planned.call)
+        return None
+    return _written(ports, planned, (), schedules=True)
+
+
+def _written(ports: Ports, planned: Transition, also: Sequence[Write], *, schedules: bool) -> Transition:
+    """Commit a transition whose dial, where it ``schedules`` one, is booked."""
     optional = {**_ending(ports, planned), **_giving_back(ports, planned, schedules=schedules)}
-    if ports.limits_of(transition.call.workspace).daily_minutes is not None:
-        also = [*also, *ports.budgets.adding_minutes(transition)]
+    if ports.limits_of(planned.call.workspace).daily_minutes is not None:
+        also = [*also, *ports.budgets.adding_minutes(planned)]
     try:
         ports.calls.commit(planned, also, optional)
     except (StaleWrite, TooBusy):
@@ -67,7 +83,8 @@ def _ending(ports: Ports, transition: Transition) -> dict[str, Write]:
     """The writes that go with the end of an attempt, with its undoing, or with news that it was made after all."""
     ended, made = transition.ended_attempt, transition.made_after_all
     if made is not None:
-        return {"number": ports.numbers.counting_again(transition.call, made)}
+        counted = ports.budgets.counting_again(transition.call.workspace, made)
+        return {"number": ports.numbers.counting_again(transition.call, made), **named("budget", counted)}
     if ended is None:
         return {}
     writes = dict(zip(ended.slots, ports.slots.releasing(ended), strict=True))

@@ -13,10 +13,9 @@ from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import RedialError
 from chalicelib.log import warn
 from chalicelib.providers import Provider, Unanswered
-from chalicelib.storage.adoptions import CallName
 from chalicelib.usecases.breaker import report_fault
 from chalicelib.usecases.cancel_call import hang_up_canceled
-from chalicelib.usecases.dial import owned_until
+from chalicelib.usecases.ownership import own
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -66,6 +65,8 @@ def _ask(ports: Ports, record: CallRecord, now: datetime) -> Said:
     call, number = record.call, record.call.attempt
     attempt = record.attempt(number)
     if attempt is None or too_early(record, now, ports.longest_attempt):
+        if attempt is not None and attempt.provider_call_id is not None:
+            own(ports, call, attempt, attempt.provider_call_id, surely=True)  # its dialer did not live to do so
         return Said(Word.TOO_EARLY, number)
     try:
         provider = ports.provider(attempt.provider)
@@ -96,17 +97,10 @@ def _found(ports: Ports, provider: Provider, call: Call, attempt: Attempt) -> Sa
     if not found:
         return Said(Word.UNSURE if found is None else Word.NONE, attempt.number)
     ours = _ours(ports, call, attempt, found)
-    if ours is not None and not _owned(ports, provider, call, attempt, ours.provider_call_id):
-        warn("provider-call-owned-twice", call=call.id, attempt=attempt.number, provider=attempt.provider)
-        ours = None
+    if ours is not None:
+        surely = ours.token == attempt.token
+        ours = ours if own(ports, call, attempt, ours.provider_call_id, surely=surely) else None
     return _told(ours, Word.UNSURE, attempt.number)
-
-
-def _owned(ports: Ports, provider: Provider, call: Call, attempt: Attempt, provider_call_id: str) -> bool:
-    """Make the attempt the owner of a call that was found; False where another attempt has it, or it was adopted."""
-    if ports.adoptions.find(CallName(provider.name, provider.account, provider_call_id)) is not None:
-        return False
-    return ports.calls.own(attempt, provider_call_id, owned_until(ports, call))
 
 
 def _ours(ports: Ports, call: Call, attempt: Attempt, found: list[CallEvent]) -> CallEvent | None:

@@ -16,9 +16,11 @@ from chalicelib.errors import BadRequest, Invalid, NotFound
 from chalicelib.log import log, warn
 from chalicelib.metrics import count
 from chalicelib.providers import CallbackRequest, Provider
-from chalicelib.storage.adoptions import Adopted, CallName, Pending, Unadopted
+from chalicelib.storage.adoptions import Pending, Unadopted
 from chalicelib.storage.notes import Named
-from chalicelib.usecases.adopt_call import Adoption, adopt_call, call_name, leg_in_session
+from chalicelib.storage.owners import CallName, Owner
+from chalicelib.usecases.adopt_call import Adoption, adopt_call, leg_in_session
+from chalicelib.usecases.ownership import call_name
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.take_callback import LEFT_ALONE, Taken, take_by_token, take_named, verified
 
@@ -78,13 +80,12 @@ def leave_alone(ports: Ports, name: CallName, leg: Leg) -> Taken:
 
 
 def _take(ports: Ports, provider: Provider, event: CallEvent, under: Adoption) -> Taken:
-    own = event.token or ports.calls.token_of(provider.name, event.provider_call_id)
-    if own is not None:
-        return take_by_token(ports, provider.name, own, event)
+    if event.token is not None:
+        return take_by_token(ports, provider.name, event.token, event)
     name = call_name(ports, provider.name, event.provider_call_id)
-    adopted = ports.adoptions.find(name)
-    if adopted is not None:
-        return _take_adopted(ports, provider, name, event, under, adopted)
+    owner = ports.owners.find(name)
+    if owner is not None:
+        return _take_owned(ports, provider, name, event, under, owner)
     said = leg_in_session(ports, name, event)
     leg = said if said is not Leg.UNKNOWN else ports.adoptions.leg_of(name)
     if leg in LEFT_ALONE:
@@ -94,14 +95,16 @@ def _take(ports: Ports, provider: Provider, event: CallEvent, under: Adoption) -
     return _keep(ports, name, event, under)
 
 
-def _take_adopted(
-    ports: Ports, provider: Provider, name: CallName, event: CallEvent, under: Adoption, adopted: Adopted
+def _take_owned(
+    ports: Ports, provider: Provider, name: CallName, event: CallEvent, under: Adoption, owner: Owner
 ) -> Taken:
-    if adopted.workspace != under.workspace:
+    if owner.adopted_by is None:
+        return take_by_token(ports, provider.name, owner.token, event)
+    if owner.keeps_out(under.workspace):
         return _not_adopted(ports, event, under, provider.name, "adopted-elsewhere")
     if not provider.signs_callbacks and needs_proof(event):
         return _keep(ports, name, event, under)
-    return take_named(ports, Named.by_token(provider.name, adopted.token), event)
+    return take_named(ports, Named.by_token(provider.name, owner.token), event)
 
 
 def needs_proof(event: CallEvent) -> bool:
@@ -111,16 +114,16 @@ def needs_proof(event: CallEvent) -> bool:
 
 def _adopt(ports: Ports, provider: str, event: CallEvent, under: Adoption) -> Taken:
     try:
-        adopted = adopt_call(ports, provider, event, under)
+        owner = adopt_call(ports, provider, event, under)
     except (BadRequest, Invalid) as error:
         reason = "no-numbers" if isinstance(error, BadRequest) else "policy-cannot-dial"
         record(ports, under.workspace, under.policy_name, provider, event.provider_call_id, reason)
         raise
-    if adopted is None:
+    if owner is None:
         return Taken("erased", "", 0)
-    if adopted.workspace != under.workspace:
+    if owner.keeps_out(under.workspace):
         return _not_adopted(ports, event, under, provider, "adopted-elsewhere")
-    return take_named(ports, Named.by_token(provider, adopted.token), event)
+    return take_named(ports, Named.by_token(provider, owner.token), event)
 
 
 def _keep(ports: Ports, name: CallName, event: CallEvent, under: Adoption) -> Taken:

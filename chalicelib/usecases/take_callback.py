@@ -13,8 +13,9 @@ from chalicelib.log import log, warn
 from chalicelib.providers import CallbackRequest, Provider, SignatureError
 from chalicelib.storage.notes import Named, Noted
 from chalicelib.usecases import measure
-from chalicelib.usecases.adopt_call import call_name, note_session
+from chalicelib.usecases.adopt_call import note_session
 from chalicelib.usecases.breaker import report_fault
+from chalicelib.usecases.ownership import call_name
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import change
 
@@ -86,7 +87,8 @@ def take_by_token(ports: Ports, provider: str, token: str, event: CallEvent) -> 
 
 
 def _take_by_name(ports: Ports, provider: str, event: CallEvent) -> Taken:
-    token = event.token or ports.calls.token_of(provider, event.provider_call_id)
+    owner = None if event.token else ports.owners.find(call_name(ports, provider, event.provider_call_id))
+    token = owner.token if owner else event.token
     if token is not None:
         return take_by_token(ports, provider, token, event)
     if event.leg in LEFT_ALONE:

@@ -9,11 +9,11 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.call import GUESSED, NEVER_PLACED, CallRecord, CallState
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.deciding import LONGEST_NAMED_WAIT
-from chalicelib.domain.events import CallEvent
+from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Cap, Fixed, OutcomeRule, Policy
 from chalicelib.domain.transition import Effect
-from tests.domain.test_lifecycle import claimed, ended, heard, new_call
+from tests.domain.test_lifecycle import claimed, ended, heard, new_call, progressed
 from tests.support.world import START
 
 TOMORROW = START + timedelta(days=1)
@@ -60,8 +60,9 @@ def test_a_late_callback_changes_what_the_table_says(
     assert told.after.attempts[0].version == told.before.attempts[0].version + raised
 
 
-def test_an_attempt_never_placed_that_rang_after_all_is_known_as_made() -> None:
-    told = lifecycle.absorb(after(Outcome.ERROR, NEVER_PLACED), 1, ended(Outcome.BUSY), LATE)
+@pytest.mark.parametrize("event", [ended(Outcome.BUSY), progressed(Progress.IN_PROGRESS), heard(Amd.HUMAN)])
+def test_an_attempt_never_placed_that_rang_after_all_is_known_as_made(event: CallEvent) -> None:
+    told = lifecycle.absorb(after(Outcome.ERROR, NEVER_PLACED), 1, event, LATE)
     made = told.made_after_all
     assert (made.id if made else None, told.after.attempts[0].counts) == ("call_1-1", True)
 

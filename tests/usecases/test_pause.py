@@ -122,6 +122,45 @@ def test_a_call_behind_a_pause_tells_of_it_once_a_pause(world: World) -> None:
     assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
 
 
+@pytest.mark.parametrize("closed", list(Closed))
+@pytest.mark.parametrize("scope", [EVERYTHING, workspace_scope("acme"), account_scope(ACCOUNT)])
+def test_a_resume_wakes_what_waits_behind_every_kind_of_gate(world: World, scope: str, closed: Closed) -> None:
+    ports, resumed_at = world.services.ports, START + timedelta(minutes=10, seconds=30)
+    night = None if closed is Closed.BY_HAND else START + timedelta(minutes=30)
+    ports.gates.close(Gate(scope=scope, closed=closed, reason="audit", closed_at=START, until=night))
+    calls = [world.place(to_number=f"+1650555010{n}") for n in range(3)]
+    world.pump(resumed_at)
+    assert pauses.resume(ports, scope)
+    world.pump(resumed_at + ports.wake_lead + timedelta(minutes=1))
+    assert [placed.at for placed in world.twilio.placed] == [START + timedelta(minutes=13)] * 3
+    assert [len(reasons(world, call)) for call in calls] == [1, 1, 1]
+
+
+def test_a_resume_moves_nothing_to_a_later_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_CALLS_PER_SECOND", "0.05")
+    with new_client() as world.client:
+        world.request("POST", "/pause-all", {})
+        calls = [world.place(to_number=f"+1650555010{n}")["id"] for n in range(6)]
+        world.pump(START + timedelta(minutes=7))
+        before = [world.call(call)["next_attempt_at"] for call in calls]
+        world.request("POST", "/resume-all")
+        after = [world.call(call)["next_attempt_at"] for call in calls]
+        assert after < before
+        assert all(now <= then for now, then in zip(after, before, strict=True))
+
+
+def test_a_resume_wakes_no_call_that_waits_for_something_else(world: World) -> None:
+    ports = world.services.ports
+    world.request("POST", "/pause-all", {})
+    world.place()
+    pauses.pause(ports, EVERYTHING, "audit", None)
+    later = world.place(to_number="+16505550100", start_at="2026-01-26T10:04:00Z")
+    pauses.resume(ports, EVERYTHING)
+    assert world.call(later["id"])["next_attempt_at"] == "2026-01-26T10:04:00Z"
+    world.pump(START + timedelta(minutes=30))
+    assert world.twilio.placed == []
+
+
 def test_calls_behind_a_pause_come_back_spread_over_the_minutes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_CALLS_PER_SECOND", "0.05")
     with new_client() as world.client:

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.storage.transact import StaleWrite
-from tests.support.world import BODY, START, World, answer_json
+from tests.support.crashes import Crash, fault_at
+from tests.support.world import BODY, START, World, answer_json, new_client
 
 LATER = "2026-01-26T12:00:00Z"
 TO = "+16505550199"
@@ -95,6 +96,23 @@ def test_a_creation_that_lost_its_race_gives_its_place_back(world: World, monkey
     monkeypatch.setattr(type(calls), "create", losing)
     world.place(start_at=LATER)
     assert planned(world) == {datetime.fromisoformat(LATER): 1}
+
+
+def test_a_place_that_leaked_delays_a_dial_by_a_minute_and_loses_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies between the booking of a place and the creation of the call."""
+    monkeypatch.setenv("TWILIO_CALLS_PER_SECOND", str(1 / 60))
+    with new_client() as world.client:
+        with fault_at("TransactWriteItems", after=False, dies=True), pytest.raises(Crash):
+            world.place(start_at=LATER)
+        noon = datetime.fromisoformat(LATER)
+        assert (planned(world), scheduled(world)) == ({noon: 1}, {})
+        world.place(start_at=LATER)
+        assert scheduled(world) == {noon + timedelta(minutes=1): 1}
+        world.pump(noon + timedelta(minutes=2))
+        assert [placed.at for placed in world.twilio.placed] == [noon + timedelta(minutes=1)]
+        assert planned(world) == {}
 
 
 STEPS = st.lists(

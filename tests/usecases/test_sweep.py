@@ -8,10 +8,12 @@ import pytest
 
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.events import CallEvent
+from chalicelib.domain.limits import Limits
 from chalicelib.providers.http import AnswerLost
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.gates import account_scope
 from chalicelib.storage.items import DEADLINE
+from chalicelib.storage.workspaces import Workspace
 from chalicelib.usecases import redial_due as redials
 from chalicelib.usecases import sweep as sweeps
 from chalicelib.usecases.redial_due import TimeLeft
@@ -240,8 +242,10 @@ def test_overdue_dials_leave_time_for_silent_attempts(world: World, monkeypatch:
     assert (looked, counts["silent-ended"]) == (["silent"], 1)
 
 
-def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world: World) -> None:
+@pytest.mark.parametrize("status", ["busy", "in-progress"])
+def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world: World, status: str) -> None:
     world.twilio.answers = [answer_json(503, {})]
+    world.services.ports.workspaces.put(Workspace("acme", limits=Limits(daily_dials=1)))
     call = world.place(retry={**BODY["retry"], "max_retries": 0})
     for minutes in (1, 12):
         world.clock.turn(to=START + timedelta(minutes=minutes))
@@ -249,9 +253,16 @@ def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world
     attempt = world.call(call["id"])["attempts"][0]
     numbers = world.services.ports.numbers
     assert (attempt["cause"], dict(numbers.load("acme", call["to_number"]).made)) == ("never-placed", {})
+    assert dials_counted(world) == 0
     record = world.services.ports.calls.load(call["id"])
     assert record is not None
     url = f"{PUBLIC_URL}/callbacks/twilio/{record.attempts[0].token}"
-    world.post_signed(url, {"CallSid": "CA" + "9" * 32, "CallStatus": "busy", "SequenceNumber": "3"})
-    assert world.call(call["id"])["attempts"][0]["outcome"] == "busy"
+    world.post_signed(url, {"CallSid": "CA" + "9" * 32, "CallStatus": status, "SequenceNumber": "3"})
+    assert world.call(call["id"])["attempts"][0]["outcome"] == {"busy": "busy", "in-progress": "completed"}[status]
+    assert dials_counted(world) == 1
     assert dict(numbers.load("acme", call["to_number"]).made) == {f"{call['id']}-1": START}
+
+
+def dials_counted(world: World) -> int:
+    """How many dials of today the workspace's budget has counted."""
+    return sum(world.services.ports.budgets.load("acme", world.clock.now()).dials.values())
