@@ -1,7 +1,7 @@
 """The mock carrier refuses what the vendor's own document does not have, in the vendor's own error."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -13,6 +13,7 @@ from chalicelib.providers import DialRequest, Placed, Provider, Refused
 from chalicelib.providers.http import Answer, Http
 from chalicelib.providers.signing import basic_login
 from tests.support.carrier_client import FROM, TO, CarrierClient
+from tests.support.fake_http import Asked, Replying
 
 NAMES = sorted(providers.REGISTRY)
 #: the status of a refusal, where its words are, and the field that it names, where it names it apart
@@ -28,7 +29,7 @@ SHAPES: Mapping[str, tuple[int, tuple[str | int, ...]]] = {
 }
 
 
-class Changing(Http):
+class Changing(Replying):
     """Sends one more field than it was given, in the body or, with ``query``, in the address; keeps the answer."""
 
     def __init__(self, **more: str) -> None:
@@ -37,22 +38,15 @@ class Changing(Http):
         self.query = ""
         self.answers: list[Answer] = []
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        form: Sequence[tuple[str, str]] | None = None,
-        body: bytes | None = None,
-    ) -> Answer:
+    def reply(self, asked: Asked) -> Answer:
+        form, body, url = asked.form, asked.body, asked.url
         if form is not None:
             form = [*((name, value) for name, value in form if name not in self.more), *self.more.items()]
         elif body is not None:
             body = json.dumps({**json.loads(body), **self.more}).encode()
         if self.query:
             url += ("&" if "?" in url else "?") + self.query
-        self.answers.append(super().request(method, url, headers=headers, form=form, body=body))
+        self.answers.append(Http().request(asked.method, url, headers=asked.headers, form=form, body=body))
         return self.answers[-1]
 
 

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from chalicelib import providers
 from chalicelib.api import current
-from chalicelib.providers.http import Answer, AnswerLost, Http, NotSent
+from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from tests.providers.cases import case
+from tests.support.fake_http import Asked, Replying
 from tests.support.world import START, World, new_client
 
 NAMES = sorted(providers.REGISTRY)
@@ -27,18 +28,16 @@ LOST = {
 }
 
 
-class OneAnswer(Http):
+class OneAnswer(Replying):
     """Gives every request the same answer, and counts those that would place a call."""
 
     def __init__(self, answer: Answer | Exception) -> None:
         self.answer = answer
         self.posts: list[str] = []
 
-    def request(self, method: str, url: str, **_: object) -> Answer:
-        if method == "POST":
-            self.posts.append(url)
-        if isinstance(self.answer, Exception):
-            raise self.answer
+    def reply(self, asked: Asked) -> Answer | Exception:
+        if asked.method == "POST":
+            self.posts.append(asked.url)
         return self.answer
 
 

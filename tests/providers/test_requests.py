@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -16,6 +16,7 @@ from chalicelib.providers.http import Answer, Http
 from ops.local.vendor_schemas import Breach, breaches, operation, published
 from tests.providers.cases import NOW, ListedCall, case
 from tests.providers.test_vonage_calls import pem
+from tests.support.fake_http import Asked, Replying, answer
 
 NAMES = sorted(providers.REGISTRY)
 every = pytest.mark.parametrize("name", NAMES)
@@ -42,7 +43,7 @@ DIAL = DialRequest(
 )
 
 
-class Watched(Http):
+class Watched(Replying):
     """Gives every request the same answer, and checks each against the vendor's document as it would be sent."""
 
     def __init__(self, provider: str, answer: Answer | None = None, listed: object = None) -> None:
@@ -53,26 +54,18 @@ class Watched(Http):
         self.last: tuple[str, dict[str, str], bytes] = ("", {}, b"")
         self.found: list[Breach] = []
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        form: Sequence[tuple[str, str]] | None = None,
-        body: bytes | None = None,
-    ) -> Answer:
-        parts = urlsplit(url)
-        sent = {name.lower(): value for name, value in headers.items()}
-        if form is not None:
-            body, sent["content-type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
+    def reply(self, asked: Asked) -> Answer:
+        parts, body = urlsplit(asked.url), asked.body
+        sent = {name.lower(): value for name, value in asked.headers.items()}
+        if asked.form is not None:
+            body, sent["content-type"] = urlencode(asked.form).encode(), "application/x-www-form-urlencoded"
         assert sent["accept"] == "application/json"
         path, query = unquote(parts.path), parse_qsl(parts.query, keep_blank_values=True)
         self.last = (path, sent, body or b"")
-        self.operations.append(operation(self.provider, method, path))
-        self.found += breaches(self.provider, method, path, query, sent, body)
-        if method == "GET" and callable(self.listed):
-            return Answer(200, {}, json.dumps(self.listed(url)).encode())
+        self.operations.append(operation(self.provider, asked.method, path))
+        self.found += breaches(self.provider, asked.method, path, query, sent, body)
+        if asked.method == "GET" and callable(self.listed):
+            return answer(200, self.listed(asked.url))
         return self.answer
 
 

@@ -1,9 +1,7 @@
 """Calls placed through Twilio's REST API: what is sent, once, and what each answer means."""
 
 import base64
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,7 +20,7 @@ from chalicelib.providers import (
 )
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from chalicelib.providers.twilio import ACCOUNT_FAULTS, NUMBER_ERRORS, Twilio
-from tests.support.fake_http import asked_now
+from tests.support.fake_http import FakeHttp, answer, asked_now
 
 ACCOUNT = "AC" + "1" * 32
 CALL = "CA" + "2" * 32
@@ -44,34 +42,6 @@ DIAL = DialRequest(
     ring_timeout_sec=30,
     max_call_sec=600,
 )
-
-
-@dataclass
-class FakeHttp(Http):
-    """Answers each request in the same way and remembers them all."""
-
-    answer: Answer | Exception
-    sent: list[tuple[str, str, Mapping[str, str], object]] = field(default_factory=list)
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        form: Sequence[tuple[str, str]] | None = None,
-        body: bytes | None = None,
-    ) -> Answer:
-        assert body is None
-        self.sent.append((method, url, headers, form))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-def answer(status: int, body: object = None, **headers: str) -> Answer:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
 
 def twilio(http: Http, **credentials: str) -> Twilio:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,10 +19,11 @@ from urllib.parse import urlencode
 from twilio.request_validator import RequestValidator
 
 from chalicelib import services as parts
-from chalicelib.providers import CallbackRequest, Http
+from chalicelib.providers import CallbackRequest
 from chalicelib.providers.http import Answer
 from chalicelib.services import Services
 from chalicelib.usecases.ports import Ports
+from tests.support.fake_http import Asked, Replying, answer
 
 Done = TypeVar("Done")
 
@@ -45,30 +46,22 @@ class ClockAhead:
         time.sleep(seconds)
 
 
-class Ledger(Http):
+class Ledger(Replying):
     """Takes every request for a call, in whatever process, and writes it down as the next line of one file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        form: Sequence[tuple[str, str]] | None = None,
-        body: bytes | None = None,
-    ) -> Answer:
-        fields = dict(form or ())
-        if method != "POST" or not url.endswith("/Calls.json"):
-            self.write("asked", url=url)
-            return Answer(404, {}, b"{}")
+    def reply(self, asked: Asked) -> Answer:
+        fields = dict(asked.form or ())
+        if asked.method != "POST" or not asked.url.endswith("/Calls.json"):
+            self.write("asked", url=asked.url)
+            return answer(404, {})
         token = fields["StatusCallback"].rpartition("/")[2]
         sid = "CA" + hashlib.sha256(token.encode()).hexdigest()[:32]
         self.write("posted", token=token, sid=sid, url=fields["StatusCallback"])
         time.sleep(ANSWER_SEC)
-        return Answer(201, {}, json.dumps({"sid": sid, "status": "queued"}).encode())
+        return answer(201, {"sid": sid, "status": "queued"})
 
     def write(self, kind: str, **fields: str) -> None:
         """Add one line. POSIX has a write to a file opened so go to its end whole, whoever else writes."""

@@ -12,12 +12,13 @@ from urllib.parse import urlencode
 import pytest
 
 from chalicelib.api import current
-from chalicelib.providers import REGISTRY, CallbackRequest, Http
+from chalicelib.providers import REGISTRY, CallbackRequest
 from chalicelib.providers.http import Answer
 from ops.keys import create_key
 from ops.local.carrier_vonage import new_environment
 from tests.providers.cases import ProviderCase, case
-from tests.support.world import PUBLIC_URL, START, TABLE, World, answer_json
+from tests.support.fake_http import Asked, Replying, answer
+from tests.support.world import PUBLIC_URL, START, TABLE, World
 
 NAMES = sorted(REGISTRY)
 #: where chalice's test client calls from
@@ -47,34 +48,26 @@ LEG_UNSAID = {"telnyx": "hangup-user-busy.json", "vonage": "busy.json"}
 
 
 @dataclass
-class Vendor(Http):
+class Vendor(Replying):
     """A vendor's API: looks calls up in ``records``, by what their URL holds, and takes every new call."""
 
     records: dict[str, object] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     placed: list[str] = field(default_factory=list)
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        form: Sequence[tuple[str, str]] | None = None,
-        body: bytes | None = None,
-    ) -> Answer:
-        if method == "GET":
-            self.asked.append(url)
-            found = next((record for part, record in self.records.items() if part in url), None)
-            return answer_json(404, {}) if found is None else answer_json(200, found)
-        self.placed.append(body.decode() if body is not None else urlencode(list(form or [])))
+    def reply(self, asked: Asked) -> Answer:
+        if asked.method == "GET":
+            self.asked.append(asked.url)
+            found = next((record for part, record in self.records.items() if part in asked.url), None)
+            return answer(404, {}) if found is None else answer(200, found)
+        self.placed.append(asked.body.decode() if asked.body is not None else urlencode(list(asked.form or [])))
         call = f"0000000{len(self.placed)}-fa43-41f0-9c3b-02420a0d0870"
         names = ("sid", "uuid", "request_uuid", "execution_id", "id")
         whole = {"Call": {"Sid": call.replace("-", ""), "Status": "in-progress"}, "data": {"call_leg_id": call}}
         taken: dict[str, Any] = dict.fromkeys(names, call) | whole | {"status": "queued"}
-        if url.endswith("/2010-04-01/Accounts/" + case("twilio").credentials["account_sid"] + "/Calls.json"):
+        if asked.url.endswith("/2010-04-01/Accounts/" + case("twilio").credentials["account_sid"] + "/Calls.json"):
             taken["sid"] = "CA" + call.replace("-", "")
-        return answer_json(201, taken)
+        return answer(201, taken)
 
 
 @dataclass
