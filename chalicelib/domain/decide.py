@@ -120,11 +120,9 @@ def _decide(policy: Policy, situation: Situation, work: Work) -> Decision:
     if outcome in ENDINGS:
         summary, reason = ENDINGS[outcome]
         return _final(summary, reason, f"attempt {last.number} ended {outcome}")
-    earlier = next((t for t in situation.tried if t.outcome is Outcome.COMPLETED), None)
-    if earlier is not None:
-        # Its callback came so late that a further attempt was made meanwhile.
-        step = f"attempt {earlier.number} had ended {earlier.outcome}"
-        return _final(SummaryStatus.COMPLETED, Reason.REACHED, step)
+    reached = reached_earlier(situation)
+    if reached is not None:
+        return reached
     rule = policy.rule(outcome)
     if not rule.retry:
         if outcome is Outcome.VOICEMAIL:
@@ -132,6 +130,18 @@ def _decide(policy: Policy, situation: Situation, work: Work) -> Decision:
         step = f"{outcome} is not retried by policy"
         return _final(SummaryStatus.NOT_RETRYABLE, Reason.OUTCOME_NOT_RETRYABLE, step)
     return _used_up(policy, rule, situation) or _next(policy, rule, situation, work)
+
+
+def reached_earlier(situation: Situation, *before: str) -> Decision | None:
+    """Return the end of a call that an attempt has completed, after the steps ``before``; None where none has.
+
+    The callback of that attempt came so late that a further attempt was made meanwhile.
+    """
+    earlier = next((t for t in situation.tried if t.outcome is Outcome.COMPLETED), None)
+    if earlier is None:
+        return None
+    steps = (*before, f"attempt {earlier.number} had ended {earlier.outcome}")
+    return Decision(Reason.REACHED, steps, summary_status=SummaryStatus.COMPLETED)
 
 
 def first(policy: Policy, situation: Situation, start_at: datetime, work: Work | None = None) -> Decision:

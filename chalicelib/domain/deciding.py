@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.domain.call import TIMED_OUT, Attempt, Call, CallRecord
-from chalicelib.domain.decide import Decision, Reason, decide
+from chalicelib.domain.decide import Decision, Reason, decide, reached_earlier
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome, SummaryStatus
 from chalicelib.domain.transition import Effect, Transition, apply, becoming, failed_over
@@ -68,8 +68,14 @@ def called_back(at: datetime) -> str:
     return f"the customer called back at {at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def put_off_until(call: Call, why: str, wait: timedelta | None, now: datetime) -> Decision:
-    """Return the decision to ask the provider again later; ``wait`` is what the provider asked for, if it did."""
+def put_off_until(record: CallRecord, why: str, wait: timedelta | None, now: datetime) -> Decision:
+    """Return the decision to ask the provider again later; ``wait`` is what the provider asked for, if it did.
+
+    A call whose earlier attempt turns out to have reached the person meanwhile ends instead.
+    """
+    call, reached = record.call, reached_earlier(record.situation, why)
+    if reached is not None:
+        return reached
     doubling = min(PUT_OFF_FIRST * 2 ** min(call.put_offs, 10), PUT_OFF_LAST)
     wait = min(wait, LONGEST_NAMED_WAIT) if wait else doubling
     steps = (why, f"+{round(wait.total_seconds() / 60, 1):g} min until the next try at the provider")

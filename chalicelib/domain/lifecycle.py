@@ -153,7 +153,7 @@ def _faulted(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
     call = record.call
     if not _is_latest_of_live(call, ended):
         return _only_ended(record, ended, event, now)
-    decision = put_off_until(call, f"attempt {ended.number} came to nothing ({event.fault})", None, now)
+    decision = put_off_until(record, f"attempt {ended.number} came to nothing ({event.fault})", None, now)
     if event.fault == NEVER_PLACED and decision.reason is Reason.PUT_OFF_BY_PROVIDER:
         decision = replace(decision, reason=Reason.NEVER_PLACED)
     changed = replace(apply(call, decision, now), put_offs=call.put_offs + 1)
@@ -224,7 +224,7 @@ def put_off(
     attempt = record.attempt(call.attempt)
     if call.state is not CallState.DIALING or attempt is None:
         raise ValueError(f"{call.id} is {call.state}, so no dial can be deferred")
-    decision = put_off_until(call, f"the provider rejected attempt {attempt.number} ({cause})", wait, now)
+    decision = put_off_until(record, f"the provider rejected attempt {attempt.number} ({cause})", wait, now)
     back = replace(apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
     if cause == NO_CONNECTION:
         back = failed_over(back)

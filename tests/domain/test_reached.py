@@ -120,6 +120,30 @@ def test_a_late_answer_ends_the_call_with_the_attempt_in_flight() -> None:
     assert (end.call.state, end.call.summary_status) == (CallState.FINAL, SummaryStatus.COMPLETED)
 
 
+@pytest.mark.parametrize("evidence", [ANSWERED, HUMAN, ended(Outcome.COMPLETED)])
+@pytest.mark.parametrize("back", ["deferred", "fault"])
+def test_an_attempt_taken_back_after_a_late_answer_is_not_made_again(evidence: CallEvent, back: str) -> None:
+    record = claimed(after((ended(Outcome.FAILED),)), START + timedelta(minutes=30))
+    assert (record.call.provider, record.call.attempt) == ("plivo", 2)
+    record = lifecycle.absorb(record, 1, evidence, START + timedelta(minutes=31)).after
+    now = START + timedelta(minutes=32)
+    if back == "deferred":
+        told = lifecycle.put_off(record, cause="http:429", wait=None, evidence={}, now=now)
+    else:
+        told = lifecycle.absorb(record, 2, replace(FAULT, provider_call_id="CA2"), now)
+    assert (told.call.state, told.call.summary_status) == (CallState.FINAL, SummaryStatus.COMPLETED)
+    assert told.decision is not None
+    assert told.decision.reason is Reason.REACHED
+    assert told.decision.steps[-1] == "attempt 1 had ended completed"
+
+
+def test_a_late_machine_after_a_failover_ends_a_call_whose_policy_says_so() -> None:
+    policy = replace(RETRY_ALL, on={**RETRY_ALL.on, Outcome.VOICEMAIL: OutcomeRule(False)})
+    record = claimed(new_call(policy=policy, failover_account="plivo:MA"))
+    record = after((ended(Outcome.FAILED), MACHINE), record)
+    assert (record.call.summary_status, record.call.due_at) == (SummaryStatus.VOICEMAIL_FINAL, None)
+
+
 def test_a_late_machine_of_an_earlier_attempt_does_not_move_the_retry() -> None:
     record = claimed(after((ended(Outcome.BUSY),)), START + timedelta(minutes=30))
     busy = replace(ended(Outcome.BUSY), provider_call_id="CA2")
