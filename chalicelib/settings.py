@@ -52,7 +52,6 @@ class Settings:
     key_requests_per_second: int
     retries_first: bool
     dialing: bool
-    webhook_allow_local: bool
     default_cap: Cap | None
 
     @classmethod
@@ -91,7 +90,6 @@ class Settings:
             key_requests_per_second=_whole(env, "KEY_REQUESTS_PER_SECOND", DEFAULT_KEY_REQUESTS_PER_SECOND, 1, 1000),
             retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
             dialing=_one_of(env, "DIALING", ["on", "off"], "on") == "on",
-            webhook_allow_local=_one_of(env, "WEBHOOK_ALLOW_LOCAL", ["true", "false"], "false") == "true",
             default_cap=_cap(env, "DEFAULT_CAP"),
         )
 

@@ -181,7 +181,7 @@ class Bolna(Provider):
         if not _EXECUTION_ID.fullmatch(provider_call_id):
             return None
         answer = ask(lambda: self._send("GET", f"{self._api_url}/executions/{provider_call_id}"))
-        if answer is None or answer.status != 200:
+        if answer.status != 200:
             return None
         return _looked_up(json_object(answer.body) or {}, provider_call_id)
 
@@ -199,7 +199,7 @@ class Bolna(Provider):
         if not _EXECUTION_ID.fullmatch(provider_call_id):
             return False
         answer = ask(lambda: self._send("POST", f"{self._api_url}/call/{provider_call_id}/stop"))
-        return answer is not None and 200 <= answer.status <= 299
+        return 200 <= answer.status <= 299
 
     def _between(self, list_url: str, wanted: Wanted) -> Iterator[CallEvent]:
         # Pages do not say which of an execution's times is filtered, but none is before it was made, or in the future

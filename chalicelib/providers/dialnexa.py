@@ -206,7 +206,7 @@ class DialNexa(Provider):
         if not _CALL_ID.fullmatch(provider_call_id):
             return None
         answer = ask(lambda: self._send("GET", f"{self._calls_url}/{provider_call_id}"))
-        if answer is None or answer.status != 200:
+        if answer.status != 200:
             return None
         return _looked_up(json_object(answer.body) or {}, provider_call_id)
 
@@ -233,7 +233,7 @@ class DialNexa(Provider):
         """A page of calls, a bare list that says nothing of others: the last one is the one with none."""
         url = f"{self._calls_url}?{urlencode({**asked, 'page': page})}"
         answer = ask(lambda: self._send("GET", url))
-        if answer is None or answer.status != 200:
+        if answer.status != 200:
             raise Unsure("no page came")
         rows = rows_of(json_value(answer.body))
         return rows, page + 1 if rows else None

@@ -100,7 +100,7 @@ class Exotel(Provider):
             return None
         url = f"{self._calls_url}/{provider_call_id}.json?details=true"
         answer = ask(lambda: self._send("GET", url))
-        if answer is None or answer.status != 200:
+        if answer.status != 200:
             return None
         return call_event(mapping((json_object(answer.body) or {}).get("Call")), provider_call_id)
 

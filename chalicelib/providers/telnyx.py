@@ -163,7 +163,7 @@ class Telnyx(Provider):
         if not _CONTROL_ID.fullmatch(control):
             return False
         answer = ask(lambda: self._send("POST", f"/calls/{quote(control, safe='')}/actions/hangup", {}))
-        return answer is not None and 200 <= answer.status <= 299
+        return 200 <= answer.status <= 299
 
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
         asked = {
@@ -226,7 +226,7 @@ class Telnyx(Provider):
     def _data(self, path: str, query: Mapping[str, str]) -> Mapping[str, object]:
         """The JSON at a path; empty where it cannot be had."""
         answer = ask(lambda: self._send("GET", path + (f"?{urlencode(query)}" if query else "")))
-        return (json_object(answer.body) or {}) if answer is not None and answer.status == 200 else {}
+        return (json_object(answer.body) or {}) if answer.status == 200 else {}
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
         headers = {"Authorization": f"Bearer {self.credentials['api_key']}", "Accept": "application/json"}

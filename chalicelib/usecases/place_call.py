@@ -59,7 +59,6 @@ class NewCall:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     timezone: str | None = None
     start_at: datetime | None = None
-    webhook_url: str | None = None
     campaign_id: str | None = None
     dial_now: bool = True
     to_pointer: str = "/to_number"
@@ -210,7 +209,6 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
         variables=new.variables,
         metadata=new.metadata,
         timezone=new.timezone,
-        webhook_url=new.webhook_url,
         campaign_id=new.campaign_id,
         public_url=new.public_url,
     )

@@ -83,6 +83,7 @@ WRONG = [
     "+1 650 555 0410",
     "+1-650-555-0410",
     "(650) 555-0410",
+    "%2B16505550410",  # encoded twice in a path
     "0016505550410",
     "+016505550410",
     "+\uff11\uff16\uff15\uff10\uff15\uff15\uff15\uff10\uff14\uff11\uff10",  # full-width digits
