@@ -46,7 +46,7 @@ def in_one_form(event: Any, get_response: Any) -> Any:
 
 @app.route("/health", content_types=ANY_TYPE)
 def health() -> dict[str, str]:
-    """Answers while the API runs; asks nothing of anybody."""
+    """Answer while the API runs. Nothing else is asked, not even the table."""
     return {"status": "ok"}
 
 

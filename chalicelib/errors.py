@@ -39,6 +39,10 @@ class TooLarge(RedialError):
     """A request with more bytes than are read."""
 
 
+class NotJson(RedialError):
+    """A request whose Content-Type is not JSON."""
+
+
 class Conflict(RedialError):
     """A request that the state of things does not allow."""
 
@@ -94,12 +98,36 @@ def with_value(message: str, given: Any) -> str:
     return message if shown(given) in message else f"{message} (got {shown(given)})"
 
 
+#: candidates among which the edit distance decides: counting edits for every known word would take too long
+MAX_CANDIDATES = 4
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return the end of a sentence about an unknown word: the known word that is nearest, if any."""
+    """Return the end of a sentence about an unknown word: the known word that is nearest, if any.
+
+    Of two words that are as many edits away, the one with the same first letter was meant: people mistype the first
+    letter least (``munday`` is ``monday``, not ``sunday``).
+    """
     spelled = {_letters(name): name for name in known}
-    near = get_close_matches(_letters(word), spelled, n=1, cutoff=0.6)
-    near = near or [each for each in spelled if len(word) > MIN_START and each.startswith(_letters(word))]
+    given = _letters(word)
+    near = get_close_matches(given, spelled, n=MAX_CANDIDATES, cutoff=0.6)
+    near.sort(key=lambda each: (_edits(given, each), each[:1] != given[:1]))
+    near = near or [each for each in spelled if len(word) > MIN_START and each.startswith(given)]
     return f"; did you mean {spelled[near[0]]}?" if near else ""
+
+
+def _edits(given: str, meant: str) -> int:
+    """Return how many letters must be added, removed, replaced or swapped with their neighbor (Damerau, 1964)."""
+    before: list[int] = []
+    row = list(range(len(meant) + 1))
+    for i, letter in enumerate(given):
+        before, above, row = row, before, [i + 1]
+        for j, other in enumerate(meant):
+            least = min(before[j + 1] + 1, row[j] + 1, before[j] + (letter != other))
+            if i and j and letter == meant[j - 1] and given[i - 1] == other:
+                least = min(least, above[j - 1] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def _letters(word: str) -> str:

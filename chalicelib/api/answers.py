@@ -4,20 +4,30 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chalicelib.api.http import MOST_ERRORS
+from chalicelib.dialects.common import doc
+from chalicelib.dialects.shown import ShownPolicy
 from chalicelib.domain.call import CallState
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
-from chalicelib.domain.policy import Policy
 
 #: RFC 3339, UTC, with a ``Z``
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 #: IANA zone -> the time there, with its offset
 LocalTimes = dict[str, str]
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[int, Field(ge=1)]
+
+CALL_ID, CAMPAIGN_ID = "call_01kfxyz0000000000000000000", "camp_01kfxyz0000000000000000000"
+AT, LATER = "2026-01-26T10:00:00Z", "2026-01-26T10:30:00Z"
+TO, FROM = "+16505550199", "+14155550100"
+STEPS = ["+30 min after busy", "cap 2 of 4 in 24 h"]
+UNREADABLE = "What is stored in a shape that this release cannot read, by id."
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
-    for told in schema["properties"].values():
-        told.pop("default", None)
+    for field in schema["properties"].values():
+        field.pop("default", None)
 
 
 class Answer(BaseModel):
@@ -27,329 +37,361 @@ class Answer(BaseModel):
 
 
 class Wrong(Answer):
-    """One wrong field: a JSON pointer (RFC 6901) into the body, or ``/name`` of a query parameter."""
+    """One wrong field."""
 
-    pointer: str
-    detail: str
+    pointer: str = doc("A JSON pointer (RFC 6901) into the body, or `/name` of a parameter.", "/to_number")
+    detail: str = doc(
+        "What is wrong, and what would be right.",
+        "to_number '6505550199' is not an E.164 number (example: +16505550199)",
+    )
 
 
 class Problem(Answer):
-    """An error (RFC 9457). ``errors`` is there where fields were wrong."""
+    """An error (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[Wrong] = []
+    type: str = doc("The kind of problem; the status says it all.", "about:blank")
+    title: str = doc("The status in words.", "Unprocessable Entity")
+    status: Annotated[int, Field(ge=400, le=599)] = doc("The HTTP status.", 422)
+    detail: str = doc("What is wrong, in one line.", "/to_number: to_number '6505550199' is not an E.164 number")
+    errors: Annotated[list[Wrong], Field(max_length=MOST_ERRORS)] = doc(
+        "Each wrong field, where fields are wrong.", default=[]
+    )
 
 
 class Health(Answer):
     """The API runs."""
 
-    status: str
+    status: str = doc("Always `ok`.", "ok")
 
 
 class Target(Answer):
     """What the provider does with an answered call."""
 
-    url: str
+    url: str = doc("Where the provider fetches its instructions.", "https://example.com/answer.xml")
 
 
 class Attempt(Answer):
-    """One dial. ``status`` is its outcome once it has ended, before that how far it has come."""
+    """One dial."""
 
-    id: str
-    call_id: str
-    retry_group_id: str
-    attempt: Annotated[int, Field(ge=1)]
-    status: str
-    outcome: Outcome | None
-    called_at: Time | None
-    answered_at: Time | None
-    ended_at: Time | None
-    duration_sec: int | None
-    amd: Amd | None
-    cause: str | None
-    provider: str
-    provider_call_id: str | None
-    evidence: dict[str, str]
+    id: str = doc("The attempt's id: its call's id and its number.", f"{CALL_ID}-1")
+    call_id: str = doc("The call's id.", CALL_ID)
+    retry_group_id: str = doc("What all attempts of one call share.", CALL_ID.replace("call_", "rg_"))
+    attempt: Number = doc("The attempt's number, from 1.", 1)
+    status: str = doc("The outcome of an attempt that has ended, else how far it is.", "busy")
+    outcome: Outcome | None = doc("How the attempt ended; null before.", "busy")
+    called_at: Time | None = doc("When the provider was asked to dial.", AT)
+    answered_at: Time | None = doc("When the call was answered; null if it was not.", AT)
+    ended_at: Time | None = doc("When the attempt ended.", "2026-01-26T10:00:21Z")
+    duration_sec: Count | None = doc("Seconds of conversation, as far as the provider says.", 42)
+    amd: Amd | None = doc("Who answered, as answering-machine detection heard it.", "human")
+    cause: str | None = doc("The provider's own code for the end.", "sip:486")
+    provider: str = doc("The provider that dialled.", "twilio")
+    provider_call_id: str | None = doc("The provider's id of the call.", "CA0123456789abcdef0123456789abcdef")
+    evidence: dict[str, str] = doc("What the outcome was read from, in the provider's words.", {"CallStatus": "busy"})
+
+
+STATE = "Where the call is: waiting for its next attempt, being dialled, in conversation, or ended."
+SUMMARY = "How the call ended; null before."
+REASON = "Why the call is where it is; null while nothing has been decided."
+NEXT = "When the next attempt is due; null if there is none."
+FINISHED = "When the call ended; null before."
+METADATA = "Your own JSON, as it came with the call."
+TO_NUMBER = "The number to call; null once it is erased."
+FROM_NUMBER = "The number to call from."
+_FIRST = " Null in the rows of later attempts."
 
 
 class Call(Answer):
-    """A call with all its attempts and the policy that it was made with.
+    """A call with all its attempts and the policy that it was made with."""
 
-    ``policy_ends_at`` is there where the window is closed at the policy's end: the call expires later, at
-    ``expires_at``. ``timezones_note`` says what several zones mean for the call.
+    id: str = doc("The call's id.", CALL_ID)
+    call_id: str = doc("The same id, by DialNexa's name.", CALL_ID)
+    state: CallState = doc(STATE, "scheduled")
+    summary_status: SummaryStatus | None = doc(SUMMARY, "completed")
+    reason: Reason | None = doc(REASON, "retry")
+    next_attempt_at: Time | None = doc(NEXT, LATER)
+    finished_at: Time | None = doc(FINISHED, LATER)
+    retry_group_id: str = doc("What all attempts of the call share.", CALL_ID.replace("call_", "rg_"))
+    campaign_id: str | None = doc("The campaign that the call belongs to; null if none.", CAMPAIGN_ID)
+    to_number: str | None = doc(TO_NUMBER, TO)
+    from_number: str = doc(FROM_NUMBER, FROM)
+    provider: str = doc("The provider that dials the next attempt.", "twilio")
+    agent_version_id: str | None = doc("The agent that talks.", "av_01hx")
+    target: Target | None = doc("What an answered call is connected to; null is the provider's default.")
+    variables: dict[str, str] = doc("What the target or the agent is given.", {"name": "Ada"})
+    metadata: dict[str, Any] = doc(METADATA, {"order": 7})
+    timezone: str | None = doc("The zone that the request named; null if it named none.", "America/Los_Angeles")
+    timezones: list[str] = doc("The zones whose clocks count for the call.", ["America/Los_Angeles"])
+    timezones_note: str | None = doc(
+        "What several zones mean for the call; null for one.",
+        "the number may be in 2 time zones, and every hour counts in all of them",
+    )
+    webhook_url: str | None = doc("Always null: not available yet.", None)
+    created_at: Time = doc("When the call was asked for.", AT)
+    expires_at: Time = doc("No attempt is made from then on.", "2026-01-29T10:00:00Z")
+    policy_ends_at: Time | None = doc(
+        "The policy's own end, where the window is closed then and the call expires later.", "2026-01-29T04:00:00Z"
+    )
+    erased_at: Time | None = doc("When the number was erased; null if it was not.", "2026-02-01T12:00:00Z")
+    policy: ShownPolicy = doc("The policy as it was when the call was asked for, with its defaults.")
+    attempts: list[Attempt] = doc("Every attempt, the first one first.")
+
+
+class Entry(Attempt):
+    """One row of the history: an attempt, or a call that was not dialled yet.
+
+    Every row has the same fields, null where there is nothing to say. The call's state and summary are in the row of
+    its first attempt.
     """
 
-    id: str
-    call_id: str
-    state: CallState
-    summary_status: SummaryStatus | None
-    reason: Reason | None
-    next_attempt_at: Time | None
-    finished_at: Time | None
-    retry_group_id: str
-    campaign_id: str | None
-    to_number: str | None
-    from_number: str
-    provider: str
-    agent_version_id: str | None
-    target: Target | None
-    variables: dict[str, str]
-    metadata: dict[str, Any]
-    timezone: str | None
-    timezones: list[str]
-    timezones_note: str | None
-    webhook_url: str | None
-    created_at: Time
-    expires_at: Time
-    policy_ends_at: Time | None
-    erased_at: Time | None
-    policy: Policy
-    attempts: list[Attempt]
-
-
-class Entry(Answer):
-    """One attempt in the history. The first of a call carries the call's state and summary, too.
-
-    A call that was never dialled is an entry without what an attempt has.
-    """
-
-    id: str
-    call_id: str
-    retry_group_id: str
-    attempt: Annotated[int, Field(ge=1)]
-    status: str
-    outcome: Outcome | None
-    to_number: str | None
-    from_number: str
-    metadata: dict[str, Any]
-    called_at: Time | None = None
-    answered_at: Time | None = None
-    ended_at: Time | None = None
-    duration_sec: int | None = None
-    amd: Amd | None = None
-    cause: str | None = None
-    provider: str = ""
-    provider_call_id: str | None = None
-    evidence: dict[str, str] = {}
-    state: CallState = CallState.FINAL
-    summary_status: SummaryStatus | None = None
-    reason: Reason | None = None
-    next_attempt_at: Time | None = None
-    finished_at: Time | None = None
+    to_number: str | None = doc(TO_NUMBER, TO)
+    from_number: str = doc(FROM_NUMBER, FROM)
+    metadata: dict[str, Any] = doc(METADATA, {"order": 7})
+    state: CallState | None = doc(STATE + _FIRST, "scheduled")
+    summary_status: SummaryStatus | None = doc(SUMMARY + _FIRST, "completed")
+    reason: Reason | None = doc(REASON + _FIRST, "retry")
+    next_attempt_at: Time | None = doc(NEXT + _FIRST, LATER)
+    finished_at: Time | None = doc(FINISHED + _FIRST, LATER)
 
 
 class History(Answer):
-    """A page of the history; ``next_cursor`` is null on the last one.
+    """A page of the history."""
 
-    ``unreadable`` are the ids of entries that are stored in a shape that this release cannot read.
-    """
-
-    data: list[Entry]
-    next_cursor: str | None
-    unreadable: list[str]
+    data: list[Entry] = doc("The rows, the newest attempt first.")
+    next_cursor: str | None = doc("The `cursor` of the next page; null on the last one.", "eyJwayI6IkNBTEwifQ")
+    unreadable: list[str] = doc(UNREADABLE, [CALL_ID])
 
 
 class Decision(Answer):
-    """Why an attempt was made, moved or refused. ``due_at`` is where the schedule had room for ``retry_at``."""
+    """Why an attempt was made, moved or refused."""
 
-    attempt: int
-    decided_at: Time
-    reason: Reason
-    steps: list[str]
-    retry_at: Time | None
-    due_at: Time | None
-    local: LocalTimes
-    summary_status: SummaryStatus | None
+    attempt: Count = doc("The attempt that had ended; 0 before the first.", 1)
+    decided_at: Time = doc("When it was decided.", AT)
+    reason: Reason = doc("What was decided, as one word.", "retry")
+    steps: list[str] = doc("How that came about, step by step.", STEPS)
+    retry_at: Time | None = doc("When the policy asks for the next attempt; null for none.", LATER)
+    due_at: Time | None = doc("The minute in which the schedule had room for it.", LATER)
+    local: LocalTimes = doc(
+        "That minute in each zone of the number.", {"America/Los_Angeles": "2026-01-26T02:30-08:00"}
+    )
+    summary_status: SummaryStatus | None = doc(SUMMARY, "completed")
 
 
 class Decisions(Answer):
-    """Every decision about a call, in order; ``unreadable`` names those that this release cannot read."""
+    """Every decision about a call."""
 
-    call_id: str
-    data: list[Decision]
-    unreadable: list[str]
+    call_id: str = doc("The call's id.", CALL_ID)
+    data: list[Decision] = doc("The decisions, the first one first.")
+    unreadable: list[str] = doc(UNREADABLE, [CALL_ID])
 
 
 class DialNexaAttempt(Answer):
-    """One attempt as DialNexa tells of it."""
+    """One attempt in DialNexa's shape."""
 
-    attempt: int
-    status: str
-    duration_sec: int
-    called_at: Time
-    timestamp: Time
+    attempt: Number = doc("The attempt's number, from 1.", 1)
+    status: str = doc("The outcome of an attempt that has ended, else how far it is.", "busy")
+    duration_sec: Count = doc("Seconds of conversation.", 0)
+    called_at: Time = doc("When the provider was asked to dial.", "2026-01-26T10:00:00.000Z")
+    timestamp: Time = doc("The same time, by the other name that DialNexa has for it.", "2026-01-26T10:00:00.000Z")
 
 
 class DialNexaRetries(Answer):
     """DialNexa's ``GET /v1/call-logs/{id}/retries``."""
 
-    call_id: str
-    data: list[DialNexaAttempt]
+    call_id: str = doc("The call's id.", CALL_ID)
+    data: list[DialNexaAttempt] = doc("Every attempt, the first one first.")
+
+
+class BolnaRetries(Answer):
+    """The ``retry_config`` of a call, in Bolna's shape."""
+
+    enabled: bool = doc("Whether the call has retries.", True)
+    max_retries: Count = doc("Retries after the first attempt.", 3)
+
+
+class BolnaAttempt(Answer):
+    """One attempt of the ``retry_history``, in Bolna's shape."""
+
+    attempt: Number = doc("The attempt's number, from 1.", 1)
+    status: Outcome = doc("How the attempt ended.", "no-answer")
+    at: Time = doc("When the provider was asked to dial.", AT)
+
+
+class BolnaExecution(Answer):
+    """A call in the shape of Bolna's execution."""
+
+    id: str = doc("The call's id.", CALL_ID)
+    status: str = doc("The call in Bolna's words: `scheduled` while a retry is pending.", "scheduled")
+    retry_count: Count = doc("Retries that were made or are pending.", 1)
+    retry_config: BolnaRetries = doc("How often the call is retried.")
+    retry_history: list[BolnaAttempt] = doc("The attempts that have ended, the first one first.")
+    scheduled_at: Time = doc("When the next attempt is due; left out where there is none.", LATER, "")
 
 
 class GomobileStatus(Answer):
     """The status of an attempt's call."""
 
-    status: str
+    status: str = doc("The outcome of an attempt that has ended, else how far it is.", "no_answer")
 
 
 class GomobileAttempt(Answer):
-    """One attempt as Gomobile tells of it."""
+    """One attempt in Gomobile's shape."""
 
-    attempt: int
-    outcome: Outcome | None
-    call: GomobileStatus
+    attempt: Number = doc("The attempt's number, from 1.", 1)
+    outcome: str | None = doc("How the attempt ended; null before.", "no_answer")
+    call: GomobileStatus = doc("The attempt's call.")
 
 
 class GomobileReport(Answer):
     """Gomobile's ``GET /call-report/{id}``."""
 
-    attempts: list[GomobileAttempt]
+    attempts: list[GomobileAttempt] = doc("Every attempt, the first one first.")
 
 
 class BolnaAccepted(Answer):
-    """Bolna's answer to ``POST /call``; ``execution_id`` is the call's id."""
+    """Bolna's answer to ``POST /call``."""
 
-    message: str
-    status: str
-    execution_id: str
-    provider: str
+    message: str = doc("Always `done`.", "done")
+    status: str = doc("`queued`, or `scheduled` for later.", "queued")
+    execution_id: str = doc("The call's id.", CALL_ID)
+    provider: str = doc("The provider that dials.", "twilio")
 
 
 class CampaignCall(Answer):
     """One number of a campaign."""
 
-    call_id: str
-    number: str
-    state: CallState
-    summary_status: SummaryStatus | None
+    call_id: str = doc("The id of the call to it.", CALL_ID)
+    number: str = doc("The number in E.164.", "+919876543210")
+    state: CallState = doc(STATE, "scheduled")
+    summary_status: SummaryStatus | None = doc(SUMMARY, "completed")
 
 
 class Campaign(Answer):
     """Exotel's answer to a campaign, with the call of each number."""
 
-    id: str
-    campaign_sid: str
-    name: str
-    status: str
-    provider: str
-    calls: list[CampaignCall]
+    id: str = doc("The campaign's id.", CAMPAIGN_ID)
+    campaign_sid: str = doc("The same id, by Exotel's name.", CAMPAIGN_ID)
+    name: str = doc("The campaign's name.", "Payment_Reminders")
+    status: str = doc("Always `in-progress`.", "in-progress")
+    provider: str = doc("The provider that dials.", "exotel")
+    calls: list[CampaignCall] = doc("The call of each number, in the order of the request.")
 
 
 class PreviewAttempt(Answer):
-    """One attempt that would be made; ``outcome`` is null beyond the assumed ones."""
+    """One attempt that would be made."""
 
-    attempt: int
-    at: Time
-    local: LocalTimes
-    outcome: Outcome | None
-    reason: Reason
-    steps: list[str]
+    attempt: Number = doc("The attempt's number, from 1.", 2)
+    at: Time = doc("When it would be made.", LATER)
+    local: LocalTimes = doc("That time in each zone of the number.", {"Asia/Kolkata": "2026-01-26T16:00+05:30"})
+    outcome: Outcome | None = doc("How it is assumed to end; null beyond the assumed outcomes.", "busy")
+    reason: Reason = doc("Why it would be made, as one word.", "retry")
+    steps: list[str] = doc("How its time came about, step by step.", STEPS)
 
 
 class Preview(Answer):
-    """The attempts that a policy would make, and how the call would end if the assumed outcomes tell."""
+    """The attempts that a policy would make, and how the call would end."""
 
-    attempts: list[PreviewAttempt]
-    summary_status: SummaryStatus | None
-    reason: Reason | None
-    steps: list[str]
-    timezones: list[str]
-    expires_at: Time
+    attempts: list[PreviewAttempt] = doc("The attempts, the first one first.")
+    summary_status: SummaryStatus | None = doc("How the call would end; null if the outcomes do not say.", "completed")
+    reason: Reason | None = doc("Why it would end, as one word.", "reached")
+    steps: list[str] = doc("How that came about, step by step.", STEPS)
+    timezones: list[str] = doc("The zones whose clocks count.", ["Asia/Kolkata"])
+    expires_at: Time = doc("No attempt would be made from then on.", "2026-01-29T10:00:00Z")
 
 
 class Adoption(Answer):
-    """Where calls that the user's own code placed are adopted; ``address`` is there only while its token is new."""
+    """Where calls that the user's own code placed are adopted."""
 
-    token_since: Time | None
-    address: str = ""
-    help: str
+    token_since: Time | None = doc("When the address was made; null if there is none.", AT)
+    address: str = doc(
+        "The status callback of the calls to adopt; shown once, while its token is new.",
+        "https://redial.example.com/api/callbacks/twilio/adopt/a1b2c3",
+        "",
+    )
+    help: str = doc("What to do with the address.", "the address is the status callback of the calls to adopt")
 
 
 class NamedPolicy(Answer):
     """A policy under its name."""
 
-    name: str
-    policy: Policy
-    target: Target | None
-    agent_version_id: str | None
-    updated_at: Time
-    adoption: Adoption
+    name: str = doc("The policy's name.", "reminders")
+    policy: ShownPolicy = doc("The policy with its defaults; `PUT` takes it back.")
+    target: Target | None = doc("What the policy's calls are connected to that bring no target.")
+    agent_version_id: str | None = doc("The agent of calls that bring none.", "av_01hx")
+    updated_at: Time = doc("When the policy was written.", AT)
+    adoption: Adoption = doc("Where calls that your own code placed are adopted.")
 
 
 class Policies(Answer):
-    """Every named policy of the workspace, by name; ``unreadable`` names those that this release cannot read."""
+    """Every named policy of the workspace."""
 
-    data: list[NamedPolicy]
-    unreadable: list[str]
+    data: list[NamedPolicy] = doc("The policies, by name.")
+    unreadable: list[str] = doc(UNREADABLE, [CALL_ID])
 
 
 class OptOut(Answer):
     """When and why a number opted out."""
 
-    number: str
-    opted_out: bool
-    opted_out_at: Time | None
-    reason: str | None
+    number: str = doc("The number in E.164.", TO)
+    opted_out: bool = doc("Whether the number may not be called.", True)
+    opted_out_at: Time | None = doc("Since when.", AT)
+    reason: str | None = doc("Why, as the request said.", "asked on the phone")
 
 
 class OptedOut(OptOut):
     """An opt-out, and how many pending calls it ended."""
 
-    calls_ended: int
+    calls_ended: Count = doc("The pending calls that ended with it.", 1)
 
 
 class Contacted(Answer):
-    """How many pending calls ended, or were put off and until when."""
+    """What came of a customer's call back."""
 
-    number: str
-    calls_changed: int
-    put_off_until: Time | None
+    number: str = doc("The number in E.164.", TO)
+    calls_changed: Count = doc("The pending calls that ended, or wait.", 1)
+    put_off_until: Time | None = doc("Until when they wait; null where they ended.", LATER)
 
 
 class Erasure(Answer):
-    """What was erased of a number. Where it is not ``complete``, ask again."""
+    """What was erased of a number."""
 
-    number: str
-    erased_at: Time
-    complete: bool
-    calls: int
-    calls_ended: int
-    attempts: int
-    events: int
-    decisions: int
+    number: str = doc("The number in E.164.", TO)
+    erased_at: Time = doc("When it was erased.", AT)
+    complete: bool = doc("False where there is more to erase: send the request again.", True)
+    calls: Count = doc("The calls that no longer name the person.", 3)
+    calls_ended: Count = doc("The pending calls that ended with it.", 1)
+    attempts: Count = doc("The attempts that no longer name the person.", 5)
+    events: Count = doc("The callbacks that no longer name the person.", 14)
+    decisions: Count = doc("The decisions that no longer name the person.", 6)
 
 
 class Pause(Answer):
-    """Whether the workspace is paused, since when and why."""
+    """Whether the workspace is paused."""
 
-    paused: bool
-    reason: str | None
-    paused_at: Time | None
-    until: Time | None
+    paused: bool = doc("Whether no call is dialled.", True)
+    reason: str | None = doc("Why, as the request said.", "the script is wrong")
+    paused_at: Time | None = doc("Since when.", AT)
+    until: Time | None = doc("When the pause ends by itself; null for never.", LATER)
 
 
 class Resumed(Pause):
-    """The same after a resume, and whether there was anything to resume."""
+    """The same after a resume."""
 
-    was_paused: bool
+    was_paused: bool = doc("Whether there was anything to resume.", True)
 
 
 class Taken(Answer):
     """What one event of a callback led to; what does not apply is left out."""
 
-    decision: str
-    call_id: str
-    attempt: int
-    reason: Reason = Reason.RETRY
-    retry_at: Time = ""
-    summary_status: SummaryStatus = SummaryStatus.COMPLETED
+    decision: str = doc("What came of it, as one word.", "decided")
+    call_id: str = doc("The call's id.", CALL_ID)
+    attempt: Count = doc("The attempt's number.", 1)
+    reason: Reason = doc("Why, as one word.", "retry", Reason.RETRY)
+    retry_at: Time = doc("When the next attempt is due.", LATER, "")
+    summary_status: SummaryStatus = doc("How the call ended.", "completed", SummaryStatus.COMPLETED)
 
 
 class CallbackTaken(Answer):
     """What each event of a callback led to."""
 
-    events: list[Taken]
+    events: list[Taken] = doc("The events, in the order of the callback.")

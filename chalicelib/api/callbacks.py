@@ -23,7 +23,10 @@ MOST_CALLBACK = 256 * 1024
 @blueprint.route("/callbacks/{provider}/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def callback(provider: str, token: str) -> dict[str, Any]:
-    """Take in a callback; the answer says what was decided, for whoever reads the provider's request log."""
+    """Take a callback about a call that Redial placed. The answer says what was decided.
+
+    The provider's signature counts in place of an API key.
+    """
     parts = services()
     request = blueprint.current_request
     sent = _as_sent(parts, request, f"/callbacks/{provider}/{token}")
@@ -38,7 +41,10 @@ def callback(provider: str, token: str) -> dict[str, Any]:
 @blueprint.route("/callbacks/{provider}/adopt/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def adoption_callback(provider: str, token: str) -> dict[str, Any]:
-    """Take in a callback of a call that the user's own code placed; the token names workspace and policy."""
+    """Take a callback about a call that the user's own code placed. Redial adopts the call, with the token's policy.
+
+    The provider's signature counts in place of an API key.
+    """
     parts = services()
     request = blueprint.current_request
     sent = _as_sent(parts, request, f"/callbacks/{provider}/adopt/{token}")
@@ -50,7 +56,10 @@ def adoption_callback(provider: str, token: str) -> dict[str, Any]:
 @blueprint.route("/callbacks/{provider}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def account_callback(provider: str) -> dict[str, Any]:
-    """Take in a callback at the one address of an account, for calls that Redial placed."""
+    """Take a callback at the one address of an account. It changes only calls that Redial placed.
+
+    The provider's signature counts in place of an API key.
+    """
     parts = services()
     request = blueprint.current_request
     sent = _as_sent(parts, request, f"/callbacks/{provider}")

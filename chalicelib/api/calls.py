@@ -26,7 +26,7 @@ PAGE = 25
 @blueprint.route("/calls", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def place() -> Response:
-    """Place a call; 201 with the call as it then stands."""
+    """Place a call. It is dialled at once where its policy allows that; the answer is the call as it then stands."""
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -54,13 +54,13 @@ def place() -> Response:
     check_call(parts.ports, new)
     may_place(parts, owner)
     record = place_call(parts.ports, new, idempotency_key(request.headers), request_hash)
-    return _created(record)
+    return _created(record, new.public_url)
 
 
 @blueprint.route("/calls", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def history() -> dict[str, Any]:
-    """The workspace's call history, newest attempt first, ``limit`` at a time from ``cursor`` on."""
+    """List the call history, the newest attempt first. A row is an attempt; ``next_cursor`` leads to the next page."""
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.READ, query=("limit", "cursor"))
@@ -76,14 +76,14 @@ def history() -> dict[str, Any]:
 @blueprint.route("/calls/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(call_id: str) -> dict[str, Any]:
-    """One call with its attempts."""
+    """Read one call. It has all its attempts, and the policy that it was placed with."""
     return views.call_view(_own(call_id, Role.READ))
 
 
 @blueprint.route("/calls/{call_id}/cancel", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def cancel(call_id: str) -> dict[str, Any]:
-    """Stop retrying, and hang up where the provider can; a call that has ended stays as it is."""
+    """Stop retrying, and hang up where the provider can. A call that has ended stays as it is."""
     record = _own(call_id, Role.WRITE)
     return views.call_view(cancel_call(services().ports, record.call.id))
 
@@ -91,7 +91,7 @@ def cancel(call_id: str) -> dict[str, Any]:
 @blueprint.route("/calls/{call_id}/decisions", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def decisions(call_id: str) -> dict[str, Any]:
-    """Why each attempt was made, moved or refused, in order."""
+    """Read why each attempt was made, moved or refused. The decisions are in order, each with its steps."""
     record = _own(call_id, Role.READ)
     unreadable: list[str] = []
     found = services().ports.calls.decisions(record.call.id, unreadable.append)
@@ -102,21 +102,21 @@ def decisions(call_id: str) -> dict[str, Any]:
 @blueprint.route("/call-logs/{call_id}/retries", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def retries(call_id: str) -> dict[str, Any]:
-    """The retry history in DialNexa's shape."""
+    """Read the retry history in DialNexa's shape. The attempts are in order."""
     return views.retries_view(_own(call_id, Role.READ))
 
 
 @blueprint.route("/v1/call-logs/{call_id}/retries", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def retries_v1(call_id: str) -> dict[str, Any]:
-    """The same under the path that DialNexa's own clients ask for."""
+    """Read the retry history under DialNexa's own path. The answer is that of ``GET /call-logs/{call_id}/retries``."""
     return views.retries_view(_own(call_id, Role.READ))
 
 
 @blueprint.route("/executions/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def execution(call_id: str) -> dict[str, Any]:
-    """The call in Bolna's shape; ``POST /call`` answers its id as ``execution_id``."""
+    """Read a call in the shape of Bolna's execution. ``POST /call`` answers its id as ``execution_id``."""
     from chalicelib.dialects import bolna
 
     return bolna.retry_state(_own(call_id, Role.READ))
@@ -125,7 +125,7 @@ def execution(call_id: str) -> dict[str, Any]:
 @blueprint.route("/call-report/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def report(call_id: str) -> dict[str, Any]:
-    """The attempts in Gomobile's shape."""
+    """Read the attempts in Gomobile's shape. Outcomes are spelled as Gomobile spells them."""
     return views.report_view(_own(call_id, Role.READ))
 
 
@@ -142,6 +142,7 @@ def _own(call_id: str, role: Role) -> CallRecord:
     return record
 
 
-def _created(record: CallRecord) -> Response:
-    headers: dict[str, str | list[str]] = {"Location": f"/calls/{record.call.id}"}
+def _created(record: CallRecord, base_url: str) -> Response:
+    """Return the answer about a new call. ``base_url`` has the stage that a relative ``Location`` would lose."""
+    headers: dict[str, str | list[str]] = {"Location": f"{base_url}/calls/{record.call.id}"}
     return Response(views.call_view(record), headers=headers, status_code=201)

@@ -16,7 +16,7 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def openapi() -> Response:
-    """This document, OpenAPI 3.1."""
+    """Read this document, OpenAPI 3.1. Nothing in it is secret."""
     headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
     return Response(json.dumps(_document(_own_url())), headers=headers)
 
@@ -24,7 +24,7 @@ def openapi() -> Response:
 @blueprint.route("/docs", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def docs() -> Response:
-    """This document as a page to read."""
+    """Read this document as a page. The page needs no script and loads nothing else."""
     from chalicelib.api import docs_page
 
     headers: dict[str, str | list[str]] = {

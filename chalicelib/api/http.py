@@ -38,6 +38,7 @@ STATUS = (
     (errors.UnknownProvider, HTTPStatus.NOT_FOUND),
     (errors.BadRequest, HTTPStatus.BAD_REQUEST),
     (errors.TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (errors.NotJson, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (MalformedCallback, HTTPStatus.BAD_REQUEST),
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -87,10 +88,16 @@ def in_our_form(response: Response) -> Response:
     if response.status_code < HTTPStatus.BAD_REQUEST:
         response.headers["Content-Type"] = "application/json"
         return response
-    said = response.body.get("Message") if isinstance(response.body, dict) else response.body
-    told = problem(response.status_code, str(said))
-    told.headers |= response.headers
-    return told
+    answer = problem(response.status_code, _own_words(response))
+    answer.headers |= response.headers
+    return answer
+
+
+def _own_words(response: Response) -> str:
+    """Return what an error of Chalice's own means: its text is not for users."""
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"this path takes {response.headers['Allow']}, and no other method"
+    return "the request cannot be read; GET /openapi.json lists what each route takes"
 
 
 def answering(view: Callable[..., Any]) -> Callable[..., Any]:

@@ -37,7 +37,7 @@ def put_opt_out(number: str) -> dict[str, Any]:
 @blueprint.route("/numbers/{number}/opt-out", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def get_opt_out(number: str) -> dict[str, Any]:
-    """When and why a number opted out; 404 where it has not."""
+    """Read when and why a number opted out. 404 where it has not."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     known = parts.ports.numbers.load(owner.workspace, number_in(number))
@@ -49,7 +49,7 @@ def get_opt_out(number: str) -> dict[str, Any]:
 @blueprint.route("/numbers/{number}/opt-out", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete_opt_out(number: str) -> Response:
-    """Take an opt-out back: new calls may be placed; those that it ended stay ended."""
+    """Take an opt-out back. New calls may be placed; those that it ended stay ended."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.WRITE)
     opt_in(parts.ports, owner.workspace, number_in(number))
@@ -59,7 +59,7 @@ def delete_opt_out(number: str) -> Response:
 @blueprint.route("/numbers/{number}/contacted", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def post_contacted(number: str) -> dict[str, Any]:
-    """The customer called back: pending redials end, or wait as the body says."""
+    """Say that the customer called back. Pending redials end, or wait as the body says."""
     from chalicelib.api import schemas
 
     request = blueprint.current_request

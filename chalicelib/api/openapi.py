@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from chalicelib.api.answers import Problem
-from chalicelib.api.operations import OPERATIONS, PARAMETERS, Contents, Operation
+from chalicelib.api.operations import OPERATIONS, PARAMETERS, TAGS, Contents, Operation
 
 TITLE = "Redial"
 VERSION = "1"
@@ -46,6 +46,7 @@ MEANINGS = {
     404: "Nothing by that id.",
     409: "The state of things does not allow it.",
     413: "More bytes than are read.",
+    415: "The Content-Type is not JSON.",
     422: "Fields are wrong; `errors` points at each.",
     429: "The key sends more requests than it may.",
     503: "The record kept changing during the write. It is safe to retry.",
@@ -55,9 +56,9 @@ CALLBACK_MEANINGS = {
     404: "No attempt has this address, or the provider is none that is set up here.",
 }
 HEADERS = {
-    401: {"WWW-Authenticate": "how to sign in"},
-    429: {"Retry-After": "seconds to wait"},
-    503: {"Retry-After": "seconds to wait"},
+    401: {"WWW-Authenticate": ("How to sign in.", "Bearer")},
+    429: {"Retry-After": ("Seconds to wait.", "1")},
+    503: {"Retry-After": ("Seconds to wait.", "1")},
 }
 
 REFERENCES = "#/components/schemas/{model}"
@@ -76,7 +77,7 @@ def document(routes: Mapping[str, Mapping[str, Any]], server_url: str) -> Json:
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": VERSION, "description": ABOUT, "license": {"name": "Apache-2.0"}},
         "servers": [{"url": server_url}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in _operations())],
+        "tags": [{"name": tag, "description": text} for tag, text in TAGS.items()],
         "security": SECURITY,
         "paths": {
             path: {
@@ -105,7 +106,24 @@ def _schemas() -> tuple[dict[Model, Json], Json]:
             models[operation.answer] = "serialization"
     found, definitions = models_json_schema(list(models.items()), ref_template=REFERENCES)
     references = {model: _plain(found[model, mode]) for model, mode in models.items()}
-    return references, {_plain_name(name): _plain(schema) for name, schema in definitions["$defs"].items()}
+    schemas = {_plain_name(name): _plain(schema) for name, schema in definitions["$defs"].items()}
+    for schema in schemas.values():
+        for each in schema.get("properties", {}).values():
+            each.setdefault("examples", [_example(each, schemas)])
+    return references, schemas
+
+
+def _example(schema: Json, schemas: Json) -> Any:
+    """Return an example of a schema, of an object or of a list of objects from the examples of their fields."""
+    if "examples" in schema:
+        return schema["examples"][0]
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in schema:
+        return _example(schema["anyOf"][0], schemas)
+    if "properties" in schema:
+        return {name: _example(each, schemas) for name, each in schema["properties"].items()}
+    return [_example(schema["items"], schemas)]
 
 
 def _plain(schema: Any) -> Any:
@@ -118,7 +136,9 @@ def _plain(schema: Any) -> Any:
         }
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
-    return _plain_name(schema) if isinstance(schema, str) and schema.startswith("#/") else schema
+    if isinstance(schema, str):
+        return _plain_name(schema) if schema.startswith("#/") else schema.replace("``", "`")
+    return schema
 
 
 def _plain_name(name: str) -> str:
@@ -175,8 +195,11 @@ def _responses(operation: Operation, references: Mapping[Model, Json]) -> Json:
     return responses
 
 
-def _headers(headers: Mapping[str, str]) -> Json:
-    return {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
+def _headers(headers: Mapping[str, tuple[str, str]]) -> Json:
+    return {
+        name: {"description": text, "schema": {"type": "string", "examples": [example]}}
+        for name, (text, example) in headers.items()
+    }
 
 
 def _content(kind: Model | Contents, references: Mapping[Model, Json]) -> Json:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chalicelib.api import answers
+from chalicelib.api.calls import PAGE
 from chalicelib.api.reading import MOST_KEY
 from chalicelib.api.schemas import AdoptionTokenIn, CallIn, ContactedIn, NamedPolicyIn, OptOutIn, PauseIn, PreviewIn
 from chalicelib.dialects.bolna import BolnaCallIn
@@ -19,7 +20,7 @@ from chalicelib.storage.history import MOST_CURSOR, MOST_ENTRIES
 from chalicelib.storage.keys import Role
 
 #: the statuses that come of reading a JSON body and finding fault with it
-BODY = (400, 413, 422)
+BODY = (400, 413, 415, 422)
 #: those of a route that only signs in, that wants a role, and that reads or changes one call
 KEY = (401,)
 ROLE = (401, 403)
@@ -42,7 +43,10 @@ ANYTHING: Contents = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One route and method. ``role`` is None where no API key is wanted; ``answer`` None where there is no content."""
+    """One route and method. ``role`` is None where no API key is wanted; ``answer`` None where there is no content.
+
+    ``headers`` are the answer's own: name -> description and example.
+    """
 
     tag: str
     role: Role | None
@@ -53,9 +57,20 @@ class Operation:
     body_required: bool = True
     problems: tuple[int, ...] = ()
     parameters: tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
 
+
+#: tag -> what its routes are for, in the order of the page
+TAGS: Mapping[str, str] = {
+    "Calls": "Place a call with its retries, read how it goes, and stop it.",
+    "Policies": "Keep retry policies by name, try them out, and adopt calls that your own code places.",
+    "Numbers": "Opt a number out, say that the customer called back, and erase a number.",
+    "Dialling": "Pause and resume every call of the workspace.",
+    "Vendors' shapes": "Requests and answers of Bolna, Exotel, DialNexa and Gomobile, for their clients as they are.",
+    "Callbacks": "Where providers report on calls. You hand out the addresses, and call none of them yourself.",
+    "The API": "Whether the API runs, and what it takes.",
+}
 
 #: name -> a parameter as OpenAPI has it; those in paths are found by their names
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -74,11 +89,15 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
         "description": "A policy's name: 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "examples": ["reminders"]},
     },
-    "provider": {"in": "path", "schema": {"type": "string", "enum": sorted(REGISTRY)}},
+    "provider": {
+        "in": "path",
+        "description": "The provider that sends the callback.",
+        "schema": {"type": "string", "enum": sorted(REGISTRY), "examples": ["twilio"]},
+    },
     "token": {
         "in": "path",
         "description": "The unguessable part of an attempt's callback address, or of a policy's adoption address.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "examples": ["a1b2c3"]},
     },
     "sid": {
         "in": "path",
@@ -88,17 +107,17 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "limit": {
         "in": "query",
         "description": "The most entries of a page.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ENTRIES, "default": 25},
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ENTRIES, "default": PAGE, "examples": [PAGE]},
     },
     "cursor": {
         "in": "query",
         "description": "The next_cursor of the page before.",
-        "schema": {"type": "string", "maxLength": MOST_CURSOR},
+        "schema": {"type": "string", "maxLength": MOST_CURSOR, "examples": ["eyJwayI6IkNBTEwifQ"]},
     },
     "Idempotency-Key": {
         "in": "header",
         "description": "Repeats of a request under one key, within 24 hours, answer the first one's call.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY},
+        "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY, "examples": ["order-7"]},
     },
 }
 
@@ -137,7 +156,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             body=CallIn,
             problems=(*ROLE, *BODY, *BUSY),
             parameters=("Idempotency-Key",),
-            headers={"Location": "the path of the call"},
+            headers={"Location": ("The address of the call.", "https://redial.example.com/api/calls/call_01kfxyz0")},
             example={**_NUMBERS, "agent_version_id": "av_01hx", "retry": _RETRY},
         ),
         "GET": Operation(
@@ -164,7 +183,6 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             problems=(*KEY, *BODY),
             example={
                 "to_number": "+919876543210",
-                "start_at": "2026-01-26T10:00:00Z",
                 "outcomes": ["busy", "no-answer"],
                 "retry": {**_RETRY, "window": {"preset": "in-trai"}},
             },
@@ -280,7 +298,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.DialNexaRetries, problems=(*CALL, 422))
     },
     "/executions/{call_id}": {
-        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=JSON_OBJECT, problems=(*CALL, 422))
+        "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.BolnaExecution, problems=(*CALL, 422))
     },
     "/call-report/{call_id}": {
         "GET": Operation(tag="Vendors' shapes", role=Role.READ, answer=answers.GomobileReport, problems=(*CALL, 422))

@@ -1,9 +1,11 @@
 """What stands in the paths of routes, checked."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from chalicelib import ids
+from chalicelib.domain.number_lengths import dialable
 from chalicelib.domain.numbers import e164
 from chalicelib.errors import FieldError, Invalid
 
@@ -19,15 +21,20 @@ def call_named(path: str) -> str | None:
 def number_in(path: str) -> str:
     """Return the E.164 number in a path, its ``+`` encoded or not. Raise Invalid for any other spelling.
 
-    A number without its ``+`` is not completed: nobody can tell whether its country code is there.
+    A number without its ``+`` is not completed: nobody can tell whether its country code is there. One of an impossible
+    length is taken: a provider may have called it, and then it can be opted out and erased.
     """
-    return number_of(unquote(path), "/number")
+    return _checked(unquote(path), "/number", e164)
 
 
-def number_of(text: str, pointer: str) -> str:
-    """Return ``text``, an E.164 number. Raise Invalid, pointing at where the text was, for anything else."""
+def number_to_call(text: str, pointer: str) -> str:
+    """Return ``text``, a number that can be called. Raise Invalid, pointing at where it was, for anything else."""
+    return _checked(text, pointer, dialable)
+
+
+def _checked(text: str, pointer: str, check: Callable[[str], str]) -> str:
     try:
-        return e164(text)
+        return check(text)
     except ValueError as error:
         raise Invalid([FieldError(pointer, f"{pointer.rpartition('/')[2]} {error}")]) from None
 

@@ -18,7 +18,7 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/pause-all", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def pause_all() -> dict[str, Any]:
-    """Pause the workspace. Once this is answered no dial of it can begin; calls that are out go on."""
+    """Pause the workspace. Once this is answered no dial of it can begin; calls in flight go on."""
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -32,7 +32,7 @@ def pause_all() -> dict[str, Any]:
 @blueprint.route("/resume-all", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def resume_all() -> dict[str, Any]:
-    """Resume the workspace: what was put off meanwhile is dialled within minutes, as far as its policy still allows."""
+    """Resume the workspace. Postponed calls are dialled within minutes, as far as their policy still allows."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.ADMIN)
     return _view(None) | {"was_paused": resume(parts.ports, workspace_scope(owner.workspace))}
@@ -41,7 +41,7 @@ def resume_all() -> dict[str, Any]:
 @blueprint.route("/pause-all", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def get_pause() -> dict[str, Any]:
-    """Whether the workspace is paused, since when and why."""
+    """Read whether the workspace is paused. The answer says since when, and why."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     return _view(paused(parts.ports, workspace_scope(owner.workspace)))

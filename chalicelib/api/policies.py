@@ -28,7 +28,7 @@ NamedRules = Callable[[str], Rules | None]
 @blueprint.route("/policies/preview", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def show() -> dict[str, Any]:
-    """The attempts that a policy would make for assumed outcomes; dials nothing and writes nothing."""
+    """Preview the attempts that a policy would make for assumed outcomes. Nothing is dialled or written."""
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -57,7 +57,7 @@ def show() -> dict[str, Any]:
 @blueprint.route("/policies", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def names() -> dict[str, Any]:
-    """Every named policy of the workspace."""
+    """List the named policies. They are sorted by name."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     unreadable: list[str] = []
@@ -70,16 +70,22 @@ def names() -> dict[str, Any]:
 @blueprint.route("/policies/{name}", methods=["PUT"], content_types=ANY_TYPE)
 @answering
 def put(name: str) -> dict[str, Any]:
-    """Keep a policy under a name; calls placed with it before keep the one they were placed with."""
+    """Keep a policy under a name. Calls that were placed with it before keep the policy they were placed with.
+
+    The answer shows the adoption address of a new policy, once.
+    """
     from chalicelib.api import schemas
 
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
     wanted = checked(schemas.NamedPolicyIn, json_body(request)[0], own_rules(parts, owner.workspace))
+    in_path = policy_name_in(name)
+    if wanted.name not in (None, in_path):
+        raise Invalid([FieldError("/name", f"name {wanted.name!r} is not the name in the path, {in_path!r}")])
     named = NamedPolicy(
-        name=policy_name_in(name),
-        policy=wanted.policy or schemas.NO_RETRIES,
+        name=in_path,
+        policy=wanted.asked_for or schemas.NO_RETRIES,
         updated_at=parts.ports.clock.now(),
         target_url=wanted.target.url if wanted.target else None,
         agent_version_id=wanted.agent_version_id,
@@ -92,7 +98,7 @@ def put(name: str) -> dict[str, Any]:
 @blueprint.route("/policies/{name}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(name: str) -> dict[str, Any]:
-    """One named policy."""
+    """Read one named policy. ``PUT`` takes the answer back as it is."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     named = parts.policies.load(owner.workspace, policy_name_in(name))
@@ -104,7 +110,7 @@ def read(name: str) -> dict[str, Any]:
 @blueprint.route("/policies/{name}", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete(name: str) -> Response:
-    """Forget a named policy."""
+    """Forget a named policy. Its adoption address ends; calls that were placed with it keep their policy."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.WRITE)
     parts.policies.delete(owner.workspace, policy_name_in(name))
@@ -115,7 +121,7 @@ def delete(name: str) -> Response:
 @blueprint.route("/policies/{name}/adoption-token", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def new_adoption_token(name: str) -> dict[str, Any]:
-    """Replace a policy's adoption token; the old one stays valid for 24 hours unless ``revoke_old`` is true."""
+    """Replace a policy's adoption token. The old one stays valid for 24 hours unless ``revoke_old`` is true."""
     from chalicelib.api import schemas
 
     request = blueprint.current_request

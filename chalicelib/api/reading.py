@@ -28,6 +28,8 @@ MOST_KEY = 255
 MAX_UNKNOWN = 10
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
+#: ``application/json``, and the types that are JSON by their suffix (RFC 6839), such as ``application/ld+json``
+_JSON_TYPE = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json", re.IGNORECASE)
 
 
 def body_bytes(request: Request, most: int = MOST_BODY) -> bytes:
@@ -36,18 +38,20 @@ def body_bytes(request: Request, most: int = MOST_BODY) -> bytes:
         raw = request.raw_body
         body = raw.encode() if isinstance(raw, str) else raw
     except ValueError as error:
-        raise errors.BadRequest(f"the body cannot be read: {error}") from error
+        raise errors.BadRequest("the body cannot be read: it did not come as the bytes that were sent") from error
     if len(body) > most:
         raise errors.TooLarge(f"the body has {len(body)} bytes; at most {most} are read")
     return body
 
 
 def json_body(request: Request) -> tuple[dict[str, Any], str]:
-    """The request's JSON object, and a hash of it by which a repeated request is known.
+    """Return the request's JSON object, and a hash of it by which a repeated request is known.
 
-    Raises BadRequest where it is not UTF-8, no JSON, no object, too deep, or holds a name twice; TooLarge.
+    Raise NotJson, TooLarge, and BadRequest where it is not UTF-8, no JSON, no object, too deep, or holds a name twice.
     """
-    body = _parsed(body_bytes(request))
+    raw = body_bytes(request)
+    _check_type(request.headers.get("content-type", ""))
+    body = _parsed(raw)
     if not isinstance(body, dict):
         raise errors.BadRequest("the body must be a JSON object")
     if _too_deep(body):
@@ -58,6 +62,14 @@ def json_body(request: Request) -> tuple[dict[str, Any], str]:
     except UnicodeEncodeError:
         raise errors.BadRequest(r"the body holds half of a surrogate pair, like \ud800, which is no text") from None
     return body, hashlib.sha256(canonical).hexdigest()
+
+
+def _check_type(content_type: str) -> None:
+    """Raise NotJson for a body that says it is not JSON. Without a Content-Type it is read as JSON."""
+    media_type = content_type.partition(";")[0].strip()
+    if media_type and not _JSON_TYPE.fullmatch(media_type):
+        text = f"send JSON: the Content-Type is {errors.shown(media_type)} (example: Content-Type: application/json)"
+        raise errors.NotJson(text)
 
 
 _DEEP = f"the body nests lists and objects more than {MOST_DEPTH} deep"
@@ -74,7 +86,7 @@ def _parsed(raw: bytes) -> Any:
         members = _members(pairs)
         for _ in pairs:
             if next(count, None) is None:
-                raise ValueError(f"more than {MAX_NAMES} names in all")
+                raise errors.BadRequest(f"the body holds more than {MAX_NAMES} names in all")
         return members
 
     try:
@@ -87,38 +99,41 @@ def _parsed(raw: bytes) -> Any:
         )
     except RecursionError:
         raise errors.BadRequest(_DEEP) from None
-    except ValueError as error:
-        raise errors.BadRequest(f"the body is not JSON: {error}") from error
+    except json.JSONDecodeError as error:
+        text = f"the body is not JSON: line {error.lineno}, column {error.colno} cannot be read"
+        raise errors.BadRequest(text) from error
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise errors.BadRequest(f"the body is not JSON: {name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number) or 0 < abs(number) < LEAST_NUMBER:
-        raise ValueError(f"{text[:40]} is too {'large' if math.isinf(number) else 'small'} a number")
+        raise errors.BadRequest(
+            f"the number {text[:40]} in the body is too {'large' if math.isinf(number) else 'small'}"
+        )
     return number
 
 
 def _whole(text: str) -> int:
     if len(text) > MOST_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits; at most {MOST_DIGITS} are read")
+        raise errors.BadRequest(f"a number in the body has {len(text)} digits; at most {MOST_DIGITS} are read")
     return int(text)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object's members. Raise ValueError for a name that is there twice, or that holds the character NUL.
+    """Return an object's members. Raise BadRequest for a name that is there twice, or that holds the character NUL.
 
     Nobody can say which of two members of one name was meant.
     """
     members: dict[str, Any] = {}
     for name, value in pairs:
         if name in members:
-            raise ValueError(f"{name[:80]!r} is there twice in one object")
+            raise errors.BadRequest(f"the name {name[:80]!r} is there twice in one object")
         if "\0" in name:
-            raise ValueError(f"the name {name[:80]!r} holds the character NUL")
+            raise errors.BadRequest(f"the name {name[:80]!r} holds the character NUL")
         members[name] = value
     return members
 

@@ -11,16 +11,34 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from chalicelib.dialects.bolna import RetryConfigIn
-from chalicelib.dialects.common import E164, MOST_DAYS, At, Kept, OutcomeWord, Strict, small
+from chalicelib.dialects.common import (
+    AGENT,
+    E164,
+    MOST_DAYS,
+    MOST_MINUTES,
+    PROVIDER,
+    START,
+    TARGET,
+    At,
+    Flag,
+    Kept,
+    OutcomeWord,
+    ProviderName,
+    Strict,
+    doc,
+    small,
+)
 from chalicelib.dialects.dialnexa import NO_RETRIES, RetryIn, TargetIn
 from chalicelib.dialects.exotel import ExotelPolicyIn
 from chalicelib.dialects.gomobile import GomobilePolicyIn
+from chalicelib.dialects.shown import ShownPolicy
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.zone_names import user_zone
 from chalicelib.errors import FieldError, Invalid
 
 MOST_VARIABLES = 50
 MOST_OUTCOMES = 101
+MAX_LATE = timedelta(days=1)
 
 
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +67,7 @@ def _plain(value: Any) -> Any:
 
 
 Variable = str | int | float | bool
+AgentId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -57,39 +76,47 @@ def as_text(value: Variable) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
+ONE_POLICY = "give one of retry, retry_config, exotel and gomobile"
+
+
 class PolicyIn(Strict):
     """A policy in one of the dialects."""
 
-    retry: RetryIn | None = None
-    retry_config: RetryConfigIn | None = None
-    exotel: ExotelPolicyIn | None = None
-    gomobile: GomobilePolicyIn | None = None
+    retry: RetryIn | None = doc(
+        "When to retry: Redial's own format, and DialNexa's.", {"max_retries": 3, "wait_minutes": 30}, None
+    )
+    retry_config: RetryConfigIn | None = doc("When to retry: Bolna's format.", {"enabled": True}, None)
+    exotel: ExotelPolicyIn | None = doc("When to retry: Exotel's format.", {"retry": {"max_attempts": 3}}, None)
+    gomobile: GomobilePolicyIn | None = doc(
+        "When to retry: Gomobile's format.", {"retryStrategy": {"type": "fixed_delay", "delayMinutes": 30}}, None
+    )
 
     @model_validator(mode="after")
     def _at_most_one(self) -> Self:
-        if len(self._given) > 1:
-            raise ValueError("give one of retry, retry_config, exotel and gomobile")
+        if len(self.given) > 1:
+            raise ValueError(ONE_POLICY)
         return self
 
     @property
-    def _given(self) -> list[RetryIn | RetryConfigIn | ExotelPolicyIn | GomobilePolicyIn]:
+    def given(self) -> list[RetryIn | RetryConfigIn | ExotelPolicyIn | GomobilePolicyIn | ShownPolicy]:
+        """The policies that the body has: in one request format, or none."""
         return [d for d in (self.retry, self.retry_config, self.exotel, self.gomobile) if d is not None]
 
     @property
-    def policy(self) -> Policy | None:
+    def asked_for(self) -> Policy | None:
         """The policy that the body asks for; None where it names none."""
-        return self._given[0].policy() if self._given else None
+        return self.given[0].policy() if self.given else None
 
 
 class AdoptionTokenIn(Strict):
-    """``POST /policies/{name}/adoption-token``; ``revoke_old`` ends the old token at once and not in 24 hours."""
+    """``POST /policies/{name}/adoption-token``; an empty body will do."""
 
-    revoke_old: bool = False
+    revoke_old: Flag = doc("Whether the old token ends at once, and not in 24 hours.", True, False)
 
 
 def ending(wanted: PolicyIn, start_at: datetime) -> Policy | None:
     """Return the policy that a body asks for, which ends where Exotel's ``end_at`` says. Raise Invalid."""
-    return exotel_ending(wanted.exotel, start_at, "/exotel") if wanted.exotel else wanted.policy
+    return exotel_ending(wanted.exotel, start_at, "/exotel") if wanted.exotel else wanted.asked_for
 
 
 def exotel_ending(wanted: ExotelPolicyIn, start_at: datetime, pointer: str = "") -> Policy:
@@ -100,39 +127,76 @@ def exotel_ending(wanted: ExotelPolicyIn, start_at: datetime, pointer: str = "")
         raise Invalid([FieldError(f"{pointer}/schedule/end_at", str(error))]) from error
 
 
-class NamedPolicyIn(PolicyIn):
-    """``PUT /policies/{name}``; ``target`` is what calls are redialled to that bring none of their own."""
+ADDED = "Taken and not used. What GET adds"
 
-    target: TargetIn | None = None
-    agent_version_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+
+class NamedPolicyIn(PolicyIn):
+    """``PUT /policies/{name}``: a policy in one of the request formats, or as ``GET`` shows it.
+
+    What ``GET`` adds is taken and not used.
+    """
+
+    policy: ShownPolicy | None = doc(
+        "The policy as `GET /policies/{name}` shows it, in place of a request format.",
+        {"max_retries": 3, "strategy": {"type": "fixed", "wait_minutes": 30}, "on": {"busy": {"retry": True}}},
+        None,
+    )
+    target: TargetIn | None = doc(
+        "What the policy's calls are connected to that bring no target.", {"url": "https://example.com/a.xml"}, None
+    )
+    agent_version_id: AgentId | None = doc(f"{AGENT} For calls that bring none.", "av_01hx", None)
+    name: PolicyName | None = doc("What GET adds: the name, which must be the one in the path.", "reminders", None)
+    updated_at: Any = doc(f"{ADDED}, when the policy was written.", "2026-01-26T10:00:00Z", None)
+    adoption: Any = doc(f"{ADDED}, the adoption address.", {"token_since": "2026-01-26T10:00:00Z"}, None)
+
+    @property
+    def given(self) -> list[RetryIn | RetryConfigIn | ExotelPolicyIn | GomobilePolicyIn | ShownPolicy]:
+        """The policies that the body has, also as GET shows one."""
+        return [*super().given, *([self.policy] if self.policy is not None else [])]
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.policy is None:
-            raise ValueError("give one of retry, retry_config, exotel and gomobile")
+        if not self.given:
+            raise ValueError(f"{ONE_POLICY}, or policy as GET shows it")
         return self
+
+
+ONE_ZONE = "The IANA zone of whoever is called. Left out, every zone that the number can be in."
+Variables = Annotated[
+    dict[str, Annotated[Variable, BeforeValidator(_plain)]],
+    AfterValidator(_variables),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MOST_VARIABLES,
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+        }
+    ),
+]
 
 
 class CallIn(PolicyIn):
     """``POST /calls``."""
 
-    to_number: E164
-    from_number: E164
-    provider: Annotated[str, StringConstraints(max_length=32)] | None = None
-    agent_version_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
-    target: TargetIn | None = None
-    variables: Annotated[dict[str, Annotated[Variable, BeforeValidator(_plain)]], AfterValidator(_variables)] = Field(
-        default_factory=dict
+    to_number: E164 = doc("The number to call, in E.164.", "+16505550199")
+    from_number: E164 = doc("The number to call from, in E.164.", "+14155550100")
+    provider: ProviderName | None = doc(PROVIDER, "twilio", None)
+    agent_version_id: AgentId | None = doc(AGENT, "av_01hx", None)
+    target: TargetIn | None = doc(TARGET, {"url": "https://example.com/answer.xml"}, None)
+    variables: Variables = doc(
+        f"What the target or the agent is given with each attempt: up to {MOST_VARIABLES} values.", {"name": "Ada"}, {}
     )
-    metadata: Kept = Field(default_factory=dict)
-    timezone: TimeZone | None = None
-    start_at: At | None = None
-    webhook_url: Annotated[Any, AfterValidator(_no_webhook), WithJsonSchema(NULL)] = None
-    policy_name: PolicyName | None = None
+    metadata: Kept = doc("Your own JSON, at most 16 KB: kept with the call and shown with it.", {"order": 7}, {})
+    timezone: TimeZone | None = doc(ONE_ZONE, "America/Los_Angeles", None)
+    start_at: At | None = doc(f"{START} Left out, now.", "2026-01-27T10:00:00Z", None)
+    webhook_url: Annotated[Any, AfterValidator(_no_webhook), WithJsonSchema(NULL)] = doc(
+        "Not available yet: any value but null is refused.", None, None
+    )
+    policy_name: PolicyName | None = doc("A policy of `PUT /policies/{name}`, in place of one here.", "reminders", None)
 
     @model_validator(mode="after")
     def _one_policy(self) -> Self:
-        if self.policy_name is not None and self._given:
+        if self.policy_name is not None and self.given:
             raise ValueError("give policy_name or a policy, not both")
         return self
 
@@ -145,17 +209,19 @@ class CallIn(PolicyIn):
 class PreviewIn(PolicyIn):
     """``POST /policies/preview``."""
 
-    to_number: E164 | None = None
-    timezone: TimeZone | None = None
-    start_at: At | None = None
-    outcomes: Annotated[list[OutcomeWord], Field(max_length=MOST_OUTCOMES)] = Field(default_factory=list)
-    policy_name: PolicyName | None = None
+    to_number: E164 | None = doc("The number that would be called, in E.164. Or give `timezone`.", "+16505550199", None)
+    timezone: TimeZone | None = doc(ONE_ZONE, "America/Los_Angeles", None)
+    start_at: At | None = doc(f"{START} Left out, now.", "2026-01-27T10:00:00Z", None)
+    outcomes: Annotated[list[OutcomeWord], Field(max_length=MOST_OUTCOMES)] = doc(
+        "How each attempt is assumed to end, the first one first.", ["busy", "no-answer"], []
+    )
+    policy_name: PolicyName | None = doc("A policy of `PUT /policies/{name}`, in place of one here.", "reminders", None)
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if self.to_number is None and self.timezone is None:
             raise ValueError("give to_number, or a timezone in its place")
-        if self.policy_name is not None and self._given:
+        if self.policy_name is not None and self.given:
             raise ValueError("give policy_name or a policy, not both")
         return self
 
@@ -163,15 +229,17 @@ class PreviewIn(PolicyIn):
 class OptOutIn(Strict):
     """``PUT /numbers/{e164}/opt-out``; an empty body will do."""
 
-    reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    reason: Annotated[str, StringConstraints(max_length=1000)] | None = doc(
+        "Why, for whoever looks the number up.", "asked on the phone", None
+    )
 
 
 class ContactedIn(Strict):
     """``POST /numbers/{e164}/contacted``: pending redials end, or wait until a time or for so many minutes."""
 
-    put_off_until: At | None = None
-    put_off_minutes: Annotated[float, Field(gt=0, le=MOST_DAYS * 24 * 60, strict=True, allow_inf_nan=False)] | None = (
-        None
+    put_off_until: At | None = doc("No redial before this time.", "2026-01-27T10:00:00Z", None)
+    put_off_minutes: Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)] | None = doc(
+        "No redial for so many minutes. Without either field the pending redials end.", 240, None
     )
 
     @model_validator(mode="after")
@@ -190,8 +258,10 @@ class ContactedIn(Strict):
 class PauseIn(Strict):
     """``POST /pause-all``; an empty body will do. Without ``until`` the pause lasts until it is resumed."""
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "paused by hand"
-    until: At | None = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200)] = doc(
+        "Why, for whoever looks at the pause.", "the script is wrong", "paused by hand"
+    )
+    until: At | None = doc("When the pause ends by itself.", "2026-01-27T10:00:00Z", None)
 
     def until_at(self, now: datetime) -> datetime | None:
         """When the pause ends by itself, in UTC. Raises Invalid for a time that is past."""
@@ -201,9 +271,15 @@ class PauseIn(Strict):
 
 
 def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/start_at") -> datetime | None:
-    """A start in UTC. Raises Invalid for one further ahead than the wheel reaches."""
+    """Return a start in UTC. Raise Invalid for one further ahead than the wheel reaches, or clearly in the past.
+
+    A start of up to a day ago is now: the request may have waited in a queue.
+    """
     if start_at is None:
         return None
+    if start_at < now - MAX_LATE:
+        wanted = "lies more than a day in the past; leave it out to start now"
+        raise Invalid([FieldError(field, f"{wanted} (got {start_at:%Y-%m-%dT%H:%MZ})")])
     if start_at > now + timedelta(days=MOST_DAYS):
         raise Invalid([FieldError(field, f"lies more than {MOST_DAYS} days ahead (got {start_at:%Y-%m-%dT%H:%MZ})")])
     return start_at

@@ -8,7 +8,7 @@ from chalice.app import Blueprint, Response
 from chalicelib import ids
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, may_place, public_url, signed_in
-from chalicelib.api.paths import number_of
+from chalicelib.api.paths import number_to_call
 from chalicelib.api.policies import own_rules
 from chalicelib.api.reading import idempotency_key, json_body
 from chalicelib.domain.numbers import national_to_e164
@@ -23,7 +23,7 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/call", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def bolna_call() -> dict[str, Any]:
-    """Bolna's request; answered as Bolna does, with our call's id as the execution's."""
+    """Place a call by Bolna's request. The answer is Bolna's, with the call's id as the execution's."""
     from chalicelib.api import schemas
     from chalicelib.dialects import bolna
 
@@ -56,7 +56,7 @@ def bolna_call() -> dict[str, Any]:
 @blueprint.route("/v1/Accounts/{sid}/Campaigns", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def exotel_campaign(sid: str) -> Response:
-    """Exotel's request; each of its numbers becomes a call of its own under one campaign id."""
+    """Place a campaign by Exotel's request. Each of its numbers becomes a call of its own under one campaign id."""
     from chalicelib.api import schemas
     from chalicelib.dialects import exotel
 
@@ -131,4 +131,4 @@ def _from_number(parts: Services, given: str | None) -> str:
 
 
 def _number(text: str, pointer: str) -> str:
-    return number_of(national_to_e164(text), pointer)
+    return number_to_call(national_to_e164(text), pointer)

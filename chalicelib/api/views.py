@@ -84,13 +84,23 @@ def _zones_note(call: Call) -> str | None:
 
 
 def entry_view(call: Call, attempt: Attempt | None) -> dict[str, Any]:
-    """One line of the call history; the first attempt stands for the call and carries its summary."""
-    line = {"to_number": call.to_number or None, "from_number": call.from_number, "metadata": dict(call.metadata)}
-    if attempt is None:
-        not_yet = {"id": call.id, "call_id": call.id, "retry_group_id": call.retry_group_id, "attempt": 1}
-        return not_yet | {"status": call.summary_status or "scheduled", "outcome": None} | line | _parent(call)
-    line = attempt_view(call, attempt) | line
-    return line | _parent(call) if attempt.number == 1 else line
+    """Return one row of the call history; the first attempt stands for the call and carries its summary.
+
+    Every row has the same fields, null where there is nothing to say.
+    """
+    parent = _parent(call)
+    if attempt is not None and attempt.number > 1:
+        parent = dict.fromkeys(parent)
+    row = _not_dialled(call) if attempt is None else attempt_view(call, attempt)
+    numbers = {"to_number": call.to_number or None, "from_number": call.from_number}
+    return row | numbers | {"metadata": dict(call.metadata)} | parent
+
+
+def _not_dialled(call: Call) -> dict[str, Any]:
+    """Return the row of a call without an attempt: its first attempt, of which nothing is known yet."""
+    first = Attempt(call_id=call.id, number=1, token="", claimed_at=call.created_at, provider=call.provider)
+    unknown = {"id": call.id, "status": call.summary_status or "scheduled", "called_at": None}
+    return attempt_view(call, first) | unknown
 
 
 def _parent(call: Call) -> dict[str, Any]:

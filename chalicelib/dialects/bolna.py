@@ -16,7 +16,11 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from chalicelib.dialects.common import (
+    AGENT,
     MOST_TIMES,
+    NO_MEANING,
+    PROVIDER,
+    START,
     At,
     Flag,
     Kept,
@@ -26,6 +30,7 @@ from chalicelib.dialects.common import (
     VendorRetry,
     WaitMinutes,
     Word,
+    doc,
     retried,
 )
 from chalicelib.domain.call import CallRecord, CallState
@@ -42,12 +47,16 @@ STATUSES = (Outcome.NO_ANSWER, Outcome.BUSY, Outcome.FAILED, Outcome.ERROR)
 class RetryConfigIn(VendorRetry):
     """Bolna's ``retry_config``."""
 
-    enabled: Flag = False
-    max_retries: Annotated[int, Field(ge=1, le=3, strict=True)] = DEFAULT_MAX_RETRIES
-    retry_on_statuses: list[OutcomeWord] = Field(default=list(DEFAULT_STATUSES), max_length=len(STATUSES) * 2)
-    retry_on_voicemail: Flag = False
-    retry_intervals_minutes: list[WaitMinutes] = Field(
-        default=list(DEFAULT_MINUTES), min_length=1, max_length=MOST_TIMES
+    enabled: Flag = doc("Whether there are retries at all.", True, False)
+    max_retries: Annotated[int, Field(ge=1, le=3, strict=True)] = doc(
+        "Retries after the first attempt.", 3, DEFAULT_MAX_RETRIES
+    )
+    retry_on_statuses: Annotated[list[OutcomeWord], Field(max_length=len(STATUSES) * 2)] = doc(
+        f"The outcomes that are retried: any of {', '.join(STATUSES)}.", ["busy"], list(DEFAULT_STATUSES)
+    )
+    retry_on_voicemail: Flag = doc("Retry after a voicemail.", True, False)
+    retry_intervals_minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+        "Minutes before each retry; the last one repeats.", [30, 60, 120], list(DEFAULT_MINUTES)
     )
 
     @field_validator("retry_on_statuses")
@@ -69,18 +78,24 @@ class RetryConfigIn(VendorRetry):
 class BolnaCallIn(Strict):
     """``POST /call`` as Bolna documents it, with ``provider`` beside it.
 
-    ``bypass_call_guardrails`` and ``agent_data`` are Bolna's, and mean nothing here.
+    Two of Bolna's fields are taken and not used.
     """
 
-    agent_id: Annotated[str, Field(min_length=1, max_length=256)]
-    provider: ProviderName | None = None
-    recipient_phone_number: Word
-    from_phone_number: Word | None = None
-    scheduled_at: At | None = None
-    user_data: Kept = Field(default_factory=dict)
-    retry_config: RetryConfigIn = Field(default_factory=RetryConfigIn)
-    bypass_call_guardrails: Flag | None = None
-    agent_data: Any = None
+    agent_id: Annotated[str, Field(min_length=1, max_length=256)] = doc(AGENT, "av_01hx")
+    provider: ProviderName | None = doc(f"{PROVIDER} If Bolna is set up, Bolna does.", "bolna", None)
+    recipient_phone_number: Word = doc("The number to call, in E.164.", "+16505550199")
+    from_phone_number: Word | None = doc(
+        "The number to call from, in E.164. Left out, DEFAULT_FROM_NUMBER.", "+14155550100", None
+    )
+    scheduled_at: At | None = doc(START, "2026-01-27T10:00:00Z", None)
+    user_data: Kept = doc(
+        "What the agent needs to know; texts, numbers and switches are its variables.", {"name": "Ada"}, {}
+    )
+    retry_config: RetryConfigIn = doc(
+        "When to retry. Left out, there are no retries.", {"enabled": True}, RetryConfigIn()
+    )
+    bypass_call_guardrails: Flag | None = doc(f"{NO_MEANING} Every call keeps to its window.", True, None)
+    agent_data: Any = doc(NO_MEANING, {"voice_id": "v1"}, None)
 
 
 def accepted(record: CallRecord) -> dict[str, Any]:

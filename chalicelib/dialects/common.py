@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from chalicelib.domain.numbers import e164
+from chalicelib.domain.number_lengths import dialable
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import OutcomeRule
 
@@ -22,6 +22,23 @@ MOST_TIMES = 100
 MAX_INTERVALS = 24
 #: characters of a word, a number or a name that is looked up, and of a vendor's field that is kept
 MAX_WORD = 64
+
+
+#: the document makes the example of a field that holds an object, or a list of objects, from their own fields
+DERIVED = object()
+
+
+def doc(description: str, example: Any = DERIVED, default: Any = ...) -> Any:
+    """Return a field with what the API's document says of it. Without a default the field is required."""
+    return Field(default, description=description, examples=None if example is DERIVED else [example])
+
+
+#: what the document says of fields that several bodies have
+PROVIDER = "The provider to dial through. Left out, DEFAULT_PROVIDER dials."
+TARGET = "What the provider does with an answered call. Left out, <PROVIDER>_ANSWER_URL answers it."
+AGENT = "The agent that talks: passed on to the provider, and to the target as a query parameter."
+NO_MEANING = "The vendor's field: taken, and not used here."
+START = "When the first attempt is due, with a UTC offset: at most 60 days ahead, and not over a day past."
 
 #: a provider by its name in the registry
 ProviderName = Annotated[str, Field(min_length=1, max_length=32)]
@@ -36,7 +53,7 @@ Word = Annotated[str, Field(max_length=MAX_WORD)]
 
 
 class Strict(BaseModel):
-    """A body, ours or a vendor's, whose every field we know: a misspelt one must not be lost in silence."""
+    """A body, of Redial's own or of a vendor, that refuses unknown fields: a misspelt field must not be lost."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -125,7 +142,10 @@ def _has_empty_name(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_empty_name, value))
 
 
-Kept = Annotated[dict[str, Any], AfterValidator(small)]
+#: ``"a": 1, `` is the least that a name and its value take up
+MAX_NAMES_KEPT = MOST_JSON // 8
+
+Kept = Annotated[dict[str, Any], Field(json_schema_extra={"maxProperties": MAX_NAMES_KEPT}), AfterValidator(small)]
 
 #: the characters of a URI (RFC 3986, 2): others are to be percent-encoded, or a host's to be in punycode
 _HTTP_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
@@ -159,6 +179,6 @@ def retried(outcomes: Iterable[str], *, voicemail: bool) -> dict[Outcome, Outcom
 
 E164 = Annotated[
     str,
-    Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+16505550199"]}),
-    AfterValidator(e164),
+    Field(json_schema_extra={"pattern": r"^\+[1-9][0-9]{6,14}$"}),
+    AfterValidator(dialable),
 ]

@@ -21,13 +21,16 @@ from chalicelib.dialects.common import (
     MOST_DAYS,
     MOST_MINUTES,
     MOST_TIMES,
+    TARGET,
     At,
     Flag,
     HttpUrl,
     MaxRetries,
+    ProviderName,
     Strict,
     WaitMinutes,
     Word,
+    doc,
     outcome_word,
 )
 from chalicelib.dialects.window import CapIn, WindowIn
@@ -75,16 +78,22 @@ Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True, allow_inf_n
 class TargetIn(Strict):
     """What the provider does with an answered call."""
 
-    url: HttpUrl
+    url: HttpUrl = doc("Where the provider fetches its instructions.", "https://example.com/answer.xml")
 
 
 class RuleIn(Strict):
     """One outcome's own rule; ``retry`` is true unless it says otherwise."""
 
-    retry: Flag = True
-    wait_minutes: WaitMinutes | None = None
-    max_retries: MaxRetries | None = None
-    target: TargetIn | None = None
+    retry: Flag = doc("Whether this outcome is retried at all.", True, True)
+    wait_minutes: WaitMinutes | None = doc("The wait after this outcome in place of the strategy's.", 20, None)
+    max_retries: MaxRetries | None = doc(
+        "At most so many retries after this outcome; 1 with a `target`, else no limit of its own.", 1, None
+    )
+    target: TargetIn | None = doc(
+        "What the next attempt is connected to, for instance to leave a message.",
+        {"url": "https://example.com/m.xml"},
+        None,
+    )
 
     def rule(self) -> OutcomeRule:
         """The rule that this asks for."""
@@ -115,46 +124,62 @@ SwitchOrRule = Annotated[
 class FailoverIn(Strict):
     """The provider that takes over after ``failed``; without a target it is given its own default one."""
 
-    provider: Annotated[str, Field(min_length=1, max_length=32)]
-    from_number: E164 | None = None
-    target: TargetIn | None = None
+    provider: ProviderName = doc("The provider that dials after the first one's network failed.", "plivo")
+    from_number: E164 | None = doc("The number to call from there. Left out, the call's own.", "+14155550101", None)
+    target: TargetIn | None = doc(TARGET, {"url": "https://example.com/answer.xml"}, None)
 
     def failover(self) -> Failover:
         """The failover that this asks for."""
         return Failover(self.provider, self.from_number, self.target.url if self.target else None)
 
 
+KIND = "Which strategy this is."
+VARY = "Retry in the other half of the recipient's day than the attempt before."
+
+
 class NoneIn(Strict):
-    type: Literal["none"]
+    """No retries."""
+
+    type: Literal["none"] = doc(KIND, "none")
 
     def strategy(self) -> Strategy:
         return NoRetry()
 
 
 class FixedIn(Strict):
-    type: Literal["fixed"]
-    wait_minutes: WaitMinutes
-    vary: Flag = False
+    """The same wait before every retry."""
+
+    type: Literal["fixed"] = doc(KIND, "fixed")
+    wait_minutes: WaitMinutes = doc("Minutes from the end of an attempt to the next.", 30)
+    vary: Flag = doc(VARY, True, False)
 
     def strategy(self) -> Strategy:
         return Fixed(self.wait_minutes, self.vary)
 
 
 class IntervalsIn(Strict):
-    type: Literal["intervals"]
-    minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MOST_TIMES)]
-    vary: Flag = False
+    """A wait for each retry; the last one repeats."""
+
+    type: Literal["intervals"] = doc(KIND, "intervals")
+    minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+        "Minutes from the end of each attempt to the next.", [30, 60, 120]
+    )
+    vary: Flag = doc(VARY, True, False)
 
     def strategy(self) -> Strategy:
         return Intervals(tuple(self.minutes), self.vary)
 
 
 class ExponentialIn(Strict):
-    type: Literal["exponential"]
-    first_minutes: Minutes
-    factor: Annotated[float, Field(ge=1, le=100, strict=True, allow_inf_nan=False)] = 2.0
-    max_minutes: Minutes = 24 * 60
-    vary: Flag = False
+    """A wait that grows with every retry."""
+
+    type: Literal["exponential"] = doc(KIND, "exponential")
+    first_minutes: Minutes = doc("Minutes before the first retry.", 15)
+    factor: Annotated[float, Field(ge=1, le=100, strict=True, allow_inf_nan=False)] = doc(
+        "Each wait is this many times the one before.", 2, 2.0
+    )
+    max_minutes: Minutes = doc("No wait is longer than these minutes.", 240, 24 * 60)
+    vary: Flag = doc(VARY, True, False)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -167,8 +192,12 @@ class ExponentialIn(Strict):
 
 
 class ScheduledIn(Strict):
-    type: Literal["scheduled"]
-    at: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)]
+    """Retries at fixed times."""
+
+    type: Literal["scheduled"] = doc(KIND, "scheduled")
+    at: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+        f"When to retry, at most {MOST_DAYS} days from first to last; a past time is skipped.", ["2026-01-27T10:00:00Z"]
+    )
 
     @field_validator("at")
     @classmethod
@@ -182,10 +211,17 @@ class ScheduledIn(Strict):
         return Scheduled(tuple(sorted(set(self.at))))
 
 
+MIN_GAP = "The next attempt comes at least so many minutes after the one before."
+
+
 class TimeOfDayIn(Strict):
-    type: Literal["time_of_day"]
-    times: Annotated[list[Word], Field(min_length=1, max_length=MOST_TIMES)]
-    min_gap_minutes: WaitMinutes = 60
+    """Retries at times of the recipient's day."""
+
+    type: Literal["time_of_day"] = doc(KIND, "time_of_day")
+    times: Annotated[list[Word], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+        "Local times on the 24-hour clock; each is used once a day.", ["10:00", "14:00", "17:00"]
+    )
+    min_gap_minutes: WaitMinutes = doc(MIN_GAP, 60, 60)
 
     @field_validator("times")
     @classmethod
@@ -200,9 +236,9 @@ class TimeOfDayIn(Strict):
 
 
 class SmartIn(Strict):
-    """Its place is kept: a request that asks for it must not silently get something else."""
+    """Not available yet, and refused: a request that asks for it must not silently get something else."""
 
-    type: Literal["smart"]
+    type: Literal["smart"] = doc(KIND, "smart")
 
     @model_validator(mode="after")
     def _not_yet(self) -> Self:
@@ -217,22 +253,63 @@ StrategyIn = Annotated[
 ]
 
 
-class RetryIn(Strict):
-    """The ``retry`` object of ``POST /calls``."""
+MAX_CAPS = 10
+#: what the document says, of a request and of a policy that is shown
+QUIET = "outcome: the hours after an attempt that ended so, by any call, in which the number is left alone."
+OutcomeRules = Annotated[dict[str, SwitchOrRule], Field(max_length=2 * len(Outcome))]
+Hours = Annotated[float, Field(gt=0, le=MOST_DAYS * 24, strict=True, allow_inf_nan=False)]
 
-    max_retries: MaxRetries | None = None
-    wait_minutes: WaitMinutes | None = None
-    retry_on_voicemail: Flag | None = None
-    retry_on_no_answer: Flag | None = None
-    retry_on_busy: Flag | None = None
-    strategy: StrategyIn | None = None
-    on: Annotated[dict[str, SwitchOrRule], Field(max_length=2 * len(Outcome))] = Field(default_factory=dict)
-    window: WindowIn | None = None
-    failover: FailoverIn | None = None
-    caps: Annotated[list[CapIn], Field(max_length=10)] | None = None
-    quiet_after: Annotated[dict[str, QuietHours], Field(max_length=2 * len(Outcome))] = Field(default_factory=dict)
-    expires_after_hours: Annotated[float, Field(gt=0, le=MOST_DAYS * 24, strict=True, allow_inf_nan=False)] | None = (
-        None
+
+def check_retried(outcome: str, *, retry: bool) -> None:
+    """Raise ValueError for a rule that would retry after an outcome that is never retried."""
+    if retry and outcome in NEVER_RETRIED:
+        raise ValueError(f"{outcome} is never retried")
+
+
+class RetryIn(Strict):
+    """The ``retry`` object of ``POST /calls``: DialNexa's flat fields, and Redial's own."""
+
+    max_retries: MaxRetries | None = doc(
+        f"Retries after the first attempt; {DEFAULT_MAX_RETRIES} if left out, or one for each of the strategy's dates.",
+        3,
+        None,
+    )
+    wait_minutes: WaitMinutes | None = doc(
+        f"DialNexa's field: minutes before each retry, {DEFAULT_WAIT_MINUTES:g} if left out. Not beside `strategy`.",
+        30,
+        None,
+    )
+    retry_on_voicemail: Flag | None = doc(
+        "DialNexa's field: retry after a voicemail, which is final if left out.", True, None
+    )
+    retry_on_no_answer: Flag | None = doc(
+        "DialNexa's field: retry after no answer, as is done if left out.", True, None
+    )
+    retry_on_busy: Flag | None = doc("DialNexa's field: retry after a busy line, as is done if left out.", True, None)
+    strategy: StrategyIn | None = doc("How long to wait before a retry.", {"type": "fixed", "wait_minutes": 30}, None)
+    on: OutcomeRules = doc(
+        "outcome: true, false, or a rule of its own, which wins over the flat fields.",
+        {"busy": True, "no-answer": {"wait_minutes": 20}, "failed": {"max_retries": 1}},
+        {},
+    )
+    window: WindowIn | None = doc(
+        "The hours in which the number may be called. Left out, any hour.", {"preset": "in-trai"}, None
+    )
+    failover: FailoverIn | None = doc(
+        "A second provider for calls that the first could not connect.", {"provider": "plivo"}, None
+    )
+    caps: Annotated[list[CapIn], Field(max_length=MAX_CAPS)] | None = doc(
+        "How often the number may be called, by all calls together. Left out, DEFAULT_CAP; `[]` is no cap.",
+        [{"max_attempts": 4, "per_hours": 24}],
+        None,
+    )
+    quiet_after: Annotated[dict[str, QuietHours], Field(max_length=2 * len(Outcome))] = doc(
+        QUIET, {"completed": 168}, {}
+    )
+    expires_after_hours: Hours | None = doc(
+        f"No attempt is made later than this after the start. Left out, {DEFAULT_HOURS:g}; {MOST_DAYS * 24} for dates.",
+        72,
+        None,
     )
 
     @field_validator("on")
@@ -241,8 +318,7 @@ class RetryIn(Strict):
         named: dict[str, bool | RuleIn] = {}
         for word, rule in rules.items():
             outcome = outcome_word(word)
-            if outcome in NEVER_RETRIED and (rule is True or (isinstance(rule, RuleIn) and rule.retry)):
-                raise ValueError(f"{outcome} is never retried")
+            check_retried(outcome, retry=rule.retry if isinstance(rule, RuleIn) else rule)
             if outcome in named:
                 raise ValueError(f"{outcome} has two rules")
             named[outcome] = rule

@@ -22,7 +22,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from chalicelib.dialects.common import (
+    AGENT,
     MOST_DAYS,
+    NO_MEANING,
+    PROVIDER,
+    START,
     At,
     MaxRetries,
     OutcomeWord,
@@ -31,6 +35,7 @@ from chalicelib.dialects.common import (
     VendorRetry,
     WaitMinutes,
     Word,
+    doc,
 )
 from chalicelib.dialects.narrowing import NarrowingIn
 from chalicelib.domain.outcome import Outcome
@@ -51,10 +56,16 @@ MOST_SPAN = timedelta(days=MOST_DAYS)
 class RetryIn(VendorRetry):
     """Exotel's ``retry``."""
 
-    max_attempts: MaxRetries = 0
-    interval_minutes: WaitMinutes = DEFAULT_INTERVAL_MINUTES
-    retry_on: list[OutcomeWord] = Field(default=list(DEFAULT_RETRY_ON), max_length=len(SUPPORTED) * 2)
-    mechanism: Literal["Linear", "Exponential"] = "Linear"
+    max_attempts: MaxRetries = doc("Retries after the first attempt: Exotel's additional attempts.", 3, 0)
+    interval_minutes: WaitMinutes = doc("Minutes before a retry.", 60, DEFAULT_INTERVAL_MINUTES)
+    retry_on: Annotated[list[OutcomeWord], Field(max_length=len(SUPPORTED) * 2)] = doc(
+        f"The outcomes that are retried: any of {', '.join(SUPPORTED)}. `failed` is retried once.",
+        ["busy", "no-answer", "failed"],
+        list(DEFAULT_RETRY_ON),
+    )
+    mechanism: Literal["Linear", "Exponential"] = doc(
+        "'Exponential' doubles the wait before each further retry.", "Linear", "Linear"
+    )
 
     def strategy(self) -> Exponential | Fixed:
         """The waits that this asks for."""
@@ -77,10 +88,16 @@ class ScheduleIn(NarrowingIn, VendorRetry):
     ``preset``, ``holidays`` and ``closed`` are Redial's addition.
     """
 
-    daily_start: Word | None = None
-    daily_end: Word | None = None
-    send_at: At | None = None
-    end_at: At | None = None
+    daily_start: Word | None = doc(
+        f"No call before this time of the recipient's day; {DEFAULT_START} if only the end is given.", "09:00", None
+    )
+    daily_end: Word | None = doc(
+        f"No call from this time of the recipient's day on; {DEFAULT_END} if only the start is given.", "21:00", None
+    )
+    send_at: At | None = doc(START, "2026-01-27T04:00:00Z", None)
+    end_at: At | None = doc(
+        f"No attempt from then on, at most {MOST_DAYS} days after the start.", "2026-01-29T12:00:00Z", None
+    )
 
     def rules(self) -> Rules:
         """Return the window that the two hours and what narrows them make; none where nothing is given."""
@@ -109,8 +126,10 @@ class ScheduleIn(NarrowingIn, VendorRetry):
 class ExotelPolicyIn(Strict):
     """The two together, as ``POST /policies/preview`` takes them under ``exotel``."""
 
-    retry: RetryIn | None = None
-    schedule: ScheduleIn | None = None
+    retry: RetryIn | None = doc("When to retry. Left out, there are no retries.", {"max_attempts": 3}, None)
+    schedule: ScheduleIn | None = doc(
+        "The hours of the day, the start and the end. Left out, any hour.", {"daily_start": "09:00"}, None
+    )
 
     def policy(self) -> Policy:
         """The policy that this asks for."""
@@ -151,27 +170,31 @@ class ExotelPolicyIn(Strict):
 class CampaignIn(ExotelPolicyIn):
     """``POST /v1/Accounts/{sid}/Campaigns`` as Exotel documents it, with ``provider`` beside it.
 
-    The fields from ``custom_field`` on are Exotel's, and mean nothing here.
+    The fields from ``custom_field`` on are taken and not used.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=256)]
-    provider: ProviderName | None = None
-    caller_id: Word
-    call_flow_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    numbers: Annotated[list[Word], Field(min_length=1, max_length=MOST_NUMBERS)]
-    custom_field: Any = None
-    type: Any = None
-    campaign_type: Any = None
-    flow_type: Any = None
-    url: Any = None
-    read_via_text: Any = None
-    repeat_menu_attempts: Any = None
-    call_duplicate_numbers: Any = None
-    mode: Any = None
-    throttle: Any = None
-    call_status_callback: Any = None
-    call_schedule_callback: Any = None
-    status_callback: Any = None
+    name: Annotated[str, Field(min_length=1, max_length=256)] = doc(
+        "The campaign's name; each of its calls has it in `metadata`.", "Payment_Reminders"
+    )
+    provider: ProviderName | None = doc(f"{PROVIDER} If Exotel is set up, Exotel does.", "exotel", None)
+    caller_id: Word = doc("The number to call from, in E.164 or in India's national form.", "+918047112233")
+    call_flow_id: Annotated[str, Field(min_length=1, max_length=256)] | None = doc(AGENT, "flow-7", None)
+    numbers: Annotated[list[Word], Field(min_length=1, max_length=MOST_NUMBERS)] = doc(
+        "The numbers to call, each once, in E.164 or in India's national form.", ["+919876543210", "+919876543211"]
+    )
+    custom_field: Any = doc(NO_MEANING, "order-7", None)
+    type: Any = doc(NO_MEANING, "trans", None)
+    campaign_type: Any = doc(NO_MEANING, "static", None)
+    flow_type: Any = doc(NO_MEANING, "ivr", None)
+    url: Any = doc(NO_MEANING, "https://my.exotel.com/acme1/exoml/start_voice/7", None)
+    read_via_text: Any = doc(NO_MEANING, "Hello", None)
+    repeat_menu_attempts: Any = doc(NO_MEANING, 2, None)
+    call_duplicate_numbers: Any = doc(NO_MEANING, False, None)
+    mode: Any = doc(NO_MEANING, "auto", None)
+    throttle: Any = doc(NO_MEANING, 30, None)
+    call_status_callback: Any = doc(NO_MEANING, "https://example.com/call", None)
+    call_schedule_callback: Any = doc(NO_MEANING, "https://example.com/number", None)
+    status_callback: Any = doc(NO_MEANING, "https://example.com/campaign", None)
 
 
 def _rules(words: Any) -> dict[Outcome, OutcomeRule]:

@@ -14,7 +14,7 @@ Where the vendor's guide leaves something open or speaks twice:
     pauses alone                       open at all other times     they are what is taken away
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,7 @@ from chalicelib.dialects.common import (
     Strict,
     VendorRetry,
     WaitMinutes,
+    doc,
     retried,
 )
 from chalicelib.dialects.narrowing import NarrowingIn
@@ -43,33 +44,44 @@ DEFAULT_MAX_RETRIES = 3
 class SwitchesIn(VendorRetry):
     """Redial's addition to the vendor's strategies: outcomes that are retried only where the user says so."""
 
-    retryOnRejected: Flag = False
-    retryOnVoicemail: Flag = False
+    retryOnRejected: Flag = doc("Retry after a person rejected the call.", True, False)
+    retryOnVoicemail: Flag = doc("Retry after a voicemail.", True, False)
+
+
+KIND = "Which strategy this is."
 
 
 class NoneIn(VendorRetry):
-    type: Literal["none"]
+    """No retries."""
+
+    type: Literal["none"] = doc(KIND, "none")
 
 
 class FixedDelayIn(SwitchesIn):
-    type: Literal["fixed_delay"]
-    delayMinutes: WaitMinutes
-    maxRetries: MaxRetries = DEFAULT_MAX_RETRIES
+    """The same wait before every retry."""
+
+    type: Literal["fixed_delay"] = doc(KIND, "fixed_delay")
+    delayMinutes: WaitMinutes = doc("Minutes from the end of an attempt to the next.", 30)
+    maxRetries: MaxRetries = doc("Retries after the first attempt.", 3, DEFAULT_MAX_RETRIES)
 
 
-class ScheduledIn(SwitchesIn):
-    type: Literal["scheduled"]
-    retryDates: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)]
+class RetryDatesIn(SwitchesIn):
+    """Retries at fixed times."""
+
+    type: Literal["scheduled"] = doc(KIND, "scheduled")
+    retryDates: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+        "When to retry; a past time is skipped.", ["2026-01-27T10:00:00Z"]
+    )
 
 
-RetryStrategyIn = Annotated[NoneIn | FixedDelayIn | ScheduledIn, Field(discriminator="type")]
+RetryStrategyIn = Annotated[NoneIn | FixedDelayIn | RetryDatesIn, Field(discriminator="type")]
 
 
 class ClockIn(Strict):
     """``{"hour": 12, "minute": 0}``, local."""
 
-    hour: Annotated[int, Field(ge=0, le=23, strict=True)]
-    minute: Annotated[int, Field(ge=0, le=59, strict=True)] = 0
+    hour: Annotated[int, Field(ge=0, le=23, strict=True)] = doc("The hour of the recipient's day.", 12)
+    minute: Annotated[int, Field(ge=0, le=59, strict=True)] = doc("The minute of that hour.", 30, 0)
 
     @property
     def minutes(self) -> int:
@@ -79,8 +91,8 @@ class ClockIn(Strict):
 class PauseIn(Strict):
     """One pause; it may cross midnight."""
 
-    startAt: ClockIn
-    endAt: ClockIn
+    startAt: ClockIn = doc("When the pause begins.", {"hour": 12, "minute": 0})
+    endAt: ClockIn = doc("When the pause ends; 23:59 is midnight.", {"hour": 14, "minute": 0})
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -95,16 +107,21 @@ class PauseIn(Strict):
 Pauses = Annotated[list[PauseIn], Field(max_length=MAX_INTERVALS)]
 
 
+def _pauses(day: Weekday) -> Any:
+    pause = {"startAt": {"hour": 12, "minute": 0}, "endAt": {"hour": 14, "minute": 0}}
+    return doc(f"The pauses of each {day.title()}, in the recipient's time.", [pause], [])
+
+
 class PauseWindowsIn(NarrowingIn):
     """``pauseWindows``: the pauses of each weekday. ``preset``, ``holidays`` and ``closed`` are Redial's addition."""
 
-    monday: Pauses = Field(default_factory=list)
-    tuesday: Pauses = Field(default_factory=list)
-    wednesday: Pauses = Field(default_factory=list)
-    thursday: Pauses = Field(default_factory=list)
-    friday: Pauses = Field(default_factory=list)
-    saturday: Pauses = Field(default_factory=list)
-    sunday: Pauses = Field(default_factory=list)
+    monday: Pauses = _pauses(Weekday.MONDAY)
+    tuesday: Pauses = _pauses(Weekday.TUESDAY)
+    wednesday: Pauses = _pauses(Weekday.WEDNESDAY)
+    thursday: Pauses = _pauses(Weekday.THURSDAY)
+    friday: Pauses = _pauses(Weekday.FRIDAY)
+    saturday: Pauses = _pauses(Weekday.SATURDAY)
+    sunday: Pauses = _pauses(Weekday.SUNDAY)
 
     @model_validator(mode="after")
     def _opens(self) -> Self:
@@ -120,8 +137,8 @@ class PauseWindowsIn(NarrowingIn):
 class GomobilePolicyIn(Strict):
     """The two together, as ``POST /policies/preview`` takes them under ``gomobile``."""
 
-    retryStrategy: RetryStrategyIn
-    pauseWindows: PauseWindowsIn | None = None
+    retryStrategy: RetryStrategyIn = doc("When to retry.", {"type": "fixed_delay", "delayMinutes": 30})
+    pauseWindows: PauseWindowsIn | None = doc("When not to call. Left out, there are no pauses.", {"monday": []}, None)
 
     def policy(self) -> Policy:
         """The policy that this asks for."""
@@ -146,7 +163,7 @@ class GomobilePolicyIn(Strict):
         match self.retryStrategy:
             case FixedDelayIn(delayMinutes=minutes, maxRetries=max_retries):
                 return Fixed(minutes), max_retries
-            case ScheduledIn(retryDates=dates):
+            case RetryDatesIn(retryDates=dates):
                 at = tuple(sorted(set(dates)))
                 return Scheduled(at), len(at)
             case _:

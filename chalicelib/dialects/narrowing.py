@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from chalicelib.dialects.common import FIRST_YEAR, LAST_YEAR, MAX_WORD, Strict, Word
+from chalicelib.dialects.common import FIRST_YEAR, LAST_YEAR, MAX_WORD, Strict, Word, doc
 from chalicelib.domain import public_holidays
 from chalicelib.domain.presets import PRESETS
 from chalicelib.domain.rules import Rules
@@ -57,6 +57,11 @@ Names = Annotated[
 Day = Annotated[date, BeforeValidator(_day)]
 
 
+#: what the document says, of a request and of a policy that is shown
+HOLIDAYS = "No call on the public holidays of a country, or of a part of it (ISO 3166)."
+CLOSED = "Dates on which there is no call."
+
+
 class NarrowingIn(Strict):
     """Presets and days off, each of which only ever takes hours away.
 
@@ -64,9 +69,11 @@ class NarrowingIn(Strict):
     ``holidays`` are calendars whose public holidays are closed, ``closed`` further dates.
     """
 
-    preset: Names | None = None
-    holidays: Names | None = None
-    closed: Annotated[list[Day], Field(max_length=MAX_CLOSED)] | None = None
+    preset: Names | None = doc(
+        "Legal hours (docs/policies.md lists them), or policies of yours whose hours count.", "us", None
+    )
+    holidays: Names | None = doc(f"{HOLIDAYS} One calendar, or several.", "IN", None)
+    closed: Annotated[list[Day], Field(max_length=MAX_CLOSED)] | None = doc(CLOSED, ["2026-12-24"], None)
     _named: Mapping[str, Rules] = PrivateAttr(default_factory=dict)
 
     @field_validator("holidays")

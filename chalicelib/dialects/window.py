@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from chalicelib.dialects.common import MAX_INTERVALS, Strict, Word
+from chalicelib.dialects.common import MAX_INTERVALS, Strict, Word, doc
 from chalicelib.dialects.narrowing import NarrowingIn
 from chalicelib.domain.caps import MAX_CAP_ATTEMPTS, MAX_CAP_HOURS, Cap
 from chalicelib.domain.rules import Rules
@@ -16,12 +16,29 @@ Hours = Annotated[list[Word], Field(min_length=2, max_length=2)]
 Week = dict[Weekday, Annotated[list[Hours], Field(max_length=MAX_INTERVALS)]]
 
 
+CapAttempts = Annotated[int, Field(ge=1, le=MAX_CAP_ATTEMPTS, strict=True)]
+CapHours = Annotated[float, Field(gt=0, le=MAX_CAP_HOURS, strict=True, allow_inf_nan=False)]
+
+
+def _zone(name: str) -> str:
+    return name if name == RECIPIENT else user_zone(name)
+
+
+WindowZone = Annotated[Word, AfterValidator(_zone)]
+#: what the document says of a window's fields, in a request and in a policy that is shown
+ZONE = "Whose clock counts: 'recipient' (every zone that the number can be in), or one IANA zone."
+OPEN = "The local hours of each weekday in which the number may be called; an end before its start is on the next day."
+PAUSE = "Local hours of each weekday in which the number is not called although the window is open."
+
+
 class CapIn(Strict):
     """At most ``max_attempts`` in any ``per_hours`` hours (24 unless said), or in one local day (``per``: ``day``)."""
 
-    max_attempts: Annotated[int, Field(ge=1, le=MAX_CAP_ATTEMPTS, strict=True)]
-    per_hours: Annotated[float, Field(gt=0, le=MAX_CAP_HOURS, strict=True, allow_inf_nan=False)] | None = None
-    per: Literal["hours", "day"] = "hours"
+    max_attempts: CapAttempts = doc("At most so many attempts to the number, by all calls of the workspace.", 4)
+    per_hours: CapHours | None = doc("The hours that the cap looks back over; 24 if left out.", 24, None)
+    per: Literal["hours", "day"] = doc(
+        "'day' counts in the local day of the number in place of hours.", "hours", "hours"
+    )
 
     @model_validator(mode="after")
     def _one_span(self) -> Self:
@@ -37,14 +54,9 @@ class CapIn(Strict):
 class WindowIn(NarrowingIn):
     """When a number may be called. ``preset``, ``pause``, ``holidays`` and ``closed`` take hours away from ``open``."""
 
-    timezone: Word = RECIPIENT
-    open: Week | None = None
-    pause: Week = Field(default_factory=dict)
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        return name if name == RECIPIENT else user_zone(name)
+    timezone: WindowZone = doc(ZONE, "Asia/Kolkata", RECIPIENT)
+    open: Week | None = doc(OPEN + " Left out, any hour is open.", {"monday": [["09:00", "21:00"]]}, None)
+    pause: Week = doc(PAUSE, {"monday": [["12:00", "14:00"]]}, {})
 
     @field_validator("open", "pause")
     @classmethod

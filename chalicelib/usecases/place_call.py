@@ -190,6 +190,7 @@ def _check_window(call: Call) -> None:
 
 
 def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
+    _check_numbers(new)
     check_destination(ports, new.workspace, new.to_number, new.from_number, new.to_pointer)
     start_at = max(new.start_at or now, now)
     policy = new.policy.held_to(new.to_number, ports.settings.default_cap)
@@ -215,6 +216,18 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
     ready = with_expiry(with_accounts(ports, call, "/retry/failover"), start_at)
     _check_window(ready)
     return ready
+
+
+def _check_numbers(new: NewCall) -> None:
+    """Raise Invalid where the number to call is one that the call is placed from."""
+    failover = new.policy.failover
+    if new.to_number == new.from_number:
+        raise Invalid([FieldError(new.to_pointer, f"{_SAME} (got {new.to_number!r} as both)")])
+    if failover is not None and failover.from_number == new.to_number:
+        raise Invalid([FieldError("/retry/failover/from_number", f"{_SAME} (got {new.to_number!r} as both)")])
+
+
+_SAME = "the number to call and the number to call from must differ"
 
 
 def with_expiry(call: Call, start_at: datetime) -> Call:

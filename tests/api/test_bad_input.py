@@ -38,20 +38,24 @@ def nested(depth: int) -> dict[str, Any]:
         ('{"to_number": "x"}'.encode("utf-16"), "the body is not UTF-8: byte 0 cannot be read"),
         (b'{"agent_version_id": "\\ud800"}', "half of a surrogate pair"),
         (b'{"\\udfff": 1}', "half of a surrogate pair"),
-        (b'{"metadata": {"n": 1e999}}', "1e999 is too large a number"),
-        (b'{"retry": {"expires_after_hours": 5e-324}}', "5e-324 is too small a number"),
-        (b'{"metadata": {"n": -Infinity}}', "-Infinity is no JSON number"),
-        (b'{"metadata": {"n": ' + b"9" * 5000 + b"}}", "a number of 5000 digits; at most 300 are read"),
+        (b'{"metadata": {"n": 1e999}}', "the number 1e999 in the body is too large"),
+        (b'{"retry": {"expires_after_hours": 5e-324}}', "the number 5e-324 in the body is too small"),
+        (b'{"metadata": {"n": -Infinity}}', "-Infinity is not a JSON number"),
+        (b'{"metadata": {"n": ' + b"9" * 5000 + b"}}", "a number in the body has 5000 digits; at most 300 are read"),
         (b'{"to_number": "+16505550199", "to_number": "+16505550198"}', "'to_number' is there twice in one object"),
         (b'{"metadata": {"a": 1, "b": 2, "a": 3}}', "'a' is there twice in one object"),
         (b'{"metadata": {"a\\u0000b": 1}}', "holds the character NUL"),
         (b'{"\\u0000": 1}', "holds the character NUL"),
-        (b'{"metadata": {"n": NaN}}', "NaN is no JSON number"),
-        (b'{"metadata": {"n": ' + b"9" * 100_000 + b"}}", "a number of 100000 digits; at most 300 are read"),
-        (b'{"metadata": {"n": ' + b"9" * 100_000 + b".5}}", "is too large a number"),
+        (b'{"metadata": {"n": NaN}}', "NaN is not a JSON number"),
+        (
+            b'{"metadata": {"n": ' + b"9" * 100_000 + b"}}",
+            "a number in the body has 100000 digits; at most 300 are read",
+        ),
+        (b'{"metadata": {"n": ' + b"9" * 100_000 + b".5}}", "in the body is too large"),
         (b'{"metadata": ' + b'{"a":' * 5000, f"more than {MOST_DEPTH} deep"),
         (b'{"metadata": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", f"more than {MOST_DEPTH} deep"),
-        (b"to_number=%2B16505550199", "the body is not JSON"),
+        (b"to_number=%2B16505550199", "the body is not JSON: line 1, column 1 cannot be read"),
+        (b'{"a": 1,\n "b" 2}', "the body is not JSON: line 2, column 6 cannot be read"),
     ],
 )
 def test_a_body_that_cannot_be_read_is_a_bad_request_that_says_why(world: World, raw: bytes, says: str) -> None:
@@ -165,10 +169,45 @@ def test_exotels_campaign_of_a_century_is_refused(world: World) -> None:
     assert "no further can be planned ahead" in answer.json_body["errors"][0]["detail"]
 
 
-@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/xml", "image/png", "x", ""])
-def test_a_json_body_is_read_whatever_type_it_is_said_to_be(world: World, content_type: str) -> None:
-    # curl says that everything is a form; API Gateway hands an image's bytes over in base64
+BODIES = [
+    (method, route)
+    for route, methods in OPERATIONS.items()
+    for method in methods
+    if isinstance(methods[method].body, type)
+]
+
+
+@pytest.mark.parametrize(("method", "route"), BODIES)
+def test_every_route_that_reads_json_refuses_a_form(world: World, method: str, route: str) -> None:
+    path = route.format(number=quote(PLAIN["to_number"]), name="reminders", sid="a")
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    answer = world.request(method, path, {"reason": "x"}, headers=headers)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (415, "application/problem+json")
+    assert answer.json_body["detail"] == (
+        "send JSON: the Content-Type is 'application/x-www-form-urlencoded' (example: Content-Type: application/json)"
+    )
+    assert 415 in OPERATIONS[route][method].problems
+    # Whoever is not signed in is not told what a body should be.
+    assert world.request(method, path, {}, headers={**headers, "Authorization": "Bearer x"}).status_code == 401
+
+
+@pytest.mark.parametrize("content_type", ["text/xml", "image/png", "x", "text/plain", "application/xml+jso", "*/*"])
+def test_a_body_of_another_type_is_answered_415(world: World, content_type: str) -> None:
+    # API Gateway hands an image's bytes over in base64.
+    answer = post(world, json.dumps(PLAIN).encode(), content_type)
+    assert (answer.status_code, world.twilio.requests) == (415, [])
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "application/JSON", "application/json; charset=utf-8", "application/vnd.api+json"]
+)
+def test_a_body_that_is_json_or_says_nothing_of_its_type_is_read(world: World, content_type: str) -> None:
     assert post(world, json.dumps(PLAIN).encode(), content_type).status_code == 201
+
+
+def test_an_empty_body_needs_no_type(world: World) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert world.request("POST", "/pause-all", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -289,6 +328,7 @@ def test_a_method_that_a_route_does_not_take_is_told_as_a_problem(world: World) 
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST, GET")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json_body["title"] == "Method Not Allowed"
+    assert answer.json_body["detail"] == "this path takes POST, GET, and no other method"
 
 
 def test_a_callback_for_a_provider_that_is_not_set_up_is_not_found_and_tells_nothing(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.window import WEEK
 from ops.keys import create_key
-from tests.support.world import BODY, START, TABLE, World
+from tests.support.world import BODY, PUBLIC_URL, START, TABLE, World
 
 
 def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
@@ -15,7 +15,7 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
     body = answer.json_body
     call_id = body["id"]
     assert answer.status_code == 201
-    assert answer.headers["Location"] == f"/calls/{call_id}"
+    assert answer.headers["Location"] == f"{PUBLIC_URL}/calls/{call_id}"
     assert body == {
         "id": call_id,
         "call_id": call_id,
@@ -85,6 +85,20 @@ def test_a_placed_call_is_answered_as_it_stands(world: World) -> None:
     [
         ({"to_number": "6505550199"}, "/to_number", "E.164"),
         ({"to_number": "+0505550199"}, "/to_number", "E.164"),
+        ({"to_number": "+1650555019"}, "/to_number", "'+1650555019' has 10 digits, too few for a number of +1"),
+        ({"to_number": "+165055501999"}, "/to_number", "has 12 digits, too many for a number of +1"),
+        ({"from_number": "+4402079460000"}, "/from_number", "has 13 digits, too many for a number of +44"),
+        ({"from_number": BODY["to_number"]}, "/to_number", "must differ (got '+16505550199' as both)"),
+        (
+            {"retry": {"failover": {"provider": "twilio", "from_number": BODY["to_number"]}}},
+            "/retry/failover/from_number",
+            "must differ",
+        ),
+        (
+            {"start_at": "2026-01-25T09:59:59Z"},
+            "/start_at",
+            "lies more than a day in the past; leave it out to start now",
+        ),
         ({"to_number": 6505550199}, "/to_number", "is not a text"),
         ({"from_number": None}, "/from_number", "is not a text"),
         ({"provider": "carrier-pigeon"}, "/provider", "use one of "),
@@ -218,6 +232,16 @@ class TestHistory:
             (call["retry_group_id"], 2, "completed", None),
             (call["retry_group_id"], 1, "busy", "completed"),
         ]
+
+    def test_every_row_has_the_same_fields(self, world: World) -> None:
+        world.place()
+        world.end("busy")
+        world.pump(START + timedelta(minutes=30))
+        world.place(start_at="2026-01-27T09:00:00Z")
+        waiting, second, first = world.request("GET", "/calls").json_body["data"]
+        assert list(waiting) == list(second) == list(first)
+        assert (waiting["state"], waiting["called_at"], waiting["provider"]) == ("scheduled", None, "twilio")
+        assert (second["state"], second["next_attempt_at"], first["state"]) == (None, None, "dialing")
 
     def test_it_is_read_page_by_page(self, world: World) -> None:
         wanted = []

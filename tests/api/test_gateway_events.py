@@ -86,8 +86,9 @@ def test_no_route_breaks_on_a_gateway_event(bare: World, method: str, route: str
 @pytest.mark.parametrize("path", spellings("/calls"))
 def test_a_call_gets_a_good_callback_address_by_any_path(bare: World, path: str) -> None:
     headers = {"Authorization": f"Bearer {bare.key}", "Content-Type": "application/json"}
-    status, _ = send(rest_event("POST", "/calls", path, headers=headers, body=json.dumps(BODY)))
-    assert status == 201
+    answer = app(rest_event("POST", "/calls", path, headers=headers, body=json.dumps(BODY)), Context())
+    assert answer["statusCode"] == 201
+    assert answer["headers"]["Location"] == f"{BASE}/calls/{json.loads(answer['body'])['id']}"
     assert re.fullmatch(re.escape(BASE) + r"/callbacks/twilio/[^/]+", bare.twilio.placed[0].callback_url)
 
 

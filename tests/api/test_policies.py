@@ -96,10 +96,15 @@ def test_a_preview_of_a_number_asks_all_the_zones_that_it_may_be_in(world: World
 
 
 def test_a_number_of_no_known_zone_is_not_dialled_in_a_window(world: World) -> None:
-    body = {"to_number": "+1234567890", "retry": {"window": {"preset": "us-federal"}}}
+    body = {"to_number": "+12115550199", "retry": {"window": {"preset": "us-federal"}}}
     shown = world.request("POST", "/policies/preview", body).json_body
     assert (shown["attempts"], shown["summary_status"], shown["reason"]) == ([], "blocked", "zone-unknown")
 
+
+PAST = "2026-01-25T09:59:59Z"
+BOLNA = {"agent_id": "a", "recipient_phone_number": "+16505550199", "from_phone_number": "+14155550100"}
+EXOTEL = {"name": "P", "caller_id": "+918047112233", "numbers": ["+919876543210"]}
+CAMPAIGNS = "/v1/Accounts/a/Campaigns"
 
 BAD = [
     ({"wait_minutes": -1}, "/retry/wait_minutes", "must be at least 0"),
@@ -213,6 +218,35 @@ def test_a_preset_of_the_numbers_state_may_leave_no_hour(world: World) -> None:
     assert world.request("POST", "/policies/preview", preview).json_body["reason"] == "window-never-opens"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("/calls", BODY | {"start_at": PAST}, "/start_at"),
+        ("/policies/preview", {"timezone": "Etc/UTC", "start_at": PAST}, "/start_at"),
+        ("/call", BOLNA | {"scheduled_at": PAST}, "/scheduled_at"),
+        (CAMPAIGNS, EXOTEL | {"schedule": {"send_at": PAST}}, "/schedule/send_at"),
+    ],
+)
+def test_a_start_that_is_more_than_a_day_past_is_refused(
+    world: World, path: str, body: dict[str, Any], pointer: str
+) -> None:
+    answer = world.request("POST", path, body)
+    assert (answer.status_code, answer.json_body["errors"]) == (
+        422,
+        [
+            {
+                "pointer": pointer,
+                "detail": "lies more than a day in the past; leave it out to start now (got 2026-01-25T09:59Z)",
+            }
+        ],
+    )
+    assert world.twilio.requests == []
+
+
+def test_a_start_of_today_is_now(world: World) -> None:
+    assert world.place(start_at="2026-01-25T10:00:00Z")["state"] == "dialing"
+
+
 class TestNamedPolicies:
     """PUT, GET and DELETE /policies/{name}, and calls placed with one."""
 
@@ -231,6 +265,81 @@ class TestNamedPolicies:
         assert world.request("GET", "/policies/a").json_body["policy"]["max_retries"] == 3
         assert world.request("DELETE", "/policies/a").status_code == 204
         assert world.request("GET", "/policies/a").status_code == 404
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"retry": {}},
+            {
+                "retry": {
+                    "strategy": {"type": "time_of_day", "times": ["10:00", "14:00"]},
+                    "on": {"voicemail": {"target": {"url": "https://example.com/m.xml"}}, "failed": False},
+                    "window": {"preset": "in-trai", "pause": {"monday": [["22:00", "02:00"]]}},
+                    "caps": [{"max_attempts": 2, "per": "day"}],
+                    "failover": {"provider": "plivo", "from_number": "+14155550101"},
+                },
+                "target": {"url": "https://example.com/a.xml"},
+                "agent_version_id": "av_1",
+            },
+            {
+                "retry": {
+                    "strategy": {"type": "scheduled", "at": ["2026-01-28T10:00:00Z"]},
+                    "window": {"holidays": "IN"},
+                }
+            },
+            {"retry": {"strategy": {"type": "exponential", "first_minutes": 5}, "window": {"preset": "us-reg-f"}}},
+            {"retry_config": {"enabled": True, "retry_on_voicemail": True}},
+            {
+                "exotel": {
+                    "retry": {"max_attempts": 2},
+                    "schedule": {"daily_start": "09:00", "end_at": "2026-01-30T10:00:00Z"},
+                }
+            },
+            {"gomobile": {"retryStrategy": {"type": "none"}}},
+        ],
+        ids=["default", "all", "dates", "caps of a preset", "bolna", "exotel", "gomobile"],
+    )
+    def test_what_get_shows_can_be_put_back_as_it_is(self, world: World, body: dict[str, object]) -> None:
+        assert world.request("PUT", "/policies/kept", body).status_code == 200
+        shown = world.request("GET", "/policies/kept").json_body
+        back = world.request("PUT", "/policies/kept", shown)
+        assert back.status_code == 200, back.body
+        again = world.request("GET", "/policies/kept").json_body
+        for changing in ("adoption", "updated_at"):
+            del shown[changing], again[changing]
+        assert again == shown
+
+    def test_a_change_of_what_get_shows_counts(self, world: World) -> None:
+        world.request("PUT", "/policies/kept", {"retry": {}})
+        shown = world.request("GET", "/policies/kept").json_body
+        shown["policy"]["max_retries"] = 7
+        assert world.request("PUT", "/policies/kept", shown).json_body["policy"]["max_retries"] == 7
+
+    @pytest.mark.parametrize(
+        ("change", "pointer", "says"),
+        [
+            ({"name": "other"}, "/name", "name 'other' is not the name in the path, 'kept'"),
+            ({"retry": {}}, "", "give one of retry, retry_config, exotel and gomobile"),
+            ({"policy": {"max_retries": 101}}, "/policy/max_retries", "must be at most 100"),
+            ({"policy": {"on": {"completed": {"retry": True}}}}, "/policy/on", "completed is never retried"),
+            ({"policy": {"window": {"timezone": "EST"}}}, "/policy/window/timezone", "America/New_York"),
+            (
+                {"policy": {"window": {"pause": {day: [{"start_minute": 0, "end_minute": 1440}] for day in WEEK}}}},
+                "/policy",
+                "leave no hour of the week open",
+            ),
+            ({"policy": {"caps": [{"max_attempts": 1, "per_hour": 3}]}}, "/policy/caps/0/per_hour", "per_hours"),
+        ],
+    )
+    def test_what_is_wrong_in_what_get_shows_is_pointed_at(
+        self, world: World, change: dict[str, Any], pointer: str, says: str
+    ) -> None:
+        world.request("PUT", "/policies/kept", {"retry": {}})
+        shown = world.request("GET", "/policies/kept").json_body
+        changed = shown | change | ({"policy": shown["policy"] | change["policy"]} if "policy" in change else {})
+        answer = world.request("PUT", "/policies/kept", changed)
+        assert answer.status_code == 422, answer.body
+        assert says in {each["pointer"]: each["detail"] for each in answer.json_body["errors"]}[pointer]
 
     def test_a_name_that_nothing_has_is_pointed_at(self, world: World) -> None:
         body = {name: BODY[name] for name in ("to_number", "from_number")}

@@ -10,7 +10,8 @@ from tests.support.world import ENV, START, World, new_client
 
 BOLNA = {
     "agent_id": "your-agent-id",
-    "recipient_phone_number": "+1234567890",
+    # Its document has +1234567890 here, which is too short for a number of +1.
+    "recipient_phone_number": "+16505550199",
     "retry_config": {
         "enabled": True,
         "max_retries": 3,
@@ -88,6 +89,8 @@ class TestBolna:
         [
             ({"agent_id": None}, "/agent_id"),
             ({"recipient_phone_number": "12"}, "/recipient_phone_number"),
+            ({"recipient_phone_number": "+1650555019"}, "/recipient_phone_number"),
+            ({"recipient_phone_number": "+14155550100"}, "/recipient_phone_number"),
             ({"retry_config": {"enabled": True, "max_retries": 9}}, "/retry_config/max_retries"),
             ({"scheduled_at": "soon"}, "/scheduled_at"),
         ],
@@ -171,6 +174,8 @@ class TestExotel:
             ({"numbers": ["+919876543210"] * 2}, "/numbers"),
             ({"numbers": [f"+9198765{n:05d}" for n in range(101)]}, "/numbers"),
             ({"numbers": ["+919876543210", "x"]}, "/numbers/1"),
+            ({"numbers": ["+919876543210", "+91987654321012345"]}, "/numbers/1"),
+            ({"numbers": ["+919876543210", EXOTEL["caller_id"]]}, "/numbers/1"),
             ({"caller_id": "nobody"}, "/caller_id"),
             ({"schedule": {"daily_start": "9"}}, "/schedule/daily_start"),
             ({"schedule": {"end_at": "2026-01-25T10:00:00Z"}}, "/schedule/end_at"),

@@ -11,7 +11,8 @@ from pydantic_core import _pydantic_core as core
 from chalicelib.api.http import checked
 from chalicelib.api.operations import OPERATIONS
 from chalicelib.api.wording import sentence
-from chalicelib.errors import Invalid
+from chalicelib.domain.window import WEEK
+from chalicelib.errors import Invalid, did_you_mean
 from tests.support.world import BODY, World
 
 NUMBERS = {"to_number": "+16505550199", "from_number": "+14155550100"}
@@ -113,6 +114,7 @@ def test_gomobiles_unknown_words_are_refused_with_the_one_meant(world: World) ->
     for gomobile, meant in (
         ({"retryStrategy": strategy | {"maxRetrys": 1}}, "maxRetries"),
         ({"retryStrategy": strategy, "pauseWindows": {"mondays": []}}, "monday"),
+        ({"retryStrategy": strategy, "pauseWindows": {"munday": []}}, "monday"),
         ({"retryStrategy": strategy, "pauseWindow": {}}, "pauseWindows"),
     ):
         answer = world.request("POST", "/policies/preview", {"to_number": "+16505550199", "gomobile": gomobile})
@@ -132,3 +134,21 @@ def test_gomobiles_unknown_words_are_refused_with_the_one_meant(world: World) ->
 def test_one_fault_is_one_sentence_with_its_value(world: World, changes: dict[str, Any], says: str) -> None:
     (wrong,) = world.request("POST", "/calls", NUMBERS | changes).json_body["errors"]
     assert wrong["detail"].startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("munday", "monday"),
+        ("sundey", "sunday"),
+        ("thirsday", "thursday"),
+        ("tusday", "tuesday"),
+        ("sutarday", "saturday"),
+        ("webnesday", "wednesday"),
+        ("frday", "friday"),
+        ("xyz", None),
+        ("x" * 80, None),
+    ],
+)
+def test_the_word_meant_is_the_one_the_fewest_edits_away(word: str, meant: str | None) -> None:
+    assert did_you_mean(word, WEEK) == (f"; did you mean {meant}?" if meant else "")
