@@ -296,8 +296,14 @@ class TestNamedPolicies:
                 }
             },
             {"gomobile": {"retryStrategy": {"type": "none"}}},
+            {
+                "retry": {
+                    "window": {"preset": ["us", "es"], "closed": ["2026-12-24"], "timezone": "Europe/Madrid"},
+                    "quiet_after": {"completed": 168},
+                }
+            },
         ],
-        ids=["default", "all", "dates", "caps of a preset", "bolna", "exotel", "gomobile"],
+        ids=["default", "all", "dates", "caps of a preset", "bolna", "exotel", "gomobile", "presets, eves and quiet"],
     )
     def test_what_get_shows_can_be_put_back_as_it_is(self, world: World, body: dict[str, object]) -> None:
         assert world.request("PUT", "/policies/kept", body).status_code == 200

@@ -176,7 +176,7 @@ class TestNarrowing:
         ],
     )
     def test_every_dialect_with_hours_narrows_them(self, dialect: dict[str, object]) -> None:
-        policy = PolicyIn.model_validate(dialect).policy
+        policy = PolicyIn.model_validate(dialect).asked_for
         assert policy is not None
         assert policy.window is not None
         hours = (interval("10:00", "13:00"), interval("14:00", "20:00"))
