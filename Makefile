@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install lint format test run demo picture e2e bench simulate clean
+.PHONY: help chosen install lint format test run demo picture e2e bench simulate clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ help: ## List the commands
 install: $(INSTALLED) ## Install what is needed into .venv: PYTHON=python3.11, or a later one
 
 # The stamp is newer than the requirements once they are installed, so nothing is installed twice.
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(INSTALLED): requirements.txt requirements-dev.txt | chosen
 	@echo "Installing into .venv (once; again when the requirements change)"
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "error: PYTHON=$(PYTHON) is not a Python of 3.11 or later on this machine:" \
@@ -23,6 +23,15 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+# PYTHON= of the command line or the environment names another Python than the one that .venv was made with.
+VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+chosen:
+ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)
+	@test ! -x $(BIN)/python || { has=$$($(BIN)/python $(VERSION)); wanted=$$($(PYTHON) $(VERSION) 2>/dev/null); \
+	  test "$$has" = "$$wanted" || { echo "error: .venv has Python $$has, and PYTHON=$(PYTHON) is" \
+	  "$${wanted:-not on this machine}: run make clean first, or leave PYTHON= out" >&2; exit 1; }; }
+endif
 
 format: $(INSTALLED) ## Format the code and fix what ruff can
 	@$(BIN)/ruff format .
