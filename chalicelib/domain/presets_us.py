@@ -11,6 +11,7 @@ _LOOKED_UP = date(2026, 11, 30)
 #: "at most three calls in 24 hours on the same subject": a cap counts every call to the number
 _THREE_A_DAY = (Cap(3, 24),)
 _ON_A_SUBJECT = "the cap counts calls on all subjects, the law those on the same one"
+_LISTS = "consent, and lists of those who do not want to be called"
 _CONSENT = "consent, which the state wants in writing for automated calls"
 
 _STATES = (
@@ -43,16 +44,17 @@ _STATES = (
     Preset(
         name="us-kentucky",
         hours=((DAILY, "10:00", "21:00"),),
-        law=False,
-        source="KRS 367.46955: 10 a.m. to 9 p.m., from tables of vendors; its text was not seen",
+        law=True,
+        source="KRS 367.46955(16): to a person's residence between 10 a.m. and 9 p.m. at the called person's location",
         as_of=_LOOKED_UP,
+        lacks=_LISTS,
     ),
     Preset(
         name="us-louisiana",
         hours=((MONDAY_TO_SATURDAY, "08:00", "20:00"),),
-        law=False,
-        source="LPSC General Order R-29617, La. R.S. 45:844.11: not on Sundays or holidays, from tables of vendors; "
-        "its text was not seen",
+        law=True,
+        source="LPSC General Order R-29617, V(A): residential solicitation from 8 a.m. to 8 p.m., not on Sundays or "
+        "legal holidays",
         as_of=_LOOKED_UP,
         lacks="a state of emergency, which forbids solicitation, and January 8 and 19, which some lists name",
         holidays=("US-LA",),
@@ -73,20 +75,24 @@ _STATES = (
         law=True,
         source="201 CMR 12.02(2): no unsolicited telephonic sales call from 8 p.m. to 8 a.m., consumer's local time",
         as_of=_LOOKED_UP,
+        lacks=_LISTS,
     ),
     Preset(
         name="us-michigan",
         hours=((DAILY, "09:00", "21:00"),),
         law=False,
-        source="MCL 445.111 and after: 9 a.m. to 9 p.m., from tables of vendors; its text was not seen",
+        source="9 a.m. to 9 p.m. in tables of vendors, MCL 445.111 and after; others find no hours there, and its text "
+        "was not seen",
         as_of=_LOOKED_UP,
+        lacks=_LISTS,
     ),
     Preset(
         name="us-minnesota",
         hours=((DAILY, "09:00", "21:00"),),
-        law=False,
-        source="Minn. Stat. 325E.30: 9 a.m. to 9 p.m., from tables of vendors; its text was not seen",
+        law=True,
+        source="Minn. Stat. 325E.30: commercial telephone solicitation, not before 9 a.m. or after 9 p.m.",
         as_of=_LOOKED_UP,
+        lacks=_LISTS,
     ),
     Preset(
         name="us-mississippi",
@@ -99,9 +105,10 @@ _STATES = (
     Preset(
         name="us-nevada",
         hours=((DAILY, "09:00", "20:00"),),
-        law=False,
-        source="NRS 598.0918: 9 a.m. to 8 p.m., from tables of vendors; its text was not seen",
+        law=True,
+        source="NRS 598.0918(3): no solicitation by telephone or text message between 8 p.m. and 9 a.m.",
         as_of=_LOOKED_UP,
+        lacks=_LISTS,
     ),
     Preset(
         name="us-new-mexico",
@@ -109,6 +116,7 @@ _STATES = (
         law=True,
         source="NMSA 57-12-22(B)(5): no telephone solicitation received before 9 a.m. or after 9 p.m.",
         as_of=_LOOKED_UP,
+        lacks=_LISTS,
     ),
     Preset(
         name="us-oklahoma",
@@ -143,6 +151,7 @@ _STATES = (
         law=True,
         source="R.I. Gen. Laws 5-61-2, 5-61-3.6: Monday to Friday, except a state or federal holiday, and Saturday",
         as_of=_LOOKED_UP,
+        lacks="the registration of sellers",
         holidays=("US-RI",),
     ),
     Preset(
@@ -151,13 +160,13 @@ _STATES = (
         law=True,
         source="S.D. Codified Laws 37-30-28: an automated telephone dialing system, on weekdays, time in the state",
         as_of=_LOOKED_UP,
-        lacks="calls that a person dials are not under this rule",
+        lacks="calls that a person dials: SDCL 37-30A-3(2) allows those on Saturdays as well",
     ),
     Preset(
         name="us-texas",
         hours=((MONDAY_TO_SATURDAY, "09:00", "21:00"), (SUNDAY, "12:00", "21:00")),
-        law=False,
-        source="Tex. Bus. & Com. Code 301.051: 9 a.m. to 9 p.m., on Sunday from noon; its text was not seen",
+        law=True,
+        source="Tex. Bus. & Com. Code 301.051(b)(2): 9 a.m. to 9 p.m. on weekdays and Saturday, from noon on Sunday",
         as_of=_LOOKED_UP,
         lacks="the registration of SB 140 (2025)",
     ),
@@ -168,6 +177,7 @@ _STATES = (
         source="Utah Code 13-25a-103(3): without prior express consent not from 9 p.m. to 8 a.m., on a Sunday or on a "
         "legal holiday",
         as_of=_LOOKED_UP,
+        lacks="prior express consent, with which other times are allowed",
         holidays=("US-UT",),
     ),
     Preset(
@@ -181,9 +191,10 @@ _STATES = (
     Preset(
         name="us-wyoming",
         hours=((DAILY, "08:00", "20:00"),),
-        law=False,
-        source="Wyo. Stat. 40-12-302: 8 a.m. to 8 p.m., from tables of vendors; its text was not seen",
+        law=True,
+        source="Wyo. Stat. 40-12-302(d): not before 8 a.m. or after 8 p.m. local time at the consumer's location",
         as_of=_LOOKED_UP,
+        lacks=_LISTS,
     ),
 )
 _NAMES = frozenset(row.name for row in _STATES)

@@ -143,8 +143,7 @@ def test_the_caps_and_the_quiet_are_those_of_the_sources() -> None:
 
 #: rows whose text nobody has seen, or that are no law
 NOT_LAW = {
-    *("us-kentucky", "us-louisiana", "us-michigan", "us-minnesota", "us-nevada", "us-texas", "us-wyoming"),
-    *("in-trai", "it", "uk-guidance", "uk-england-wales", "uk-scotland", "uk-northern-ireland"),
+    *("us-michigan", "in-trai", "it", "uk-guidance", "uk-england-wales", "uk-scotland", "uk-northern-ireland"),
 }
 
 
@@ -153,6 +152,7 @@ def test_every_row_says_where_it_comes_from_and_whether_it_is_law() -> None:
     for name, row in PRESETS.items():
         assert row.name == name
         assert row.source
+        assert row.lacks
         assert row.as_of >= date(2026, 1, 1)
         assert row.window().timezone == RECIPIENT
         assert not never_opens(row.window())
@@ -164,8 +164,9 @@ def test_the_docs_list_every_row_as_it_is() -> None:
     listed = {row[0].strip("`"): row for row in rows if row[0].strip("`") in PRESETS}
     assert listed.keys() == PRESETS.keys()
     for name, row in PRESETS.items():
-        _, hours, _, law, source, *lacks = (cell.strip() for cell in listed[name])
-        assert (law, source, "".join(lacks)) == ("yes" if row.law else "no", row.source, row.lacks), name
+        _, hours, _, law, looked_up, source, lacks = (cell.strip() for cell in listed[name])
+        assert (law, looked_up) == ("yes" if row.law else "no", f"{row.as_of}"), name
+        assert (source, lacks) == (row.source, row.lacks), name
         assert (hours == "by state") == (name == "us")
         assert ("no holidays" in hours) == bool(row.holidays or name == "uk-guidance"), name
 
