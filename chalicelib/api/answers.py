@@ -83,7 +83,7 @@ class Attempt(Answer):
     answered_at: Time | None = doc("When the call was answered; null if it was not.", AT)
     ended_at: Time | None = doc("When the attempt ended.", "2026-01-26T10:00:21Z")
     duration_sec: Count | None = doc("Seconds of conversation, as far as the provider says.", 42)
-    amd: Amd | None = doc("Who answered, as answering-machine detection heard it.", "human")
+    amd: Amd | None = doc("Who answered, as answering-machine detection reports it.", "human")
     cause: str | None = doc("The provider's own code for the end.", "sip:486")
     provider: str = doc("The provider that dialled.", "twilio")
     provider_call_id: str | None = doc("The provider's id of the call.", "CA0123456789abcdef0123456789abcdef")
@@ -349,7 +349,7 @@ class Contacted(Answer):
 
     number: str = doc("The number in E.164.", TO)
     calls_changed: Count = doc("The pending calls that ended, or wait.", 1)
-    put_off_until: Time | None = doc("Until when they wait; null where they ended.", LATER)
+    put_off_until: Time | None = doc("When the wait ends; null where they ended.", LATER)
 
 
 class Erasure(Answer):

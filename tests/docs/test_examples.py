@@ -32,7 +32,10 @@ def blocks(page: Path) -> list[tuple[str, str, Any]]:
 def curls(page: Path) -> list[tuple[str, str, Any]]:
     """Return (method, path, body) of each ``curl`` to the API in a page."""
     found = []
-    for curl in re.split(r"(?=\bcurl )", page.read_text()):
+    text = page.read_text()
+    for name, value in re.findall(r"^([A-Z]+)=([\w-]+)", text, re.MULTILINE):
+        text = text.replace(f"'${name}'", value)  # as the shell puts it between two quoted parts
+    for curl in re.split(r"(?=\bcurl )", text):
         if match := CURL.match(curl):
             sent = re.search(r"-d '(\{.*?\})'", curl.split("```")[0], re.DOTALL)
             body = json.loads(sent[1]) if sent else None
