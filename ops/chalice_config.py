@@ -25,6 +25,11 @@ def read(path: Path = CHALICE / "config.json") -> dict[str, Any]:
     return dict(document)
 
 
+def write(document: dict[str, Any], path: Path = CHALICE / "config.json") -> None:
+    """Write the whole document, formatted as it comes with Redial."""
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _parts(document: Any) -> Iterator[tuple[str, Any]]:
     """Yield each part that must be an object, the outer one before those inside it."""
     yield "the document", document

@@ -9,10 +9,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
+from chalicelib.services import client
 from chalicelib.storage.gates import EVERYTHING, Gate, workspace_scope
 from chalicelib.usecases.pause import pause, paused, resume
 from ops import aws
 from ops.ports import ports_of
+from ops.restore import marker
 from ops.table import table_name
 
 STOPPED = "stopped by hand"
@@ -59,6 +61,12 @@ def _stop(args: argparse.Namespace) -> int:
 
 def _start(args: argparse.Namespace) -> int:
     table, ports = table_name(args.stage), ports_of(args.stage)
+    begun = marker.load(client("dynamodb"), table)
+    if begun is not None and begun.finished_at is None:
+        raise RedialError(
+            f"{table} is being restored, and would call people a second time; finish it first: "
+            f"python -m ops restore --stage {args.stage} --from {table} --finish"
+        )
     before = paused(ports, EVERYTHING)
     resume(ports, EVERYTHING)
     was = f"was stopped since {_since(before)}" if before else "was not stopped"

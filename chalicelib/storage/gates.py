@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.call import Call
 from chalicelib.storage import items
+from chalicelib.storage.batch import get_items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.transact import Canceled, Write, transact
 
@@ -79,16 +80,9 @@ class GateStore:
         self._table = table
 
     def closed(self, scopes: list[str]) -> list[Gate]:
-        """Those of the gates that are closed, in the order given, as last committed."""
-        keys = [_key(scope) for scope in scopes]
-        found: dict[str, Gate] = {}
-        asked = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        while asked:
-            answer = self._dynamodb.batch_get_item(RequestItems=asked)
-            for item in answer["Responses"].get(self._table, []):
-                gate = _read(item)
-                found[gate.scope] = gate
-            asked = answer.get("UnprocessedKeys") or {}
+        """Those of the gates that are closed, in the order given, as last committed. Raises TooBusy."""
+        gates = map(_read, get_items(self._dynamodb, self._table, [_key(scope) for scope in scopes]))
+        found = {gate.scope: gate for gate in gates}
         return [found[scope] for scope in scopes if scope in found]
 
     def checks(self, call: Call, probed: Gate | None, attempt_id: str, now: datetime) -> list[Write]:

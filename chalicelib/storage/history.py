@@ -9,13 +9,13 @@ from typing import Any
 from chalicelib.domain.call import Attempt, Call
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.storage import items
+from chalicelib.storage.batch import get_items
 from chalicelib.storage.items import Item
 from chalicelib.storage.reading import read_each
 from chalicelib.storage.retention import Retention
 
 #: One BatchGetItem takes 100 keys: an entry needs its attempt and its call.
 MOST_ENTRIES = 50
-BATCH_TRIES = 5
 #: the names in a cursor -> what can stand there
 CURSOR = {
     "pk": re.compile(r"CALL#call_[0-9a-z]{1,64}"),
@@ -51,7 +51,10 @@ class HistoryStore:
         self._retention = retention
 
     def page(self, workspace: str, limit: int, cursor: str | None) -> Page:
-        """Return at most ``limit`` entries, and the cursor of the next page if there is more. Raise Invalid."""
+        """Return at most ``limit`` entries, and the cursor of the next page if there is more.
+
+        Raise Invalid, and TooBusy where the table is throttled.
+        """
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": items.HISTORY_INDEX,
@@ -72,20 +75,8 @@ class HistoryStore:
 
     def _fetch(self, keys: list[Item]) -> dict[tuple[str, str], Item]:
         wanted = {(k["pk"]["S"], k["sk"]["S"]) for k in keys} | {(k["pk"]["S"], "CALL") for k in keys}
-        request: dict[str, Any] = {
-            self._table: {"Keys": [items.key(*pair) for pair in sorted(wanted)], "ConsistentRead": True}
-        }
-        found: dict[tuple[str, str], Item] = {}
-        for _ in range(BATCH_TRIES):
-            if not wanted:
-                break
-            answer = self._dynamodb.batch_get_item(RequestItems=request)
-            kept = (i for i in answer["Responses"].get(self._table, []) if not self._retention.is_over(i))
-            found |= {(i["pk"]["S"], i["sk"]["S"]): i for i in kept}
-            request = answer.get("UnprocessedKeys") or {}
-            if not request:
-                break
-        return found
+        found = get_items(self._dynamodb, self._table, [items.key(*pair) for pair in sorted(wanted)])
+        return {(i["pk"]["S"], i["sk"]["S"]): i for i in found if not self._retention.is_over(i)}
 
 
 def _entry(key: Item, found: dict[tuple[str, str], Item]) -> Entry | None:

@@ -15,8 +15,9 @@ import botocore.handlers
 import pytest
 from chalice.test import TestHTTPClient, TestLambdaClient
 
-from ops.names import API, LAMBDAS
+from ops.names import API, LAMBDAS, stage_prefix
 from ops.policies import policy
+from ops.table import table_name
 
 STAGE = "dev"
 #: A transaction is allowed by the permissions for the writes that it holds.
@@ -108,6 +109,14 @@ def asked(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[t
         yield action, _arn(service, resource)
 
 
+def _by_default_name(arn: str) -> str:
+    """The ARN of the stage's table under its default name, where the configuration names another one."""
+    default = f"table/{stage_prefix(STAGE)}"
+    if ":table/" not in arn or arn.split(":", 5)[5].split("/index/")[0] == default:
+        return arn
+    return arn.replace(f"table/{table_name(STAGE)}", default)
+
+
 class Recorder:
     """Notes what is asked of AWS while a Lambda runs; what a test asks by itself is not noted."""
 
@@ -130,7 +139,9 @@ class Recorder:
         function = self._running.get()
         if function is not None:
             service = model.service_model.service_name
-            self.uses |= {Use(function, *each) for each in asked(service, model.name, params)}
+            self.uses |= {
+                Use(function, action, _by_default_name(arn)) for action, arn in asked(service, model.name, params)
+            }
 
 
 def missing(uses: Iterable[Use], policies: Mapping[str, Mapping[str, Any]]) -> list[str]:

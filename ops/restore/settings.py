@@ -1,0 +1,111 @@
+"""What DynamoDB leaves out of a restored table: TTL, recovery, protection, tags, streams and autoscaling."""
+
+import time
+from typing import Any
+
+from chalicelib.errors import RedialError
+from ops import aws
+from ops.provision_table import provision_table
+from ops.steps import Steps
+
+#: DynamoDB makes a table of any size within some hours.
+MAX_RESTORE_SEC = 6 * 3600
+SECONDS_BETWEEN_LOOKS = 10
+SCALED = "dynamodb"
+
+
+def wait_for(dynamodb: Any, table: str, steps: Steps) -> dict[str, Any]:
+    """Return the description of a table once it is active. Raise RedialError where it is not there, or never is."""
+    deadline = time.monotonic() + MAX_RESTORE_SEC
+    while True:
+        found = aws.find(lambda: dynamodb.describe_table(TableName=table))
+        if found is None:
+            raise RedialError(f"there is no table {table}: restore it first (docs/operating.md, Restoring)")
+        described: dict[str, Any] = found["Table"]
+        if described["TableStatus"] == "ACTIVE":
+            return described
+        if time.monotonic() > deadline:
+            raise RedialError(f"the table {table} is still {described['TableStatus']}: run this again later")
+        steps.note("waiting", f"the table {table} is {described['TableStatus']}")
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def set_settings(make_client: aws.MakeClient, new: dict[str, Any], old: dict[str, Any] | None, steps: Steps) -> None:
+    """Set what a table of Redial must have, and of the old table's own settings those that a restore drops.
+
+    ``new`` and ``old`` are the two tables as described.
+    """
+    dynamodb = make_client("dynamodb")
+    provision_table(dynamodb, new["TableName"], steps)
+    if old is None:
+        return
+    _tags(dynamodb, new, old, steps)
+    _stream(dynamodb, new, old, steps)
+    if old.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
+        _autoscaling(make_client("application-autoscaling"), new["TableName"], old["TableName"], steps)
+
+
+def _tags(dynamodb: Any, new: dict[str, Any], old: dict[str, Any], steps: Steps) -> None:
+    wanted, has = (_tags_of(dynamodb, each["TableArn"]) for each in (old, new))
+    missing = {name: value for name, value in wanted.items() if has.get(name) != value}
+    if wanted:
+        steps.ensure(
+            f"the tags {', '.join(sorted(wanted))}",
+            not missing,
+            lambda: dynamodb.tag_resource(
+                ResourceArn=new["TableArn"], Tags=[{"Key": name, "Value": value} for name, value in missing.items()]
+            ),
+        )
+
+
+def _tags_of(dynamodb: Any, arn: str) -> dict[str, str]:
+    # CloudFormation's own tags may not be set by anybody else.
+    listed = dynamodb.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
+    tags = {tag["Key"]: tag["Value"] for page in listed for tag in page["Tags"]}
+    return {name: value for name, value in tags.items() if not name.startswith("aws:")}
+
+
+def _stream(dynamodb: Any, new: dict[str, Any], old: dict[str, Any], steps: Steps) -> None:
+    wanted = old.get("StreamSpecification")
+    if wanted and wanted["StreamEnabled"]:
+        steps.ensure(
+            f"the stream of {wanted['StreamViewType']}",
+            new.get("StreamSpecification") == wanted,
+            lambda: dynamodb.update_table(TableName=new["TableName"], StreamSpecification=wanted),
+        )
+
+
+def _autoscaling(scaling: Any, new: str, old: str, steps: Steps) -> None:
+    """Let the provisioned capacity of the new table, and of its indexes, scale as the old one's does."""
+    listed = scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=SCALED)
+    targets = [target for page in listed for target in page["ScalableTargets"]]
+    there = {(target["ResourceId"], target["ScalableDimension"]) for target in targets}
+    for target in targets:
+        if target["ResourceId"].split("/")[1] == old:
+            _scale_as(scaling, target, _renamed(target["ResourceId"], new), there, steps)
+
+
+def _scale_as(scaling: Any, target: dict[str, Any], resource: str, there: set[tuple[str, str]], steps: Steps) -> None:
+    dimension = target["ScalableDimension"]
+    place = {"ServiceNamespace": SCALED, "ResourceId": resource, "ScalableDimension": dimension}
+    what = f"autoscaling of {dimension} of {resource}"
+    if (resource, dimension) in there:
+        steps.already(what)
+        return
+
+    def register() -> None:
+        scaling.register_scalable_target(**place, MinCapacity=target["MinCapacity"], MaxCapacity=target["MaxCapacity"])
+        own = scaling.describe_scaling_policies(
+            ServiceNamespace=SCALED, ResourceId=target["ResourceId"], ScalableDimension=dimension
+        )
+        for policy in own["ScalingPolicies"]:
+            kept = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")
+            scaling.put_scaling_policy(**place, **{name: policy[name] for name in kept if name in policy})
+
+    steps.create(what, register)
+
+
+def _renamed(resource: str, table: str) -> str:
+    """Return a scalable resource (``table/<name>[/index/<name>]``) of another table."""
+    parts = resource.split("/")
+    return "/".join([parts[0], table, *parts[2:]])
