@@ -280,7 +280,7 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
         event_id=f"{call_id}:{status or ''}{':voicemail' if amd else ''}",
         provider_call_id=call_id,
         status=status,
-        progress=None if amd else PROGRESS.get(status or ""),  # the machine is the news, and an event tells one
+        progress=_progress(status, amd, talked=bool(talked) and outcome is None),
         outcome=outcome,
         occurred_at=instant(fields.get("updated_at") or fields.get("created_at")),
         duration_sec=seconds,
@@ -293,6 +293,13 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
         leg=leg_of(telephony.get("call_type")),
         evidence=_evidence(fields, telephony, amd),
     )
+
+
+def _progress(status: str | None, amd: Amd | None, *, talked: bool) -> Progress | None:
+    """How far a call has come; None with a machine, for an event reports one of the two."""
+    if amd is not None:
+        return None
+    return Progress.IN_PROGRESS if talked else PROGRESS.get(status or "")
 
 
 def _looked_up(execution: Mapping[str, object], execution_id: str) -> CallEvent | None:

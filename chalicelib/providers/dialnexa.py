@@ -308,7 +308,7 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
         event_id=f"{call_id}:{event or ''}:{status or ''}",
         provider_call_id=call_id,
         status=status or event,
-        progress=None if over else EVENT_PROGRESS.get(event or "") or PROGRESS.get(status or ""),
+        progress=None if over else _progress(event, status, fields),
         outcome=outcome,
         occurred_at=instant(fields.get("ended_at") if over else fields.get("initiated_at")),
         duration_sec=whole_seconds(fields.get("duration")),
@@ -321,6 +321,13 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
         token=find_token(mapping(each.get("metadata")) for each in (call, mapping(webhook.get("payload")), webhook)),
         evidence=excerpt({"event_type": event or "", **fields}, ("event_type", *EVIDENCE)),
     )
+
+
+def _progress(event: str | None, status: str | None, fields: Mapping[str, str]) -> Progress | None:
+    """How far a call that goes on has come; a transcript is one of a conversation."""
+    if fields.get("transcript", "").strip():
+        return Progress.IN_PROGRESS
+    return EVENT_PROGRESS.get(event or "") or PROGRESS.get(status or "")
 
 
 def _talked(fields: Mapping[str, str], outcome: Outcome | None) -> bool:

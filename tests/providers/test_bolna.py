@@ -359,3 +359,11 @@ def test_a_q850_code_of_the_telephony_provider_tells_why(name: str):
     assert parsed(status="failed", telephony_data={name: "4000"}).outcome is Outcome.FAILED
     said = {"hangup_reason": "Call recipient was busy", name: 1}
     assert parsed(status="failed", telephony_data=said).outcome is Outcome.BUSY
+
+
+@pytest.mark.parametrize("talked", [{"conversation_duration": 12}, {"transcript": "user: hello"}])
+def test_a_conversation_of_a_call_that_has_not_ended_proves_an_answer(talked: dict[str, object]):
+    for status in ("call-disconnected", "as-yet-unknown", "ringing"):
+        assert parsed(status=status, **talked).progress is Progress.IN_PROGRESS
+        assert parsed(status=status, answered_by_voice_mail=True, **talked).progress is None
+    assert parsed(status="call-disconnected", conversation_duration=0, transcript=" ").progress is None

@@ -373,3 +373,8 @@ def test_q850_names_are_reasons_too(reason: str, outcome: Outcome):
 
 def test_a_q850_code_is_a_reason_too():
     assert parsed("call_ended", status="hangup", hangup_reason=17).outcome is Outcome.BUSY
+
+
+def test_a_transcript_of_a_call_that_has_not_ended_proves_an_answer():
+    assert parsed("call_analyzed", status="as-yet-unknown", transcript="user: hello").progress is Progress.IN_PROGRESS
+    assert parsed("call_analyzed", status="as-yet-unknown", transcript="").progress is None

@@ -88,6 +88,15 @@ def test_repeated_and_reordered_callbacks_adopt_a_call_once(adopting: Adopting) 
     assert len(adopting.calls) == 1
 
 
+@pytest.mark.parametrize("field", ["To", "From"])
+@pytest.mark.parametrize("number", ["%2B16505550199", "%252B16505550199", "client:ada", ""])
+def test_a_callback_whose_number_cannot_be_dialled_adopts_nothing(adopting: Adopting, field: str, number: str) -> None:
+    answer = adopting.post("busy", **{field: number})
+    assert answer.status_code == 400
+    assert answer.json_body["detail"].startswith("the callback names no E.164 numbers to call from and to")
+    assert adopting.calls == []
+
+
 def test_an_adopted_attempt_counts_against_the_caps_of_its_number(adopting: Adopting) -> None:
     adopting.post("ringing")
     capped = adopting.world.place(retry={"caps": [{"max_attempts": 1, "per_hours": 24}]})
