@@ -186,7 +186,7 @@ def add_parser(subparsers: Any) -> None:
     old.add_argument("--without-old", action="store_true", help="the old table is lost: ask the providers instead")
     parser.add_argument("--at", type=_time, metavar="TIME", help="the restore point (default: as DynamoDB has it)")
     parser.add_argument(
-        "--keep-unsure", action="store_true", help="let calls live of which nobody can tell whether they were dialled"
+        "--keep-unsure", action="store_true", help="keep calls of which nobody knows whether they were dialled"
     )
     parser.add_argument(
         "--keep-secrets", action="store_true", help="keep API keys and adoption tokens that the old table has lost"

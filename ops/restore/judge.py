@@ -43,8 +43,8 @@ class Verdict(StrEnum):
     AS_CARRIED = "live, as in the old table"
     NOT_DIALLED = "live, not dialled since"
     DIALLED = "ended, dialled since"
-    UNSURE = "ended, for nobody can tell whether they were dialled since"
-    KEPT_UNSURE = "live, although nobody can tell whether they were dialled since"
+    UNSURE = "ended, because nobody knows whether they were dialled since"
+    KEPT_UNSURE = "live, although nobody knows whether they were dialled since"
     UNANSWERED = "not answered for by their provider"
 
 
@@ -181,7 +181,7 @@ class Judging:
         for name, from_number in lines:
             found = self._found(name, from_number, call)
             if found is None:
-                step = f"{name} cannot tell whether the call was dialled after the restore point"
+                step = f"{name} does not know whether the call was dialled after the restore point"
                 return (Verdict.KEPT_UNSURE if self.keep_unsure else Verdict.UNSURE), step
             others = [event for event in found if record is None or _may_be_another(event, record)]
             if others:
