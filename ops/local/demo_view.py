@@ -18,7 +18,7 @@ from ops.local.demo_story import SeenAttempt, SeenCall, Snapshot
 
 #: Where there is no terminal, lines have room for the whole table.
 PLAIN_WIDTH = 110
-#: as wide as the table, in characters
+#: in characters; a page on GitHub shows no more, so that the table leaves its dispensable column out
 PICTURE_WIDTH = 94
 
 #: column -> width; fixed, so that nothing moves while the table fills up

@@ -218,3 +218,11 @@ def test_while_it_waits_it_names_the_rule_and_the_calls() -> None:
         "10:01:00, in 30 s: no rule is there for it",
         "Then Redial dials again: call 3",
     ]
+
+
+def test_the_picture_shows_the_history_and_loads_nothing_from_elsewhere() -> None:
+    snapshot = Snapshot((seen("busy", "busy"),), (SeenRule("redial-local-wake-202601261001", START, START + MINUTE),))
+    svg = demo_view.picture(snapshot, [[]], [])
+    assert all(word in svg for word in ("make&#160;demo", "+16505550103", "retries-exhausted", "202601261001"))
+    assert "@font-face" not in svg
+    assert "url(http" not in svg
