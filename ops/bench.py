@@ -13,7 +13,8 @@ from chalicelib.dialects.dialnexa import RetryIn
 from chalicelib.domain.decide import Situation, decide
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.tried import Tried
-from ops import cold_start
+from chalicelib.providers import REGISTRY
+from ops import bench_story, cold_start, costs, prices
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -80,7 +81,43 @@ def main() -> int:
     for what, ms in starts_ms.items():
         table.add_row(what, f"{ms:.0f}", f"{ms / floor_ms:.2f}")
     console.print(table)
+    _show_costs(console)
     return 0
+
+
+def _show_costs(console: Console) -> None:
+    with console.status("counting what an attempt takes"):
+        counted = bench_story.count()
+    console.print(
+        f"counted: {counted.write_units:.1f} write units, {counted.read_units:.1f} read units and "
+        f"{counted.aws_requests:.1f} requests to AWS for a redialled attempt with {counted.callbacks:.0f} callbacks; "
+        f"measured: {counted.dial_cpu_ms:.1f} ms of CPU a dial, {counted.callback_cpu_ms:.1f} ms a callback, less TLS"
+    )
+    for title, lines in (
+        (f"a million attempts, prices of {prices.READ_ON} in us-east-1", costs.of_a_million(counted)),
+        ("a month without calls, with 1 provider", costs.of_a_month(1)),
+        (f"a month without calls, with {len(REGISTRY)} providers", costs.of_a_month(len(REGISTRY))),
+    ):
+        rows = list(lines)
+        table = Table("what", "$", title=title)
+        for row in rows:
+            table.add_row(row.what, f"{row.dollars:.2f}")
+        table.add_row("together", f"{sum(row.dollars for row in rows):.2f}")
+        console.print(table)
+    console.print(_by_memory(counted.dial_cpu_ms))
+
+
+def _by_memory(cpu_ms: float) -> Table:
+    """Return what one redial Lambda dials a second at each memory size, and what that costs."""
+    waits = costs.dials_per_second_of_waits()
+    title = f"one redial Lambda by memory, {costs.DIALS_AT_ONCE} dials at a time, a vCPU as fast as this core"
+    table = Table("MB", "of a vCPU", "dials/s by CPU", "dials/s by waits", "$ per million dials", title=title)
+    for memory_mb in costs.MEMORIES_MB:
+        by_cpu = costs.dials_per_second_of_cpu(memory_mb, cpu_ms)
+        dollars = memory_mb / 1024 / min(by_cpu, waits) * prices.GB_SECOND["x86_64"] * costs.MILLION
+        cells = (f"{costs.share(memory_mb):.2f}", f"{by_cpu:.1f}", f"{waits:.1f}", f"{dollars:.2f}")
+        table.add_row(str(memory_mb), *cells)
+    return table
 
 
 if __name__ == "__main__":

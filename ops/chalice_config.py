@@ -55,6 +55,11 @@ def timeout_sec(function: Lambda, stage: str) -> int:
     return 60
 
 
+def memory_mb(function: Lambda) -> int:
+    """Return how much memory a Lambda has in every stage that does not say otherwise. Chalice's own default is 128."""
+    return int(read()["lambda_functions"].get(function.key, {}).get("lambda_memory_size", 128))
+
+
 def architecture(stage: str) -> str:
     """Return the processors that a stage's Lambdas run on: ``x86_64`` or ``arm64``."""
     document = read()

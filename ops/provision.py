@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.errors import RedialError
 from ops import aws, capacity, chalice_config, deployed_by, gateway_responses
 from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, scheduler_role_name, wake_rules
-from ops.provision_table import provision_table
+from ops.provision_table import provision_table, warm
 from ops.queue import queue_attributes
 from ops.scheduler_role import ROLE_POLICY_NAME, scheduler_policy, scheduler_trust
 from ops.steps import Steps
@@ -40,10 +40,10 @@ class Provisioner:
         self.steps = Steps(self.say, self.dry_run)
         self.make_client = cache(self.make_client)
 
-    def provision(self, *, wake_backend: str = "rule") -> None:
+    def provision(self, *, wake_backend: str = "rule", warm_writes: int | None = None) -> None:
         """Raises RedialError when AWS refuses a step, with what AWS said, or where another's table has the name."""
         try:
-            provision_table(self.make_client("dynamodb"), table_name(self.stage), self.steps)
+            self._table(warm_writes)
             queue_arn = self._dead_letters()
             deployed = {each: arn for each in LAMBDAS if (arn := self._arn(each)) is not None}
             if wake_backend == "scheduler":
@@ -60,6 +60,12 @@ class Provisioner:
                 self._api_stage()
         except (BotoCoreError, ClientError) as error:
             raise RedialError(f"provisioning stage {self.stage!r} stopped: {aws.in_words(error)}") from error
+
+    def _table(self, warm_writes: int | None) -> None:
+        dynamodb, name = self.make_client("dynamodb"), table_name(self.stage)
+        provision_table(dynamodb, name, self.steps)
+        if warm_writes is not None:
+            warm(dynamodb, name, warm_writes, self.steps)
 
     def _arn(self, each: Lambda) -> str | None:
         name = each.name(self.stage)
@@ -221,6 +227,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--wake-backend", choices=["rule", "scheduler"], help="default: WAKE_BACKEND of .chalice/config.json, or rule"
     )
+    parser.add_argument(
+        "--warm",
+        type=int,
+        metavar="WRITES",
+        help="let the table take so many writes a second at once; a new one takes 4000. AWS charges for it once",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.set_defaults(run=_run)
 
@@ -230,7 +242,7 @@ def _run(arguments: argparse.Namespace) -> int:
     provisioner = Provisioner(stage, dry_run=arguments.dry_run)
     backend = arguments.wake_backend or chalice_config.environment(stage).get("WAKE_BACKEND", "rule")
     print(f"stage {stage}:")
-    provisioner.provision(wake_backend=backend)
+    provisioner.provision(wake_backend=backend, warm_writes=arguments.warm)
     if not provisioner.steps.changes:
         print("nothing to do")
     stack = deployed_by.stack_of(provisioner.make_client, stage)

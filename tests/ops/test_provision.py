@@ -333,6 +333,36 @@ def test_the_stage_of_the_api_is_throttled() -> None:
     assert changed(run()) == []
 
 
+def test_a_table_is_warmed_with_its_indexes_and_not_cooled(monkeypatch: pytest.MonkeyPatch) -> None:
+    run()
+    dynamodb, asked = client("dynamodb"), []
+    described = dynamodb.describe_table
+
+    def warmed(**query: Any) -> Any:
+        answer = described(**query)
+        for change in asked:
+            answer["Table"]["WarmThroughput"] = change["WarmThroughput"]
+            for each, index in zip(answer["Table"]["GlobalSecondaryIndexes"], ("due", "history"), strict=True):
+                (update,) = (
+                    u["Update"] for u in change["GlobalSecondaryIndexUpdates"] if u["Update"]["IndexName"] == index
+                )
+                each["WarmThroughput"] = update["WarmThroughput"]
+        return answer
+
+    # moto takes a warm throughput and forgets it.
+    monkeypatch.setattr(dynamodb, "describe_table", warmed)
+    monkeypatch.setattr(dynamodb, "update_table", lambda **change: asked.append(change))
+    what = "warm throughput of redial-dev: 20000 writes a second"
+    assert what in changed(run(warm_writes=20_000))
+    (change,) = asked
+    assert change["WarmThroughput"] == {"WriteUnitsPerSecond": 20_000, "ReadUnitsPerSecond": 20_000}
+    in_index = {"WriteUnitsPerSecond": 5000, "ReadUnitsPerSecond": 20_000}
+    assert [each["Update"]["WarmThroughput"] for each in change["GlobalSecondaryIndexUpdates"]] == [in_index] * 2
+    assert ("already so", what) in run(warm_writes=20_000)
+    assert ("already so", "warm throughput of redial-dev: 8000 writes a second") in run(warm_writes=8000)
+    assert len(asked) == 1
+
+
 OWN_ANSWERS = "API Gateway's own answers as problem+json, 404 where there is no route"
 
 
