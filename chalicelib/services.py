@@ -54,6 +54,7 @@ ALARM_CONFIG = Config(  # type: ignore[no-untyped-call]
     max_pool_connections=32,
 )
 ALARM_SERVICES = ("events", "scheduler")
+OTHER_BACKEND = {WakeBackend.RULE: WakeBackend.SCHEDULER, WakeBackend.SCHEDULER: WakeBackend.RULE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         budgets=BudgetStore(dynamodb, table),
         health=HealthStore(dynamodb, table),
         wakes=WakeStore(dynamodb, table),
-        alarms=_LazyAlarms(settings, own_arn),
+        alarms=_LazyAlarms(settings, own_arn, settings.wake_backend),
+        other_alarms=_LazyAlarms(settings, own_arn, OTHER_BACKEND[settings.wake_backend]),
         provider=ready,
         fresh_provider=ready.fresh,
         check_sender=ready.check_sender,
@@ -122,11 +124,12 @@ def _session() -> Any:
 
 
 class _LazyAlarms:
-    """The alarms, whose client is made on the first use: most callbacks never need one."""
+    """The alarms of a backend, whose client is made on the first use: most callbacks never need one."""
 
-    def __init__(self, settings: Settings, own_arn: str | None) -> None:
+    def __init__(self, settings: Settings, own_arn: str | None, backend: WakeBackend) -> None:
         self._settings = settings
         self._own_arn = own_arn
+        self._backend = backend
 
     @cached_property
     def _alarms(self) -> Alarms:
@@ -148,11 +151,11 @@ class _LazyAlarms:
         settings = self._settings
         prefix = f"{settings.app_name}-{settings.stage}-wake-"
         redial_arn = settings.redial_arn or _sibling_arn(self._own_arn, settings)
-        if settings.wake_backend is WakeBackend.RULE:
+        if self._backend is WakeBackend.RULE:
             return RuleAlarms(client("events"), prefix, redial_arn)
-        if settings.scheduler_role_arn is None:
+        if settings.scheduler_role_arn is None and settings.wake_backend is WakeBackend.SCHEDULER:
             raise RedialError("WAKE_BACKEND=scheduler needs SCHEDULER_ROLE_ARN, a role that may invoke redial")
-        return SchedulerAlarms(client("scheduler"), prefix, redial_arn, settings.scheduler_role_arn)
+        return SchedulerAlarms(client("scheduler"), prefix, redial_arn, settings.scheduler_role_arn or "")
 
 
 def _sibling_arn(own_arn: str | None, settings: Settings) -> str:

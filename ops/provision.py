@@ -198,7 +198,7 @@ class Provisioner:
         identity = self.make_client("sts").get_caller_identity()
         partition, region = identity["Arn"].split(":")[1], self.make_client("lambda").meta.region_name
         redial_arn = f"arn:{partition}:lambda:{region}:{identity['Account']}:function:{REDIAL.name(self.stage)}"
-        trust, may = aws.as_json(scheduler_trust()), aws.as_json(scheduler_policy(redial_arn))
+        trust, may = aws.as_json(scheduler_trust(identity["Account"])), aws.as_json(scheduler_policy(redial_arn))
         role = aws.find(lambda: iam.get_role(RoleName=name))
         if role is None:
             self.steps.create(

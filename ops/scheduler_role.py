@@ -7,8 +7,11 @@ from ops.names import scheduler_role_name
 ROLE_POLICY_NAME = "InvokeRedial"
 
 
-def scheduler_trust() -> dict[str, Any]:
-    """Who may take the role: EventBridge Scheduler."""
+def scheduler_trust(account: Any) -> dict[str, Any]:
+    """Who may take the role: EventBridge Scheduler, and only for the schedules of this account.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+    """
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -16,6 +19,7 @@ def scheduler_trust() -> dict[str, Any]:
                 "Effect": "Allow",
                 "Principal": {"Service": "scheduler.amazonaws.com"},
                 "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
             }
         ],
     }
@@ -33,6 +37,6 @@ def role_properties(stage: str, redial_arn: Any) -> dict[str, Any]:
     """The role as the properties of an ``AWS::IAM::Role``."""
     return {
         "RoleName": scheduler_role_name(stage),
-        "AssumeRolePolicyDocument": scheduler_trust(),
+        "AssumeRolePolicyDocument": scheduler_trust({"Ref": "AWS::AccountId"}),
         "Policies": [{"PolicyName": ROLE_POLICY_NAME, "PolicyDocument": scheduler_policy(redial_arn)}],
     }

@@ -37,6 +37,7 @@ LONGEST_DEFAULT_RING_SEC = 60
 class Ports:
     """The collaborators of every use case. ``provider`` gives a ready provider by its name.
 
+    ``other_alarms`` are those of the backend that is not in use, where a switch of ``WAKE_BACKEND`` left some behind.
     ``fresh_provider`` gives it with its secrets read again; None where that would be no other.
     """
 
@@ -53,6 +54,7 @@ class Ports:
     health: HealthStore
     wakes: WakeStore
     alarms: Alarms
+    other_alarms: Alarms
     workspaces: WorkspaceStore
     erasure: ErasureStore
     policies: PolicyStore

@@ -23,7 +23,7 @@ from chalicelib.usecases.dial import dial_claimed
 from chalicelib.usecases.pace import InPace, OutOfPace
 from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.schedule import remember_armed, set_alarm
-from chalicelib.wheel import plan
+from chalicelib.wheel import Alarms, plan
 
 #: One dial may take this long (3 s to connect, 10 s to be answered, and the writes around it).
 LONGEST_DIAL_SEC = 16.0
@@ -75,7 +75,7 @@ def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, i
         counts = dial_due(ports, before, time_left)
     if counts["left"]:
         _arm_next(ports)
-    disarm(ports, wake)
+    disarm(ports.alarms, wake)
     log("redialed", wake=plan.wake_text(wake), **counts)
     return dict(counts)
 
@@ -231,10 +231,10 @@ def _arm_next(ports: Ports) -> None:
     set_alarm(ports, plan.first_minute(now + timedelta(seconds=1), now, ports.wake_lead))
 
 
-def disarm(ports: Ports, wake: datetime) -> bool:
+def disarm(alarms: Alarms, wake: datetime) -> bool:
     """Remove an alarm; False, and a line in the log, where that failed: the sweep removes it later."""
     try:
-        ports.alarms.disarm(wake)
+        alarms.disarm(wake)
     except (ClientError, BotoCoreError) as error:
         warn("alarm-not-removed", wake=plan.wake_text(wake), error=str(error))
         return False

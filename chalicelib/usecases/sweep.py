@@ -19,6 +19,9 @@ from chalicelib.usecases.silent import look_into
 WAKE_GRACE = timedelta(seconds=60)
 #: A wake this long past has fired for good, or never will.
 ALARM_STALE = timedelta(minutes=10)
+#: Once an hour the spent alarms of the backend that is not in use are cleared, too: after a switch of WAKE_BACKEND its
+#: alarms still fire as planned, and nobody else removes them.
+OTHERS_CLEARED_AT_MINUTE = 30
 #: Each kind of work has its share of a sweep's time, so that none keeps another from being done: clearing alarms, then
 #: dialling what is overdue, then silent attempts; adoptions have what is left.
 ALARMS_SHARE = 0.2
@@ -60,10 +63,12 @@ def _look_into_silent(ports: Ports, now: datetime, time_left: TimeLeft) -> Count
 
 def _clear_alarms(ports: Ports, before: datetime, time_left: TimeLeft) -> tuple[int, int | None]:
     """Return how many spent alarms were removed, and how many rules all programs have left; None where unknown."""
+    both = ports.clock.now().minute == OTHERS_CLEARED_AT_MINUTE
     removed = 0
     try:
-        for wake in list(ports.alarms.armed()):
-            removed += wake < before and time_left.for_a_dial() and disarm(ports, wake)
+        for alarms in (ports.alarms, ports.other_alarms) if both else (ports.alarms,):
+            for wake in list(alarms.armed()):
+                removed += wake < before and time_left.for_a_dial() and disarm(alarms, wake)
         return removed, ports.alarms.in_use()
     except (ClientError, BotoCoreError) as error:
         warn("alarms-not-listed", error=str(error))

@@ -114,7 +114,8 @@ class Carrying:
                 for item in page:
                     self.evidence.note(item)
                 found = self._found(page)
-                counts.update(word for word in pool.map(partial(self._carry, found=found), page) if word)
+                carry = partial(self._carry, found=found, erased=self._erased_there(found))
+                counts.update(word for word in pool.map(carry, page) if word)
                 self.saw(len(page))
         return counts
 
@@ -124,7 +125,13 @@ class Carrying:
         wanted |= {(pk, "CALL") for pk, _ in wanted if pk.startswith("CALL#")}
         return by_key(get_items(self.dynamodb, self._table, [items.key(*key) for key in sorted(wanted)]))
 
-    def _carry(self, old: Item, found: dict[Key, Item]) -> str | None:
+    def _erased_there(self, found: dict[Key, Item]) -> frozenset[str]:
+        """Return the calls (``CALL#<id>``) that are erased in the restored table and not in the old one."""
+        keys = [key for key, item in found.items() if kind(item) == "CALL CALL" and _is_erased(item)]
+        olds = get_items(self.dynamodb, self.old.settings.table_name, [items.key(*key) for key in keys])
+        return frozenset(pk for pk, _ in keys) - {key_of(old)[0] for old in olds if _is_erased(old)}
+
+    def _carry(self, old: Item, found: dict[Key, Item], erased: frozenset[str]) -> str | None:
         """Carry one item over; return what came of it, None for nothing."""
         if kind(old) == "GATE":
             return self._carry_gate(old)
@@ -136,7 +143,7 @@ class Carrying:
                 return f"unreadable {kind(old)}"
             if wanted is None:
                 return None
-            if self._is_erased(old, new, found):
+            if key_of(old)[0] in erased or self._is_of_erased_number(old, new):
                 return f"erased {kind(old)}"
             if self.dry_run or self._written(wanted, new):
                 return f"carried {kind(old)}"
@@ -162,12 +169,9 @@ class Carrying:
             return False
         return True
 
-    def _is_erased(self, old: Item, new: Item | None, found: dict[Key, Item]) -> bool:
-        """Return True where writing the item would bring back what was erased in the restored table meanwhile."""
+    def _is_of_erased_number(self, old: Item, new: Item | None) -> bool:
+        """Return True where writing the item would bring back a number that the restored table has erased since."""
         pk, _ = key_of(old)
-        if pk.startswith("CALL#"):
-            call = found.get((pk, "CALL"))
-            return call is not None and "S" in call["data"]["M"].get("erased_at", {})
         if pk.startswith("NUMBER#") and new is None and self.when.first_at is not None:
             _, workspace, number = pk.split("#")
             return self.new.numbers.load(workspace, number).erased_at is not None
@@ -189,6 +193,10 @@ class Carrying:
     @property
     def _table(self) -> str:
         return self.new.settings.table_name
+
+
+def _is_erased(call: Item) -> bool:
+    return "S" in call["data"]["M"].get("erased_at", {})
 
 
 def _keys(item: Item) -> Item:

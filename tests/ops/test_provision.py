@@ -120,7 +120,10 @@ def test_the_schedulers_role_may_invoke_redial_and_is_there_before_the_deploymen
     iam = client("iam")
     role = iam.get_role(RoleName="redial-dev-scheduler")["Role"]
     may = iam.get_role_policy(RoleName="redial-dev-scheduler", PolicyName="InvokeRedial")["PolicyDocument"]
-    assert (role["AssumeRolePolicyDocument"], may) == (scheduler_trust(), scheduler_policy(arn("redial-dev-redial")))
+    assert (role["AssumeRolePolicyDocument"], may) == (
+        scheduler_trust("123456789012"),
+        scheduler_policy(arn("redial-dev-redial")),
+    )
     assert (
         "note",
         f"set SCHEDULER_ROLE_ARN={role['Arn']} and WAKE_BACKEND=scheduler in .chalice/config.json",
@@ -146,7 +149,7 @@ def test_it_mends_what_was_turned_off_and_leaves_the_rest_alone() -> None:
     functions.delete_function_event_invoke_config(FunctionName="redial-dev-sweep")
     iam.update_assume_role_policy(
         RoleName="redial-dev-scheduler",
-        PolicyDocument=json.dumps(scheduler_trust()).replace("scheduler.", "events."),
+        PolicyDocument=json.dumps(scheduler_trust("123456789012")).replace("scheduler.", "events."),
     )
     assert changed(run(wake_backend="scheduler")) == [
         "deletion protection of redial-dev",

@@ -127,7 +127,10 @@ def test_the_scheduler_gets_a_role_only_where_it_is_the_alarm_clock() -> None:
     with_rules = merge_template("dev")["Resources"]
     with_scheduler = merge_template("dev", wake_backend="scheduler")["Resources"]
     assert with_scheduler.keys() - with_rules.keys() == {"SchedulerRole"}
-    assert with_scheduler["SchedulerRole"]["Properties"]["RoleName"] == "redial-dev-scheduler"
+    role = with_scheduler["SchedulerRole"]["Properties"]
+    assert role["RoleName"] == "redial-dev-scheduler"
+    (trusting,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trusting["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -53,3 +53,32 @@ def test_the_sweep_clears_a_wake_that_is_long_past(clocked: World) -> None:
     clocked.clock.turn(to=START + timedelta(minutes=41))
     assert clocked.sweep() == {"stale-alarms": 1}
     assert armed() == set()
+
+
+@pytest.mark.parametrize(("first", "then"), [("rule", "scheduler"), ("scheduler", "rule")])
+def test_a_switch_leaves_what_is_to_fire_and_clears_it_afterwards(
+    world: World, monkeypatch: pytest.MonkeyPatch, first: str, then: str
+) -> None:
+    def on(backend: str) -> None:
+        monkeypatch.setenv("WAKE_BACKEND", backend)
+        world.client = new_client().__enter__()
+
+    monkeypatch.setenv("SCHEDULER_ROLE_ARN", ROLE_ARN)
+    on(first)
+    world.place()
+    world.end("busy")
+    later = world.place(to_number="+16505550198", start_at="2026-01-26T14:00:00Z")
+    on(then)
+    assert armed() == {"202601261030", "202601261300"}
+    world.clock.turn(to=START + timedelta(minutes=30))
+    world.redial(world.clock.now())
+    # The wake of 10:30 fires by the old clock, and stays there until the sweep of the next half hour.
+    world.clock.turn(minutes=59)
+    world.sweep()
+    assert "202601261030" in armed()
+    world.clock.turn(minutes=1)
+    world.sweep()
+    assert armed() == {"202601261300"}
+    world.clock.turn(to=START + timedelta(hours=4))
+    world.redial(world.clock.now())
+    assert world.call(later["id"])["state"] == "dialing"
