@@ -26,7 +26,10 @@ CALL = {"from_number": "+14155550100", "to_number": "+16505550177", "retry": {"m
 
 @contextmanager
 def running(directory: Path, end: signal.Signals, *options: str) -> Iterator[dict[str, str]]:
-    """A stack of `make run` that is ended with the signal, and its env file."""
+    """A stack of `make run` that is ended with the signal, and its env file.
+
+    SIGTERM stands for Ctrl-C: what a shell runs in the background ignores SIGINT.
+    """
     command = [sys.executable, "-m", "ops.local", "--directory", str(directory), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     env = directory / "env"
@@ -40,7 +43,7 @@ def running(directory: Path, end: signal.Signals, *options: str) -> Iterator[dic
         assert stat.S_IMODE(env.stat().st_mode) == 0o600
         yield dict(line.split("=", 1) for line in env.read_text().splitlines())
         process.send_signal(end)
-        assert process.wait(60) == (0 if end == signal.SIGINT else -end)
+        assert process.wait(60) == (0 if end == signal.SIGTERM else -end)
     finally:
         process.kill()
         process.wait()
@@ -71,12 +74,12 @@ def test_calls_key_and_ports_outlive_the_process_and_a_due_retry_is_caught_up(tm
         urlopen(script, timeout=60).close()
         call_id = ask(first, "/calls", CALL)["id"]
         wait_for(first, call_id, ["busy"], 60)
-    with running(tmp_path, signal.SIGINT) as second:
+    with running(tmp_path, signal.SIGTERM) as second:
         assert second == first
         assert outcomes(second, call_id)[0] == "busy"
-    with running(tmp_path, signal.SIGINT) as third:
+    with running(tmp_path, signal.SIGTERM) as third:
         assert third == first
         wait_for(third, call_id, ["busy", "completed"], CATCH_UP_SECONDS)
-    with running(tmp_path, signal.SIGINT, "--fresh") as fresh:
+    with running(tmp_path, signal.SIGTERM, "--fresh") as fresh:
         assert fresh["API_KEY"] != first["API_KEY"]
         assert ask(fresh, "/calls")["data"] == []
