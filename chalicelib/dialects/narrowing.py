@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from chalicelib.dialects.common import FIRST_YEAR, LAST_YEAR, MAX_WORD, Strict, Word, doc
+from chalicelib.dialects.common import FIRST_YEAR, LAST_YEAR, MAX_INTERVALS, MAX_WORD, Strict, Word, doc
 from chalicelib.domain import public_holidays
 from chalicelib.domain.presets import PRESETS
 from chalicelib.domain.rules import Rules
@@ -23,6 +23,8 @@ from chalicelib.domain.window import Window, never_opens
 
 MAX_NAMES = 10
 MAX_CLOSED = 366
+#: intervals of one weekday, or its pauses, in windows that are combined
+MAX_TOGETHER = 2 * MAX_INTERVALS
 #: the key of the validation's context that gives the rules of a workspace's own policy by its name, None for no such
 NAMED_RULES = "named_rules"
 NamedRules = Callable[[str], Rules | None]
@@ -112,9 +114,24 @@ class NarrowingIn(Strict):
         rules = Rules(window).narrowed_by(Rules(days_off))
         for name in self.preset or ():
             rules = rules.narrowed_by(PRESETS[name].rules(window.timezone) if name in PRESETS else self._named[name])
-        if rules.window is not None and never_opens(rules.window):
-            raise ValueError("the hours, pauses and presets leave no hour of the week open")
+        if rules.window is not None:
+            _check(rules.window)
         return rules
+
+
+def _check(window: Window) -> None:
+    """Raise ValueError where a window never opens, or has more in it than a decision should look through."""
+    if never_opens(window):
+        raise ValueError("the hours, pauses and presets leave no hour of the week open")
+    for week in (window.open or {}, window.pause):
+        for day, intervals in week.items():
+            if len(intervals) > MAX_TOGETHER:
+                raise ValueError(
+                    f"{day} has {len(intervals)} intervals in all that is combined; at most {MAX_TOGETHER}"
+                )
+    if len(window.closed) > MAX_CLOSED or len(window.holidays) > 2 * MAX_NAMES:
+        limits = f"at most {MAX_CLOSED} closed days and {2 * MAX_NAMES} calendars"
+        raise ValueError(f"too many days off in all that is combined; {limits}")
 
 
 def _of_workspace(name: str, info: ValidationInfo) -> Rules | None:

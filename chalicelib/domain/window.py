@@ -67,6 +67,7 @@ class Window:
     closed: tuple[date, ...] = ()
     eves: tuple[Interval, ...] | None = None
     _week: tuple[_Day, ...] = field(init=False, repr=False, compare=False)
+    _closed: frozenset[date] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.timezone != RECIPIENT:
@@ -75,6 +76,7 @@ class Window:
             public_holidays.check(code)
         opening = _merged_week(self.open) if self.open else None
         pause = _merged_week(self.pause)
+        object.__setattr__(self, "_closed", frozenset(self.closed))
         object.__setattr__(self, "open", opening)
         object.__setattr__(self, "pause", pause)
         object.__setattr__(self, "_week", tuple(_day(opening, pause, weekday) for weekday in range(7)))
@@ -200,7 +202,7 @@ def _hours(window: Window, day: date) -> tuple[tuple[int, int], ...]:
 
 def _day_off(window: Window, day: date) -> str | None:
     """Return why nobody is called on a local day, in words; None where the weekly hours count."""
-    if day in window.closed:
+    if day in window._closed:
         return "is a closed day"
     code = _holiday_of(window, day)
     return f"is a holiday in {code}" if code else None

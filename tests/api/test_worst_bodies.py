@@ -88,6 +88,13 @@ def previews() -> Iterator[tuple[str, Any]]:
             )
         ),
     )
+    most = {
+        "preset": ["us", "fr", "es", "it", "uk-guidance", "ca", "au", "us-reg-f", "in-trai", "us-utah"],
+        "holidays": ["US", "US-CA", "FR", "DE", "ES", "IT", "GB", "AU", "CA", "JP"],
+        "closed": [f"2026-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)],
+    }
+    yield "presets and days off", retry(**patient(window={"open": dense(30), "pause": dense(20), **most}))
+    yield "presets alone", retry(**patient(window=most))
     yield "caps alone", retry(**patient(caps=[{"max_attempts": 100, "per": "day"} for _ in range(10)], window={}))
     yield (
         "times of the day",

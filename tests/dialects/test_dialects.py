@@ -155,6 +155,19 @@ class TestDialnexa:
         with pytest.raises(ValidationError, match=re.escape(says)):
             RetryIn.model_validate({"window": window})
 
+    def test_what_is_combined_has_bounds(self) -> None:
+        day = [
+            [f"{quarter // 4:02}:{quarter % 4 * 15:02}", f"{quarter // 4:02}:{quarter % 4 * 15 + 9:02}"]
+            for quarter in range(96)
+        ]
+        pauses = [{"pause": {"monday": day[start : start + 24]}} for start in (0, 24, 48)]
+        own = {
+            f"p{number}": RetryIn.model_validate({"window": each}).policy().rules for number, each in enumerate(pauses)
+        }
+        RetryIn.model_validate({"window": {"preset": ["p0", "p1"]}}, context={NAMED_RULES: own.get})
+        with pytest.raises(ValidationError, match="monday has 72 intervals in all that is combined; at most 48"):
+            RetryIn.model_validate({"window": {"preset": [*own]}}, context={NAMED_RULES: own.get})
+
     @pytest.mark.parametrize("hours", [{"completed": 0}, {"completed": 721}, {"rung": 1}, {"busy": 1, "BUSY": 2}])
     def test_quiet_is_for_outcomes_and_hours_that_there_are(self, hours: dict[str, float]) -> None:
         with pytest.raises(ValidationError):
