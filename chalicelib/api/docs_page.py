@@ -14,19 +14,21 @@ CONTENT_SECURITY_POLICY = (
 
 #: a schema within a schema within a schema is as deep as the page goes; the rest is named
 MOST_DEPTH = 5
-METHODS = ("get", "post", "put", "delete", "patch")
+#: an example that is longer than this, in characters, is shown among the fields of its object
+MAX_EXAMPLE = 160
 #: keyword of a schema -> how the page says it
 LIMITS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "more than {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "less than {}",
+    "minLength": "at least {} characters",
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
     "maxProperties": "at most {} fields",
-    "pattern": "like {}",
-    "default": "default {}",
+    "pattern": "of the form `{}`",
+    "default": "default `{}`",
 }
 
 STYLE = """
@@ -63,8 +65,12 @@ nav .method { min-width: 3.2rem; flex: none; font-size: .7rem; padding-top: .15r
 .delete { color: var(--delete); }
 .note, .soft { color: var(--soft); font-size: .875rem; }
 .fields .fields { margin-left: .25rem; padding-left: .9rem; border-left: 2px solid var(--line); }
-.fields li { padding: .25rem 0; overflow-wrap: anywhere; }
-.fields + .fields { margin-top: .75rem; }
+.fields > li { padding: .4rem 0; overflow-wrap: anywhere; }
+.fields > li + li { border-top: 1px solid var(--line); }
+.fields p { margin: 0; }
+.fields p.kind, .kind { margin: .75rem 0 0; font-size: .875rem; }
+.example { color: var(--soft); font-size: .875rem; }
+.example code, .soft code { color: var(--ink); }
 .must { color: var(--delete); font-size: .8rem; }
 details > summary { cursor: pointer; color: var(--link); font-size: .875rem; }
 @media (max-width: 52rem) {
@@ -114,8 +120,13 @@ def _links(document: Json) -> Iterator[str]:
     for tag, operations in _by_tag(document):
         yield f"<h2>{escape(tag)}</h2><ul>"
         for path, method, operation in operations:
-            yield f'<li><a href="#{operation["operationId"]}">{_badge(method)}<code>{escape(path)}</code></a></li>'
+            yield f'<li><a href="#{operation["operationId"]}">{_badge(method)}<code>{_breakable(path)}</code></a></li>'
         yield "</ul>"
+
+
+def _breakable(path: str) -> str:
+    """A path that breaks behind its slashes where it is too long for its line."""
+    return escape(path).replace("/", "/<wbr>")
 
 
 def _badge(method: str) -> str:
@@ -130,8 +141,9 @@ def _signing_in(document: Json) -> str:
 
 def _groups(document: Json) -> Iterator[str]:
     schemas = document["components"]["schemas"]
+    about = {tag["name"]: tag["description"] for tag in document["tags"]}
     for tag, operations in _by_tag(document):
-        yield f"<h2>{escape(tag)}</h2>"
+        yield f"<h2>{escape(tag)}</h2><p>{_prose(about[tag])}</p>"
         for path, method, operation in operations:
             yield _section(path, method, operation, schemas)
 
@@ -160,13 +172,24 @@ def _prose(text: str) -> str:
     return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
 
 
-def _parameter(told: Json) -> str:
-    must = ' <span class="must">required</span>' if told["required"] else ""
-    about = f" {escape(told['description'])}" if "description" in told else ""
-    limits = _limits(told["schema"])
-    return (
-        f'<li><code>{escape(told["name"])}</code> <span class="soft">in {told["in"]}{limits}</span>{must}{about}</li>'
-    )
+def _parameter(parameter: Json) -> str:
+    schema = parameter["schema"]
+    kind = f"in {parameter['in']}, {_kind(schema, {})}{_limits(schema)}"
+    return f"<li>{_about(parameter['name'], kind, parameter['required'], parameter['description'], schema)}</li>"
+
+
+def _about(name: str, kind: str, required: bool, description: str, schema: Json) -> str:
+    """What is to be known of one field, parameter or header: its type and bounds, what it means, an example."""
+    must = ' <span class="must">required</span>' if required else ""
+    parts = [f'<p><code>{escape(name)}</code> <span class="soft">{kind}</span>{must}</p><p>{_prose(description)}</p>']
+    example = _example(schema)
+    if len(example) <= MAX_EXAMPLE:
+        parts.append(f'<p class="example">Example: <code>{escape(example)}</code></p>')
+    return "".join(parts)
+
+
+def _example(schema: Json) -> str:
+    return json.dumps(schema["examples"][0], ensure_ascii=False)
 
 
 def _body(told: Json, schemas: Json) -> str:
@@ -184,14 +207,22 @@ def _body(told: Json, schemas: Json) -> str:
 
 def _response(status: str, told: Json, schemas: Json) -> str:
     line = f"<code>{status}</code> {_prose(told['description'])}"
-    headers = "".join(f" <code>{escape(name)}</code>" for name in told.get("headers", {}))
+    headers = _response_headers(told.get("headers", {}))
     content = told.get("content", {})
     fields = "".join(
         _fields(each["schema"], schemas, 0, ()) for media_type, each in content.items() if "problem" not in media_type
     )
     if not fields:
-        return f"<p>{line}{headers}</p>"
-    return f"<p>{line}{headers}</p><details><summary>Fields</summary>{fields}</details>"
+        return f"<p>{line}</p>{headers}"
+    return f"<p>{line}</p>{headers}<details><summary>Fields</summary>{fields}</details>"
+
+
+def _response_headers(headers: Json) -> str:
+    return "".join(
+        f'<p class="example">Header <code>{escape(name)}</code>: {_prose(header["description"])}'
+        f" Example: <code>{escape(_example(header['schema']))}</code></p>"
+        for name, header in headers.items()
+    )
 
 
 def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) -> str:
@@ -210,7 +241,17 @@ def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) ->
             for field, told in sorted(schema["properties"].items(), key=lambda each: each[0] not in required)
         )
         return f'<ul class="fields">{rows}</ul>'
-    return "".join(_fields(inner, schemas, depth, within) for inner in _inner(schema))
+    choices = _inner(schema)
+    if "discriminator" not in schema:
+        return "".join(_fields(inner, schemas, depth, within) for inner in choices)
+    return "".join(_titled(inner, schemas) + _fields(inner, schemas, depth, within) for inner in choices)
+
+
+def _titled(choice: Json, schemas: Json) -> str:
+    """The line above the fields of one of several kinds of object, which differ by their ``type``."""
+    schema = schemas[choice["$ref"].rpartition("/")[2]]
+    kind = schema["properties"]["type"]["const"]
+    return f'<p class="kind"><code>{escape(kind)}</code> {_prose(schema["description"])}</p>'
 
 
 def _inner(schema: Json) -> list[Json]:
@@ -222,11 +263,16 @@ def _inner(schema: Json) -> list[Json]:
 
 
 def _field(name: str, schema: Json, required: bool, schemas: Json, depth: int, within: tuple[str, ...]) -> str:
-    must = ' <span class="must">required</span>' if required else ""
-    about = f" {_prose(schema['description'])}" if "description" in schema else ""
-    kind = f'<span class="soft">{escape(_kind(schema, schemas))}{_limits(schema)}</span>'
+    kind = f"{escape(_kind(schema, schemas))}{_limits(schema)}"
+    about = _about(name, kind, required, schema["description"], schema)
     below = _fields(schema, schemas, depth + 1, within)
-    return f"<li><code>{escape(name)}</code> {kind}{must}{about}{below}</li>"
+    if below:
+        example = _example(schema)
+        longer = (
+            f"<pre>{escape(json.dumps(schema['examples'][0], indent=2))}</pre>" if len(example) > MAX_EXAMPLE else ""
+        )
+        below = f"<details><summary>Fields of {escape(name)}</summary>{longer}{below}</details>"
+    return f"<li>{about}{below}</li>"
 
 
 def _kind(schema: Json, schemas: Json) -> str:
@@ -252,6 +298,6 @@ def _limits(schema: Json) -> str:
     told = [
         words.format(json.dumps(schema[keyword]) if keyword == "default" else schema[keyword])
         for keyword, words in LIMITS.items()
-        if schema.get(keyword) is not None
+        if keyword in schema
     ]
-    return escape(", " + ", ".join(told)) if told else ""
+    return _prose(", " + ", ".join(told)) if told else ""

@@ -149,7 +149,7 @@ def _operation(path: str, method: str, operation: Operation, view: Any, referenc
     said = (view.__doc__ or "").replace("``", "`")
     summary, _, description = " ".join(said.split()).partition(". ")
     if operation.role is not None:
-        description = f"{description} Wants a key that may {operation.role}.".strip()
+        description = f"{description} Needs a key that may {operation.role}.".strip()
     told: Json = {
         "tags": [operation.tag],
         "summary": summary.rstrip("."),

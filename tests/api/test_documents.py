@@ -1,5 +1,7 @@
 """The API's own document and its page: whole, true to the routes, and sufficient to themselves."""
 
+import html
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,6 +11,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import app
+from chalicelib.api.docs_page import MAX_EXAMPLE
 from chalicelib.api.http import STATUS
 from chalicelib.api.operations import OPERATIONS
 from tests.support.world import BODY, PUBLIC_URL, World
@@ -201,6 +204,26 @@ def test_the_examples_are_taken_as_they_stand(world: World, document: dict[str, 
                 assert answer.status_code in (200, 201), (path, answer.body)
                 tried += 1
     assert tried == 9
+
+
+def test_the_page_shows_each_field_with_description_bounds_default_and_example(
+    world: World, document: dict[str, Any]
+) -> None:
+    page = world.client.http.get("/docs").body.decode()
+    shown = html.unescape(re.sub(r"</?code>", "`", page))
+    of_operations = [p for _, _, operation in operations(document) for p in operation["parameters"]]
+    parts = [(p["name"], p["description"], p["schema"]) for p in of_operations]
+    parts += [
+        (name.split(".")[1], schema["description"], schema)
+        for name, schema, _ in fields(document, reached(document, document["paths"]))
+        if not name.startswith(("Problem.", "Wrong."))
+    ]
+    lost = [(name, text) for name, text, _ in parts if f"</p><p>{text}</p>" not in shown]
+    assert lost == []
+    examples = [json.dumps(schema["examples"][0], ensure_ascii=False) for _, _, schema in parts]
+    assert [each for each in examples if len(each) <= MAX_EXAMPLE and f"Example: `{each}`" not in shown] == []
+    assert '`limit` <span class="soft">in query, integer, at least 1, at most 50, default `25`</span>' in shown
+    assert '`wait_minutes` <span class="soft">number | null, at least 0, at most 86400, default `null`</span>' in shown
 
 
 def test_the_page_names_every_route_and_loads_nothing(world: World, document: dict[str, Any]) -> None:

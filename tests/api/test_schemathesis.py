@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = {
     "seed": 20260126,
-    "generation": {"deterministic": True, "max-examples": 20, "database": "none", "no-shrink": True},
+    "generation": {"deterministic": True, "max-examples": 15, "database": "none", "no-shrink": True},
     # OPTIONS never reaches the app: API Gateway answers it.
     "phases": {"stateful": {"enabled": False}, "coverage": {"unexpected-methods": ["PATCH", "PUT", "DELETE"]}},
     # Their policies are those of POST /calls, where each edge of the schema is tried.
@@ -28,8 +28,8 @@ CONFIG = {
             "generation": {"max-examples": 40},
         }
     ],
-    # What is right by its schema may still be wrong: a zone that does not exist, a window that never opens.
-    "checks": {"positive_data_acceptance": {"enabled": False}},
+    # What is right by its schema may still be wrong: a zone that does not exist, a number too small to be stored.
+    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422"]}},
 }
 #: a parameter of paths -> what is there by that name, so that most requests find something
 THERE = {"call_id": "call_there", "name": "reminders", "number": "+16505550123", "provider": "twilio"}
@@ -62,6 +62,7 @@ def call_there(world: World) -> str:
 @schema_of_the_api().parametrize()
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_route_answers_as_its_document_says(case: schemathesis.Case, world: World, call_there: str) -> None:
+    world.clock.turn(seconds=1)  # else the key's rate limit answers all but the first requests
     if case.path_parameters.get("call_id") == THERE["call_id"]:
         case.path_parameters["call_id"] = call_there
     case.call_and_validate(headers={"Authorization": f"Bearer {world.key}"})

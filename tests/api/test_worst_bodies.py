@@ -44,6 +44,12 @@ def names(value: Any) -> Callable[[int], dict[str, Any]]:
     return lambda size: {f"{number:x}": value for number in range(min(size, MAX_NAMES - 50))}
 
 
+def near(word: str) -> Callable[[int], dict[str, Any]]:
+    """As many names as are read that look like a word that was meant: to find that word takes time."""
+    tail = "x" * (2 * len(word) // 3)
+    return lambda size: {f"{word}{tail}{number:x}"[:80]: 1 for number in range(min(size, MAX_NAMES - 50))}
+
+
 def dense(minutes: int) -> dict[str, list[list[str]]]:
     """As many intervals of so many minutes as a week takes."""
     starts = range(0, 24 * 60, 24 * 60 // MAX_INTERVALS)
@@ -168,6 +174,12 @@ def others() -> Iterator[tuple[str, str, Any]]:
         yield "PUT /numbers/+16505550199/opt-out", f"unknown {word}", names(word)
         yield "/numbers/+16505550199/contacted", f"unknown {word}", names(word)
         yield "/pause-all", f"unknown {word}", names(word)
+    yield "/calls", "near misses", near("agent_version_id")
+    yield "/call", "near misses", near("bypass_call_guardrails")
+    yield "/v1/Accounts/a/Campaigns", "near misses", near("call_schedule_callback")
+    yield "PUT /policies/a", "policy near misses", lambda size: {"policy": near("expires_after_hours")(size)}
+    yield "PUT /policies/a", "policy caps", lambda size: {"policy": {"caps": [{}] * size}}
+    yield "PUT /policies/a", "policy dates", lambda size: {"policy": {"window": {"closed": ["2026-12-24"] * size}}}
     for field in ("to_number", "timezone", "start_at", "provider", "policy_name", "webhook_url", "agent_version_id"):
         yield "/calls", field, lambda size, field=field: {**PLAIN, field: "+1" + "9" * size}
     yield "/calls", "target", lambda size: {**PLAIN, "target": {"url": "https://" + "a." * (size // 2)}}
