@@ -5,7 +5,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from ops import chalice_config, packaging, runtime
+from ops import chalice_config, environment_size, packaging, runtime
+from ops.names import stage_prefix
 from ops.template import merge_template
 
 
@@ -20,6 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
+    _check(arguments.stage)
     status = packaging.run_chalice(["--project-dir", str(_project()), "deploy", "--stage", arguments.stage])
     if status == 0:
         print(f"deployed on {runtime.wanted()}; next: python -m ops provision --stage {arguments.stage}")
@@ -27,6 +29,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
 
 
 def _package(arguments: argparse.Namespace) -> int:
+    _check(arguments.stage)
     backend = chalice_config.environment(arguments.stage).get("WAKE_BACKEND", "rule")
     with tempfile.TemporaryDirectory() as directory:
         extras = Path(directory, "extras.json")
@@ -37,6 +40,10 @@ def _package(arguments: argparse.Namespace) -> int:
     if status == 0:
         print(f"wrote {arguments.out}/sam.json and deployment.zip, for {runtime.wanted()}")
     return status
+
+
+def _check(stage: str) -> None:
+    environment_size.must_fit(chalice_config.environment(stage), stage_prefix(stage))
 
 
 def _project() -> Path:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 
+from chalicelib.errors import RedialError
+
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_BYTES = 4096
 #: What is left for one more provider's credentials.
@@ -13,6 +15,16 @@ def size_bytes(environment: Mapping[str, str]) -> int:
     """Return how many bytes Lambda counts: the environment as compact JSON."""
     text = json.dumps(dict(environment), separators=(",", ":"), ensure_ascii=False)
     return len(text.encode())
+
+
+def must_fit(environment: Mapping[str, str], prefix: str) -> None:
+    """Raise RedialError where Lambda would refuse an environment, after minutes of packing."""
+    size = size_bytes(environment)
+    if size > MAX_BYTES:
+        raise RedialError(
+            f"the environment in .chalice/config.json takes {size} bytes, and Lambda allows {MAX_BYTES}; "
+            + to_move(environment, prefix)
+        )
 
 
 def to_move(environment: Mapping[str, str], prefix: str) -> str:

@@ -1,5 +1,7 @@
 """What people deploy: the package itself."""
 
+import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.local.package import Package, build_package
+from ops import packaging
+from ops.local.package import ROOT, Package, build_package, copy_source
 
 pytestmark = pytest.mark.e2e
 
@@ -55,3 +58,37 @@ def test_the_package_needs_nothing_beside_what_lambda_brings(package: Package, t
         check=False,
     )
     assert (imported.stdout.strip(), imported.stderr) == (str(deployed / "app.py"), "")
+
+
+#: The fields of an ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+AARCH64 = 183
+
+
+def test_the_runtime_and_the_processor_that_are_set_decide_what_is_packed(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    copy_source(source)
+    config = source / ".chalice" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"lambda_architecture": "arm64"}))
+    out = tmp_path / "out"
+    command = f"from ops.packaging import run_chalice; raise SystemExit(run_chalice(['--project-dir', {str(source)!r},"
+    command += f" 'package', {str(out)!r}]))"
+    done = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=ROOT,
+        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    template = json.loads((out / "sam.json").read_text())
+    functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Serverless::Function"]
+    assert {(each["Runtime"], *each["Architectures"]) for each in functions} == {("python3.13", "arm64")}
+    with zipfile.ZipFile(out / "deployment.zip") as code:
+        libraries = {name: code.read(name)[:20] for name in code.namelist() if name.endswith(".so")}
+        compiled = {name for name in code.namelist() if name.endswith(".pyc")}
+    assert {int.from_bytes(header[18:20], "little") for header in libraries.values()} == {AARCH64}
+    assert any("cpython-313" in name for name in libraries)
+    assert not any("cpython-311" in name for name in libraries)
+    # Only where this machine has the runtime's Python.
+    assert bool(compiled) == (packaging.interpreter("python3.13") is not None)

@@ -163,3 +163,15 @@ def test_chalice_removes_what_it_has_a_record_of(monkeypatch: pytest.MonkeyPatch
 
     take_down(chalice=chalice)
     assert asked == [["--project-dir", str(tmp_path), "delete", "--stage", "dev"]]
+
+
+def test_nothing_is_left_of_a_first_deployment_that_stopped_half_way() -> None:
+    deploy()
+    client("lambda").delete_function(FunctionName="redial-dev-sweep")
+    client("apigateway").create_rest_api(name="redial")
+    said: list[str] = []
+    Provisioner("dev", client, say=said.append).provision()
+    assert any("the Lambda redial-dev-sweep is not deployed yet" in line for line in said)
+    take_down()
+    # Chalice makes the API last, so this one is somebody else's: nothing of the stage leads to it.
+    assert set(left()) == {"api"}
