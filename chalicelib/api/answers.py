@@ -163,7 +163,7 @@ class History(Answer):
 
 
 class Decision(Answer):
-    """Why an attempt was made, moved or refused."""
+    """Why an attempt was made, rescheduled or refused."""
 
     attempt: Count = doc("The attempt that had ended; 0 before the first.", 1)
     decided_at: Time = doc("When it was decided.", AT)

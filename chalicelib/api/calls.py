@@ -91,7 +91,7 @@ def cancel(call_id: str) -> dict[str, Any]:
 @blueprint.route("/calls/{call_id}/decisions", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def decisions(call_id: str) -> dict[str, Any]:
-    """Read why each attempt was made, moved or refused. The decisions are in order, each with its steps."""
+    """Read why each attempt was made, rescheduled or refused. The decisions are in order, each with its steps."""
     record = _own(call_id, Role.READ)
     unreadable: list[str] = []
     found = services().ports.calls.decisions(record.call.id, unreadable.append)

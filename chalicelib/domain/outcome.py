@@ -44,7 +44,7 @@ class SummaryStatus(StrEnum):
 
 
 class Amd(StrEnum):
-    """What answering-machine detection heard, merged over the vendors' vocabularies."""
+    """What answering-machine detection reports, merged over the vendors' vocabularies."""
 
     HUMAN = "human"
     MACHINE = "machine"

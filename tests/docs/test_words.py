@@ -1,9 +1,13 @@
-"""What users read has no word of the right column of CONTRIBUTING's table: pages, error messages and help texts."""
+"""What users read has no word of the right column of CONTRIBUTING's table: pages, messages, help, the API document."""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from app import app
+from chalicelib.api import openapi
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +54,7 @@ UNWANTED = {re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE): use
 
 def pages() -> Iterator[tuple[str, str]]:
     """Return (name, text) of each page, without the table that lists the words themselves."""
-    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+    for path in (ROOT / "Makefile", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         text = path.read_text()
         if path.name == "CONTRIBUTING.md":
             text = re.sub(r"^### The words\n.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -71,6 +75,15 @@ def texts() -> Iterator[tuple[str, str]]:
                 yield f"{name}:{node.lineno}", node.value
 
 
+def descriptions(part: Any, place: str = "openapi") -> Iterator[tuple[str, str]]:
+    """Return (place, text) of each summary and description in the API's document."""
+    children = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for name, child in children:
+        if name in ("summary", "description") and isinstance(child, str):
+            yield place, child
+        yield from descriptions(child, f"{place}/{name}")
+
+
 def unwanted(place: str, text: str) -> Iterator[str]:
     """Return a line for each word in a text that is not ours, with what to write in its place."""
     for exception in EXCEPTIONS:
@@ -88,6 +101,11 @@ def test_no_page_has_a_word_that_is_not_ours() -> None:
 
 def test_no_error_and_no_help_text_has_a_word_that_is_not_ours() -> None:
     assert [miss for place, text in texts() for miss in unwanted(place, text)] == []
+
+
+def test_the_document_of_the_api_has_no_word_that_is_not_ours() -> None:
+    document = openapi.document(app.routes, "https://redial.example.com/api")
+    assert [miss for place, text in descriptions(document) for miss in unwanted(place, text)] == []
 
 
 def test_each_exception_is_still_needed() -> None:
