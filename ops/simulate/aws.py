@@ -94,7 +94,7 @@ class AwsBoundary:
 
             def send() -> Any:
                 self._strict.check(operation, params)
-                answer = self._short_answer(operation, params) if service == "dynamodb" else None
+                answer = self._short_answer(operation, params)
                 if answer is None:
                     answer = original(client, operation, params)
                 for key in written(operation, params):
@@ -110,7 +110,7 @@ class AwsBoundary:
             yield
 
     def _short_answer(self, operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
-        """What the table answers, past botocore; None where it must be asked the long way."""
+        """What moto answers, past botocore; None where it must be asked the long way."""
         if params.get("IndexName") == DUE_INDEX and not self.has_due(
             params["ExpressionAttributeValues"][":shard"]["S"]
         ):

@@ -9,6 +9,7 @@
 - A new table makes an RSA key for its encryption, which nothing here uses. Here its key is a name.
 - An answer's fields are looked for under six spellings each, ten fields for every value of an item. Here a field that a
   dict has under its own name is that one, and a value has no other types than its own.
+- A value is copied as a whole before it is told as JSON, and again at each of its levels. Here it is told as it is.
 """
 
 import copy
@@ -24,6 +25,8 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
+
+from ops.simulate import quick_parsing
 
 #: Where moto's own caller has ``index_name`` among the arguments of ``query`` after the hash key
 INDEX_NAME_AT = 6
@@ -41,6 +44,7 @@ _transact = DynamoDBBackend.transact_write_items
 _query = Table.query
 _all_items = Table.all_items
 _equal, _less, _hash = DynamoType.__eq__, DynamoType.__lt__, DynamoType.__hash__
+_as_json = DynamoType.to_regular_json
 
 
 def _call_alone(self: DynamoHandler) -> Any:
@@ -140,6 +144,25 @@ def _hash_quickly(self: DynamoType) -> int:
     return hash(("S", self.value)) if self.type == "S" else _hash(self)
 
 
+def _as_json_quickly(self: DynamoType) -> dict[str, Any]:
+    if self.type == "M":
+        return {"M": {name: _as_json_quickly(value) for name, value in self.value.items()}}
+    if self.type == "L":
+        return {"L": [_as_json_quickly(value) for value in self.value]}
+    return {self.type: self.value} if self.type in ("S", "N", "BOOL", "NULL") else _as_json(self)
+
+
+def _copied(self: DynamoType, _memo: dict[int, Any]) -> DynamoType:
+    copied = DynamoType.__new__(DynamoType)
+    copied.type, value = self.type, self.value
+    if value.__class__ is dict:
+        value = {name: _copied(each, _memo) for name, each in value.items()}
+    elif value.__class__ is list:
+        value = [_copied(each, _memo) if each.__class__ is DynamoType else each for each in value]
+    copied.value = value
+    return copied
+
+
 def install() -> None:
     """Patch moto for the rest of the process."""
     patches: tuple[tuple[object, str, object], ...] = (
@@ -154,6 +177,9 @@ def install() -> None:
         (DynamoType, "__eq__", _equal_quickly),
         (DynamoType, "__lt__", _less_quickly),
         (DynamoType, "__hash__", _hash_quickly),
+        (DynamoType, "to_regular_json", _as_json_quickly),
+        (DynamoType, "__deepcopy__", _copied),
+        *quick_parsing.PATCHES,
     )
     for owner, name, quick in patches:
         setattr(owner, name, quick)

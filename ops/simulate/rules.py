@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from moto.events.models import Rule, events_backends
+from moto.events.models import EventBus, Rule, events_backends
 
 from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine, Event
@@ -34,6 +34,7 @@ class Rules:
         #: rule -> when it was first seen
         self._seen: dict[str, datetime] = {}
         self._fired: set[str] = set()
+        self._bus: EventBus | None = None
 
     def next(self) -> Event | None:
         """The next rule to fire."""
@@ -70,7 +71,9 @@ class Rules:
         return self._chance.between(0, 5, "fires", name)
 
     def _rules(self) -> dict[str, Rule]:
-        return events_backends[ACCOUNT][REGION].event_buses["default"].rules
+        if self._bus is None:
+            self._bus = events_backends[ACCOUNT][REGION].event_buses["default"]
+        return self._bus.rules
 
     def _emit(self, rule: Rule) -> None:
         self._fired.add(rule.name)
