@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from ops.simulate.evidence import Plan
 from ops.simulate.faults import Level
+from ops.simulate.focus import FOCI
 from ops.simulate.invariants import judge, violations_of
 from ops.simulate.report import Counts, print_counts, print_run, print_smallest, watching
 from ops.simulate.shrink import Smallest, shrink
@@ -43,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
     seeds = options.seeds if options.seeds else [options.seed]
+    asked: dict[str, Any] = {"calls": options.calls, "level": Level(options.faults)}
+    asked |= {"rush": options.rush, "focus": options.focus}
     if len(seeds) == 1:
-        return _one(
-            console, Plan(seeds[0], options.calls, Level(options.faults), rush=options.rush), smaller=not options.as_is
-        )
-    return _many(console, [Plan(seed, options.calls, Level(options.faults), rush=options.rush) for seed in seeds])
+        return _one(console, Plan(seeds[0], **asked), smaller=not options.as_is)
+    return _many(console, [Plan(seed, **asked) for seed in seeds])
 
 
 def _one(console: Console, plan: Plan, *, smaller: bool) -> int:
@@ -114,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calls", type=int, default=100, help="how many calls are asked for (100)")
     parser.add_argument("--faults", choices=[str(level) for level in Level], default=str(Level.HEAVY))
     parser.add_argument("--rush", action="store_true", help="all calls come at the same few moments")
+    parser.add_argument("--focus", choices=list(FOCI), help="raise the odds of one situation")
     parser.add_argument("--as-is", action="store_true", help="do not look for a smaller run that goes wrong")
     return parser
 

@@ -17,6 +17,7 @@ from ops.local.vendor_schemas import invalid
 from ops.simulate import twists
 from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine
+from ops.simulate.fates import FATES, MORE_OF, NAMED_WAITS_SEC, Fate
 from ops.simulate.faults import Crash, Faults
 from ops.simulate.twists import Word
 
@@ -34,43 +35,11 @@ class Replied(StrEnum):
     UNCLEAR = "unclear"  # a 5xx, or an answer that was lost: nobody at our end can know
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of one create-call that gets through. ``answer`` names a refusal; else the line ends as ``end``.
-
-    ``word`` is what the end says instead, though the call was answered.
-    """
-
-    answer: str = "placed"
-    end: str = "completed"
-    machine: bool = False
-    word: Word | None = None
-
-
-#: weight -> fate
-FATES: tuple[tuple[float, Fate], ...] = (
-    (24, Fate(end="busy")),
-    (26, Fate(end="no-answer")),
-    (9, Fate(end="failed")),
-    (4, Fate(end="rejected")),
-    (2, Fate(end="canceled")),
-    (12, Fate()),
-    (3, Fate(word=Word("busy"))),
-    (3, Fate(word=Word("failed"))),
-    (2, Fate(word=Word("no-answer"))),
-    (3, Fate(word=Word("failed", proven=False))),
-    (3, Fate(word=Word("busy", proven=False))),
-    (9, Fate(machine=True)),
-    (2, Fate(machine=True, word=Word("failed"))),
-    (2, Fate(answer="invalid-number")),
-    (5, Fate(answer="throttled")),
-)
-
-#: a fate's refusal -> how the carrier calls it
-#: A provider that turns calls away for their pace may name any wait.
-NAMED_WAITS_SEC = ((1, ""), (1, "30"), (2, "86400"))
 #: How many calls have a leg of their own, as to an agent, and how many callbacks do not say their direction
 WITH_A_CHILD, WITHOUT_DIRECTION = 0.3, 0.2
+#: How late a provider's records are that are late, and how often it does not answer the create-call either
+RECORDS_LATE_HOURS, ANSWER_LATE_TOO = (1.2, 5.0), 0.5
+#: a fate's refusal -> how the carrier calls it
 REPLIES = {"invalid-number": Replied.REFUSED, "throttled": Replied.PUT_OFF, "auth": Replied.PUT_OFF}
 
 
@@ -88,6 +57,8 @@ class Leg:
     app_at: datetime
     tick: int
     replied: Replied = Replied.UNCLEAR
+    #: when whoever asked for the call had the answer, or none
+    answered_at: datetime | None = None
     made: Call | None = None
     #: what was posted back of it: (moment, tick, status that the app answered)
     told: list["Told"] = field(default_factory=list)
@@ -102,6 +73,8 @@ class Leg:
     in_limbo: bool = False
     #: the account was at fault, which only a look-up tells
     faulted: bool = False
+    #: until then the provider's records do not show the call, and it tells nobody of it
+    shown_at: datetime | None = None
 
     @property
     def sid(self) -> str | None:
@@ -205,8 +178,12 @@ class ModelCarrier(Http):
 
     def calls(self, provider: str) -> list[Call]:
         """The provider's calls, the newest first, for its personality."""
-        ours = (leg for leg in reversed(self.legs) if leg.provider == provider)
+        ours = (leg for leg in reversed(self.legs) if leg.provider == provider and not self._is_missing(leg))
         return [shown for leg in ours if (shown := _shown(leg)) is not None]
+
+    def _is_missing(self, leg: Leg) -> bool:
+        """Whether the provider's records do not show this call yet."""
+        return leg.shown_at is not None and self._engine.at < leg.shown_at
 
     def hang_up(self, call_id: str) -> Call:
         """End a call now, as its personality is asked to."""
@@ -233,7 +210,8 @@ class ModelCarrier(Http):
         personality = self._personalities[provider]
         wrong = self._wrong(index, personality, request)
         stranger = next((told for sid, told in self.strangers.items() if sid in request.path), None)
-        reply = wrong or stranger or personality.manage(request, cast(Exchange, self)) or Reply(404, {})
+        missing = Reply(404, {}) if leg is not None and request.method == "GET" and self._is_missing(leg) else None
+        reply = wrong or stranger or missing or personality.manage(request, cast(Exchange, self)) or Reply(404, {})
         reply = twists.retold(
             reply,
             frozenset(sid for sid, leg in self.by_sid.items() if leg.in_limbo),
@@ -261,8 +239,10 @@ class ModelCarrier(Http):
         reply = self._take(leg, request, order, name)
         leg.tick = self._engine.say(index, f"carrier: POST of {call_id}-{attempt} to {provider}: {_words(leg, reply)}")
         self._engine.linger(6.0 if self._hits("http-slow", index, *name) else 0.2)
+        leg.answered_at = self._engine.at
         self._after(index, *name)
-        if self._hits("http-answer-lost-placed", index, *name):
+        lost = leg.shown_at is not None and self._chance.unit("late records", *name) < ANSWER_LATE_TOO
+        if lost or self._hits("http-answer-lost-placed", index, *name):
             leg.replied = Replied.UNCLEAR
             self._engine.linger(READ_SEC)
             raise AnswerLost("simulated")
@@ -281,6 +261,9 @@ class ModelCarrier(Http):
             leg.replied = Replied.PUT_OFF
             return personality.refused("auth", order)
         fate = self._chance.pick(FATES, "fate", leg.index, self._reached[leg.index])
+        for situation, more in MORE_OF.items():
+            if self._chance.unit(situation, *name) < self._chance.odds(situation, 0):
+                fate = more
         if fate.answer != "placed":
             leg.replied = REPLIES[fate.answer]
             return personality.refused(fate.answer, order)
@@ -303,6 +286,8 @@ class ModelCarrier(Http):
         if self._hits("never-ends", leg.index, *name):
             leg.never_ends = True
             leg.in_limbo = self._chance.unit("limbo", *name) < 0.5
+        elif self._hits("records-late", leg.index, *name):
+            leg.shown_at = leg.at + timedelta(hours=self._chance.between(*RECORDS_LATE_HOURS, "records", *name))
         return fate
 
     def _wrong(self, index: int, personality: Personality, request: Request) -> Reply | None:
@@ -327,7 +312,7 @@ class ModelCarrier(Http):
                 for callback in self._personalities[leg.provider].callbacks(leg.made, moment):
                     self._send(leg, leg.made, moment, callback)
 
-        self._engine.at_time(moment.at, arrive)
+        self._engine.at_time(moment.at if leg.shown_at is None else max(moment.at, leg.shown_at), arrive)
 
     def _send(self, leg: Leg, made: Call, moment: Moment, callback: Callback) -> None:
         """Post a callback as this call's provider words it, and the end of a leg that the call itself made."""

@@ -8,14 +8,25 @@ from hashlib import blake2b
 from typing import TypeVar
 from unittest.mock import patch
 
+from ops.simulate.focus import FOCI
+
 Choice = TypeVar("Choice")
 
 
 class Chance:
     """Draws by name. The same seed and name always give the same draw, whatever else was drawn before."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, focus: str | None = None) -> None:
         self.seed = seed
+        self._focus = FOCI[focus] if focus else None
+
+    def odds(self, situation: str, usual: float) -> float:
+        """How likely a situation of the traffic is: as usual, or as the run's focus says."""
+        return self._focus.odds.get(situation, usual) if self._focus else usual
+
+    def share(self, fault: str, usual: float) -> float:
+        """How likely a fault is on its occasions; where there are no faults, no focus brings any."""
+        return self._focus.faults.get(fault, usual) if self._focus and usual else usual
 
     def unit(self, *name: object) -> float:
         """A number from 0 up to 1."""

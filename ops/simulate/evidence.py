@@ -11,12 +11,16 @@ from ops.simulate.engine import Said
 from ops.simulate.faults import Injected, Level
 from ops.simulate.traffic import Act, Asked
 
+#: Faults that keep no request from what it promises
+HARMLESS = ("callback-", "rule-", "clock-step", "http-slow", "records-late")
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to run. ``kept`` are the indices of the calls that stay, None for all; ``muted`` the faults left out.
 
-    In a ``rush`` every call comes in a burst, to few numbers, under few slots, and is paused in the midst of it.
+    In a ``rush`` every call comes in a burst, to few numbers, under few slots, and is paused in the midst of it. A
+    ``focus`` (``focus.FOCI``) raises the odds of one situation.
     """
 
     seed: int
@@ -25,6 +29,7 @@ class Plan:
     kept: frozenset[int] | None = None
     muted: frozenset[str] = frozenset()
     rush: bool = False
+    focus: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +214,19 @@ class Evidence:
         """Which call of the traffic this one was made of; -1 where nobody asked for it."""
         return next((index for index, ids in self.call_ids.items() if call_id in ids), -1)
 
-    def is_disturbed(self, begins: datetime, ends: datetime) -> bool:
-        """Whether any fault but a late or lost callback happened between two times."""
-        single = any(begins <= fault.at <= ends for fault in self.injected if not fault.kind.startswith("callback"))
+    def is_disturbed(self, begins: datetime, ends: datetime, index: int) -> bool:
+        """Whether any fault happened between two times that may have kept a call of the traffic from its promises."""
+        near = (fault for fault in self.injected if begins <= fault.at <= ends)
+        single = any(not fault.kind.startswith(HARMLESS) and not fault.is_of_another(index) for fault in near)
         return single or any(since <= ends and begins <= until for since, until in self.spans)
 
     def leg_of(self, token: str) -> Leg | None:
         """The create-call of an attempt; None where it was never made."""
         return next((leg for leg in self.legs if leg.token == token), None)
+
+    def told_late(self, call_id: str) -> int:
+        """For how many create-calls of a call its provider had nothing to show for hours."""
+        return sum(1 for leg in self.legs_of(call_id) if leg.shown_at is not None)
 
     def legs_of(self, call_id: str) -> list[Leg]:
         """The create-calls for one call, in order."""

@@ -56,6 +56,9 @@ KINDS = {
     "credentials-removed": Kind(0.015, "a provider's credentials are removed for hours"),
     "never-ends": Kind(0.08, "a provider says for ever that a call goes on, or a word that nobody knows"),
     "fault-by-lookup": Kind(0.1, "a call comes to nothing for the account's sake, which only a look-up tells"),
+    "records-late": Kind(
+        0.04, "a call rings that its provider's records do not show, and of which it tells hours later"
+    ),
     "callback-dropped": Kind(0.05, "a callback never comes"),
     "callback-late": Kind(0.08, "a callback comes up to five minutes late, after others"),
     "callback-hours-late": Kind(0.03, "a callback comes hours late"),
@@ -96,6 +99,14 @@ class Injected:
         """What mutes this one fault."""
         return f"{self.kind}@{self.name}"
 
+    def is_of_another(self, index: int) -> bool:
+        """Whether it hit a request of, or for, another call of the traffic alone: those are named by its index."""
+        words = self.name.partition("/")[0].split(" ")
+        if words[0].startswith(("redial", "sweep")):
+            return False
+        of = words[1] if len(words) > 1 else words[0]
+        return of.isdecimal() and int(of) != index
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -129,7 +140,7 @@ class Faults:
         return True
 
     def _would_hit(self, kind: str, at: datetime, *name: object) -> bool:
-        share = KINDS[kind].share * self._scale
+        share = self._chance.share(kind, KINDS[kind].share * self._scale)
         if at >= self.until or not share or self._chance.unit(kind, *name) >= share:
             return False
         return kind not in self._muted and f"{kind}@{'/'.join(map(str, name))}" not in self._muted

@@ -77,13 +77,21 @@ def caps(evidence: Evidence, tally: Tally) -> None:
     for leg in sorted(known, key=lambda leg: claimed[leg.token].tick):
         at = claimed[leg.token].app_at
         asked = evidence.asked.get(leg.index)
-        before = _remembered(evidence, leg, made.setdefault(leg.to, []))
+        told = [(other, was) for other, was in made.setdefault(leg.to, []) if _is_known_of(other, claimed[leg.token])]
+        before = _remembered(evidence, leg, told)
         for cap in caps_of(evidence.env, asked.retry) if asked else ():
             used = surely_counted(cap, asked.to.zone, at, before, SLACK) if asked else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)
         if leg.replied is not Replied.PUT_OFF and (leg.made is not None or leg.token not in never_placed):
             made[leg.to].append((leg, at))
+
+
+def _is_known_of(leg: Leg, claim: Claimed) -> bool:
+    """Whether a claim could know of an earlier create-call: not of one that its provider neither answered nor shows."""
+    if leg.shown_at is None or leg.replied is Replied.PLACED:
+        return True
+    return any(told.status == 200 and told.tick < claim.tick for told in leg.told)
 
 
 def _remembered(evidence: Evidence, leg: Leg, made: list[tuple[Leg, datetime]]) -> list[datetime]:
@@ -206,13 +214,17 @@ def failover(evidence: Evidence, tally: Tally) -> None:
 
 
 def waits(evidence: Evidence, tally: Tally) -> None:
-    """Where a rule or the strategy names a wait, the next attempt is not made before it is over."""
+    """Where a rule or the strategy names a wait, the next attempt is not made before it is over.
+
+    Of a call that its provider did not show, another end was believed when the next attempt was planned.
+    """
+    late = {leg.token for leg in evidence.legs if leg.shown_at is not None}
     for call_id, attempts in evidence.attempts.items():
         index = evidence.index_of(call_id)
         asked = evidence.asked.get(index)
         for before, after in pairwise(attempts):
             wait = own_wait_minutes(asked.retry, before["outcome"]) if asked else None
-            if wait is None or not before.get("ended_at"):
+            if wait is None or not before.get("ended_at") or before["token"] in late:
                 continue
             earliest = utc(before["ended_at"]) + timedelta(minutes=wait) - timedelta(seconds=30)
             text = f"attempt {after['number']} of {call_id} comes less than {wait} min after {before['outcome']}"

@@ -67,6 +67,17 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
         tally.expect(in_order, evidence.index_of(call_id), f"the attempts of {call_id} are not numbered from 1 on")
 
 
+def one_owner(evidence: Evidence, tally: Tally) -> None:
+    """No call at a provider is taken for two attempts."""
+    owners: dict[tuple[str, str], str] = {}
+    for call_id, found in evidence.attempts.items():
+        for row in (each for each in found if each.get("provider_call_id")):
+            name = f"{call_id}-{row['number']}"
+            other = owners.setdefault((row["provider"], row["provider_call_id"]), name)
+            text = f"{row['provider_call_id']} is taken for {name} and for {other}"
+            tally.expect(other == name, evidence.index_of(call_id), text)
+
+
 def outcomes(evidence: Evidence, tally: Tally) -> None:
     """Where the end of an attempt was told and answered 200, the history has it; elsewhere it claims nothing false."""
     rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
@@ -127,6 +138,8 @@ def retries(evidence: Evidence, tally: Tally) -> None:
         for_nothing = {row["token"] for row in found if not row.get("counts", True)}
         legs = [leg for leg in evidence.legs_of(call_id) if leg.token not in for_nothing]
         asked_for = sum(1 for leg in legs if leg.replied is not Replied.PUT_OFF)
+        # An attempt that its provider says it never had counts for nothing, until it tells of it after all.
+        most += evidence.told_late(call_id)
         tally.expect(counted <= most, index, f"{call_id} has {counted} attempts, its policy allows {most}")
         tally.expect(asked_for <= most, index, f"{call_id} was asked for {asked_for} times, its policy allows {most}")
 
@@ -170,7 +183,8 @@ def _borne_out(
         case "not_retryable":
             return last is not None and last != "voicemail" and said is None
         case "all_retries_exhausted":
-            return said is not None and _used_up(retry, said, counted, str(reason))
+            late = evidence.told_late(counted[-1]["call_id"]) if counted else 0
+            return said is not None and _used_up(retry, said, counted, str(reason), late)
         case "canceled":
             return "cancel" in by_call or bool(by_number & {"contacted", "erase"}) or last == "canceled"
         case "blocked":
@@ -182,8 +196,8 @@ def _borne_out(
             return False
 
 
-def _used_up(retry: dict[str, Any], said: Any, counted: list[dict[str, Any]], reason: str) -> bool:
-    if len(counted) == retry["max_retries"] + 1:
+def _used_up(retry: dict[str, Any], said: Any, counted: list[dict[str, Any]], reason: str, late: int) -> bool:
+    if 0 <= len(counted) - (retry["max_retries"] + 1) <= late:
         return True
     last = counted[-1]["outcome"]
     if reason == "outcome-retries-exhausted":

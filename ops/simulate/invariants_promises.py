@@ -58,10 +58,10 @@ def hung_up(evidence: Evidence, tally: Tally) -> None:
 
 
 def _is_to_be_hung_up(evidence: Evidence, leg: Leg, canceled_at: datetime) -> bool:
-    known_at = max(leg.at, canceled_at)
+    known_at = max(leg.answered_at or leg.at, canceled_at)
     if leg.replied is not Replied.PLACED or leg.was_to_end is None or leg.was_to_end < known_at + HANGS_UP:
         return False
-    return not evidence.is_disturbed(min(leg.at, canceled_at) - AROUND, known_at + AROUND)
+    return not evidence.is_disturbed(min(leg.at, canceled_at) - AROUND, known_at + AROUND, leg.index)
 
 
 def places(evidence: Evidence, tally: Tally) -> None:
@@ -79,7 +79,8 @@ def patience(evidence: Evidence, tally: Tally) -> None:
         ends_at = utc(evidence.calls[call_id]["expires_at"])
         for row in rows:
             leg = evidence.leg_of(row["token"])
-            known = row.get("provider_call_id") and leg is not None and leg.made is not None and not leg.in_limbo
+            made = leg is not None and leg.made is not None and not leg.in_limbo and leg.shown_at is None
+            known = row.get("provider_call_id") and made
             early = row.get("cause") == UNANSWERED and utc(row["ended_at"]) < ends_at - AROUND
             text = f"attempt {row['number']} of {call_id} is given up at {row.get('ended_at')}, before {ends_at}"
             tally.expect(not (known and early), evidence.index_of(call_id), text)
@@ -89,7 +90,8 @@ def in_time(evidence: Evidence, tally: Tally) -> None:
     """Where nothing goes wrong, a request is answered before API Gateway ends it."""
     for asking in evidence.requests:
         took = asking.ended - asking.began
-        late = took > REQUEST_LIMIT and not evidence.is_disturbed(asking.began - AROUND, asking.ended)
+        index = next((int(word) for word in asking.label.split(" ") if word.isdecimal()), -1)
+        late = took > REQUEST_LIMIT and not evidence.is_disturbed(asking.began - AROUND, asking.ended, index)
         tally.expect(not late, -1, f"{asking.label} is answered after {took.total_seconds():.0f} s")
 
 

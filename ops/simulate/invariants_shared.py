@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from ops.simulate.carrier import Replied
 from ops.simulate.evidence import Answered, Claimed, Evidence, GateSeen
@@ -65,6 +66,34 @@ def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
     leg = evidence.leg_of(other.token)
     rings = leg is not None and leg.ended_at is not None and leg.at <= claim.at < leg.ended_at
     return rings or evidence.settled.get(other.token, claim.tick) >= claim.tick
+
+
+def retries_first(evidence: Evidence, tally: Tally) -> None:
+    """While a retry waits for a slot no fresh call takes one, where retries go first."""
+    waiting = list(_waiting_retries(evidence)) if evidence.env["RETRIES_FIRST"] == "true" else []
+    for call_id, rows in evidence.attempts.items():
+        for row in (each for each in rows if each["number"] == 1):
+            scopes = {slot.rpartition("|")[0] for slot in row.get("slots") or ()}
+            at = datetime.fromisoformat(row["claimed_at"])
+            before = next((w for scope, since, until, w in waiting if scope in scopes and since < at < until), None)
+            text = f"{call_id} takes a slot at {at:%d %H:%M:%S}, and {before} waits for one"
+            tally.expect(before is None, evidence.index_of(call_id), text)
+
+
+def _waiting_retries(evidence: Evidence) -> Iterator[tuple[str, datetime, datetime, str]]:
+    """The scopes in which retries wait for a slot, since when and until when, where no fault can have lost that."""
+    for call_id, made in evidence.decisions.items():
+        for decision, after in zip_longest(made, made[1:]):
+            if decision["reason"] != "no-slot" or not decision["attempt"]:
+                continue
+            at, until = datetime.fromisoformat(decision["at"]), datetime.fromisoformat(decision["due_at"])
+            if after is not None:
+                until = min(until, datetime.fromisoformat(after["at"]))
+            if not evidence.is_disturbed(at - CLAIM_TAKES, until, evidence.index_of(call_id)):
+                scope = "".join(
+                    step.partition(" slots of ")[2].removesuffix(" are taken") for step in decision["steps"]
+                )
+                yield scope, at + CLAIM_TAKES, until, call_id
 
 
 def in_pace(evidence: Evidence, tally: Tally) -> None:

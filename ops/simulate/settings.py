@@ -57,14 +57,14 @@ def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
     }
     if not rush:
         return drawn
-    slots = "" if own_limit(chance, rush=True) else chance.pick([(1, ""), (1, "2")], "rush")
+    slots = "" if own_limit(chance, rush=True) else "2" if chance.unit("rush") < chance.odds("rush-slots", 0.5) else ""
     return drawn | RUSH | {"TWILIO_MAX_CONCURRENT_CALLS": slots}
 
 
 def own_limit(chance: Chance, *, rush: bool = False) -> int | None:
     """How many calls the workspace's own settings let be out at once; None where they say nothing."""
     if rush:
-        return chance.pick([(1, None), (1, 8)], "own-limit")
+        return 8 if chance.unit("own-limit") < chance.odds("own-limit", 0.5) else None
     return chance.pick([(3, None), (1, 3), (1, 6)], "own-limit")
 
 

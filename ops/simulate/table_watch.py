@@ -38,6 +38,8 @@ class TableWatch:
         self.waiting: dict[str, Waiting] = {}
         self.call_ids: dict[int, list[str]] = {}
         self.made_at: dict[str, int] = {}
+        #: a call that has not ended -> when its policy ends
+        self._ends_at: dict[str, datetime] = {}
         #: an hour of the wheel -> the places that are held in it, by scope and minute
         self._places: dict[Written, Counter[tuple[str, datetime]]] = {}
         #: the partition of a call -> its index, as text
@@ -76,6 +78,11 @@ class TableWatch:
     def has_due(self, shard: str) -> bool:
         """Whether anything at all is in a shard of the due index."""
         return shard in self._shards.values()
+
+    @property
+    def live_until(self) -> datetime:
+        """When the policy ends first of those of all calls that have not ended."""
+        return min(self._ends_at.values(), default=self._engine.at)
 
     def has_ended(self, call_id: str, attempt: int) -> bool:
         """Whether the table says now how an attempt ended."""
@@ -131,6 +138,10 @@ class TableWatch:
             self.call_ids[index].append(call_id)
             self.names[f"CALL#{call_id}"] = str(index)
             self.made_at[call_id] = self._engine.say(index, f"{call_id} is made for {data['to_number']}")
+        if data["state"] == "final":
+            self._ends_at.pop(call_id, None)
+        else:
+            self._ends_at[call_id] = datetime.fromisoformat(data["expires_at"])
         due_at = datetime.fromisoformat(data["due_at"]) if data.get("due_at") else None
         before = self.waiting.get(call_id)
         if before is not None and (data["state"] != "scheduled" or before.due_at != due_at):

@@ -43,10 +43,10 @@ SOON = {"type": "fixed", "wait_minutes": 5}
 #: A run has a burst, and one more for each so many calls; and at most so many pauses.
 CALLS_A_BURST, PAUSES = 50, 3
 #: A pause is extended so often, each time so many seconds after the wake at its end has fired.
-EXTENDED, TAKEN_UP_SEC = 2, (0.1, 0.8)
+EXTENDED, TAKEN_UP_SEC = 2, (0.3, 1.2)
 
-#: How many windows close within minutes
-SHORT = 0.3
+#: How many windows close within minutes, and how many calls are to begin in the last minute of theirs
+SHORT, LAST_MINUTE = 0.3, 0.05
 
 #: (opening, end) of the windows that policies have; some cross midnight
 HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
@@ -107,7 +107,7 @@ def numbers(count: int) -> list[Number]:
 def calls(chance: Chance, count: int, start: datetime, span: timedelta, *, rush: bool = False) -> list[Asked]:
     """The calls of a run, in the order of their indices; each depends on the seed and its index alone."""
     pool = numbers(max(2, count // (6 if rush else 3)))
-    share = 1.0 if rush else IN_A_BURST
+    share = 1.0 if rush else chance.odds("in-a-burst", IN_A_BURST)
     begins = bursts(chance, count, start, span)
     found = []
     for index in range(count):
@@ -117,7 +117,7 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta, *, rush:
             # Asked for while the call before is being placed, for the same number.
             twin = chance.stream("call", index - 1)
             at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
-        call = _call(rng, index, at, to)
+        call = _call(chance, rng, index, at, to)
         found.append(_in_burst(chance, call, pool, begins, share))
     return found
 
@@ -133,8 +133,12 @@ def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], begins: Seque
     if rng.random() >= share:
         return call
     number = rng.randrange(len(begins))
-    at = begins[number] + timedelta(seconds=rng.uniform(0, BURST_SEC))
-    to = chance.stream("burst-to", number).choice(pool) if rng.random() < SAME_NUMBER else call.to
+    at = begins[number] + timedelta(seconds=rng.uniform(0, chance.odds("burst-sec", BURST_SEC)))
+    to = (
+        chance.stream("burst-to", number).choice(pool)
+        if rng.random() < chance.odds("same-number", SAME_NUMBER)
+        else call.to
+    )
     retry = {name: value for name, value in call.retry.items() if name != "window"} | {"strategy": SOON}
     retry["max_retries"] = max(1, retry["max_retries"])
     now = {name: value for name, value in call.body.items() if name not in ("start_at", "timezone")}
@@ -157,14 +161,14 @@ def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush
     """The pauses of the workspace, each followed by what comes after it; None where nobody pauses anything."""
     rng = chance.stream("pauses")
     times = []
-    for _ in range(1 if rush else rng.randint(0, PAUSES)):
+    for _ in range(int(chance.odds("pauses", 1 if rush else rng.randint(0, PAUSES)))):
         in_burst = rng.choice(bursts(chance, count, start, span)) + timedelta(seconds=rng.uniform(0.2, ANSWERED_SEC))
         times.append(in_burst if rush else rng.choice((in_burst, in_burst, start + span * rng.random())))
     following = None
     for at in sorted(times, reverse=True):
         lasts = timedelta(minutes=rng.uniform(2, 40))
         if rng.random() < (0.8 if rush else 0.6):
-            for _ in range(EXTENDED):
+            for _ in range(int(chance.odds("extensions", EXTENDED))):
                 # Somebody extends the pause at the very moment at which what waits for its end is taken up again.
                 just_then, longer = timedelta(seconds=rng.uniform(*TAKEN_UP_SEC)), timedelta(minutes=rng.uniform(2, 8))
                 following = Act(at, "pause", -1, "", {}, lasts=longer, then=following, extends=just_then)
@@ -177,15 +181,15 @@ def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush
 
 def acts(chance: Chance, asked: Iterable[Asked]) -> list[Act]:
     """What users do to those calls and their numbers."""
-    return [act for call in asked for act in _acts(chance.stream("acts", call.index), call)]
+    return [act for call in asked for act in _acts(chance, chance.stream("acts", call.index), call)]
 
 
-def _call(rng: random.Random, index: int, at: datetime, to: Number) -> Asked:
+def _call(chance: Chance, rng: random.Random, index: int, at: datetime, to: Number) -> Asked:
     body: dict[str, Any] = {
         "from_number": FROM_NUMBER,
         "to_number": to.e164,
         "variables": {"n": str(index)},
-        "retry": _retry(rng, at),
+        "retry": _retry(chance, rng, at),
     }
     if rng.random() < 0.3:
         body["timezone"] = to.zone
@@ -195,24 +199,29 @@ def _call(rng: random.Random, index: int, at: datetime, to: Number) -> Asked:
             # As people plan: many calls for one full hour.
             later = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(hours=at.hour // 6 * 6 + 6)
         body["start_at"] = later.isoformat()
-    if rng.random() < BY_PLIVO:
+    if chance.unit("last-minute", index) < chance.odds("last-minute", LAST_MINUTE):
+        full_minute = at.replace(second=0, microsecond=0)
+        closes = full_minute + timedelta(minutes=int(chance.between(3, 40, "closes", index)))
+        body["start_at"] = (closes - timedelta(minutes=1)).isoformat()
+        body["retry"]["window"] = _closing(full_minute - timedelta(minutes=30), closes)
+    if rng.random() < chance.odds("by-plivo", BY_PLIVO):
         body["provider"] = "plivo"
         body["retry"].pop("failover", None)
     return Asked(index, at, to, body)
 
 
-def _retry(rng: random.Random, at: datetime) -> dict[str, Any]:
+def _retry(chance: Chance, rng: random.Random, at: datetime) -> dict[str, Any]:
     retry: dict[str, Any] = {
         "max_retries": rng.choice((0, 1, 2, 2, 3, 3, 4, 6)),
         "strategy": _strategy(rng, at),
         "on": _rules(rng),
-        "expires_after_hours": rng.choice((3, 8, 24, 24, 48)),
+        "expires_after_hours": 24 if rng.random() < chance.odds("long-policy", 0) else rng.choice((3, 8, 24, 24, 48)),
     }
-    if rng.random() < 0.55:
-        retry["window"] = _window(rng, at)
+    if rng.random() < chance.odds("window", 0.55):
+        retry["window"] = _window(chance, rng, at)
     if rng.random() < 0.35:
         retry["caps"] = [_cap(rng)]
-    if rng.random() < 0.35:
+    if rng.random() < chance.odds("failover", 0.35):
         retry["failover"] = {"provider": "plivo", "from_number": FAILOVER_NUMBER}
     return retry
 
@@ -246,12 +255,11 @@ def _rules(rng: random.Random) -> dict[str, Any]:
     return rules
 
 
-def _window(rng: random.Random, at: datetime) -> dict[str, Any]:
+def _window(chance: Chance, rng: random.Random, at: datetime) -> dict[str, Any]:
     opens, ends = rng.choice(HOURS)
-    if rng.random() < SHORT:
+    if rng.random() < chance.odds("closes-soon", SHORT):
         # It closes just after the call was asked for, when a retry of it is due.
-        begins, closes = at - timedelta(minutes=30), at + timedelta(minutes=rng.randint(2, 6))
-        return {"timezone": "UTC", "open": {day: [[f"{begins:%H:%M}", f"{closes:%H:%M}"]] for day in WEEK}}
+        return _closing(at - timedelta(minutes=30), at + timedelta(minutes=rng.randint(2, 6)))
     days = WEEK if rng.random() < 0.7 else rng.sample(WEEK, 4)
     window: dict[str, Any] = {
         "timezone": rng.choice(("recipient", "recipient", "UTC", "Europe/Berlin", "America/New_York")),
@@ -262,13 +270,17 @@ def _window(rng: random.Random, at: datetime) -> dict[str, Any]:
     return window
 
 
+def _closing(begins: datetime, closes: datetime) -> dict[str, Any]:
+    return {"timezone": "UTC", "open": {day: [[f"{begins:%H:%M}", f"{closes:%H:%M}"]] for day in WEEK}}
+
+
 def _cap(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.3:
         return {"max_attempts": rng.randint(1, 3), "per": "day"}
     return {"max_attempts": rng.randint(1, 3), "per_hours": rng.choice((1, 4, 24))}
 
 
-def _acts(rng: random.Random, call: Asked) -> list[Act]:
+def _acts(chance: Chance, rng: random.Random, call: Asked) -> list[Act]:
     found = []
 
     def then(kind: str, sec: float, body: dict[str, Any]) -> datetime:
@@ -279,24 +291,24 @@ def _acts(rng: random.Random, call: Asked) -> list[Act]:
         found.append(Act(at, kind, call.index, call.to.e164, body))
         return at
 
-    if rng.random() < 0.12:
+    if rng.random() < chance.odds("cancel", 0.12):
         then("cancel", rng.choice((1, 20, 300, 3600, 20000)) * rng.uniform(0.5, 2), {})
-    elif rng.random() < 0.08:
+    elif rng.random() < chance.odds("cancel-at-dial", 0.08):
         # While the provider is being asked to place it
         at = call.at + timedelta(seconds=rng.uniform(0.2, 1.2))
         found.append(Act(at, "cancel", call.index, call.to.e164, {}))
-    if rng.random() < 0.07:
+    if rng.random() < chance.odds("opt-out", 0.07):
         then("opt-out", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {"reason": "asked to"})
         if rng.random() < 0.6:
             then("opt-in", rng.uniform(7200, 20000), {})
-    if rng.random() < 0.04:
+    if rng.random() < chance.odds("erase", 0.04):
         then("erase", rng.choice((1, 20, 300, 3600)) * rng.uniform(0.5, 2), {})
-        if rng.random() < 0.6:
+        if rng.random() < chance.odds("back-in", 0.6):
             then("opt-in", rng.uniform(7200, 20000), {})
-    if rng.random() < 0.08:
+    if rng.random() < chance.odds("contacted", 0.08):
         body = rng.choice(({}, {"put_off_minutes": rng.randint(5, 300)}))
         then("contacted", rng.choice((20, 300, 3600)) * rng.uniform(0.5, 2), body)
-    elif rng.random() < 0.08:
+    elif rng.random() < chance.odds("contacted", 0.08):
         # While the attempt lives, or its end is on its way
         body = rng.choice(({}, {"put_off_minutes": rng.randint(30, 300)}))
         at = call.at + timedelta(seconds=rng.uniform(2, 60))

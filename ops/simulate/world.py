@@ -12,7 +12,7 @@ from unittest.mock import patch
 import moto
 from chalice.test import Client
 from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import Item
+from moto.dynamodb.models.dynamo_type import Item, LimitedSizeDict
 from moto.events.models import events_backends
 
 from app import app
@@ -50,6 +50,8 @@ SWEEP_AT_SEC = 40
 STALE_AGAIN = timedelta(minutes=10)
 #: What is due for so long will not be done any more; the run need not go on.
 STUCK = timedelta(hours=6)
+#: A call that is live so long after its policy's end has not ended in time, whatever comes.
+DOOMED = timedelta(hours=12)
 #: Whatever has happened, this long after the last fault nothing is left to do.
 TEN_DAYS = timedelta(days=10)
 #: Faults by which a place in the wheel may be lost: between taking it and writing the call
@@ -80,7 +82,7 @@ class World:
 
     def __init__(self, plan: Plan, progress: Watcher = lambda done, of: None) -> None:
         self.plan = plan
-        self.chance = Chance(plan.seed)
+        self.chance = Chance(plan.seed, plan.focus)
         self.env = settings.environment(self.chance, rush=plan.rush)
         self.start = settings.start_of(self.chance)
         self.engine = Engine(self.start)
@@ -158,7 +160,9 @@ class World:
         return self.engine.idle and not self.watch.due and self.rules.none_left
 
     def _is_stuck(self) -> bool:
-        return bool(self.watch.due) and min(self.watch.due.values()) < self.engine.at - STUCK
+        if not self.watch.due:
+            return False
+        return min(self.watch.due.values()) < self.engine.at - STUCK or self.watch.live_until < self.engine.at - DOOMED
 
     @contextmanager
     def _standing(self) -> Iterator[None]:
@@ -182,6 +186,8 @@ class World:
             stack.enter_context(patch.object(quick_moto, "indexed", self.watch.indexed))
             # No query of a run comes near the megabyte at which DynamoDB turns the page.
             stack.enter_context(patch.object(Item, "size", lambda item: 0))
+            # moto measures an item anew for each attribute that it gets; here all are measured in the end.
+            stack.enter_context(patch.object(LimitedSizeDict, "__setitem__", dict.__setitem__))
             self._set_up()
             stack.enter_context(self.aws.crossed())
             self.client = stack.enter_context(Client(app, stage_name="dev"))

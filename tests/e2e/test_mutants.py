@@ -15,8 +15,10 @@ CALLS = 24
 MOST_SEEDS = 8
 
 
-def violations(seed: int, *, rush: bool, calls: int = CALLS, level: Level = Level.HEAVY) -> list[Violation]:
-    return violations_of(judge(simulate(Plan(seed, calls, level, rush=rush))))
+def violations(
+    seed: int, *, rush: bool = False, calls: int = CALLS, level: Level = Level.HEAVY, focus: str | None = None
+) -> list[Violation]:
+    return violations_of(judge(simulate(Plan(seed, calls, level, rush=rush, focus=focus))))
 
 
 @pytest.mark.parametrize("rush", [False, True], ids=["", "rush"])
@@ -31,7 +33,7 @@ def test_a_mutant_is_found_by_an_invariant_of_its_own(name: str) -> None:
     with mutant.at_work():
         found: set[str] = set()
         for seed in range(mutant.first, mutant.first + mutant.seeds):
-            wrong = violations(seed, rush=mutant.rush, calls=mutant.calls, level=mutant.level)
+            wrong = violations(seed, rush=mutant.rush, calls=mutant.calls, level=mutant.level, focus=mutant.focus)
             found |= {violation.invariant for violation in wrong}
             if found & set(mutant.found_by):
                 break

@@ -159,6 +159,7 @@ def post_over_cap(evidence: Evidence) -> None:
 
 def claim_after(kind: str) -> Callable[[Evidence], None]:
     def doctor(evidence: Evidence) -> None:
+        evidence.tried = []  # nobody opts in again
         answered(evidence, kind, first_leg(evidence))
         claim_again(evidence, first_leg(evidence).call_id)
 
@@ -319,6 +320,7 @@ def turn_away(evidence: Evidence) -> None:
 
 def keep_digits(evidence: Evidence) -> None:
     leg = first_leg(evidence)
+    evidence.tried = []
     answered(evidence, "erase", leg)
     evidence.digits_left[leg.to] = ["NUMBER#acme NUMBER"]
 
@@ -405,6 +407,21 @@ def spend_for_the_account(evidence: Evidence) -> None:
     leg.faulted, leg.looked_up = True, 1
 
 
+def take_the_slot_of_a_retry(evidence: Evidence) -> None:
+    """A retry waits for a slot of the account, and a fresh call has one."""
+    evidence.env = {**evidence.env, "RETRIES_FIRST": "true"}
+    row = row_of(evidence, next(leg for leg in evidence.legs if leg.attempt == 1))
+    row.update(slots=["account:twilio:x|1"], claimed_at="2026-01-26T10:02:00+00:00")
+    waits: dict[str, Any] = {"reason": "no-slot", "attempt": 1, "steps": ["all 2 slots of account:twilio:x are taken"]}
+    waits |= {"at": "2026-01-26T10:00:00+00:00", "due_at": "2026-01-26T10:03:00+00:00"}
+    evidence.decisions[row["call_id"]] = [waits]
+
+
+def take_for_two(evidence: Evidence) -> None:
+    row = row_of(evidence, first_leg(evidence))
+    evidence.attempts[row["call_id"]].append(row | {"number": row["number"] + 1})
+
+
 DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("one-dial", post_twice),
     ("one-at-a-time", post_while_live),
@@ -429,6 +446,7 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("slots", claim_while_phones_ring),
     ("slots", keep_slot),
     ("slots", pass_a_lowered_limit),
+    ("retries-first", take_the_slot_of_a_retry),
     ("paused", claim_in_pause),
     ("paused", resume_too_late),
     ("breaker", claim_behind_the_breaker),
@@ -452,6 +470,7 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("aws", leave_rule),
     ("numbers", miscount),
     ("history", forget_attempt),
+    ("one-owner", take_for_two),
     ("outcomes", tell_a_lie),
     ("outcomes", swallow),
     ("retries", retry_too_often),

@@ -122,6 +122,17 @@ def unguarded(taking: Callable[..., Any]) -> Callable[..., Any]:
     return unguarded
 
 
+def releasing_others(releasing: Callable[..., Any]) -> Callable[..., Any]:
+    """``SlotStore.releasing`` of slots that nobody has."""
+
+    def elsewhere(self: Any, attempt: Any) -> list[dict[str, Any]]:
+        nobody = {"pk": {"S": "SLOTS#nobody"}}
+        writes = [write["Delete"] for write in releasing(self, attempt)]
+        return [{"Delete": write | {"Key": write["Key"] | nobody}} for write in writes]
+
+    return elsewhere
+
+
 def ungated(checks: Callable[..., Any]) -> Callable[..., Any]:
     """``GateStore.checks`` for whoever probes alone."""
     return lambda self, call, probed, *given: checks(self, call, probed, *given)[-1:] if probed else []

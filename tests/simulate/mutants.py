@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from chalicelib.domain import decide, deciding, late_callbacks, lifecycle, reached, silence, strategies
 from chalicelib.domain.events import Leg
+from chalicelib.domain.transition import Transition
 from chalicelib.providers import cxml, placing
 from chalicelib.providers.cxml_calls import CxmlProvider
 from chalicelib.storage.calls import CallStore
@@ -39,8 +40,8 @@ class Mutant:
     """One way of being broken. ``found_by`` are the invariants that may tell, within ``seeds`` small runs.
 
     What only shows where requests meet is looked for in a ``rush``, what shows seldom among more ``calls``, and what a
-    fault may explain at a lower ``level``. ``first`` is the seed to begin with, where the first ones are known to
-    show nothing.
+    fault may explain at a lower ``level``, and what few runs come to with a ``focus`` on it. ``first`` is the seed to
+    begin with, where the first ones are known to show nothing.
     """
 
     what: str
@@ -48,9 +49,10 @@ class Mutant:
     patches: Callable[[], list[Any]]
     seeds: int = 3
     rush: bool = False
-    calls: int = 24
+    calls: int = 12
     level: Level = Level.HEAVY
     first: int = 1
+    focus: str | None = None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -85,13 +87,16 @@ MUTANTS = {
             patch.object(claim, "opted_out", lambda number: None),
             patch.object(place_call, "opted_out", lambda number: None),
         ],
-        seeds=6,
+        focus="opt-outs",
+        seeds=4,
     ),
     "window-ignored-at-dial": Mutant(
         "the window is not asked again at the moment of dialling",
         ("window",),
         lambda: [patch.object(claim, "may_dial", broken.without_window(claim.may_dial))],
-        seeds=40,
+        seeds=4,
+        calls=12,
+        focus="closing",
     ),
     "caps-not-counted": Mutant(
         "other calls' attempts to the number do not count",
@@ -126,13 +131,17 @@ MUTANTS = {
         "a placement that nobody knows about is taken for one that failed",
         ("one-dial", "one-at-a-time"),
         lambda: [patch.object(CxmlProvider, "dial", broken.doubt_is_refusal(CxmlProvider.dial))],
-        seeds=20,
+        seeds=4,
+        calls=12,
+        focus="lost-answers",
     ),
     "failover-in-doubt": Mutant(
         "the second provider takes over though the first may have rung",
         ("failover",),
         lambda: [patch.object(lifecycle, "_ended", broken.failing_over_in_doubt(lifecycle._ended))],
-        seeds=40,
+        seeds=4,
+        focus="records-late",
+        calls=12,
     ),
     "no-sweep": Mutant(
         "the sweep does nothing",
@@ -163,6 +172,7 @@ MUTANTS = {
         "a minute takes any number of dials",
         ("pace",),
         lambda: [patch.object(WakeStore, "_add", broken.roomy(WakeStore._add))],
+        level=Level.NONE,
         seeds=6,
     ),
     "voicemail-is-completed": Mutant(
@@ -201,6 +211,7 @@ MUTANTS = {
         ("outcomes",),
         lambda: [patch("chalicelib.api.callbacks.take_callback", broken.forgiving(take_callback.take_callback))],
         seeds=4,
+        focus="refusals",
     ),
     "key-ignored": Mutant(
         "an Idempotency-Key is not looked at",
@@ -211,8 +222,9 @@ MUTANTS = {
     "slots-kept": Mutant(
         "the end of an attempt does not give its slots back",
         ("slots",),
-        lambda: [patch.object(SlotStore, "releasing", lambda self, attempt: [])],
+        lambda: [patch.object(SlotStore, "releasing", broken.releasing_others(SlotStore.releasing))],
         seeds=6,
+        calls=12,
     ),
     "slots-unconditional": Mutant(
         "a slot is taken whoever has it by then",
@@ -220,6 +232,7 @@ MUTANTS = {
         lambda: [patch.object(SlotStore, "taking", broken.unguarded(SlotStore.taking))],
         seeds=8,
         rush=True,
+        calls=24,
     ),
     "gates-not-checked": Mutant(
         "a claim does not check its gates in its own transaction",
@@ -236,14 +249,16 @@ MUTANTS = {
             patch.object(GateStore, "checks", lambda self, call, probed, attempt_id, now: []),
         ],
         seeds=4,
+        calls=24,
     ),
     "breaker-never-opens": Mutant(
         "a probe that is answered well does not open the gate",
         ("breaker",),
         lambda: [patch.object(breaker, "_probed", broken.never_opens(breaker._probed))],
-        seeds=4,
         rush=True,
-        calls=60,
+        focus="locked",
+        calls=20,
+        seeds=6,
     ),
     "put-off-counts": Mutant(
         "an attempt that the provider put off uses up one of the call's",
@@ -268,7 +283,43 @@ MUTANTS = {
         "the true end of an attempt that had ended for want of news is not taken in",
         ("outcomes", "reached"),
         lambda: [patch.object(late_callbacks, "TABLE", late_callbacks.TABLE[1:])],
-        seeds=40,
+        seeds=4,
+        focus="records-late",
+        calls=8,
+    ),
+    "made-after-all": Mutant(
+        "an attempt of which the provider said that it never had it, and that rang, does not count for its number",
+        ("numbers", "caps"),
+        lambda: [patch.object(Transition, "made_after_all", property(lambda transition: None))],
+        seeds=4,
+        focus="records-late",
+    ),
+    "found-by-two": Mutant(
+        "a call that is found at the provider is taken for each attempt that might be it",
+        ("one-owner",),
+        lambda: [
+            patch.object(silent, "_is_nobody_elses", lambda ports, call, attempt: True),
+            patch.object(silent, "_owned", lambda ports, provider, call, attempt, provider_call_id: True),
+        ],
+        seeds=6,
+        focus="lost-answers",
+    ),
+    "anybodys-call": Mutant(
+        "a call that is found at the provider is taken for an attempt though it may be another's",
+        ("history", "outcomes"),
+        lambda: [patch.object(silent, "_is_nobody_elses", lambda ports, call, attempt: True)],
+        seeds=6,
+        focus="lost-answers",
+    ),
+    "fresh-before-retries": Mutant(
+        "nobody remembers that a retry waits for a slot",
+        ("retries-first",),
+        lambda: [patch.object(SlotStore, "let_retry_wait", lambda self, *given: None)],
+        seeds=6,
+        rush=True,
+        calls=30,
+        level=Level.NONE,
+        focus="line",
     ),
     "armed-too-late": Mutant(
         "an alarm is set after the commit that needs it, and the sweep does not look for what is overdue",
@@ -283,21 +334,26 @@ MUTANTS = {
         "an erasure is answered, and the number can be found all the same",
         ("erased",),
         lambda: [patch.object(NumberStore, "forget_call", lambda self, workspace, number, call_id: None)],
-        seeds=40,
+        seeds=4,
+        calls=12,
+        focus="erasure",
     ),
     "opened-when-over": Mutant(
         "a claim that finds a pause over opens its gate, whoever has extended the pause meanwhile",
         ("paused",),
         lambda: [patch.object(admission, "_through_gates", broken.opening_gates(admission._through_gates))],
-        seeds=14,
         rush=True,
         level=Level.NONE,
+        seeds=4,
+        focus="extensions",
+        calls=48,
     ),
     "word-over-evidence": Mutant(
         "the word of an end counts more than what was heard of a person",
         ("reached", "outcomes"),
         lambda: [patch.object(reached, "weighed", broken.by_its_word(reached.weighed))],
-        seeds=6,
+        focus="contradictions",
+        seeds=4,
     ),
     "late-answer-ignored": Mutant(
         "an answer that is told of after the end changes nothing",
@@ -321,20 +377,25 @@ MUTANTS = {
         "an account's fault that a look-up tells of is taken for a call that goes on",
         ("put-off", "ends"),
         lambda: [patch.object(silent, "_told", broken.deaf_to_faults(silent._told))],
-        seeds=10,
+        seeds=4,
+        focus="credits",
+        calls=5,
     ),
     "never-given-up": Mutant(
         "a call of which its provider says that it goes on is waited for without end",
         ("ends",),
         lambda: [patch.object(silence, "OVERRUN", timedelta(days=365))],
-        seeds=12,
+        focus="endless",
+        calls=2,
+        seeds=6,
     ),
     "asks-for-minutes": Mutant(
         "a provider that does not answer is asked for a quarter of an hour past the longest call",
         ("patience",),
         lambda: [patch.object(silence, "_patience", broken.impatient(silence._patience))],
-        seeds=10,
-        calls=48,
+        seeds=4,
+        calls=12,
+        focus="unanswered",
     ),
     "places-kept": Mutant(
         "the place in the wheel of a due time that goes is not given back",
@@ -363,33 +424,38 @@ MUTANTS = {
         "a contact while the attempt is in flight has no effect",
         ("contacted",),
         lambda: [patch.object(lifecycle, "_remembering", broken.forgetful(lifecycle._remembering))],
-        seeds=8,
-        calls=48,
+        focus="contacts",
+        calls=16,
+        seeds=6,
     ),
     "lowered-limit-not-kept": Mutant(
         "attempts that hold slots above a lowered limit do not count",
         ("slots",),
         lambda: [patch.object(Slots, "free", property(broken.all_below))],
-        seeds=8,
         rush=True,
         level=Level.NONE,
-        calls=60,
+        seeds=4,
+        focus="limits",
+        calls=30,
     ),
     "rings-on": Mutant(
         "a call that is canceled while it is being dialled is not hung up",
         ("hung-up",),
         lambda: [patch.object(dial, "hang_up_canceled", lambda ports, call_id, number: None)],
-        seeds=14,
-        level=Level.NONE,
-        calls=48,
+        focus="cancels",
+        level=Level.LIGHT,
+        seeds=4,
+        rush=True,
+        calls=24,
     ),
     "closed-minute": Mutant(
         "a retry is decided for whatever minute the wheel has room in",
         ("kept",),
         lambda: [patch.object(lifecycle, "in_minute", lambda transition, minute: transition)],
-        seeds=8,
         level=Level.NONE,
-        calls=60,
+        focus="closing",
+        calls=30,
+        seeds=6,
     ),
     "told-again": Mutant(
         "a call behind a pause writes a decision each time that it asks",
@@ -405,8 +471,9 @@ MUTANTS = {
             patch.object(placing, "MAX_RETRY_AFTER_SEC", 10**6),
             patch.object(deciding, "LONGEST_NAMED_WAIT", timedelta(days=2)),
         ],
-        seeds=8,
         level=Level.NONE,
-        calls=60,
+        seeds=4,
+        calls=12,
+        focus="turned-away",
     ),
 }
