@@ -119,6 +119,7 @@ def test_every_line_of_a_call_s_life_names_its_lambda_and_request(
     ]
     assert {line["function"] for line in lines} == {"api_handler"}
     assert len({line["request_id"] for line in lines}) == 2
+    assert (lines[2]["reason"], lines[2]["retry_at"]) == ("retry", world.call(call["id"])["next_attempt_at"])
 
 
 def test_an_invocation_that_fails_is_one_line_and_fails(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,5 +160,7 @@ def _taken(transition: Transition, number: int, event: CallEvent) -> Taken:
         status=event.status,
         effect=taken.effect,
         reason=taken.reason,
+        retry_at=f"{taken.retry_at:%Y-%m-%dT%H:%M:%SZ}" if taken.retry_at else None,
+        summary_status=taken.summary_status,
     )
     return taken

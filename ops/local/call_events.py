@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 #: what a line shows of an event, in this order, where the event has it
-SHOWN = ("attempt", "provider", "status", "result", "effect", "reason")
+SHOWN = ("attempt", "provider", "status", "result", "effect", "reason", "retry_at", "summary_status")
 #: an event whose failure somebody should see, whether or not it is about a call
 WORTH_SEEING = ("WARNING", "ERROR")
 
