@@ -20,6 +20,7 @@ from chalicelib.domain import public_holidays
 from chalicelib.domain.presets import PRESETS
 from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import Window, never_opens
+from chalicelib.errors import did_you_mean
 
 MAX_NAMES = 10
 MAX_CLOSED = 366
@@ -91,7 +92,8 @@ class NarrowingIn(Strict):
         for name in names or ():
             if name not in PRESETS and _of_workspace(name, info) is None:
                 known = ", ".join(sorted(PRESETS))
-                raise ValueError(f"{name!r} is neither a preset nor a policy of yours; use one of {known}")
+                meant = did_you_mean(name, [*PRESETS])
+                raise ValueError(f"{name!r} is neither a preset nor a policy of yours; use one of {known}{meant}")
         return names
 
     @model_validator(mode="after")

@@ -144,6 +144,7 @@ class TestDialnexa:
         ("window", "says"),
         [
             ({"preset": "acme-hours"}, "'acme-hours' is neither a preset nor a policy of yours; use one of au"),
+            ({"preset": ["fr", "us-flordia"]}, "us-wyoming; did you mean us-florida?"),
             ({"preset": ["fr", "us-rhode-island"], "open": {"sunday": [["09:00", "10:00"]]}}, "leave no hour of the"),
             ({"closed": ["24.12.2026"]}, "must be a date between 2000 and 2198, like 2026-12-24"),
             ({"closed": ["2026-02-30"]}, "must be a date"),
