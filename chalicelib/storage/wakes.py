@@ -1,8 +1,11 @@
 """The minutes that dials are planned in: a counter for each minute, so that no minute gets more than it can dial.
 
 One item holds an hour of one provider account: ``p00`` .. ``p59`` count what is planned in each minute, ``armed``
-holds the wakes that somebody has armed for them. A workspace that has a pace of its own (``workspace:<name>``) is
-counted in the same way. The items of a day share a partition, so that a wake reads what lies below it with one query.
+holds the wakes that somebody has armed for them: those of the hour by their minute (``30``), so that the item of a busy
+hour stays below 1 KB, above which each write costs twice as much; others by their whole stamp.
+
+A workspace that has a pace of its own (``workspace:<name>``) is counted in the same way. The items of a day share a
+partition, so that a wake reads what lies below it with one query.
 """
 
 import contextlib
@@ -48,7 +51,7 @@ class WakeStore:
         for _ in range(RESERVE_TRIES):
             counters = self._add(account, minute, capacity)
             if not isinstance(counters, _Full):
-                return Reservation(minute, frozenset(counters.get("armed", ())))
+                return Reservation(minute, _armed(counters, minute))
             minute = _first_free(counters.counters, minute, capacity) or self._gallop(account, minute, capacity)
         raise TooBusy(f"no free minute found from {wanted:%Y-%m-%dT%H:%MZ} on; try again in a moment")
 
@@ -81,7 +84,7 @@ class WakeStore:
             TableName=self._table,
             Key=_hour_key(account, minute),
             UpdateExpression="ADD armed :wakes",
-            ExpressionAttributeValues={":wakes": {"SS": sorted(wakes)}},
+            ExpressionAttributeValues={":wakes": {"SS": sorted(_short(wake, minute) for wake in wakes)}},
         )
 
     def planned(self, first: datetime, last: datetime) -> Iterator[tuple[str, datetime, frozenset[str]]]:
@@ -99,7 +102,7 @@ class WakeStore:
                 for number in range(60):
                     minute = day.replace(hour=int(hour), minute=number)
                     if first <= minute <= last and counters.get(_counter(minute), 0) > 0:
-                        yield account, minute, frozenset(counters.get("armed", ()))
+                        yield account, minute, _armed(counters, minute)
             day += timedelta(days=1)
 
     def _hours(self, day: datetime, from_hour: int, to_hour: int) -> Iterator[dict[str, Attribute]]:
@@ -183,6 +186,21 @@ def _first_free(counters: dict[str, Any], minute: datetime, capacity: int) -> da
         if counters.get(_counter(candidate), 0) < capacity:
             return candidate
     return None
+
+
+def _short(wake: str, minute: datetime) -> str:
+    """Return what stands for a wake (``yyyymmddhhmm``) in the item of a minute's hour."""
+    return wake.removeprefix(_hour_stamp(minute))
+
+
+def _armed(counters: dict[str, Any], minute: datetime) -> frozenset[str]:
+    """Return the wakes that _short() stands for. Items of earlier releases hold whole stamps."""
+    hour = _hour_stamp(minute)
+    return frozenset(hour + mark if len(mark) == 2 else mark for mark in counters.get("armed", ()))
+
+
+def _hour_stamp(minute: datetime) -> str:
+    return f"{minute.astimezone(UTC):%Y%m%d%H}"
 
 
 def _counter(minute: datetime) -> str:

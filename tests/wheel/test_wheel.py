@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from botocore.client import BaseClient
@@ -13,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.services import client
+from chalicelib.storage import items
 from chalicelib.storage.wakes import Reservation, WakeStore
 from chalicelib.usecases.redial_due import arm_below
 from chalicelib.usecases.schedule import book_minute
 from chalicelib.wheel import plan
-from tests.support.world import START, World, new_client
+from tests.support.world import START, TABLE, World, new_client
 
 MINUTE = timedelta(minutes=1)
 times = st.datetimes(datetime(2026, 1, 1), datetime(2035, 12, 31), timezones=st.just(UTC))
@@ -202,6 +204,54 @@ def test_10_000_calls_for_one_minute_find_their_places_in_a_few_requests_each(
     figure(f"a place behind 12,000 full minutes: {dict(counted)}")
     assert counted == {"UpdateItem": 2, "GetItem": counted["GetItem"]}
     assert counted["GetItem"] <= 16
+
+
+def size_bytes(item: dict[str, Any]) -> int:
+    """An item's size as DynamoDB bills it.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    total = 0
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        sizes = {
+            "S": lambda text: len(text),
+            "N": lambda text: len(text) // 2 + 2,
+            "SS": lambda texts: 3 + sum(len(text) + 1 for text in texts),
+        }
+        total += len(name) + sizes[kind](value)
+    return total
+
+
+def test_the_item_of_a_busy_hour_costs_one_write_unit(world: World, figure: Callable[[str], None]) -> None:
+    wakes = world.services.ports.wakes
+    # The longest name of an account there is: a Vonage application's.
+    account = "vonage:c6a1b9e0-5d3f-4a7e-9f0e-1b2c3d4e5f60"
+    hour = START.replace(hour=12)
+    for number in range(60):
+        wakes.reserve(account, hour + number * MINUTE, 99_999)
+        wakes.mark_armed(account, hour + number * MINUTE, {plan.stamp(hour + number * MINUTE)})
+    wakes.mark_armed(account, hour, {plan.stamp(hour - timedelta(hours=1)), plan.stamp(START.replace(hour=0))})
+    item = next(item for item in world.items() if item["pk"]["S"].startswith("WAKE#"))
+    item |= {name: {"N": "99999"} for name in item if name.startswith("p") and name != "pk"}
+    figure(f"the wake item of a full hour: {size_bytes(item)} bytes")
+    assert size_bytes(item) <= 1024
+    armed = wakes.reserve(account, hour, 99_999).armed
+    assert armed == {plan.stamp(hour + number * MINUTE) for number in range(60)} | {"202601261100", "202601260000"}
+
+
+def test_wakes_that_an_earlier_release_marked_by_their_whole_stamp_count_as_armed(world: World) -> None:
+    wakes = world.services.ports.wakes
+    wakes.reserve("a", START, 5)
+    key = items.key(f"WAKE#{START:%Y%m%d}", f"{START:%H}#a")
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key=key,
+        UpdateExpression="ADD armed :old",
+        ExpressionAttributeValues={":old": {"SS": ["202601261030"]}},
+    )
+    wakes.mark_armed("a", START, {"202601261030", "202601261045"})
+    assert wakes.reserve("a", START, 5).armed == {"202601261030", "202601261045"}
 
 
 def test_the_plan_of_a_range_crosses_days(world: World) -> None:
