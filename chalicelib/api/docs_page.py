@@ -69,7 +69,7 @@ nav .method { min-width: 3.2rem; flex: none; font-size: .7rem; padding-top: .15r
 .fields > li + li { border-top: 1px solid var(--line); }
 .fields p { margin: 0; }
 .fields p.kind, .kind { margin: .75rem 0 0; font-size: .875rem; }
-.example { color: var(--soft); font-size: .875rem; }
+.example { color: var(--soft); font-size: .875rem; overflow-wrap: anywhere; }
 .example code, .soft code { color: var(--ink); }
 .must { color: var(--delete); font-size: .8rem; }
 details > summary { cursor: pointer; color: var(--link); font-size: .875rem; }
@@ -175,21 +175,17 @@ def _prose(text: str) -> str:
 def _parameter(parameter: Json) -> str:
     schema = parameter["schema"]
     kind = f"in {parameter['in']}, {_kind(schema, {})}{_limits(schema)}"
-    return f"<li>{_about(parameter['name'], kind, parameter['required'], parameter['description'], schema)}</li>"
+    about = _about(parameter["name"], kind, parameter["required"], parameter["description"], str(schema["examples"][0]))
+    return f"<li>{about}</li>"
 
 
-def _about(name: str, kind: str, required: bool, description: str, schema: Json) -> str:
-    """What is to be known of one field, parameter or header: its type and bounds, what it means, an example."""
+def _about(name: str, kind: str, required: bool, description: str, example: str) -> str:
+    """What is to be known of one field or parameter: its type and bounds, what it means, an example."""
     must = ' <span class="must">required</span>' if required else ""
     parts = [f'<p><code>{escape(name)}</code> <span class="soft">{kind}</span>{must}</p><p>{_prose(description)}</p>']
-    example = _example(schema)
     if len(example) <= MAX_EXAMPLE:
         parts.append(f'<p class="example">Example: <code>{escape(example)}</code></p>')
     return "".join(parts)
-
-
-def _example(schema: Json) -> str:
-    return json.dumps(schema["examples"][0], ensure_ascii=False)
 
 
 def _body(told: Json, schemas: Json) -> str:
@@ -220,7 +216,7 @@ def _response(status: str, told: Json, schemas: Json) -> str:
 def _response_headers(headers: Json) -> str:
     return "".join(
         f'<p class="example">Header <code>{escape(name)}</code>: {_prose(header["description"])}'
-        f" Example: <code>{escape(_example(header['schema']))}</code></p>"
+        f" Example: <code>{escape(header['schema']['examples'][0])}</code></p>"
         for name, header in headers.items()
     )
 
@@ -264,10 +260,10 @@ def _inner(schema: Json) -> list[Json]:
 
 def _field(name: str, schema: Json, required: bool, schemas: Json, depth: int, within: tuple[str, ...]) -> str:
     kind = f"{escape(_kind(schema, schemas))}{_limits(schema)}"
-    about = _about(name, kind, required, schema["description"], schema)
+    example = json.dumps(schema["examples"][0], ensure_ascii=False)
+    about = _about(name, kind, required, schema["description"], example)
     below = _fields(schema, schemas, depth + 1, within)
     if below:
-        example = _example(schema)
         longer = (
             f"<pre>{escape(json.dumps(schema['examples'][0], indent=2))}</pre>" if len(example) > MAX_EXAMPLE else ""
         )

@@ -266,7 +266,7 @@ class PauseIn(Strict):
     def until_at(self, now: datetime) -> datetime | None:
         """When the pause ends by itself, in UTC. Raises Invalid for a time that is past."""
         if self.until is not None and self.until <= now:
-            raise Invalid([FieldError("/until", f"is past (got {self.until:%Y-%m-%dT%H:%M:%SZ})")])
+            raise Invalid([FieldError("/until", f"until is past (got {self.until:%Y-%m-%dT%H:%M:%SZ})")])
         return self.until
 
 
@@ -278,11 +278,14 @@ def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/
     if start_at is None:
         return None
     if start_at < now - MAX_LATE:
-        wanted = "lies more than a day in the past; leave it out to start now"
-        raise Invalid([FieldError(field, f"{wanted} (got {start_at:%Y-%m-%dT%H:%MZ})")])
+        raise _out_of_reach(field, start_at, "lies more than a day in the past; leave it out to start now")
     if start_at > now + timedelta(days=MOST_DAYS):
-        raise Invalid([FieldError(field, f"lies more than {MOST_DAYS} days ahead (got {start_at:%Y-%m-%dT%H:%MZ})")])
+        raise _out_of_reach(field, start_at, f"lies more than {MOST_DAYS} days ahead; no further can be planned")
     return start_at
+
+
+def _out_of_reach(field: str, start_at: datetime, why: str) -> Invalid:
+    return Invalid([FieldError(field, f"{field.rpartition('/')[2]} {why} (got {start_at:%Y-%m-%dT%H:%M:%SZ})")])
 
 
 __all__ = [

@@ -55,7 +55,8 @@ Word = Annotated[str, Field(max_length=MAX_WORD)]
 class Strict(BaseModel):
     """A body, of Redial's own or of a vendor, that refuses unknown fields: a misspelt field must not be lost."""
 
-    model_config = ConfigDict(extra="forbid")
+    # A request builds the validator of its own body, and not those of all the others.
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 #: fields of Redial's own ``retry`` that a vendor's object has no place for

@@ -236,7 +236,8 @@ def test_a_start_that_is_more_than_a_day_past_is_refused(
         [
             {
                 "pointer": pointer,
-                "detail": "lies more than a day in the past; leave it out to start now (got 2026-01-25T09:59Z)",
+                "detail": f"{pointer.split('/')[-1]} lies more than a day in the past; leave it out to start now"
+                f" (got {PAST})",
             }
         ],
     )
