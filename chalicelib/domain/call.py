@@ -12,7 +12,7 @@ from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.tried import Tried
 
-NEVER_HEARD_OF = "no-callback"  # the cause of an attempt that ended for want of any news
+NEVER_HEARD_OF = "no-callback"  # the cause of an attempt whose end neither a callback nor a look-up told
 NEVER_ENDED = "never-ended"  # the cause of an attempt that went on for hours longer than a call can last
 NOBODY_TO_ASK = "provider-not-set-up"  # the cause of an attempt whose provider cannot be asked any more
 NEVER_PLACED = "never-placed"  # the cause of an attempt that the provider says it never had
@@ -56,8 +56,8 @@ class Call:
     ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
     second provider, which ``provider`` and ``account`` are changed to when it takes over. After ``canceled_at``, the
     moment of a cancel, no callback leads to another attempt; nor after ``contacted_at``, when the customer called back,
-    before ``not_before`` (None: for good). ``waits_for`` names the obstacle that a decision has told of, so that
-    waiting on for the same one is no new decision. Since ``erased_at`` nothing in the call names the person
+    before ``not_before`` (None: for good). ``waits_for`` names the obstacle of the latest decision, so that to
+    wait on for the same one is no new decision. Since ``erased_at`` nothing in the call names the person
     any more, and ``to_number`` is empty. ``is_adopted`` says that the user's own code placed the first attempt.
     """
 
@@ -108,7 +108,7 @@ class Call:
 
     @property
     def is_live(self) -> bool:
-        """True while an attempt is out at the provider."""
+        """True while an attempt is in flight."""
         return self.state in (CallState.DIALING, CallState.IN_PROGRESS)
 
 

@@ -1,12 +1,17 @@
 """The state machine of a call: every change that can happen to it, as pure functions from record to transition.
 
-    scheduled --claim--> dialing --answered--> in-progress
-     ^  |  ^                |                      |
-     |  |  +--- put_off ----+------- absorb -------+
-     |  |                   |                      |
-     |  +-- decided, cancel, contacted, end -------+--> final
-     |                                                    |
-     +------------------ late callback -------------------+
+    scheduled --claim, adopt--> dialing --absorb: answered--> in-progress --absorb: ended--> final
+
+    a call that is            becomes                          by
+    ------------------------  -------------------------------  ----------------------------------------
+    scheduled                 dialing                          claim, adopt
+    scheduled                 scheduled, for another time      decided, contacted, wake
+    scheduled                 final                            decided, contacted
+    dialing                   in-progress                      absorb: somebody answered
+    dialing                   scheduled, or final              put_off: the provider rejected the attempt
+    dialing, or in progress   scheduled, or final              absorb: the latest attempt has ended
+    anything but final        final                            cancel, end, disown
+    final                     scheduled, or final otherwise    absorb: a late callback
 
 ``absorb`` takes in what a provider says: along the way it notes, at the end of the latest attempt it decides (back to
 scheduled, or final), and after the end late_callbacks.py says what may still change. A silent attempt is asked about,
@@ -79,7 +84,7 @@ def adopt(
     deadline_at: datetime,
     others_made: tuple[datetime, ...],
 ) -> Transition:
-    """Take over a call that somebody else placed: its first attempt is out already."""
+    """Take over a call that somebody else placed: its first attempt is in flight already."""
     claimed = claim(record, token=token, now=now, deadline_at=deadline_at, others_made=others_made)
     if claimed.attempt is None:
         raise ValueError(f"{record.call.id} has no attempt to take over")
@@ -175,7 +180,7 @@ def _only_ended(record: CallRecord, ended: Attempt, event: CallEvent, now: datet
 def decided(record: CallRecord, decision: Decision, now: datetime, waits_for: str | None = None) -> Transition:
     """What a decision makes of a call that waits: it waits until another time, or it ends.
 
-    ``waits_for`` names the obstacle that it waits for. A call that waited for the same one is told of no second time.
+    ``waits_for`` names the obstacle that it waits for. To wait on for the same one is no second decision.
     """
     call = record.call
     if call.state is not CallState.SCHEDULED:
@@ -280,7 +285,7 @@ def contacted(record: CallRecord, not_before: datetime | None, now: datetime) ->
 
 
 def _remembering(call: Call, not_before: datetime | None, now: datetime) -> Call:
-    """Return the call with the contact written down, where that can still make a difference."""
+    """Return the call with the contact recorded, where that can still make a difference."""
     contacted_for_good = call.contacted_at is not None and call.not_before is None
     if contacted_for_good or not _may_still_dial(call):
         return call

@@ -79,7 +79,7 @@ class _Patience:
 def too_early(record: CallRecord, now: datetime, limit: timedelta) -> bool:
     """True where the callback may still come, and the call is not to be hung up: nobody need be asked.
 
-    A callback told of the placement before its own dialer could, which did not live to set the deadline.
+    Then a callback named the provider's id first, and the dialer died before it set the deadline.
     """
     attempt = record.attempt(record.call.attempt)
     known = attempt is not None and attempt.provider_call_id is not None

@@ -61,7 +61,7 @@ class NoteStore:
     def note(self, named: Named, event: CallEvent, at: datetime) -> Noted:
         """Write a progress or AMD event in one request, without reading first.
 
-        Only news is written: a progress that outranks what is there, or a first AMD result, of a live attempt.
+        Only what is new is written: a progress that outranks what is there, or a first AMD result, of a live attempt.
         An event that says neither (a word we do not know) is kept as evidence and changes nothing.
         """
         if event.progress is None and event.amd is None:

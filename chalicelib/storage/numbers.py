@@ -67,7 +67,7 @@ class NumberStore:
         self._salts: dict[str, bytes] = {}
 
     def load(self, workspace: str, number: str) -> Number:
-        """What is known of a number, as last committed; a number never heard of is like any other."""
+        """What is known of a number, as last committed; an unknown number is like any other."""
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, number), ConsistentRead=True)
         if "Item" not in found:
             return self._unknown(workspace, number)
@@ -88,7 +88,7 @@ class NumberStore:
         return {"Put": self._put(number, newest, number.opted_out_at, number.opt_out_reason)}
 
     def taking_back(self, call: Call, attempt_id: str) -> dict[str, Any]:
-        """The write that takes an attempt back which the provider surely did not make."""
+        """The write that takes an attempt back which the provider confirmed that it did not make."""
         return {
             "Update": {
                 "TableName": self._table,
@@ -160,7 +160,7 @@ class NumberStore:
             try:
                 transact(self._dynamodb, [self._opting(known, at, reason)], tries=OPT_OUT_TRIES)
             except Canceled:
-                continue  # the number was first heard of in between
+                continue  # the number's item was made in between
         raise TooBusy("others keep opting the number in and out; try again in a moment")
 
     def _opting(self, known: Number, at: datetime | None, reason: str | None) -> Write:
@@ -216,7 +216,7 @@ class NumberStore:
         self._dynamodb.delete_item(TableName=self._table, Key=_key(workspace, number))
 
     def _unknown(self, workspace: str, number: str) -> Number:
-        """A number that has no item: never heard of, or erased."""
+        """A number that has no item: unknown, or erased."""
         key = self._erased_key(workspace, number)
         found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         if "Item" not in found:

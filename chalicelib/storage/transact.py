@@ -19,7 +19,7 @@ Write = dict[str, Any]
 
 
 class StaleWrite(Exception):
-    """Somebody changed the record first: load it again and compute anew."""
+    """Somebody changed the record first: load it and compute again."""
 
 
 class Canceled(Exception):

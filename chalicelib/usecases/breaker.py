@@ -2,8 +2,8 @@
 
 An account at fault (no funds, wrong credentials) closes the account's gate at once, unless other calls of the last
 minutes went through; so does a provider that answers most requests badly, or not at all. While the gate is closed its
-calls are put off and use up no attempt. Once the pause is over one attempt may pass as a probe: if it is answered well
-the gate opens, else the next pause is twice as long.
+calls are postponed and use up no attempt. Once the pause is over one attempt may pass as a probe: if it is answered
+well the gate opens, else the next pause is twice as long.
 """
 
 from dataclasses import replace

@@ -20,9 +20,9 @@ from chalicelib.usecases.ports import Ports
 from chalicelib.usecases.quiet import quiet_of
 from chalicelib.usecases.schedule import settle
 
-#: A dial is answered and written down within this; an attempt that is not by then has lost its dialer.
+#: A dial is answered and recorded within this; an attempt that is not by then has lost its dialer.
 DIAL_LIMIT = timedelta(seconds=60)
-#: A retry that waits for a slot may come this late to ask again.
+#: A retry that waits for a slot may come this late to try again.
 ASKING_GRACE = timedelta(minutes=2)
 
 

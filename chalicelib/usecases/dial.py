@@ -1,4 +1,4 @@
-"""Dial a claimed attempt: ask the provider once, and write down whatever it answered."""
+"""Dial a claimed attempt: ask the provider once, and record what it answered."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,7 +48,7 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
 
 
 def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> None:
-    """Write down how the provider answered, and until when to wait for the attempt's end."""
+    """Record how the provider answered, and until when to wait for the attempt's end."""
     deadline_at = attempt.claimed_at + ports.longest_attempt
     match result:
         case Placed(provider_call_id):
@@ -57,7 +57,7 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
             placed = AttemptPhase.PLACED
             left_out = ports.calls.record_placement(attempt, placed, provider_call_id, None, deadline_at, also)
             if "owner" in left_out:
-                own(ports, call, attempt, provider_call_id, surely=True)
+                own(ports, call, attempt, provider_call_id, confirmed=True)
             if "waiting" in left_out:
                 hang_up_canceled(ports, call.id, attempt.number)
         case PlacementUnknown(cause):
@@ -70,7 +70,7 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
 
 @dataclass(frozen=True, slots=True)
 class _Unplaced:
-    """What becomes of a call whose attempt the provider surely did not place."""
+    """What becomes of a call whose attempt the provider confirmed that it did not place."""
 
     ports: Ports
     number: int

@@ -60,7 +60,7 @@ def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MO
         raise unreadable[0]
     complete = len(found) <= most_calls
     if complete:
-        # A claim that was under way may have written the number's item anew; now no call is left to claim.
+        # A claim that was under way may have written the number's item again; now no call is left to claim.
         ports.numbers.forget(workspace, number)
     kinds = ("calls", "calls_ended", "attempts", "events", "decisions")
     done = Erased(erased_at, complete, **{kind: counts[kind] for kind in kinds})

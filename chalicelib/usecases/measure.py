@@ -13,12 +13,12 @@ from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff
 
 #: why a call waits for its dial where nothing is in its way
 AS_PLANNED = (Reason.STARTED, Reason.RETRY)
-#: ends of what a sweep looked into that needed no mending, or are left to the next one
-NOT_MENDED = ("skipped", "left", "still-live", "adopted", "left-alone", "not-adopted", "erased")
+#: ends of what a sweep looked into that needed no repair, or are left to the next one
+NOT_REPAIRED = ("skipped", "left", "still-live", "adopted", "left-alone", "not-adopted", "erased")
 
 
 def committed(transition: Transition) -> None:
-    """A change of a call is in the table: an attempt has ended, a dial was put off, or nothing that is counted."""
+    """A change of a call is in the table: an attempt has ended, a dial was postponed, or nothing that is counted."""
     _count_end(transition)
     if transition.attempt is not None and _was_lost_sight_of(transition, transition.attempt):
         count(metrics.PLACEMENT_UNKNOWN, Provider=transition.attempt.provider)
@@ -76,7 +76,7 @@ def swept(counts: Mapping[str, int], rules_live: int | None) -> None:
     if rules_live is not None:
         measure(metrics.RULES_LIVE, rules_live)
     for kind, number in counts.items():
-        if not kind.endswith(NOT_MENDED):
+        if not kind.endswith(NOT_REPAIRED):
             count(metrics.SWEEP_MENDED, number, Kind=kind)
 
 

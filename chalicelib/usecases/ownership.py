@@ -1,4 +1,4 @@
-"""Settle who owns a call that a provider knows: the attempt that surely placed it, before any call that adopted it."""
+"""Settle who owns a call that a provider knows: the attempt that placed it, before any call that adopted it."""
 
 from datetime import datetime
 
@@ -22,18 +22,18 @@ def owned_until(ports: Ports, call: Call) -> datetime:
     return max(ports.clock.now() + ports.longest_attempt * 2, call.expires_at)
 
 
-def own(ports: Ports, call: Call, attempt: Attempt, provider_call_id: str, *, surely: bool) -> bool:
+def own(ports: Ports, call: Call, attempt: Attempt, provider_call_id: str, *, confirmed: bool) -> bool:
     """Make an attempt the owner of a provider's call. False where another one is.
 
-    ``surely`` says that this attempt placed the call, and not only that it may have: then it takes the call over from
-    whoever adopted it.
+    ``confirmed`` says that this attempt placed the call, and not only that it may have: then it takes the call over
+    from whoever adopted it.
     """
     name = call_name(ports, attempt.provider, provider_call_id)
     owner = ports.owners.find(name)
     if owner is None or owner.token == attempt.token:
         owned = ports.owners.own(name, attempt, owned_until(ports, call))
     else:
-        owned = surely and _taken_over(ports, call, attempt, name, owner)
+        owned = confirmed and _taken_over(ports, call, attempt, name, owner)
     if not owned:
         warn("provider-call-owned-twice", call=call.id, attempt=attempt.number, provider=attempt.provider)
     return owned

@@ -1,4 +1,4 @@
-"""Place a call: write it down claimed or scheduled, and dial it if it may start now."""
+"""Place a call: record it as claimed or scheduled, and dial it if it may start now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -153,7 +153,7 @@ def _in_pace(ports: Ports, record: CallRecord, number: Number, pace: InPace) -> 
 
 
 def _dial(ports: Ports, record: CallRecord) -> None:
-    """Dial a call that is written down: whatever goes wrong now, it exists, and the sweep finds out what became of it.
+    """Dial a call that is recorded: whatever goes wrong now, it exists, and the sweep finds out what became of it.
 
     An error would have the user ask for the call again.
     """

@@ -80,7 +80,7 @@ def _written(ports: Ports, planned: Transition, also: Sequence[Write], *, schedu
 
 
 def _ending(ports: Ports, transition: Transition) -> dict[str, Write]:
-    """The writes that go with the end of an attempt, with its undoing, or with news that it was made after all."""
+    """The writes that go with the end of an attempt, with its undoing, or with the proof that it was made after all."""
     ended, made = transition.ended_attempt, transition.made_after_all
     if made is not None:
         counted = ports.budgets.counting_again(transition.call.workspace, made)

@@ -66,7 +66,7 @@ def _ask(ports: Ports, record: CallRecord, now: datetime) -> Said:
     attempt = record.attempt(number)
     if attempt is None or too_early(record, now, ports.longest_attempt):
         if attempt is not None and attempt.provider_call_id is not None:
-            own(ports, call, attempt, attempt.provider_call_id, surely=True)  # its dialer did not live to do so
+            own(ports, call, attempt, attempt.provider_call_id, confirmed=True)  # its dialer did not live to do so
         return Said(Word.TOO_EARLY, number)
     try:
         provider = ports.provider(attempt.provider)
@@ -98,8 +98,8 @@ def _found(ports: Ports, provider: Provider, call: Call, attempt: Attempt) -> Sa
         return Said(Word.UNSURE if found is None else Word.NONE, attempt.number)
     ours = _ours(ports, call, attempt, found)
     if ours is not None:
-        surely = ours.token == attempt.token
-        ours = ours if own(ports, call, attempt, ours.provider_call_id, surely=surely) else None
+        confirmed = ours.token == attempt.token
+        ours = ours if own(ports, call, attempt, ours.provider_call_id, confirmed=confirmed) else None
     return _told(ours, Word.UNSURE, attempt.number)
 
 

@@ -76,7 +76,7 @@ def _clear_alarms(ports: Ports, before: datetime, time_left: TimeLeft) -> tuple[
 
 
 def _end_of(ports: Ports, call_id: str, now: datetime) -> str:
-    """Find out what became of an attempt that was not heard of in time."""
+    """Find out what became of an attempt whose callback did not come in time."""
     try:
         return look_into(ports, call_id, now)
     except RedialError as error:

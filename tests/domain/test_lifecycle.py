@@ -1,5 +1,7 @@
 """The state machine, event by event, without AWS."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -10,11 +12,11 @@ from hypothesis import strategies as st
 
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import AttemptPhase, Call, CallRecord, CallState
-from chalicelib.domain.decide import Reason
+from chalicelib.domain.decide import Decision, Reason
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
-from chalicelib.domain.transition import Effect
+from chalicelib.domain.transition import Effect, Transition
 from tests.support.world import START
 
 SID = "CA1"
@@ -209,3 +211,62 @@ def test_a_call_that_has_ended_cannot_be_ended_again() -> None:
     first = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.COMPLETED), START).after
     again = lifecycle.end(first, summary=SummaryStatus.CANCELED, reason=Reason.CANCELED, step="", now=START)
     assert (again.effect, again.call) == (Effect.NOTHING, first.call)
+
+
+#: the changes that may meet a call, by the names in the table at the top of lifecycle.py
+CHANGES: dict[str, Callable[[CallRecord], Transition]] = {
+    "claim": lambda record: lifecycle.claim(record, token="t", now=START, deadline_at=DEADLINE),
+    "decided": lambda record: lifecycle.decided(record, Decision(Reason.MOVED, retry_at=DEADLINE), START),
+    "decided: final": lambda record: lifecycle.decided(
+        record, Decision(Reason.CAPPED, summary_status=SummaryStatus.BLOCKED), START
+    ),
+    "contacted": lambda record: lifecycle.contacted(record, DEADLINE, START),
+    "contacted: for good": lambda record: lifecycle.contacted(record, None, START),
+    "wake": lambda record: lifecycle.wake(record, START),
+    "absorb: answered": lambda record: lifecycle.absorb(record, 1, progressed(Progress.IN_PROGRESS), START),
+    "absorb: ended": lambda record: lifecycle.absorb(record, 1, ended(Outcome.BUSY), START),
+    "absorb: failed": lambda record: lifecycle.absorb(record, 1, ended(Outcome.FAILED), START),
+    "put_off": lambda record: lifecycle.put_off(record, cause="pace", wait=None, evidence={}, now=START),
+    "cancel": lambda record: lifecycle.cancel(record, START),
+    "end": lambda record: lifecycle.end(
+        record, summary=SummaryStatus.BLOCKED, reason=Reason.OPTED_OUT, step="opted out", now=START
+    ),
+    "disown": lambda record: lifecycle.disown(record, 1, START),
+}
+
+
+def test_calls_change_their_state_as_the_table_says_and_in_no_other_way() -> None:
+    waiting = new_call(due_at=START)
+    dialing = claimed(waiting)
+    answered = lifecycle.absorb(dialing, 1, progressed(Progress.IN_PROGRESS), START).after
+    timed_out = lifecycle.absorb(dialing, 1, ended(Outcome.FAILED, cause="no-callback"), START).after
+    moves: dict[str, set[tuple[str, str]]] = {}
+    for name, change in CHANGES.items():
+        for record in (waiting, dialing, answered, timed_out):
+            with suppress(ValueError):
+                state = change(record).call.state
+                moves.setdefault(name, set()).add((record.call.state, state))
+    live = {("dialing", "dialing"), ("in-progress", "in-progress")}
+    stays = {("final", "final")}
+    over = {("scheduled", "final"), ("dialing", "final"), ("in-progress", "final"), *stays}
+    ends = {("scheduled", "scheduled"), ("dialing", "scheduled")}
+    assert moves == {
+        "claim": {("scheduled", "dialing")},
+        "decided": {("scheduled", "scheduled")},
+        "decided: final": {("scheduled", "final")},
+        "contacted": {("scheduled", "scheduled"), *live, *stays},
+        "contacted: for good": {("scheduled", "final"), *live, *stays},
+        "wake": {("scheduled", "scheduled"), *live, *stays},
+        "absorb: answered": {
+            ("scheduled", "scheduled"),
+            ("dialing", "in-progress"),
+            ("in-progress", "in-progress"),
+            *stays,
+        },
+        "absorb: ended": {*ends, ("in-progress", "final"), ("final", "scheduled")},
+        "absorb: failed": {("scheduled", "scheduled"), ("dialing", "final"), ("in-progress", "final"), *stays},
+        "put_off": {("dialing", "scheduled")},
+        "cancel": over,
+        "end": over,
+        "disown": over,
+    }
