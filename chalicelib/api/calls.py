@@ -36,7 +36,7 @@ def place() -> Response:
     wanted = checked(schemas.CallIn, body, own_rules(parts, owner.workspace))
     named = policy_named(parts, owner.workspace, wanted.policy_name)
     now = parts.ports.clock.now()
-    start_at = schemas.start_within_reach(wanted.start_at, now)
+    start_at = schemas.start_of(wanted, now)
     new = NewCall(
         workspace=owner.workspace,
         to_number=wanted.to_number,

@@ -37,7 +37,7 @@ def show() -> dict[str, Any]:
     wanted = checked(schemas.PreviewIn, json_body(request)[0], own_rules(parts, owner.workspace))
     named = policy_named(parts, owner.workspace, wanted.policy_name)
     now = parts.ports.clock.now()
-    start_at = schemas.start_within_reach(wanted.start_at, now) or now
+    start_at = schemas.start_of(wanted, now) or now
     policy = schemas.ending(wanted, start_at) or (named.policy if named else schemas.NO_RETRIES)
     policy = policy.held_to(wanted.to_number or "", parts.ports.settings.default_cap)
     zones = contact_zones(wanted.timezone, wanted.to_number or "")

@@ -284,6 +284,14 @@ def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/
     return start_at
 
 
+def start_of(wanted: CallIn | PreviewIn, now: datetime) -> datetime | None:
+    """Return when the first attempt is due: at ``start_at``, else at Exotel's ``send_at``. Raise Invalid."""
+    schedule = wanted.exotel.schedule if wanted.exotel else None
+    if wanted.start_at is None and schedule is not None:
+        return start_within_reach(schedule.send_at, now, "/exotel/schedule/send_at")
+    return start_within_reach(wanted.start_at, now)
+
+
 def _out_of_reach(field: str, start_at: datetime, why: str) -> Invalid:
     return Invalid([FieldError(field, f"{field.rpartition('/')[2]} {why} (got {start_at:%Y-%m-%dT%H:%M:%SZ})")])
 
@@ -299,5 +307,6 @@ __all__ = [
     "PolicyIn",
     "PreviewIn",
     "as_text",
+    "start_of",
     "start_within_reach",
 ]

@@ -222,6 +222,7 @@ def test_a_preset_of_the_numbers_state_may_leave_no_hour(world: World) -> None:
     ("path", "body", "pointer"),
     [
         ("/calls", BODY | {"start_at": PAST}, "/start_at"),
+        ("/calls", BODY | {"retry": None, "exotel": {"schedule": {"send_at": PAST}}}, "/exotel/schedule/send_at"),
         ("/policies/preview", {"timezone": "Etc/UTC", "start_at": PAST}, "/start_at"),
         ("/call", BOLNA | {"scheduled_at": PAST}, "/scheduled_at"),
         (CAMPAIGNS, EXOTEL | {"schedule": {"send_at": PAST}}, "/schedule/send_at"),
@@ -241,6 +242,15 @@ def test_a_start_that_is_more_than_a_day_past_is_refused(
             }
         ],
     )
+    assert world.twilio.requests == []
+
+
+def test_a_call_by_exotels_schedule_starts_when_that_says(world: World) -> None:
+    schedule = {"schedule": {"send_at": "2026-01-27T10:00:00Z"}}
+    call = world.place(retry=None, exotel=schedule)
+    assert (call["state"], call["next_attempt_at"]) == ("scheduled", "2026-01-27T10:00:00Z")
+    shown = world.request("POST", "/policies/preview", {"timezone": "Etc/UTC", "exotel": schedule}).json_body
+    assert [each["at"] for each in shown["attempts"]] == ["2026-01-27T10:00:00Z"]
     assert world.twilio.requests == []
 
 
