@@ -4,6 +4,7 @@ Who was called, and who asked not to be, is data: the table and the stage's secr
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from ops.provision_table import settle
 from ops.steps import Steps
 from ops.table import table_name
 
+#: Where Chalice keeps its record of each stage.
+DEPLOYED = chalice_config.CHALICE / "deployed"
 STACK_SEC = 900
 SECONDS_BETWEEN_LOOKS = 5
 
@@ -57,7 +60,7 @@ class TakeDown:
             self._sweep_schedule()
             if stack is not None:
                 self._stack(stack, keeps_data=not delete_data)
-            elif (chalice_config.CHALICE / "deployed" / f"{self.stage}.json").exists():
+            elif _chalice_has_made_something(self.stage):
                 self.steps.remove("what chalice deploy made", self._chalice_delete)
             for remove in (
                 self._lambdas,
@@ -184,6 +187,12 @@ class TakeDown:
 def _allow_deletion(dynamodb: Any, table: str) -> None:
     dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
     settle(dynamodb, table)
+
+
+def _chalice_has_made_something(stage: str) -> bool:
+    """Return whether Chalice's record of a stage lists anything; it is kept, empty, after a `chalice delete`."""
+    record = DEPLOYED / f"{stage}.json"
+    return record.exists() and bool(json.loads(record.read_text()).get("resources"))
 
 
 def _delete_role(iam: Any, name: str) -> None:

@@ -56,7 +56,7 @@ def test_a_stack_is_made_updated_and_deleted_with_the_loop_before_and_after(tmp_
 
 def fails_and_can_be_made_again(stack: LocalStack, template: dict[str, Any]) -> None:
     """Make a stack with a resource that cannot be made: it leaves no table that would stop the next one."""
-    broken = {"Type": "AWS::Nothing::Here", "DependsOn": ["Table"], "Properties": {}}
+    broken = {"Type": "AWS::SQS::Queue", "DependsOn": ["Table"], "Properties": {"QueueName": "only-of-others.fifo"}}
     failing = {**template, "Resources": {**template["Resources"], "Broken": broken}}
     formation = stack.aws.client("cloudformation")
     capabilities = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]

@@ -1,6 +1,7 @@
 """docs/deployer-policy.json allows whoever deploys what our commands ask of AWS, and little beside that."""
 
 import json
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.support.healthy_stage import findings, healthy_stage
 POLICY = json.loads((Path(__file__).parents[2] / "docs" / "deployer-policy.json").read_text())
 #: For API Gateway, IAM knows the methods of HTTP only.
 BY_METHOD = "apigateway"
+#: Statements whose resources have ids of AWS's own, or none
+WITHOUT_NAMES = ("Api", "AutoscalingOfARestoredTable", "WhatHasNoName")
 
 
 def test_each_request_of_our_commands_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +47,15 @@ def test_each_request_of_our_commands_is_allowed(monkeypatch: pytest.MonkeyPatch
     assert len(asked) > 40
 
 
+def test_each_service_that_our_commands_use_is_in_it() -> None:
+    ops = Path(__file__).parents[2] / "ops"
+    sources = (path.read_text() for path in ops.rglob("*.py") if path.parent.name not in ("local", "simulate"))
+    used = {service for source in sources for service in re.findall(r'client\("([a-z-]+)"\)', source)}
+    prefixes = {action.split(":")[0] for statement in POLICY["Statement"] for action in statement["Action"]}
+    assert len(used) > 10
+    assert {service.replace("service-quotas", "servicequotas") for service in used} - prefixes == set()
+
+
 def allowed(action: str, *, named: bool) -> bool:
     statements = [s for s in POLICY["Statement"] if any(fnmatchcase(action, each) for each in s["Action"])]
     return any(named or s["Resource"] == ["*"] for s in statements)
@@ -53,7 +65,7 @@ def test_it_reaches_only_what_is_named_as_redial_s() -> None:
     def wide() -> Iterator[str]:
         for statement in POLICY["Statement"]:
             for resource in statement["Resource"]:
-                if "redial-" not in resource and statement["Sid"] not in ("Api", "WhatHasNoName"):
+                if "redial-" not in resource and statement["Sid"] not in WITHOUT_NAMES:
                     yield resource
 
     assert list(wide()) == ["arn:*:cloudformation:*:aws:transform/Serverless-2016-10-31"]

@@ -15,6 +15,7 @@ from ops.provision import Provisioner
 from ops.take_down import TakeDown
 from tests.support.deployed import REGION, an_api, arn, client, deploy, empty_aws
 
+ROOT = Path(__file__).parents[2]
 STACK = "redial-dev"
 #: A stack as ours is, less what moto's CloudFormation does not know.
 TEMPLATE = {
@@ -26,7 +27,9 @@ TEMPLATE = {
 
 
 @pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    # Somebody's own record of a stage must not reach what is tested here.
+    monkeypatch.setattr("ops.take_down.DEPLOYED", tmp_path)
     with empty_aws(monkeypatch):
         yield
 
@@ -151,10 +154,9 @@ def test_a_dry_run_removes_nothing_and_a_second_run_has_nothing_to_do(capsys: py
     assert "nothing to remove\n" in capsys.readouterr().out
 
 
-def test_chalice_removes_what_it_has_a_record_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".chalice" / "deployed").mkdir(parents=True)
-    (tmp_path / ".chalice" / "deployed" / "dev.json").write_text("{}")
-    monkeypatch.setattr("ops.take_down.chalice_config.CHALICE", tmp_path / ".chalice")
+def test_chalice_removes_what_it_has_a_record_of(tmp_path: Path) -> None:
+    record = tmp_path / "dev.json"
+    record.write_text('{"resources": [{"name": "sweep"}]}')
     asked: list[list[str]] = []
 
     def chalice(arguments: list[str]) -> int:
@@ -162,7 +164,9 @@ def test_chalice_removes_what_it_has_a_record_of(monkeypatch: pytest.MonkeyPatch
         return 0
 
     take_down(chalice=chalice)
-    assert asked == [["--project-dir", str(tmp_path), "delete", "--stage", "dev"]]
+    assert asked == [["--project-dir", str(ROOT), "delete", "--stage", "dev"]]
+    record.write_text('{"resources": []}')
+    take_down(chalice=pytest.fail)
 
 
 def test_nothing_is_left_of_a_first_deployment_that_stopped_half_way() -> None:
