@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from chalicelib.api.http import SECURITY_HEADERS
+from chalicelib.api.http import SECURITY_HEADERS, title_of
 from ops import aws
 
 NO_ROUTE = "no route has this path and method; GET /openapi.json lists all routes"
@@ -88,7 +88,7 @@ def _headers(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def _templates(status: HTTPStatus | None, detail: str) -> dict[str, str]:
-    said: dict[str, Any] = {"type": "about:blank", "title": status.phrase if status else "Request refused"}
+    said: dict[str, Any] = {"type": "about:blank", "title": title_of(status) if status else "Request refused"}
     if status:
         said["status"] = status.value
     # The key is not the type of the answer: API Gateway looks for this one, whatever a request accepts.

@@ -50,9 +50,18 @@ STATUS = (
 NOT_TOLD = "this deployment is not set up for this request, or cannot read what it needs; its log says why"
 
 
+#: the titles that Python 3.13 has under newer names (RFC 9110): an answer must not change with the runtime
+TITLES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
+
+
+def title_of(status: int) -> str:
+    """Return the title of an HTTP status, the same in every version of Python."""
+    return TITLES.get(status) or HTTPStatus(status).phrase
+
+
 def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...] = ()) -> Response:
     """An RFC 9457 answer; ``errors`` points at each wrong field with a JSON pointer."""
-    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status)}
+    body: dict[str, Any] = {"type": "about:blank", "title": title_of(status), "status": int(status)}
     body["detail"] = detail if len(detail) <= MOST_DETAIL else detail[: MOST_DETAIL - 3] + "..."
     if field_errors:
         body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors[:MOST_ERRORS]]

@@ -1,10 +1,12 @@
 """The routes of calls, from outside."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
+from chalicelib.api.http import title_of
 from chalicelib.domain.window import WEEK
 from ops.keys import create_key
 from tests.support.world import BODY, PUBLIC_URL, START, TABLE, World
@@ -362,3 +364,13 @@ def test_an_expiry_in_closed_hours_is_moved_and_said(world: World) -> None:
     assert world.twilio.placed[-1].at == datetime(2026, 4, 7, 8, 0, tzinfo=UTC)
     decisions = world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]
     assert "while the window is closed" in str(decisions)
+
+
+@pytest.mark.parametrize(("status", "title"), [(413, "Request Entity Too Large"), (422, "Unprocessable Entity")])
+def test_a_title_is_the_same_in_every_version_of_python(
+    monkeypatch: pytest.MonkeyPatch, status: int, title: str
+) -> None:
+    # Python 3.13 has other phrases for these two.
+    monkeypatch.setattr("chalicelib.api.http.HTTPStatus", lambda status: SimpleNamespace(phrase="as of Python 3.13"))
+    assert title_of(status) == title
+    assert title_of(404) == "as of Python 3.13"
