@@ -89,22 +89,22 @@ def gb_seconds(counted: Counted) -> float:
 
 
 def of_a_million(counted: Counted, architecture: str = "x86_64") -> Iterator[Line]:
-    """Yield what a million redialled attempts cost."""
+    """Yield what a million redialled attempts cost, from whole units and kilobytes: the length of log lines varies."""
+    writes, reads, log_kb = round(counted.write_units), round(counted.read_units), round(counted.log_bytes / 1000)
     yield Line(
         f"API Gateway, {counted.callbacks:.0f} million callbacks", counted.callbacks * prices.API_REQUEST * MILLION
     )
     yield Line(
-        f"DynamoDB on demand, {counted.write_units:.0f} write units an attempt",
-        counted.write_units * prices.WRITE_UNIT * MILLION,
+        f"DynamoDB on demand, {writes} write units an attempt",
+        writes * prices.WRITE_UNIT * MILLION,
     )
     yield Line(
-        f"DynamoDB on demand, {counted.read_units:.0f} read units an attempt",
-        counted.read_units * prices.READ_UNIT * MILLION,
+        f"DynamoDB on demand, {reads} read units an attempt",
+        reads * prices.READ_UNIT * MILLION,
     )
     lambdas = counted.invocations * prices.INVOCATION + gb_seconds(counted) * prices.GB_SECOND[architecture]
     yield Line(f"Lambda, {counted.invocations:.1f} invocations an attempt", lambdas * MILLION)
-    logs_gb = counted.log_bytes * MILLION / 1e9
-    yield Line(f"logs, {counted.log_bytes / 1000:.1f} KB an attempt", logs_gb * prices.LOG_GB)
+    yield Line(f"logs, {log_kb} KB an attempt", log_kb * MILLION / 1e6 * prices.LOG_GB)
 
 
 def figures(providers: int) -> int:

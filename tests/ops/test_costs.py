@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import metrics
 from chalicelib.providers import REGISTRY
-from ops import bench_story, chalice_config, costs
+from ops import bench, bench_story, chalice_config, costs
 from ops.metering import Meter, index_writes, size_bytes
 from ops.names import LAMBDAS, REDIAL, SWEEP
 from ops.table import table_definition
@@ -102,3 +102,10 @@ def test_the_memory_that_is_set_is_not_what_limits_the_dials() -> None:
         assert by_cpu > 1.5 * costs.dials_per_second_of_waits()
     assert costs.dials_per_second_of_cpu(256) < costs.dials_per_second_of_waits()
     assert {chalice_config.memory_mb(each) for each in LAMBDAS} == {512}
+
+
+def test_the_bench_shows_what_each_memory_size_dials() -> None:
+    table = bench._by_memory(costs.DIAL_CPU_MS)
+    shown = list(zip(*(column.cells for column in table.columns), strict=True))
+    assert shown[1] == ("512", "0.29", "26.3", "15.1", "0.55")
+    assert len(shown) == len(costs.MEMORIES_MB)
