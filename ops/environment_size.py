@@ -32,6 +32,7 @@ def to_move(environment: Mapping[str, str], prefix: str) -> str:
     name = max(environment, key=lambda each: len(environment[each]))
     path = f"/{prefix}/{name.lower().replace('_', '-')}"
     return (
-        f"keep the longest value elsewhere: aws ssm put-parameter --type SecureString --name {path} --value ..., "
+        f"keep the longest value elsewhere: aws ssm put-parameter --type SecureString --name {path} "
+        "--value file://FILE, "
         f"then set {name} to ssm:{path}"
     )

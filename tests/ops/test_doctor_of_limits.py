@@ -100,7 +100,7 @@ FAULTS: list[tuple[Plant, Level, str, str, str]] = [
         Level.AMBER,
         "environment size",
         "of the 4096 bytes that Lambda allows",
-        "--name /redial-dev/vonage-private-key --value ..., then set VONAGE_PRIVATE_KEY to ssm:/redial-dev/",
+        "--name /redial-dev/vonage-private-key --value file://FILE, then set VONAGE_PRIVATE_KEY to ssm:/redial-dev/",
     ),
     (_old_callbacks, Level.RED, "providers", "the application's webhook_api_version is 1", "set it to 2"),
     (_silent_alarms, Level.AMBER, "alarms", "2 alarms notify nobody", "python -m ops alarms --stage dev --topic ARN"),
