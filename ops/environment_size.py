@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 from chalicelib.errors import RedialError
+from chalicelib.providers import REGISTRY
 
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_BYTES = 4096
@@ -28,11 +29,16 @@ def must_fit(environment: Mapping[str, str], prefix: str) -> None:
 
 
 def to_move(environment: Mapping[str, str], prefix: str) -> str:
-    """Return the commands that keep the longest value in Systems Manager rather than in the environment."""
-    name = max(environment, key=lambda each: len(environment[each]))
+    """Return the commands that keep the longest credential in Systems Manager rather than in the environment."""
+    # Only credentials may be references.
+    credentials = [each for each in environment if _is_credential(each)]
+    name = max(credentials or environment, key=lambda each: len(environment[each]))
     path = f"/{prefix}/{name.lower().replace('_', '-')}"
     return (
         f"keep the longest value elsewhere: aws ssm put-parameter --type SecureString --name {path} "
-        "--value file://FILE, "
-        f"then set {name} to ssm:{path}"
+        f"--value file://FILE, then set {name} to ssm:{path}"
     )
+
+
+def _is_credential(name: str) -> bool:
+    return name.partition("_")[0].lower() in REGISTRY and not name.endswith("_URL")
