@@ -124,7 +124,9 @@ class AwsBoundary:
             raise Crash(f"before {name}")
         if service == "events" and self._faults.lasts("events-throttled", self._engine.at):
             raise _error("ThrottlingException", 400, operation)
-        if self._hits("aws-refused", name):
+        if self._hits("aws-refused", name) or (
+            name.startswith("callback ") and self._hits("callback-refused-by-aws", name)
+        ):
             raise self._failure(name, operation)
         if operation == "PutTargets" and self._hits("target-refused", name):
             return {"FailedEntryCount": 1, "FailedEntries": [{"TargetId": "redial", "ErrorCode": "InternalFailure"}]}

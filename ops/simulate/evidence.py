@@ -12,7 +12,16 @@ from ops.simulate.faults import Injected, Level
 from ops.simulate.traffic import Act, Asked
 
 #: Faults that keep no request from what it promises
-HARMLESS = ("callback-", "rule-", "clock-step", "http-slow", "records-late")
+HARMLESS = (
+    "callback-dropped",
+    "callback-late",
+    "callback-hours-late",
+    "callback-twice",
+    "rule-",
+    "clock-step",
+    "http-slow",
+    "records-late",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ LIGHTER = 6.0
 
 KINDS = {
     "aws-refused": Kind(0.006, "an AWS call fails and changes nothing"),
+    "callback-refused-by-aws": Kind(0.004, "an AWS call fails while a callback is taken in"),
     "aws-answer-lost": Kind(0.006, "an AWS call takes effect and its answer is lost"),
     "aws-repeated": Kind(0.004, "botocore repeats an AWS call that had taken effect"),
     "died-before-aws": Kind(0.002, "the process dies before an AWS call"),

@@ -55,7 +55,7 @@ FOCI = {
     "contradictions": Focus("the ends of calls contradict their answers", {}, {"contradicted": 0.6}),
     "opt-outs": Focus("numbers opt out", {}, {"opt-out": 0.5}),
     "contacts": Focus("customers call back", {}, {"contacted": 0.6, "in-a-burst": 0.9}),
-    "refusals": Focus("AWS fails", {"aws-refused": 0.04}),
+    "refusals": Focus("AWS fails while callbacks are taken in", {"callback-refused-by-aws": 0.06}),
     "locked": Focus("the providers' accounts are locked", {"account-fault": 0.6}, CALM | {"pauses": 0}),
     "line": Focus(
         "calls wait for slots, retries among them",

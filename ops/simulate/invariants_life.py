@@ -10,10 +10,15 @@ from ops.simulate.tally import Tally
 
 #: A call's last attempt may be claimed when the call expires, and its end looked into when its deadline is over.
 ENDS_WITHIN = timedelta(hours=2)
-#: An attempt whose provider cannot be asked, or says that it goes on, is given up hours later.
-GIVEN_UP_WITHIN = timedelta(hours=8)
-#: Causes of attempts that timed out
-TIMED_OUT = ("no-callback", "never-ended", "provider-not-set-up")
+#: An attempt that timed out, by its cause: the longest call, four hours more where its provider says that it goes on
+#: or is not set up any more, an hour until it is asked again, and an hour and a half without any Lambda
+GIVEN_UP_WITHIN = {
+    "no-callback": timedelta(hours=4),
+    "never-ended": timedelta(hours=7),
+    "provider-not-set-up": timedelta(hours=8),
+}
+#: ... and one whose provider told of its end once it could be asked again
+TOLD_WITHIN = timedelta(hours=8)
 #: What is due is done with in its minute, by a rule or, a minute after it, by the sweep.
 IN_QUIET = timedelta(minutes=3)
 #: Where rules and sweeps fail, the next sweep but a few does it.
@@ -40,10 +45,11 @@ def ends(evidence: Evidence, tally: Tally) -> None:
 
 
 def _most_late(evidence: Evidence, call: dict[str, Any]) -> timedelta:
-    timed_out = any(row.get("cause") in TIMED_OUT for row in evidence.attempts.get(call["id"], ()))
+    rows = evidence.attempts.get(call["id"], ())
     ends_at = utc(call["expires_at"])
-    is_long = timed_out or any(begins <= ends_at + ENDS_WITHIN and ends >= ends_at for begins, ends in evidence.spans)
-    return GIVEN_UP_WITHIN if is_long else ENDS_WITHIN
+    told_late = any(begins <= ends_at + ENDS_WITHIN and ends >= ends_at for begins, ends in evidence.spans)
+    by_cause = [GIVEN_UP_WITHIN.get(str(row.get("cause")), ENDS_WITHIN) for row in rows]
+    return max([TOLD_WITHIN if told_late else ENDS_WITHIN, *by_cause])
 
 
 def on_time(evidence: Evidence, tally: Tally) -> None:

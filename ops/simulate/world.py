@@ -30,7 +30,7 @@ from ops.simulate.carrier import Leg, ModelCarrier, Told
 from ops.simulate.chance import Chance, no_real_chance
 from ops.simulate.engine import Engine, Event
 from ops.simulate.evidence import Asking, Evidence, Misplaced, Plan
-from ops.simulate.faults import Crash, Faults
+from ops.simulate.faults import Crash, Faults, Injected
 from ops.simulate.final_table import read_table
 from ops.simulate.operators import Operators
 from ops.simulate.rules import Rules
@@ -54,8 +54,17 @@ STUCK = timedelta(hours=6)
 DOOMED = timedelta(hours=12)
 #: Whatever has happened, this long after the last fault nothing is left to do.
 TEN_DAYS = timedelta(days=10)
-#: Faults by which a place in the wheel may be lost: between taking it and writing the call
-LEAKING = ("aws-refused", "aws-answer-lost", "aws-repeated", "died-before-aws", "died-after-aws")
+#: Faults by which a place in the wheel may be lost, between taking it and writing the call: where the process dies,
+#: and where one of these writes fails
+LEAKING = (
+    "aws-refused",
+    "callback-refused-by-aws",
+    "aws-answer-lost",
+    "aws-repeated",
+    "died-before-aws",
+    "died-after-aws",
+)
+LEAKING_WRITES = ("UpdateItem", "TransactWriteItems")
 #: Places in minutes sooner than this may be in use already, by a clock that is stepped.
 LATER = timedelta(minutes=2)
 #: Even where nothing is due the sweep runs this often.
@@ -220,7 +229,7 @@ class World:
         over, under = self.watch.misplaced(self.engine.at + LATER)
         self.evidence.places_seen += 1
         if over or under:
-            leaks = sum(1 for fault in self.faults.injected if fault.kind in LEAKING)
+            leaks = sum(1 for fault in self.faults.injected if _may_leak(fault))
             self.evidence.misplaced.append(Misplaced(self.engine.at, over, under, leaks))
 
     # What happens by itself: rules, the sweep, the clock
@@ -387,6 +396,12 @@ class World:
             rule.name for rule in events_backends[ACCOUNT][REGION].event_buses["default"].rules.values()
         ]
         read_table(self._table(), evidence)
+
+
+def _may_leak(fault: Injected) -> bool:
+    if fault.kind not in LEAKING:
+        return False
+    return fault.kind.startswith("died") or fault.name.split("/")[1] in LEAKING_WRITES
 
 
 def simulate(plan: Plan, progress: Watcher = lambda done, of: None) -> Evidence:

@@ -4,6 +4,7 @@ import pytest
 
 from ops.simulate.evidence import Plan
 from ops.simulate.faults import Level
+from ops.simulate.focus import FOCI
 from ops.simulate.invariants import judge, violations_of
 from ops.simulate.tally import Violation
 from ops.simulate.world import simulate
@@ -11,7 +12,9 @@ from tests.simulate.mutants import MUTANTS
 
 pytestmark = pytest.mark.e2e
 
-CALLS = 24
+CALLS = 12
+#: A focus brings what a run without it has among dozens of calls.
+FOCUSED_CALLS = 6
 MOST_SEEDS = 8
 
 
@@ -25,6 +28,11 @@ def violations(
 @pytest.mark.parametrize("seed", range(1, MOST_SEEDS + 1))
 def test_the_code_as_it_is_breaks_nothing(seed: int, rush: bool) -> None:
     assert violations(seed, rush=rush) == []
+
+
+@pytest.mark.parametrize("focus", FOCI)
+def test_no_focus_makes_the_code_as_it_is_break_anything(focus: str) -> None:
+    assert violations(1, calls=FOCUSED_CALLS, focus=focus) == []
 
 
 @pytest.mark.parametrize("name", MUTANTS)
