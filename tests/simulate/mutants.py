@@ -240,6 +240,9 @@ MUTANTS = {
         lambda: [patch.object(GateStore, "checks", broken.ungated(GateStore.checks))],
         seeds=8,
         rush=True,
+        calls=24,
+        level=Level.NONE,
+        focus="extensions",
     ),
     "pause-ignored": Mutant(
         "a pause is answered and nobody looks at the gates",
@@ -299,7 +302,7 @@ MUTANTS = {
         ("one-owner",),
         lambda: [
             patch.object(silent, "_is_nobody_elses", lambda ports, call, attempt: True),
-            patch.object(silent, "_owned", lambda ports, provider, call, attempt, provider_call_id: True),
+            patch.object(silent, "own", lambda ports, call, attempt, provider_call_id, *, surely: True),
         ],
         seeds=6,
         focus="lost-answers",
