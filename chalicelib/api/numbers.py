@@ -7,7 +7,7 @@ from chalice.app import Blueprint, Request, Response
 
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, signed_in
-from chalicelib.api.paths import number_in
+from chalicelib.api.paths import check_same, number_in
 from chalicelib.api.reading import body_bytes, json_body
 from chalicelib.api.views import rfc3339
 from chalicelib.errors import NotFound
@@ -30,7 +30,9 @@ def put_opt_out(number: str) -> dict[str, Any]:
     parts = services()
     owner = signed_in(parts, request, Role.WRITE)
     wanted = checked(schemas.OptOutIn, _body(request))
-    known, ended = opt_out(parts.ports, owner.workspace, number_in(number), wanted.reason)
+    in_path = number_in(number)
+    check_same("number", wanted.number, in_path)
+    known, ended = opt_out(parts.ports, owner.workspace, in_path, wanted.reason)
     return _view(known) | {"calls_ended": ended}
 
 

@@ -27,6 +27,12 @@ def number_in(path: str) -> str:
     return _checked(unquote(path), "/number", e164)
 
 
+def check_same(field: str, given: str | None, in_path: str) -> None:
+    """Raise Invalid where a body that GET answered is put back under another path."""
+    if given not in (None, in_path):
+        raise Invalid([FieldError(f"/{field}", f"{field} {given!r} is not the {field} in the path, {in_path!r}")])
+
+
 def number_to_call(text: str, pointer: str) -> str:
     """Return ``text``, a number that can be called. Raise Invalid, pointing at where it was, for anything else."""
     return _checked(text, pointer, dialable)

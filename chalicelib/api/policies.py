@@ -9,7 +9,7 @@ from chalice.app import Blueprint, Request, Response
 from chalicelib.api import views
 from chalicelib.api.current import services
 from chalicelib.api.http import ANY_TYPE, answering, checked, public_url, signed_in
-from chalicelib.api.paths import is_policy_name, policy_name_in
+from chalicelib.api.paths import check_same, is_policy_name, policy_name_in
 from chalicelib.api.reading import json_body
 from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.outcome import Outcome
@@ -81,8 +81,7 @@ def put(name: str) -> dict[str, Any]:
     owner = signed_in(parts, request, Role.WRITE)
     wanted = checked(schemas.NamedPolicyIn, json_body(request)[0], own_rules(parts, owner.workspace))
     in_path = policy_name_in(name)
-    if wanted.name not in (None, in_path):
-        raise Invalid([FieldError("/name", f"name {wanted.name!r} is not the name in the path, {in_path!r}")])
+    check_same("name", wanted.name, in_path)
     named = NamedPolicy(
         name=in_path,
         policy=wanted.asked_for or schemas.NO_RETRIES,

@@ -25,6 +25,7 @@ from chalicelib.dialects.common import (
     OutcomeWord,
     ProviderName,
     Strict,
+    Word,
     doc,
     small,
 )
@@ -226,12 +227,22 @@ class PreviewIn(PolicyIn):
         return self
 
 
+def _opted_out(value: bool) -> bool:
+    if not value:
+        raise ValueError("must be true; to take an opt-out back, send DELETE /numbers/{number}/opt-out")
+    return value
+
+
 class OptOutIn(Strict):
-    """``PUT /numbers/{e164}/opt-out``; an empty body will do."""
+    """``PUT /numbers/{e164}/opt-out``; an empty body will do. What ``GET`` adds is taken and not used."""
 
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = doc(
         "Why, for whoever looks the number up.", "asked on the phone", None
     )
+    number: Word | None = doc("What GET adds: the number, which must be the one in the path.", "+16505550199", None)
+    opted_out: Annotated[Flag, AfterValidator(_opted_out)] = doc("What GET adds: always true.", True, True)
+    opted_out_at: Any = doc(f"{ADDED}, when the number opted out.", "2026-01-26T10:00:00Z", None)
+    calls_ended: Any = doc("Taken and not used. What PUT adds, the pending calls that ended.", 1, None)
 
 
 class ContactedIn(Strict):

@@ -32,6 +32,17 @@ def test_an_opt_out_is_put_read_and_taken_back(world: World) -> None:
     assert world.request("GET", PATH).status_code == 404
 
 
+def test_what_get_shows_of_an_opt_out_can_be_put_back(world: World) -> None:
+    put = world.request("PUT", PATH, {"reason": "asked on the phone"}).json_body
+    shown = world.request("GET", PATH).json_body
+    for body in (put, shown):
+        assert world.request("PUT", PATH, body).status_code == 200
+    assert world.request("GET", PATH).json_body == shown
+    for change, pointer in (({"opted_out": False}, "/opted_out"), ({"number": BODY["from_number"]}, "/number")):
+        answer = world.request("PUT", PATH, shown | change)
+        assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, pointer)
+
+
 def test_a_number_that_opted_out_is_not_dialled_any_more(world: World) -> None:
     call = world.place()
     world.end("busy")
