@@ -3,7 +3,12 @@
 A gate stands before everything, before a workspace, or before one provider account. It is closed while its item is
 there, a pause with an end only until then. Every claim checks its gates inside its own transaction, so of a claim and
 a closing gate the one that commits first wins. Transactions that check the same item get in each other's way, so each
-gate has copies, all written in one transaction, and a claim checks the copy that its call's id falls to.
+gate has copies, and a claim checks the copy that its call's id falls to.
+
+The copies are written one by one, for a transaction over all of them meets every claim that is under way. Who looks at
+the gates before a claim reads the gate's own item. It is written first when a gate closes and last when it opens, so a
+change that was cut short leaves a gate that still holds. Whoever has written copies reads the item once more, and
+writes them again where somebody has changed it meanwhile.
 
 Nobody opens a gate because it looked over: the claim's own check passes a pause that is over, and a pause that was
 extended meanwhile fails it. Whoever opens or changes a gate for another reason than a user's word does so on condition
@@ -22,10 +27,11 @@ from chalicelib.domain.call import Call
 from chalicelib.storage import items
 from chalicelib.storage.batch import get_items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
-from chalicelib.storage.transact import Canceled, Write, transact
+from chalicelib.storage.transact import Write, write_alone
 
-COPIES = 16
-#: Closing a gate meets every claim that is under way, and must get through all the same.
+#: At 278 claims a second one try in twelve of a claim meets another one's (docs/decisions/0007).
+COPIES = 64
+#: A copy that is written meets the claims that check it, and must get through all the same.
 CLOSE_TRIES = 40
 EVERYTHING = "everything"
 #: The item of a pause that is over is of no more use; DynamoDB may remove it.
@@ -93,28 +99,70 @@ class GateStore:
         return [*checks, self._held_open(probing, attempt_id)] if probing else checks
 
     def close(self, gate: Gate) -> None:
-        """Close a gate, or change one that is closed. From here on no claim behind it commits. Raises TooBusy."""
-        transact(self._dynamodb, [self._put(item) for item in _items(gate)], tries=CLOSE_TRIES)
+        """Close a gate, or change one that is closed. Once this returns no claim behind it commits. Raises TooBusy."""
+        self._write(self._put(_items(gate)[0]))
+        self._settle(gate.scope, gate)
 
     def close_instead_of(self, seen: Gate | None, gate: Gate) -> bool:
-        """Close a gate in the place of the one that was read; False where somebody closed or opened it meanwhile."""
-        item, *copies = _items(gate)
-        writes = [self._put(item, seen), *(self._put(copy) for copy in copies)]
-        return self._made(writes)
+        """Close a gate in the place of the one that was read; False where somebody closed or opened it meanwhile.
+
+        Raises TooBusy.
+        """
+        if not self._written(self._put(_items(gate)[0], seen)):
+            return False
+        self._settle(gate.scope, gate)
+        return True
 
     def open(self, scope: str) -> None:
         """Open a gate again, whoever closed it; nothing happens where it is open. Raises TooBusy."""
-        transact(self._dynamodb, [self._delete(key) for key in _keys(scope)], tries=CLOSE_TRIES)
+        self._write_copies(scope, None)
+        self._write(self._delete(_key(scope)))
+        self._settle_if_closed(scope)
 
     def open_if_still(self, seen: Gate) -> bool:
         """Open the very gate that was read; False where somebody closed or opened it meanwhile. Raises TooBusy."""
-        key, *copies = _keys(seen.scope)
-        return self._made([self._delete(key, seen), *(self._delete(copy) for copy in copies)])
+        now = self._read(seen.scope)
+        if now is None or _data(now) != _data(seen):
+            return False
+        self._write_copies(seen.scope, None)
+        opened = self._written(self._delete(_key(seen.scope), seen))
+        self._settle_if_closed(seen.scope)
+        return opened
 
-    def _made(self, writes: list[Write]) -> bool:
+    def _settle(self, scope: str, gate: Gate | None) -> None:
+        """Write the copies of a gate until they say what its own item says."""
+        while True:
+            self._write_copies(scope, gate)
+            now = self._read(scope)
+            if (now and _data(now)) == (gate and _data(gate)):
+                return
+            gate = now
+
+    def _settle_if_closed(self, scope: str) -> None:
+        """Write the copies again of a gate that somebody closed while it was opened."""
+        if (gate := self._read(scope)) is not None:
+            self._settle(scope, gate)
+
+    def _read(self, scope: str) -> Gate | None:
+        return next(iter(self.closed([scope])), None)
+
+    def _write_copies(self, scope: str, gate: Gate | None) -> None:
+        copies = _items(gate)[1:] if gate else _keys(scope)[1:]
+        for copy in copies:
+            self._write(self._put(copy) if gate else self._delete(copy))
+
+    def _write(self, write: Write) -> None:
+        ((kind, request),) = write.items()
+        send = self._dynamodb.put_item if kind == "Put" else self._dynamodb.delete_item
+        write_alone(send, CLOSE_TRIES, **request)
+
+    def _written(self, write: Write) -> bool:
+        """Make a write; False where its condition failed."""
         try:
-            transact(self._dynamodb, writes, tries=CLOSE_TRIES)
-        except Canceled:
+            self._write(write)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
             return False
         return True
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -61,10 +61,14 @@ class Canceled(Exception):
 
 def update(dynamodb: Any, **request: Any) -> dict[str, Any]:
     """UpdateItem, tried again where a transaction held the item for a moment. Raises TooBusy, and ClientError."""
-    for number in range(CONFLICT_TRIES):
+    return write_alone(dynamodb.update_item, CONFLICT_TRIES, **request)
+
+
+def write_alone(write: Callable[..., dict[str, Any]], tries: int, **request: Any) -> dict[str, Any]:
+    """Make a write that is no transaction, again where one held the item for a moment. Raises TooBusy, ClientError."""
+    for number in range(tries):
         try:
-            answer: dict[str, Any] = dynamodb.update_item(**request)
-            return answer
+            return write(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "TransactionConflictException":
                 raise

@@ -9,6 +9,7 @@ from typing import Any
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
 from chalicelib.storage.codec import from_item
+from chalicelib.storage.gates import COPIES
 from ops.simulate.aws import Written
 from ops.simulate.engine import Engine
 from ops.simulate.evidence import Claimed, GateSeen, Paced, Waited
@@ -59,8 +60,8 @@ class TableWatch:
         self._note_due(key, item)
         if key.pk.startswith("WAKE#"):
             self._note_places(key, item)
-        elif key.pk.startswith("GATE#") and key.sk == "GATE":
-            self._note_gate(key.pk.removeprefix("GATE#"), _plain(item) if item else {})
+        elif key.pk.startswith("GATE#"):
+            self._note_gate(key.pk.removeprefix("GATE#"), self._closed_gate(key.pk))
         elif key.pk.startswith("PACE#") and item is not None:
             scope = key.pk.removeprefix("PACE#").partition(":")[0]
             self._note_pace(scope, int(item.attrs["stretch"].value), int(item.attrs["started"].value))
@@ -167,6 +168,12 @@ class TableWatch:
         tick = self._engine.say(int(self.names.get(key.pk, -1)), f"attempt {number} of {call_id} is claimed")
         at, app_at = self._engine.at, self._engine.now()
         self.claims.append(Claimed(call_id, number, token, tick, at, app_at, data["provider"], self._engine.began))
+
+    def _closed_gate(self, pk: str) -> dict[str, Any]:
+        """A gate's data from its last copy on until the first of them goes; nothing while it is open, or half so."""
+        gate = self._read(Written(pk, "GATE"))
+        rows = self._find().items.get(DynamoType({"S": pk}), {})
+        return _plain(gate) if gate is not None and len(rows) > COPIES else {}
 
     def _note_gate(self, scope: str, data: dict[str, Any]) -> None:
         until = datetime.fromisoformat(data["until"]) if data.get("until") else None
