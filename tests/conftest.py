@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import moto
 import pytest
+from chalice.local import LambdaContext
 
 from chalicelib import services as parts
 from chalicelib.api import current
@@ -47,6 +49,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     clock = TurnedClock()
     twilio = FakeTwilio(clock)
     parts.client.cache_clear()
+    # chalice's test client gives an invocation three seconds of this machine's time, which may be busy.
+    monkeypatch.setattr("chalice.test.LambdaContext", partial(LambdaContext, max_runtime_ms=120_000))
     monkeypatch.setattr(parts, "_session", lambda: CLIENTS)
     with moto.mock_aws():
         aws = StrictAws()
