@@ -5,6 +5,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import permutations
 from urllib.parse import quote, quote_plus, urlencode
 
 from chalicelib.providers.forms import decode_form
@@ -22,6 +23,9 @@ _QUOTINGS: tuple[tuple[Callable[..., str], str], ...] = (
     (quote, "!$'()*,/:;=?@"),  # all that RFC 3986 allows in a query as it is
     (quote_plus, "!$'()*,/:;=?@"),
 )
+
+#: A query of at most so many fields is tried in every order.
+MAX_REORDERED = 2
 
 
 def secrets_of(value: str) -> tuple[str, ...]:
@@ -65,8 +69,8 @@ def with_and_without_standard_port(url: str) -> tuple[str, ...]:
 def url_spellings(url: str) -> tuple[str, ...]:
     """Return the ways to write a callback's URL, the given one first: the slash at the end of its path, and its query.
 
-    A query is tried as it is and encoded in each of the usual ways, in the order given and sorted. All of them name the
-    same address with the same fields. Raises ValueError where the query cannot be decoded.
+    A query is tried as it is and encoded in each of the usual ways, in the order given and sorted, a short one in every
+    order. All of them name the same address with the same fields. Raises ValueError where the query cannot be decoded.
     """
     _, _, query = url.partition("?")
     queries = dict.fromkeys((query, *_query_spellings(query))) if query else (query,)
@@ -83,7 +87,10 @@ def path_spellings(url: str) -> tuple[str, str]:
 
 def _query_spellings(query: str) -> Iterator[str]:
     pairs = decode_form(query)
-    orders: tuple[Sequence[tuple[str, str]], ...] = (pairs, sorted(pairs))
+    # A callback address has no query of ours; one that a user put there is short, and a proxy may have its own order.
+    orders: Iterable[Sequence[tuple[str, str]]] = (pairs, sorted(pairs))
+    if len(pairs) <= MAX_REORDERED:
+        orders = permutations(pairs)
     for order in orders:
         for quoting, safe in _QUOTINGS:
             spelled = urlencode(order, quote_via=partial(_quoted, quoting), safe=safe)

@@ -73,9 +73,9 @@ class Restore:
         new_ports = ports_of(self.wanted.stage, self.wanted.table)
         old_ports = ports_of(self.wanted.stage, old["TableName"]) if old else None
         # The restored table's gate first: whatever happens next, nothing is dialled from it.
-        self._stop(new_ports)
+        self._stop(new_ports, begun)
         if old_ports is not None:
-            self._stop(old_ports)
+            self._stop(old_ports, begun)
         begun = begun or Marker(
             table=self.wanted.table,
             old=old["TableName"] if old else None,
@@ -112,12 +112,13 @@ class Restore:
             )
         return point.astimezone(UTC)
 
-    def _stop(self, ports: Ports) -> None:
+    def _stop(self, ports: Ports, begun: Marker | None) -> None:
+        """Close the gate of everything, also where it seems closed: a run that was killed may have left it half so."""
         table = ports.settings.table_name
         reason = f"{self.wanted.table} is being restored"
         self.steps.ensure(
             f"no dial begins from {table}",
-            paused(ports, EVERYTHING) is not None,
+            begun is not None and paused(ports, EVERYTHING) is not None,
             lambda: pause(ports, EVERYTHING, reason, None),
         )
 
