@@ -3,6 +3,7 @@
 A provider stands here because it is in the registry, so one that is added without a case fails the whole suite.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -130,6 +131,19 @@ class TestReading:
             if payload is not None:
                 (event,) = _parse(one, payload)
                 assert (event.amd, event.outcome) == (amd, None)
+
+    def test_the_order_of_the_fields_makes_no_difference(self, one: ProviderCase, provider: Provider) -> None:
+        turned = 0
+        for sent in map(one.request, (*one.progress, *one.terminal)):
+            body = sent.body.decode("utf-8-sig")
+            if body.startswith("{"):
+                other = json.dumps(dict(reversed(json.loads(body).items())))
+            else:
+                # The parts of a multipart body stay as they are.
+                other = "&".join(reversed(body.split("&")))
+            turned += other != body
+            assert provider.parse(replace(sent, body=other.encode())) == provider.parse(sent)
+        assert turned
 
     def test_an_unknown_word_is_kept_and_ends_nothing(self, one: ProviderCase) -> None:
         (event,) = _parse(one, one.unknown)
