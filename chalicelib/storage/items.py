@@ -22,6 +22,7 @@
     PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
     BUDGET#<ws>#<date>    DIALS|MINUTES#<nn>     what a workspace has used of a day's budget, in shards
     HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute
+    RESTORE               RESTORE                how far a restore into this table has come (written by ops)
 
 Domain values live in the map ``data``, whose shape has the version ``v``; what else stands beside it is for DynamoDB
 (keys, indexes, expiry).
