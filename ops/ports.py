@@ -1,4 +1,4 @@
-"""The use cases' ports for a command: of a stage's table, with the settings that its Lambdas are told."""
+"""The use cases' ports for a command: of a stage's table, with the settings of its Lambdas."""
 
 import os
 
@@ -14,5 +14,7 @@ def ports_of(stage: str, table: str | None = None) -> Ports:
 
     What is set in the shell goes before ``.chalice/config.json``, the stage and the table excepted. Raise RedialError.
     """
-    told = {**chalice_config.environment(stage), **os.environ}
-    return build(told | {"REDIAL_STAGE": stage, "TABLE_NAME": table or table_name(stage)}, SystemClock(), None).ports
+    settings = {**chalice_config.environment(stage), **os.environ}
+    return build(
+        settings | {"REDIAL_STAGE": stage, "TABLE_NAME": table or table_name(stage)}, SystemClock(), None
+    ).ports

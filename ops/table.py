@@ -9,7 +9,7 @@ TTL_ATTRIBUTE = "expires_at"
 
 
 def table_name(stage: str) -> str:
-    """Return the name of a stage's table: ``TABLE_NAME`` of ``.chalice/config.json``, which its Lambdas are told, too.
+    """Return the name of a stage's table: ``TABLE_NAME`` of ``.chalice/config.json``, which its Lambdas get, too.
 
     After a restore it is the restored table's.
     """

@@ -160,7 +160,7 @@ class Restore:
             self.dynamodb.put_item(TableName=table, Item=item)
 
     def finish(self, carried: Marker) -> None:
-        """Write down that the restore is finished, so that ``start`` may dial."""
+        """Record that the restore is finished, so that ``start`` may dial."""
         self._save(replace(carried, finished_at=datetime.now(UTC)))
 
     def _save(self, state: Marker) -> None:

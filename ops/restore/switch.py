@@ -18,15 +18,15 @@ def what_next(make_client: aws.MakeClient, stage: str, table: str) -> str:
 
 
 def switch(stage: str, table: str, steps: Steps) -> None:
-    """Name the table in the configuration of the stage, and write the policies anew. Raise RedialError."""
+    """Name the table in the configuration of the stage, and write its policies again. Raise RedialError."""
     document = chalice_config.read()
     if stage not in document["stages"]:
         known = ", ".join(document["stages"])
         raise RedialError(f".chalice/config.json has no stage {stage!r}; it has {known}")
-    told = document["stages"][stage].setdefault("environment_variables", {})
+    variables = document["stages"][stage].setdefault("environment_variables", {})
 
     def name_it() -> None:
-        told["TABLE_NAME"] = table
+        variables["TABLE_NAME"] = table
         chalice_config.write(document)
 
     steps.ensure(f"TABLE_NAME {table} of stage {stage} in .chalice/config.json", table_name(stage) == table, name_it)
@@ -46,6 +46,6 @@ def check_deployed(make_client: aws.MakeClient, stage: str, table: str) -> None:
     for each in LAMBDAS:
         name = each.name(stage)
         found = aws.find(lambda name=name: functions.get_function_configuration(FunctionName=name))  # type: ignore[misc]
-        told = (found or {}).get("Environment", {}).get("Variables", {}).get("TABLE_NAME")
-        if found is not None and told != table:
-            raise RedialError(f"{name} still uses the table {told}: deploy stage {stage!r} first, then run this again")
+        used = (found or {}).get("Environment", {}).get("Variables", {}).get("TABLE_NAME")
+        if found is not None and used != table:
+            raise RedialError(f"{name} still uses the table {used}: deploy stage {stage!r} first, then run this again")

@@ -32,12 +32,13 @@ ASKING = (
     ["resume", "--workspace", "acme"],
     ["provision"],
     ["replay"],
+    ["restore", "--from", "redial-dev-restored"],
     ["workspaces", "list"],
     ["workspaces", "show", "--workspace", "acme"],
     ["workspaces", "set", "--workspace", "acme", "--daily-dials", "5"],
 )
 #: those that read or change the table, which a stage that is not set up does not have
-READING = [each for each in ASKING if each[0] not in ("alarms", "provision", "replay", "migrate")]
+READING = [each for each in ASKING if each[0] not in ("alarms", "provision", "replay", "restore", "migrate")]
 Set = pytest.MonkeyPatch
 
 
