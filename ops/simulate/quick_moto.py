@@ -37,7 +37,7 @@ _shown: list[list[Item]] = []
 #: the names of an attribute value's types
 TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
 
-_one_at_a_time = RLock()
+one_at_a_time = RLock()
 _call_action = DynamoHandler.call_action
 _pick = AttributePicker.__call__
 _transact = DynamoDBBackend.transact_write_items
@@ -48,7 +48,7 @@ _as_json = DynamoType.to_regular_json
 
 
 def _call_alone(self: DynamoHandler) -> Any:
-    with _one_at_a_time:
+    with one_at_a_time:
         return _call_action(self)
 
 

@@ -12,6 +12,7 @@ from moto.dynamodb.exceptions import ConditionalCheckFailed, TransactionCanceled
 from moto.dynamodb.responses import DynamoHandler
 from moto.events.responses import EventsHandler
 
+from ops.simulate.quick_moto import one_at_a_time
 from ops.simulate.settings import ACCOUNT, REGION
 
 #: operation -> moto's name for it
@@ -48,6 +49,11 @@ def answer(operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
+def of_request(body: str | bytes, operation: str) -> dict[str, Any] | None:
+    """What moto answers to a request as it goes over the wire; None as for ``answer``."""
+    return answer(operation, json.loads(body))
+
+
 def _told(description: str, operation: str) -> ClientError:
     """The error that botocore makes of moto's answer."""
     said: dict[str, Any] = json.loads(description)
@@ -62,7 +68,8 @@ def _of_the_table(name: str, params: dict[str, Any]) -> dict[str, Any]:
     handler.body = json.loads(json.dumps(params))
     handler.region = REGION
     handler.current_account = ACCOUNT
-    result: dict[str, Any] = getattr(handler, name)().result
+    with one_at_a_time:
+        result: dict[str, Any] = getattr(handler, name)().result
     return result
 
 

@@ -36,7 +36,7 @@ def place(world: World) -> Any:
 ACTS: dict[str, tuple[list[Act], Act, int]] = {
     "terminal callback": ([place], busy, 6),
     "redial": ([place, busy], redial, 29),
-    "new call": ([], place, 17),
+    "new call": ([], place, 18),
 }
 CASES = [
     pytest.param(act, at, after, dies, id=f"{act}-{at}-{'after' if after else 'before'}-{'dies' if dies else 'fails'}")
