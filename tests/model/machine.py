@@ -18,7 +18,8 @@ MAX_RETRIES = 2
 RETRY = {"max_retries": MAX_RETRIES, "strategy": {"type": "fixed", "wait_minutes": 30}, "on": {"failed": True}}
 FOREVER = datetime.max.replace(tzinfo=UTC)
 TEN_DAYS = timedelta(days=10)
-WRITE = "TransactWriteItems"
+#: what claims a call, and what opens a gate
+WRITES = frozenset({"TransactWriteItems", "DeleteItem"})
 #: Redial reads a workspace's settings once a minute.
 MINUTES = st.sampled_from([0, 1, 3, 20, 31, 60])
 
@@ -140,8 +141,8 @@ class RedialMachine(RuleBasedStateMachine):
         self.redial.ask("POST", "/resume-all")
         self.model.paused_until = LONG_AGO
 
-    @rule(target=calls, number=st.sampled_from(NUMBERS), at_request=st.sampled_from([*range(3, 8), WRITE]))
-    def extend_a_pause_as_it_ends(self, number: str, at_request: int | str) -> Any:
+    @rule(target=calls, number=st.sampled_from(NUMBERS), at_request=st.sampled_from([*range(3, 8), WRITES]))
+    def extend_a_pause_as_it_ends(self, number: str, at_request: int | frozenset[str]) -> Any:
         """A wake looks at what waited for the end of a pause, and just then the next pause is answered."""
         self.pause(20)
         ends_at = self.model.paused_until

@@ -189,12 +189,13 @@ def running(on_ring: Callable[[Ring], None]) -> Iterator[Redial]:
 
 
 @contextmanager
-def interrupted(at_request: int | str, act: Callable[[], None]) -> Iterator[None]:
-    """Act once, just before the AWS request of this number, counted from 0, or the first of this name."""
+def interrupted(at_request: int | frozenset[str], act: Callable[[], None]) -> Iterator[None]:
+    """Act once, just before the AWS request of this number, counted from 0, or the first of one of these names."""
     send, seen = BaseClient._make_api_call, list[str]()
+    names = at_request if isinstance(at_request, frozenset) else frozenset[str]()
 
     def sending(client: Any, operation: str, arguments: Mapping[str, Any]) -> Any:
-        chosen = at_request in (len(seen), operation) and at_request not in seen
+        chosen = len(seen) == at_request or (operation in names and names.isdisjoint(seen))
         seen.append(operation)
         if chosen:
             act()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.machine import NUMBERS, WRITE, RedialMachine
+from tests.model.machine import NUMBERS, WRITES, RedialMachine
 from tests.simulate.mutants import MUTANTS
 
 SMALL = settings(
@@ -27,7 +27,7 @@ def test_no_history_breaks_what_was_answered() -> None:
 
 
 def extend_a_pause(machine: RedialMachine) -> None:
-    machine.extend_a_pause_as_it_ends(number=NUMBERS[2], at_request=WRITE)
+    machine.extend_a_pause_as_it_ends(number=NUMBERS[2], at_request=WRITES)
 
 
 def lose_the_callback_of_a_fault(machine: RedialMachine) -> None:
