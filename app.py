@@ -8,12 +8,12 @@ gc.disable()
 
 from chalice.app import Chalice, CloudWatchEvent
 
-from chalicelib import log, metrics
 from chalicelib.api import callbacks, calls, documents, numbers, pauses, policies, vendors
 from chalicelib.api.current import running_as, services
 from chalicelib.api.http import ANY_TYPE, in_our_form, secured
 from chalicelib.api.watch import watched
-from chalicelib.usecases.redial_due import TimeLeft, redial_due
+from chalicelib.runtime import log, metrics
+from chalicelib.usecases.calls.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
 from chalicelib.wheel import plan
 

@@ -9,25 +9,9 @@ from contextlib import suppress
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from ops import (
-    adoptions,
-    alarms,
-    aws,
-    deploy,
-    doctor,
-    keys,
-    migrate,
-    opt_outs,
-    outcomes,
-    pause,
-    policies,
-    provision,
-    replay,
-    restore,
-    take_down,
-    template,
-    workspaces,
-)
+from ops import aws, doctor, outcomes, restore
+from ops.data import adoptions, keys, migrate, opt_outs, pause, replay, workspaces
+from ops.deploying import alarms, deploy, policies, provision, take_down, template
 
 # Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (

@@ -14,7 +14,8 @@ from chalicelib.domain.decide import Situation, decide
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.tried import Tried
 from chalicelib.providers import REGISTRY
-from ops import bench_story, cold_start, costs, prices
+from ops.benchmarks import cold_start, costs, prices
+from ops.benchmarks import story as bench_story
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -3,10 +3,10 @@
 import os
 
 from chalicelib.clock import SystemClock
-from chalicelib.services import build
+from chalicelib.runtime.services import build
 from chalicelib.usecases.ports import Ports
-from ops import chalice_config
-from ops.table import table_name
+from ops.data.table import table_name
+from ops.deploying import chalice_config
 
 
 def ports_of(stage: str, table: str | None = None) -> Ports:

@@ -8,8 +8,8 @@ import moto
 import pytest
 from chalice.local import LambdaContext
 
-from chalicelib import services as parts
 from chalicelib.api import current
+from chalicelib.runtime import services as parts
 from ops.simulate import quick_moto
 from ops.simulate.strict_aws import StrictAws
 from tests.support.kept_clients import KeptClients

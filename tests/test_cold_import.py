@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.providers import REGISTRY
-from ops import cold_start
+from ops.benchmarks import cold_start
 from tests.providers.cases import case
 from tests.support.world import ENV
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import log
+from chalicelib.runtime import log
 from tests.support.told import figures, logged
 from tests.support.world import ENV, World
 
@@ -26,7 +26,7 @@ prefixed = logging.StreamHandler(sys.stdout)
 prefixed.setFormatter(logging.Formatter("[%(levelname)s]\\t%(message)s"))
 logging.getLogger().addHandler(prefixed)
 import app
-from chalicelib import log
+from chalicelib.runtime import log
 def dial(event):
     log.log("dialed", call="call_1", attempt=1)
     log.warn("placement-unknown", call="call_1")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib import log
-from chalicelib.masking import masked
+from chalicelib.runtime import log
+from chalicelib.runtime.masking import masked
 from tests.support.told import logged
 from tests.support.world import BODY, START, World
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jsonschema
 import pytest
 
-from chalicelib import metrics
-from chalicelib.log import inheriting
-from chalicelib.metrics import count, measure, told
+from chalicelib.runtime import metrics
+from chalicelib.runtime.log import inheriting
+from chalicelib.runtime.metrics import count, measure, told
 from tests.support.told import EMF, emf, figures
 
 

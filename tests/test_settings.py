@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.errors import RedialError
-from chalicelib.settings import Settings, WakeBackend
+from chalicelib.runtime.settings import Settings, WakeBackend
 
 
 def test_nothing_need_be_set() -> None:

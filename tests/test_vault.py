@@ -8,13 +8,13 @@ import moto
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib import services as parts
 from chalicelib.errors import RedialError
 from chalicelib.providers import DialRequest, PutOff
 from chalicelib.providers.signing import basic_login
-from chalicelib.ready_providers import ReadyProviders
-from chalicelib.settings import Settings
-from chalicelib.vault import Vault
+from chalicelib.runtime import services as parts
+from chalicelib.runtime.ready_providers import ReadyProviders
+from chalicelib.runtime.settings import Settings
+from chalicelib.runtime.vault import Vault
 from tests.support.fake_http import FakeHttp, answer
 from tests.support.told import logged
 from tests.support.world import ENV, START, TurnedClock, World, new_client

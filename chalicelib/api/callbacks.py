@@ -11,9 +11,9 @@ from chalicelib.api.reading import body_bytes
 from chalicelib.api.views import rfc3339
 from chalicelib.errors import NotFound, NotSetUp
 from chalicelib.providers import CallbackRequest
-from chalicelib.services import Services
-from chalicelib.usecases.take_adoption import refused, take_adoption_callback
-from chalicelib.usecases.take_callback import Taken, take_account_callback, take_callback
+from chalicelib.runtime.services import Services
+from chalicelib.usecases.adoption.take_adoption import refused, take_adoption_callback
+from chalicelib.usecases.calls.take_callback import Taken, take_account_callback, take_callback
 
 blueprint = Blueprint(__name__)
 

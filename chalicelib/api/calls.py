@@ -14,8 +14,8 @@ from chalicelib.domain.call import CallRecord
 from chalicelib.errors import NotFound, NotYours
 from chalicelib.storage.history import MOST_ENTRIES
 from chalicelib.storage.keys import Role
-from chalicelib.usecases.cancel_call import cancel_call
-from chalicelib.usecases.place_call import NewCall, check_call, place_call
+from chalicelib.usecases.calls.cancel_call import cancel_call
+from chalicelib.usecases.calls.place_call import NewCall, check_call, place_call
 
 blueprint = Blueprint(__name__)
 

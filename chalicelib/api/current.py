@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.clock import Clock, SystemClock
 from chalicelib.providers import Http
-from chalicelib.services import Services, build
+from chalicelib.runtime.services import Services, build
 
 _clock: Clock = SystemClock()
 _http: Http | None = None

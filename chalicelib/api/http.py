@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from chalice.app import Request, Response
 from pydantic import BaseModel, ValidationError
 
-from chalicelib import errors, log, metrics
+from chalicelib import errors
 from chalicelib.api.reading import known_query
 from chalicelib.providers import MalformedCallback, SignatureError
-from chalicelib.services import Services
+from chalicelib.runtime import log, metrics
+from chalicelib.runtime.services import Services
 from chalicelib.storage.keys import ApiKey, Role
 from chalicelib.storage.rates import Rate
 

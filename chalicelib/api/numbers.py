@@ -13,9 +13,9 @@ from chalicelib.api.views import rfc3339
 from chalicelib.errors import NotFound
 from chalicelib.storage.keys import Role
 from chalicelib.storage.numbers import Number
-from chalicelib.usecases.contacted import contacted
-from chalicelib.usecases.erase_number import erase_number
-from chalicelib.usecases.opt_out import opt_in, opt_out
+from chalicelib.usecases.numbers.contacted import contacted
+from chalicelib.usecases.numbers.erase_number import erase_number
+from chalicelib.usecases.numbers.opt_out import opt_in, opt_out
 
 blueprint = Blueprint(__name__)
 

@@ -10,7 +10,7 @@ from chalicelib.api.reading import body_bytes, json_body
 from chalicelib.api.views import rfc3339
 from chalicelib.storage.gates import Gate, workspace_scope
 from chalicelib.storage.keys import Role
-from chalicelib.usecases.pause import pause, paused, resume
+from chalicelib.usecases.gates.pause import pause, paused, resume
 
 blueprint = Blueprint(__name__)
 

@@ -16,7 +16,7 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.preview import preview
 from chalicelib.domain.rules import Rules
 from chalicelib.errors import FieldError, Invalid, NotFound
-from chalicelib.services import Services
+from chalicelib.runtime.services import Services
 from chalicelib.storage.keys import Role
 from chalicelib.storage.policies import NamedPolicy
 from chalicelib.wheel import plan

@@ -13,9 +13,9 @@ from chalicelib.api.policies import own_rules
 from chalicelib.api.reading import idempotency_key, json_body
 from chalicelib.domain.numbers import national_to_e164
 from chalicelib.errors import FieldError, Invalid, NotSetUp
-from chalicelib.services import Services
+from chalicelib.runtime.services import Services
 from chalicelib.storage.keys import Role
-from chalicelib.usecases.place_call import NewCall, check_call, place_call
+from chalicelib.usecases.calls.place_call import NewCall, check_call, place_call
 
 blueprint = Blueprint(__name__)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from chalice.app import Request
 
-from chalicelib import metrics
-from chalicelib.log import broken
-from chalicelib.metrics import count, measure
+from chalicelib.runtime import metrics
+from chalicelib.runtime.log import broken
+from chalicelib.runtime.metrics import count, measure
 
 CALLBACKS = "/callbacks/"
 

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.domain.call import Attempt, AttemptPhase, Call, CallRecord
 from chalicelib.domain.transition import Transition
 from chalicelib.errors import Unreadable
-from chalicelib.log import warn
+from chalicelib.runtime.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.items import Item

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import ids
 from chalicelib.errors import NotFound
-from chalicelib.log import warn
+from chalicelib.runtime.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import TooBusy
-from chalicelib.log import warn
+from chalicelib.runtime.log import warn
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_item, to_item
 from chalicelib.storage.transact import update

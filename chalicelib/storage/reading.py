@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from chalicelib.log import warn
+from chalicelib.runtime.log import warn
 
 Found = TypeVar("Found")
 Result = TypeVar("Result")

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from chalicelib import metrics
 from chalicelib.domain.call import NEVER_PLACED, Attempt, AttemptPhase
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.transition import Transition
-from chalicelib.metrics import count, measure
 from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff
+from chalicelib.runtime import metrics
+from chalicelib.runtime.metrics import count, measure
 
 #: why a call waits for its dial where nothing is in its way
 AS_PLANNED = (Reason.STARTED, Reason.RETRY)

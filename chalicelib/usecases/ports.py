@@ -7,7 +7,7 @@ from datetime import timedelta
 from chalicelib.clock import Clock
 from chalicelib.domain.limits import Limits
 from chalicelib.providers import CallbackRequest, Provider, provider_class
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 from chalicelib.storage.adoption_tokens import AdoptionTokens
 from chalicelib.storage.adoptions import AdoptionStore
 from chalicelib.storage.budgets import BudgetStore

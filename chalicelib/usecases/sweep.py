@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import RedialError
-from chalicelib.log import broken, log, warn
+from chalicelib.runtime.log import broken, log, warn
 from chalicelib.storage.items import DEADLINE
 from chalicelib.usecases import measure
-from chalicelib.usecases.confirm_adoptions import confirm_adoptions
+from chalicelib.usecases.adoption.confirm_adoptions import confirm_adoptions
+from chalicelib.usecases.calls.redial_due import TimeLeft, dial_due, disarm, pooled, set_back
+from chalicelib.usecases.calls.silent import look_into
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.redial_due import TimeLeft, dial_due, disarm, pooled, set_back
-from chalicelib.usecases.silent import look_into
 
 #: A wake may come this late and still be on time: EventBridge fires within its minute, not at its first second.
 WAKE_GRACE = timedelta(seconds=60)

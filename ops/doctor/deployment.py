@@ -15,10 +15,11 @@ import boto3
 
 from chalicelib.errors import RedialError
 from chalicelib.providers import Http
-from chalicelib.settings import Settings
-from ops import aws, capacity, deployed_by
+from chalicelib.runtime.settings import Settings
+from ops import aws
+from ops.data.table import table_name
+from ops.deploying import capacity, deployed_by
 from ops.names import API, LAMBDAS, REDIAL, Lambda
-from ops.table import table_name
 
 FETCH_SEC = 10
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from ops import aws, capacity, chalice_config, environment_size, runtime
+from ops import aws
+from ops.deploying import capacity, chalice_config, environment_size, runtime
 from ops.doctor.deployment import Deployment, told
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import LAMBDAS, stage_prefix

@@ -12,7 +12,7 @@ from chalicelib import providers
 from chalicelib.errors import RedialError
 from chalicelib.providers import Http
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 from ops import aws
 from ops.doctor.deployment import Deployment, is_reference
 from ops.doctor.finding import Finding, amber, green, holds, red

@@ -7,13 +7,14 @@ from typing import Any
 
 from chalicelib.domain import zones
 from chalicelib.errors import RedialError
-from chalicelib.settings import Settings
-from ops import aws, capacity, chalice_config, gateway_responses
+from chalicelib.runtime.settings import Settings
+from ops import aws
+from ops.data.table import TTL_ATTRIBUTE
+from ops.deploying import capacity, chalice_config, gateway_responses
+from ops.deploying.provision_table import index_statuses, missing_indexes, wrong_shape
 from ops.doctor.deployment import Deployment, told
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, wake_rules
-from ops.provision_table import index_statuses, missing_indexes, wrong_shape
-from ops.table import TTL_ATTRIBUTE
 
 #: Callbacks' signatures allow for minutes, AWS's own for five; more than seconds means that nobody sets the clock.
 MOST_SKEW_SEC = 5

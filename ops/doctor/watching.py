@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from ops.alarms import described
+from ops.deploying.alarms import described
+from ops.deploying.operations import TOPIC
+from ops.deploying.operations import alarms as every_alarm
 from ops.doctor.deployment import Deployment
 from ops.doctor.finding import Finding, amber, holds
-from ops.operations import TOPIC
-from ops.operations import alarms as every_alarm
 
 
 def alarms(on: Deployment) -> Iterator[Finding]:

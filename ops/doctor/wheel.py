@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.settings import WakeBackend
+from chalicelib.runtime.settings import WakeBackend
 from chalicelib.storage import items
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.sweep import ALARM_STALE
 from chalicelib.wheel import plan
-from ops import aws, rule_quota
+from ops import aws
+from ops.deploying import rule_quota
 from ops.doctor.deployment import Deployment
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import SWEEP, scheduler_role_name, wake_prefix

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.deploying.template import merge_template
 from ops.local.ministack import REGION, LocalError
-from ops.template import merge_template
 
 ROOT = Path(__file__).parents[2]
 LOCAL = ROOT / ".local"

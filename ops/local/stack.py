@@ -11,7 +11,9 @@ from typing import Any, Self
 from urllib.request import Request, urlopen
 
 from chalicelib.storage.keys import KeyStore, Role
-from ops.keys import create_key
+from ops.data.keys import create_key
+from ops.data.table import table_name
+from ops.deploying.provision import Provisioner
 from ops.local.carrier import PROVIDERS, Carrier
 from ops.local.carrier_bolna import EVERY_AGENT
 from ops.local.kept import Kept
@@ -19,8 +21,6 @@ from ops.local.ministack import LocalError, Ministack, wait_for_port, wait_until
 from ops.local.package import LOCAL, Package, build_package
 from ops.local.private import write_private
 from ops.names import LAMBDAS
-from ops.provision import Provisioner
-from ops.table import table_name
 
 STAGE = "dev"
 STACK_NAME = "redial-local"

@@ -17,24 +17,24 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chalicelib.errors import RedialError
-from chalicelib.services import client
+from chalicelib.runtime.services import client
 from chalicelib.storage import items
 from chalicelib.storage.codec import to_item
 from chalicelib.storage.gates import EVERYTHING
 from chalicelib.storage.query import query_items
-from chalicelib.usecases.pause import pause, paused
+from chalicelib.usecases.gates.pause import pause, paused
 from chalicelib.usecases.ports import Ports
 from ops import aws
+from ops.data.table import table_name
+from ops.deploying.provision_table import OtherShape, wrong_shape
 from ops.names import stage_prefix
 from ops.ports import ports_of
-from ops.provision_table import OtherShape, wrong_shape
 from ops.restore import marker, settings, switch
 from ops.restore.carry import Carrying, Evidence
 from ops.restore.judge import Judging
 from ops.restore.marker import Marker
 from ops.restore.merge import Pass
 from ops.steps import Steps
-from ops.table import table_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

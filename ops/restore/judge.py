@@ -23,9 +23,9 @@ from chalicelib.storage.codec import from_attribute
 from chalicelib.storage.items import Item
 from chalicelib.storage.reading import UNREADABLE
 from chalicelib.storage.versions import Kind, data_of
-from chalicelib.usecases.erase_number import erase_number
+from chalicelib.usecases.calls.schedule import change
+from chalicelib.usecases.numbers.erase_number import erase_number
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.schedule import change
 from ops.restore.carry import Evidence, Key, by_key, key_of, pages
 from ops.restore.merge import Pass, kind, rank
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib.errors import RedialError
 from ops import aws
-from ops.provision_table import provision_table
+from ops.deploying.provision_table import provision_table
 from ops.steps import Steps
 
 #: DynamoDB makes a table of any size within some hours.

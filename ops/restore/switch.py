@@ -1,11 +1,12 @@
 """Switch a stage to another table: its name in `.chalice/config.json`, and the policies that follow from it."""
 
 from chalicelib.errors import RedialError
-from ops import aws, chalice_config, policies
-from ops.deployed_by import redeploy, stack_of
+from ops import aws
+from ops.data.table import table_name
+from ops.deploying import chalice_config, policies
+from ops.deploying.deployed_by import redeploy, stack_of
 from ops.names import LAMBDAS
 from ops.steps import Steps
-from ops.table import table_name
 
 NEXT = """next: {deploy}
 two minutes later, when no old Lambda is still running:

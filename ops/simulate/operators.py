@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from chalicelib import services as parts
+from chalicelib.runtime import services as parts
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore
 from ops.simulate import settings, traffic
 from ops.simulate.chance import Chance

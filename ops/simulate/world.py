@@ -16,11 +16,11 @@ from moto.dynamodb.models.dynamo_type import Item, LimitedSizeDict
 from moto.events.models import events_backends
 
 from app import app
-from chalicelib import log
-from chalicelib import services as parts
 from chalicelib.api import current
+from chalicelib.runtime import log
+from chalicelib.runtime import services as parts
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore
-from ops.keys import create_key
+from ops.data.keys import create_key
 from ops.local import carrier_plivo, carrier_twilio
 from ops.local.exchange import Callback
 from ops.local.line import Moment
@@ -208,7 +208,7 @@ class World:
                 parts.client.cache_clear()
 
     def _set_up(self) -> None:
-        from ops.table import table_definition
+        from ops.data.table import table_definition
 
         dynamodb = parts.client("dynamodb")
         dynamodb.create_table(**table_definition(TABLE))

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.api.http import title_of
 from chalicelib.domain.window import WEEK
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.world import BODY, PUBLIC_URL, START, TABLE, World
 
 

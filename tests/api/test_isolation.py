@@ -12,7 +12,7 @@ import pytest
 from app import app
 from chalicelib.api.operations import OPERATIONS
 from chalicelib.storage.keys import Role
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.world import BODY, START, TABLE, World
 
 #: what no workspace owns, and the keys, whose last use is noted

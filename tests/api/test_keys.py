@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from chalicelib import ids
 from chalicelib.storage.codec import to_attribute
 from chalicelib.storage.keys import ApiKey, KeyStore, Role
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.world import START, TABLE, World
 
 

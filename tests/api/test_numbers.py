@@ -6,8 +6,8 @@ from urllib.parse import quote
 import pytest
 
 from chalicelib.storage.transact import StaleWrite
-from chalicelib.usecases.claim import consider
-from ops.keys import create_key
+from chalicelib.usecases.calls.claim import consider
+from ops.data.keys import create_key
 from tests.support.world import BODY, START, TABLE, World
 
 NUMBER = BODY["to_number"]

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib.settings import DEFAULT_KEY_REQUESTS_PER_SECOND
+from chalicelib.runtime.settings import DEFAULT_KEY_REQUESTS_PER_SECOND
 from chalicelib.storage.rates import BURST_SEC, Rate, RateStore
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.told import figures, logged
 from tests.support.world import BODY, START, TABLE, World
 

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.storage.codec import to_attribute
 from chalicelib.storage.keys import KeyStore
 from chalicelib.storage.workspaces import Workspace
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.told import logged
 from tests.support.world import BODY, TABLE, World
 

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from chalicelib import services as parts
 from chalicelib.api import current
 from chalicelib.providers import REGISTRY, provider_class
+from chalicelib.runtime import services as parts
 from tests.support.world import ENV, World, new_client
 
 PARAMETER = "/redial-dev/twilio-auth-token"

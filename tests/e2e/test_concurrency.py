@@ -17,21 +17,21 @@ from unittest.mock import patch
 
 import pytest
 
-from chalicelib import services as parts
 from chalicelib.domain.call import AttemptPhase, CallRecord, CallState
 from chalicelib.domain.caps import Cap
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import Fixed, OutcomeRule, Policy
 from chalicelib.errors import TooBusy
+from chalicelib.runtime import services as parts
 from chalicelib.storage.codec import from_item
 from chalicelib.storage.gates import EVERYTHING
 from chalicelib.storage.pace import Pace
-from chalicelib.usecases.opt_out import opt_out
-from chalicelib.usecases.pause import pause
-from chalicelib.usecases.place_call import NewCall, place_call
+from chalicelib.usecases.calls.place_call import NewCall, place_call
+from chalicelib.usecases.gates.pause import pause
+from chalicelib.usecases.numbers.opt_out import opt_out
 from chalicelib.usecases.sweep import sweep
+from ops.data.table import table_definition
 from ops.local.ministack import Ministack
-from ops.table import table_definition
 from tests.support.crowd import Crowd, Ledger, Site, enter, in_eight_threads, process_pool
 from tests.support.crowd_work import (
     PLENTY,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import packaging
+from ops.deploying import packaging
 from ops.local.package import ROOT, Package, build_package, copy_source
 
 pytestmark = pytest.mark.e2e
@@ -70,7 +70,8 @@ def test_the_runtime_and_the_processor_that_are_set_decide_what_is_packed(tmp_pa
     config = source / ".chalice" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"lambda_architecture": "arm64"}))
     out = tmp_path / "out"
-    command = f"from ops.packaging import run_chalice; raise SystemExit(run_chalice(['--project-dir', {str(source)!r},"
+    command = "from ops.deploying.packaging import run_chalice; "
+    command += f"raise SystemExit(run_chalice(['--project-dir', {str(source)!r},"
     command += f" 'package', {str(out)!r}]))"
     done = subprocess.run(
         [sys.executable, "-c", command],

@@ -14,9 +14,9 @@ from botocore.client import BaseClient
 from moto.dynamodb.models import dynamodb_backends
 from moto.events.models import events_backends
 
-from chalicelib import log
-from chalicelib import services as parts
 from chalicelib.api import current
+from chalicelib.runtime import log
+from chalicelib.runtime import services as parts
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_item
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore

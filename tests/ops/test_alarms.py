@@ -9,9 +9,9 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from ops import dashboard
 from ops.__main__ import main
-from ops.operations import alarms, properties
+from ops.deploying import dashboard
+from ops.deploying.operations import alarms, properties
 
 NAMES = sorted(alarm.name("dev") for alarm in alarms("dev"))
 
@@ -108,7 +108,7 @@ def test_a_run_without_a_topic_leaves_those_who_hear_of_the_alarms_as_they_are(
 def test_the_quota_that_is_set_decides_when_rules_are_too_many(
     cloudwatch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ops.chalice_config.environment", lambda stage: {"EVENTBRIDGE_RULES_QUOTA": "1000"})
+    monkeypatch.setattr("ops.deploying.chalice_config.environment", lambda stage: {"EVENTBRIDGE_RULES_QUOTA": "1000"})
     main(["alarms", "--stage", "dev"])
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=["redial-dev-rules-near-quota"])["MetricAlarms"]
     assert alarm["Threshold"] == 800
@@ -142,7 +142,7 @@ def test_what_aws_refuses_is_told_in_one_line(
     stubbed.activate()
     real = boto3.client
     clients = {"cloudwatch": cloudwatch, "service-quotas": real("service-quotas")}
-    monkeypatch.setattr("ops.alarms.boto3.client", clients.__getitem__)
+    monkeypatch.setattr("ops.deploying.alarms.boto3.client", clients.__getitem__)
     assert main(["alarms", "--stage", "dev"]) == 1
     assert capsys.readouterr().err == (
         "error: setting the alarms of stage 'dev' stopped: "

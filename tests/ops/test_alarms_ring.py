@@ -11,10 +11,10 @@ from unittest.mock import patch
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from chalicelib import metrics
 from chalicelib.providers.http import AnswerLost
-from ops import rule_quota
-from ops.operations import BELOW, FUNCTIONS, Alarm, Figure, alarms
+from chalicelib.runtime import metrics
+from ops.deploying import rule_quota
+from ops.deploying.operations import BELOW, FUNCTIONS, Alarm, Figure, alarms
 from tests.support.told import emf
 from tests.support.world import BODY, PUBLIC_URL, START, World, answer_json
 

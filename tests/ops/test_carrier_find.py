@@ -10,7 +10,7 @@ import pytest
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import REGISTRY, DialRequest, Placed, PlacementUnknown, Unanswered, load
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 from tests.support.carrier_client import CarrierClient, wait_until
 
 NAMES = sorted(REGISTRY)

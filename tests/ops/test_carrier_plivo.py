@@ -24,7 +24,7 @@ from chalicelib.providers import (
     Unanswered,
     load,
 )
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 from tests.support.carrier_client import FROM, TO, CarrierClient, wait_until
 
 

@@ -21,7 +21,7 @@ from chalicelib.providers import (
     SignatureError,
     load,
 )
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 from tests.support.carrier_client import FROM, TO, CarrierClient, Sink, wait_until
 
 CALLS = "/telnyx/v2/calls"

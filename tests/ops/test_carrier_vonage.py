@@ -23,7 +23,7 @@ from chalicelib.providers import (
     load,
 )
 from chalicelib.providers.jwt import sign_rs256
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 from tests.support.carrier_client import FROM, TO, CarrierClient, wait_until
 
 CALLS = "/vonage/v1/calls"

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib import services
 from chalicelib.api import current
-from ops import chalice_config
+from chalicelib.runtime import services
 from ops.__main__ import main
+from ops.deploying import chalice_config
 
 #: every command that asks AWS something
 ASKING = (
@@ -101,7 +101,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("chalicelib.services.AWS_CONFIG", None)
+    monkeypatch.setattr("chalicelib.runtime.services.AWS_CONFIG", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "numbers.csv").write_text("+16505550199\n")
     _forget()

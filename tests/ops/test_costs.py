@@ -7,12 +7,15 @@ from typing import Any
 import boto3
 import pytest
 
-from chalicelib import metrics
 from chalicelib.providers import REGISTRY
-from ops import bench, bench_story, chalice_config, costs
-from ops.metering import Meter, index_writes, size_bytes
+from chalicelib.runtime import metrics
+from ops import bench
+from ops.benchmarks import costs
+from ops.benchmarks import story as bench_story
+from ops.benchmarks.metering import Meter, index_writes, size_bytes
+from ops.data.table import table_definition
+from ops.deploying import chalice_config
 from ops.names import LAMBDAS, REDIAL, SWEEP
-from ops.table import table_definition
 from tests.support.deployed import empty_aws
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()

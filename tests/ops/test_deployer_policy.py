@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from botocore.client import BaseClient
 
-from ops.take_down import TakeDown
+from ops.deploying.take_down import TakeDown
 from tests.support.deployed import an_api, client
 from tests.support.healthy_stage import findings, healthy_stage
 

@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 from chalicelib.domain import zones
 from ops import doctor
 from ops.__main__ import main
+from ops.deploying.provision import Provisioner
 from ops.doctor import CHECKS
 from ops.doctor.deployment import Fetched
 from ops.doctor.finding import Level
-from ops.provision import Provisioner
 from tests.support.deployed import PUBLIC_URL, an_api, arn, client, empty_aws
 from tests.support.healthy_stage import SWEEP_LOG, TWILIO, Outside, deployment, findings, healthy_stage, of
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain import zones
-from ops import chalice_config
+from ops.deploying import chalice_config
 from ops.doctor.finding import Level
 from ops.names import LAMBDAS
 from tests.support.deployed import client
@@ -42,7 +42,7 @@ def _old_runtime(_: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in LAMBDAS:
         client("lambda").update_function_configuration(FunctionName=each.name("dev"), Runtime="python3.11")
     ended = {"python3.11": datetime.now(UTC).date(), "python3.13": datetime.now(UTC).date() + timedelta(days=900)}
-    monkeypatch.setattr("ops.runtime.ENDS_ON", ended)
+    monkeypatch.setattr("ops.deploying.runtime.ENDS_ON", ended)
 
 
 def _rules_of_others(_: Outside, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from ops.deploying.policies import policy
 from ops.names import LAMBDAS
-from ops.policies import policy
 from tests.support import iam_recorder
 from tests.support.iam_recorder import NOT_SEEN, Use, asked, missing, unused
 from tests.support.world import World

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.storage.keys import ApiKey, KeyStore, Role
 from ops.__main__ import main
-from ops.keys import create_key, key_lines, rotate_key
+from ops.data.keys import create_key, key_lines, rotate_key
 from tests.support.told import spoken
 from tests.support.world import START, TABLE, World
 

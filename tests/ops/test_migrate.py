@@ -10,9 +10,9 @@ import pytest
 from chalicelib.storage import items
 from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.versions import Kind, kind_of, newest, version_of
-from ops import migrate
 from ops.__main__ import main
-from ops.migrate import Migration, is_old
+from ops.data import migrate
+from ops.data.migrate import Migration, is_old
 from tests.support.version_1 import BUSY, ITEMS, LATER, put_all
 from tests.support.world import TABLE, World
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib import metrics
-from ops import dashboard
+from chalicelib.runtime import metrics
+from ops.deploying import dashboard
+from ops.deploying.operations import FUNCTIONS, Alarm, Figure, alarms, properties, template_parts
 from ops.names import LAMBDAS
-from ops.operations import FUNCTIONS, Alarm, Figure, alarms, properties, template_parts
 
 ROOT = Path(__file__).parent.parent.parent
 RUNBOOK = (ROOT / "docs/operating.md").read_text()

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.domain.numbers import is_e164
 from ops.__main__ import main
-from ops.opt_outs import Line, read_list
+from ops.data.opt_outs import Line, read_list
 from tests.api.test_numbers import WRONG
 from tests.support.world import BODY, World
 

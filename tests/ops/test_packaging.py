@@ -10,8 +10,8 @@ from chalice.config import Config
 from chalice.deploy.packager import LambdaDeploymentPackager, PipRunner
 
 from chalicelib.errors import RedialError
-from ops import packaging, runtime
 from ops.__main__ import main
+from ops.deploying import packaging, runtime
 
 HERE = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -112,7 +112,7 @@ def test_bytecode_of_this_machine_is_not_packed(tmp_path: Path) -> None:
 
 
 def test_a_runtime_that_aws_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.chalice_config.read", lambda: {"lambda_runtime": "python3.15"})
+    monkeypatch.setattr("ops.deploying.chalice_config.read", lambda: {"lambda_runtime": "python3.15"})
     with pytest.raises(RedialError, match=r"lambda_runtime is 'python3\.15' in \.chalice/config\.json"):
         runtime.wanted()
 
@@ -146,7 +146,7 @@ def test_an_environment_that_lambda_would_refuse_stops_the_deployment(
 ) -> None:
     # An address may not be a reference, however long it is.
     told = {"TWILIO_ANSWER_URL": "https://example.com/" + "a" * 2200, "VONAGE_PRIVATE_KEY": "x" * 1900}
-    monkeypatch.setattr("ops.chalice_config.environment", lambda stage: told)
+    monkeypatch.setattr("ops.deploying.chalice_config.environment", lambda stage: told)
     monkeypatch.setattr(packaging, "run_chalice", lambda *_: pytest.fail("it went on"))
     assert main(["deploy"]) == 1
     said = capsys.readouterr().err

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import RedialError
-from ops import chalice_config, policies
 from ops.__main__ import main
+from ops.deploying import chalice_config, policies
+from ops.deploying.policies import documents, policy
 from ops.names import API, LAMBDAS, REDIAL, SWEEP, Lambda
-from ops.policies import documents, policy
 
 STAGES = ("dev", "prod")
 

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 from chalicelib.errors import RedialError
 from ops import aws as asking
 from ops.__main__ import main
+from ops.data.table import table_definition
+from ops.deploying.provision import Provisioner
+from ops.deploying.scheduler_role import scheduler_policy, scheduler_trust
 from ops.names import LAMBDAS
-from ops.provision import Provisioner
-from ops.scheduler_role import scheduler_policy, scheduler_trust
-from ops.table import table_definition
 from tests.support.deployed import REGION, an_api, arn, client, deploy, empty_aws, statements
 
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:123456789012:redial-dev-dead-letters"
@@ -406,7 +406,7 @@ def test_a_dry_run_sets_no_answer_of_api_gateway() -> None:
     [("REDIAL_RESERVED_CONCURRENCY", "many"), ("SWEEP_RESERVED_CONCURRENCY", "-1"), ("API_REQUESTS_PER_SECOND", "0")],
 )
 def test_a_wrong_capacity_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setattr("ops.chalice_config.environment", lambda stage: {name: value})
+    monkeypatch.setattr("ops.deploying.chalice_config.environment", lambda stage: {name: value})
     deploy()
     an_api()
     with pytest.raises(RedialError, match=f"{name} is '{value}'; it must be a whole number from"):

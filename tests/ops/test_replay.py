@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import RedialError
-from ops import replay as replaying
 from ops.__main__ import main
-from ops.queue import queue_attributes
-from ops.replay import Replay
+from ops.data import replay as replaying
+from ops.data.queue import queue_attributes
+from ops.data.replay import Replay
 from tests.support.deployed import arn, client, empty_aws
 
 QUEUE = "redial-dev-dead-letters"

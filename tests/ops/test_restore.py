@@ -14,13 +14,13 @@ from typing import Any
 import moto.backends
 import pytest
 
-from chalicelib import services as parts
+from chalicelib.runtime import services as parts
 from chalicelib.storage import items
 from chalicelib.storage.keys import KeyStore
-from ops import chalice_config, policies
 from ops.__main__ import main
-from ops.keys import create_key
-from ops.table import table_name
+from ops.data.keys import create_key
+from ops.data.table import table_name
+from ops.deploying import chalice_config, policies
 from tests.support.crashes import Crash, fault_at
 from tests.support.world import START, TABLE, World, new_client
 

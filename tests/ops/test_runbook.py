@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from chalicelib import metrics
+from chalicelib.runtime import metrics
 
 ROOT = Path(__file__).parent.parent.parent
 RUNBOOK = (ROOT / "docs/operating.md").read_text()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import services as parts
+from chalicelib.runtime import services as parts
 from ops.simulate import short_way
 from tests.support.world import TABLE, World
 

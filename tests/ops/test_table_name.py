@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from ops import chalice_config, policies
 from ops.__main__ import main
+from ops.data.table import table_definition, table_name
+from ops.deploying import chalice_config, policies
+from ops.deploying.operations import template_parts
+from ops.deploying.policies import policy
+from ops.deploying.template import merge_template
 from ops.names import LAMBDAS
-from ops.operations import template_parts
-from ops.policies import policy
-from ops.table import table_definition, table_name
-from ops.template import merge_template
 from tests.support.world import World
 
 OTHER = "redial-dev-restored"

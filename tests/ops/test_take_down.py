@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ops.__main__ import main
-from ops.alarms import Alarmer
+from ops.deploying.alarms import Alarmer
+from ops.deploying.policies import policy
+from ops.deploying.provision import Provisioner
+from ops.deploying.take_down import TakeDown
 from ops.names import LAMBDAS
-from ops.policies import policy
-from ops.provision import Provisioner
-from ops.take_down import TakeDown
 from tests.support.deployed import REGION, an_api, arn, client, deploy, empty_aws
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ TEMPLATE = {
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     # Somebody's own record of a stage must not reach what is tested here.
-    monkeypatch.setattr("ops.take_down.DEPLOYED", tmp_path)
+    monkeypatch.setattr("ops.deploying.take_down.DEPLOYED", tmp_path)
     with empty_aws(monkeypatch):
         yield
 
@@ -116,7 +116,7 @@ def test_nothing_is_left_of_a_stage_that_chalice_deployed_and_others_stay() -> N
 
 
 def test_nothing_is_left_of_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.take_down.SECONDS_BETWEEN_LOOKS", 0)
+    monkeypatch.setattr("ops.deploying.take_down.SECONDS_BETWEEN_LOOKS", 0)
     client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(TEMPLATE))
     a_used_stage()
     client("lambda").tag_resource(Resource=arn("redial-dev"), Tags={"aws:cloudformation:stack-name": STACK})

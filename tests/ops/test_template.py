@@ -9,13 +9,13 @@ from cfnlint import ManualArgs
 from cfnlint.api import lint_by_config
 
 from chalicelib.api.http import SECURITY_HEADERS
-from chalicelib.settings import Settings
-from ops import chalice_config, gateway_responses
+from chalicelib.runtime.settings import Settings
+from ops.data.queue import queue_attributes
+from ops.data.table import table_definition, table_name, table_properties
+from ops.deploying import chalice_config, gateway_responses
+from ops.deploying.template import merge_template
 from ops.local.package import copy_source, run_chalice
 from ops.names import LAMBDAS
-from ops.queue import queue_attributes
-from ops.table import table_definition, table_name, table_properties
-from ops.template import merge_template
 
 STAGES = ("dev", "prod")
 REGIONS = ["us-east-1", "eu-west-1", "ap-south-1"]

@@ -15,7 +15,7 @@ from chalicelib.domain.transition import Effect, Transition, failed_over
 from chalicelib.providers.base import PlacementUnknown, PutOff
 from chalicelib.storage.gates import scopes_of
 from chalicelib.storage.health import Answered
-from chalicelib.usecases import schedule
+from chalicelib.usecases.calls import schedule
 
 
 def nothing(record: Any, *_: Any, **__: Any) -> Transition:

@@ -18,18 +18,9 @@ from chalicelib.storage.gates import GateStore
 from chalicelib.storage.numbers import Number, NumberStore
 from chalicelib.storage.slots import Slots, SlotStore
 from chalicelib.storage.wakes import WakeStore
-from chalicelib.usecases import (
-    admission,
-    breaker,
-    claim,
-    dial,
-    pace,
-    place_call,
-    schedule,
-    silent,
-    sweep,
-    take_callback,
-)
+from chalicelib.usecases import sweep
+from chalicelib.usecases.calls import claim, dial, place_call, schedule, silent, take_callback
+from chalicelib.usecases.gates import admission, breaker, pace
 from chalicelib.wheel import RuleAlarms
 from ops.simulate.faults import Level
 from tests.simulate import broken
@@ -256,7 +247,9 @@ MUTANTS = {
     "put-off-counts": Mutant(
         "an attempt that the provider put off uses up one of the call's",
         ("put-off",),
-        lambda: [patch("chalicelib.usecases.dial.lifecycle.put_off", broken.counts_all_the_same(lifecycle.put_off))],
+        lambda: [
+            patch("chalicelib.usecases.calls.dial.lifecycle.put_off", broken.counts_all_the_same(lifecycle.put_off))
+        ],
     ),
     "pace-ignored": Mutant(
         "nobody waits for the account's pace",

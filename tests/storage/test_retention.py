@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.storage.workspaces import Workspace
-from chalicelib.usecases.erase_number import erase_number
+from chalicelib.usecases.numbers.erase_number import erase_number
 from tests.support.world import BODY, START, TABLE, World
 
 NUMBER = BODY["to_number"]

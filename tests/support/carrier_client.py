@@ -14,7 +14,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from chalicelib.providers import CallbackRequest, Provider, load
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 
 SID = "AC" + "a" * 32
 TOKEN = "12345"

@@ -18,10 +18,10 @@ from urllib.parse import urlencode
 
 from twilio.request_validator import RequestValidator
 
-from chalicelib import services as parts
 from chalicelib.providers import CallbackRequest
 from chalicelib.providers.http import Answer
-from chalicelib.services import Services
+from chalicelib.runtime import services as parts
+from chalicelib.runtime.services import Services
 from chalicelib.usecases.ports import Ports
 from tests.support.fake_http import Asked, Replying, answer
 

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from chalicelib.errors import TooBusy
 from chalicelib.storage.pace import Pace
-from chalicelib.usecases.place_call import NewCall, place_call
+from chalicelib.usecases.calls.place_call import NewCall, place_call
+from chalicelib.usecases.calls.redial_due import TimeLeft, redial_due
+from chalicelib.usecases.calls.take_callback import take_callback
 from chalicelib.usecases.ports import Ports
-from chalicelib.usecases.redial_due import TimeLeft, redial_due
-from chalicelib.usecases.take_callback import take_callback
 from tests.support.crowd import Site
 
 Done = TypeVar("Done")

@@ -13,7 +13,7 @@ import pytest
 from moto import mock_aws
 from moto.awslambda.models import LambdaBackend
 
-from ops import chalice_config, runtime
+from ops.deploying import chalice_config, runtime
 from ops.names import API, LAMBDAS, SWEEP
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"

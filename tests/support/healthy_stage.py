@@ -10,12 +10,12 @@ import pytest
 
 from chalicelib.domain import zones
 from chalicelib.providers.http import Answer, NotSent
-from ops.alarms import Alarmer
+from ops.data.keys import create_key
+from ops.deploying.alarms import Alarmer
+from ops.deploying.provision import Provisioner
 from ops.doctor import examine
 from ops.doctor.deployment import Deployment, Fetched
 from ops.doctor.finding import Finding, Level
-from ops.keys import create_key
-from ops.provision import Provisioner
 from tests.support.deployed import REGION, client, deploy, empty_aws
 
 TWILIO = {

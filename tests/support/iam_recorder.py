@@ -15,9 +15,9 @@ import botocore.handlers
 import pytest
 from chalice.test import TestHTTPClient, TestLambdaClient
 
+from ops.data.table import table_name
+from ops.deploying.policies import policy
 from ops.names import API, LAMBDAS, stage_prefix
-from ops.policies import policy
-from ops.table import table_name
 
 STAGE = "dev"
 #: A transaction is allowed by the permissions for the writes that it holds.
@@ -229,7 +229,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reason = why_partial(config, session.testsfailed)
     wrong = missing(uses, policies) + ([] if reason else unused(uses, policies))
     if wrong:
-        _said.extend([*wrong, "mend the table in ops/policies.py, then: python -m ops policies --write"])
+        _said.extend([*wrong, "mend the table in ops/deploying/policies.py, then: python -m ops policies --write"])
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     elif reason:
         _said.append(f"nothing missing; what is allowed and unused cannot be told, for {reason}")

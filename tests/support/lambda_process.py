@@ -8,8 +8,8 @@ from typing import Any
 
 import moto
 
-from chalicelib import services as parts
 from chalicelib.api import current
+from chalicelib.runtime import services as parts
 from tests.support.world import FakeTwilio, TurnedClock, app, create_table
 
 PARAMETER = "/redial-dev/twilio-auth-token"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from chalicelib.metrics import METRICS
+from chalicelib.runtime.metrics import METRICS
 
 #: a line of CloudWatch's embedded metric format, as its specification has it
 EMF = {

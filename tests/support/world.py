@@ -12,14 +12,14 @@ from chalice.test import Client, HTTPResponse
 from twilio.request_validator import RequestValidator
 
 from app import app
-from chalicelib import services as parts
 from chalicelib.api import current
 from chalicelib.providers.http import Answer, AnswerLost
-from chalicelib.services import Services
+from chalicelib.runtime import services as parts
+from chalicelib.runtime.services import Services
 from chalicelib.wheel import plan
-from ops.keys import create_key
+from ops.data.keys import create_key
+from ops.data.table import table_definition
 from ops.simulate.strict_aws import StrictAws, parse_cron
-from ops.table import table_definition
 
 PUBLIC_URL = "https://redial.example.com/api"
 TABLE = "redial-dev"

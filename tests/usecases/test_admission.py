@@ -15,7 +15,7 @@ from chalicelib.storage.pace import Pace
 from chalicelib.storage.slots import Limit, Slots
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import Workspace
-from chalicelib.usecases.schedule import settle
+from chalicelib.usecases.calls.schedule import settle
 from tests.support.world import BODY, ENV, START, World, answer_json, new_client
 
 ACCOUNT = Limit("account:twilio:" + ENV["TWILIO_ACCOUNT_SID"], 2)

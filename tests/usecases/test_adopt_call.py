@@ -12,8 +12,8 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.exotel import Exotel
 from chalicelib.storage.adoptions import MAX_PENDING_EVENTS
 from chalicelib.storage.gates import account_scope
-from ops.adoptions import lines
-from ops.keys import create_key
+from ops.data.adoptions import lines
+from ops.data.keys import create_key
 from tests.support.told import figures, logged
 from tests.support.world import ENV, PUBLIC_URL, START, TABLE, World, answer_json
 

@@ -14,7 +14,7 @@ import pytest
 from chalicelib.api import current
 from chalicelib.providers import REGISTRY, CallbackRequest
 from chalicelib.providers.http import Answer
-from ops.keys import create_key
+from ops.data.keys import create_key
 from ops.local.carrier_vonage import new_environment
 from tests.providers.cases import ProviderCase, case
 from tests.support.fake_http import Asked, Replying, answer

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.providers.http import AnswerLost, NotSent
 from chalicelib.storage.gates import account_scope
-from chalicelib.usecases import breaker
+from chalicelib.usecases.gates import breaker
 from tests.support.world import BODY, ENV, START, World, answer_json
 
 SCOPE = account_scope("twilio:" + ENV["TWILIO_ACCOUNT_SID"])

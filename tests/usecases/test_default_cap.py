@@ -8,7 +8,7 @@ import pytest
 from chalicelib.domain.caps import DEFAULT_CAP, Cap, read_default_cap
 from chalicelib.domain.policy import Policy
 from chalicelib.errors import RedialError
-from chalicelib.settings import Settings
+from chalicelib.runtime.settings import Settings
 from tests.support.world import BODY, START, World
 
 APPLIED = {"max_attempts": 5, "per_hours": 24, "per": "hours", "is_default": True}

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.services import client
+from chalicelib.runtime.services import client
 from tests.support.world import BODY, START, World, answer_json, new_client
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/redial-dev-scheduler"

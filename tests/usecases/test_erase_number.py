@@ -13,9 +13,9 @@ from chalicelib.storage.numbers import NumberStore
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import WorkspaceStore
-from chalicelib.usecases.claim import consider
-from chalicelib.usecases.erase_number import erase_number
-from ops.keys import create_key
+from chalicelib.usecases.calls.claim import consider
+from chalicelib.usecases.numbers.erase_number import erase_number
+from ops.data.keys import create_key
 from tests.support.fake_http import answer
 from tests.support.world import BODY, PUBLIC_URL, START, TABLE, World
 

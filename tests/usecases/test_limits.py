@@ -9,7 +9,7 @@ from chalicelib.domain.limits import Limits
 from chalicelib.providers.http import Answer
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.storage.workspaces import Workspace
-from chalicelib.usecases.claim import consider
+from chalicelib.usecases.calls.claim import consider
 from ops.__main__ import main
 from tests.support.world import BODY, ENV, START, World
 

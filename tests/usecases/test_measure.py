@@ -6,8 +6,8 @@ from datetime import timedelta
 import jsonschema
 import pytest
 
-from chalicelib import metrics
 from chalicelib.providers.http import AnswerLost
+from chalicelib.runtime import metrics
 from chalicelib.usecases import measure
 from tests.support.told import EMF, emf, figures
 from tests.support.world import BODY, START, World, answer_json

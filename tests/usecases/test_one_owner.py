@@ -11,7 +11,7 @@ from botocore.client import BaseClient
 from chalicelib.domain.call import Attempt
 from chalicelib.providers.http import AnswerLost
 from chalicelib.storage.codec import to_item
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.crashes import Crash, fault_at
 from tests.support.world import BODY, ENV, START, TABLE, World
 

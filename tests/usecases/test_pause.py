@@ -11,10 +11,10 @@ from botocore.exceptions import ClientError
 
 from chalicelib.storage.gates import EVERYTHING, Closed, Gate, account_scope, workspace_scope
 from chalicelib.storage.transact import StaleWrite
-from chalicelib.usecases import claim as claims
-from chalicelib.usecases import pause as pauses
+from chalicelib.usecases.calls import claim as claims
+from chalicelib.usecases.gates import pause as pauses
 from ops import __main__ as ops
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.told import spoken
 from tests.support.world import ENV, START, TABLE, World, new_client
 
@@ -222,7 +222,7 @@ def test_a_table_that_does_not_answer_leads_to_the_stop_without_it(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused = ClientError({"Error": {"Code": "InternalServerError", "Message": "try later"}}, "BatchGetItem")
-    monkeypatch.setattr("ops.pause.paused", Mock(side_effect=refused))
+    monkeypatch.setattr("ops.data.pause.paused", Mock(side_effect=refused))
     assert ops.main(["stop", "--stage", "dev"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("error: the table redial-dev does not take the stop: ")

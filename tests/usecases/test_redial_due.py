@@ -7,8 +7,8 @@ from threading import Barrier, Event, Lock
 import pytest
 
 from chalicelib.storage.transact import StaleWrite
-from chalicelib.usecases.claim import consider
-from chalicelib.usecases.redial_due import TimeLeft, pooled, redial_due
+from chalicelib.usecases.calls.claim import consider
+from chalicelib.usecases.calls.redial_due import TimeLeft, pooled, redial_due
 from tests.support.world import BODY, START, World, new_client
 
 DUE = START + timedelta(minutes=30)

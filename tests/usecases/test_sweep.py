@@ -14,9 +14,9 @@ from chalicelib.storage.calls import CallStore
 from chalicelib.storage.gates import account_scope
 from chalicelib.storage.items import DEADLINE
 from chalicelib.storage.workspaces import Workspace
-from chalicelib.usecases import redial_due as redials
 from chalicelib.usecases import sweep as sweeps
-from chalicelib.usecases.redial_due import TimeLeft
+from chalicelib.usecases.calls import redial_due as redials
+from chalicelib.usecases.calls.redial_due import TimeLeft
 from chalicelib.wheel import plan
 from tests.support.world import BODY, ENV, PUBLIC_URL, START, World, answer_json, new_client
 

@@ -9,8 +9,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
-from chalicelib import services as parts
-from chalicelib.usecases.redial_due import arm_below
+from chalicelib.runtime import services as parts
+from chalicelib.usecases.calls.redial_due import arm_below
 from tests.support.world import World
 
 CODES = ("LimitExceededException", "ThrottlingException", "InternalException")

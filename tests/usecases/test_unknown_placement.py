@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.providers.http import AnswerLost
-from ops.keys import create_key
+from ops.data.keys import create_key
 from tests.support.crashes import Crash, fault_at
 from tests.support.world import BODY, START, TABLE, World, answer_json
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chalicelib.services import client
+from chalicelib.runtime.services import client
 from ops.simulate.strict_aws import AwsWouldRefuse, parse_cron
 from tests.support.world import ENV, TABLE, World
 

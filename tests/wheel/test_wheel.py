@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.services import client
+from chalicelib.runtime.services import client
 from chalicelib.storage import items
 from chalicelib.storage.wakes import Reservation, WakeStore
-from chalicelib.usecases.redial_due import arm_below
-from chalicelib.usecases.schedule import book_minute
+from chalicelib.usecases.calls.redial_due import arm_below
+from chalicelib.usecases.calls.schedule import book_minute
 from chalicelib.wheel import plan
 from tests.support.world import START, TABLE, World, new_client
 

@@ -1,0 +1,164 @@
+"""CloudWatch's figures, written as lines of its embedded metric format on stdout: no library, no call to AWS.
+
+An invocation gathers what it counts and measures, and writes it at its end: one line for each set of dimension values.
+Whoever counts does so after the commit that made the number true, so a number may be lost with a Lambda that is
+killed, but never says too much.
+
+The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Lock
+from typing import Any
+
+from chalicelib.runtime import log
+
+NAMESPACE = "Redial"
+STAGE = "Stage"
+
+#: the most values of one metric, and the most metrics, that one line may hold
+MOST_VALUES = 100
+MOST_METRICS = 100
+
+
+class Unit(StrEnum):
+    """CloudWatch's words for the units that we use."""
+
+    COUNT = "Count"
+    SECONDS = "Seconds"
+    MILLISECONDS = "Milliseconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric of ours: what it is called, its unit, and what it is told apart by beside the stage.
+
+    It is there by all of its dimensions and by the stage alone, which is what the alarms look at. A ``tally`` adds up
+    within an invocation; of the others each value is kept, for percentiles and the like.
+    """
+
+    name: str
+    unit: Unit
+    by: tuple[str, ...] = ()
+    meaning: str = ""
+    is_tally: bool = True
+
+
+ATTEMPTS = Metric("Attempts", Unit.COUNT, ("Outcome", "Provider"), "attempts that ended, by how they first ended")
+DIALED = Metric("Dialed", Unit.COUNT, ("Provider",), "calls that a provider took")
+REDIAL_LATENESS = Metric("RedialLateness", Unit.SECONDS, (), "from the time a dial was due to its claim", False)
+CALLBACK_DELAY = Metric("CallbackDelay", Unit.MILLISECONDS, (), "from the provider's event to its being taken", False)
+CALLBACK_HANDLING = Metric("CallbackHandling", Unit.MILLISECONDS, (), "from a callback's arrival to its answer", False)
+PUT_OFFS = Metric("PutOffs", Unit.COUNT, ("Reason",), "dials deferred, by reason")
+PLACEMENT_UNKNOWN = Metric("PlacementUnknown", Unit.COUNT, ("Provider",), "dials whose answer was lost")
+ACCOUNT_FAULTS = Metric("AccountFaults", Unit.COUNT, ("Provider",), "the provider refused the account, not the call")
+BREAKER_OPENED = Metric("BreakerOpened", Unit.COUNT, ("Provider",), "dialling through a provider was stopped")
+BREAKER_CLOSED = Metric("BreakerClosed", Unit.COUNT, ("Provider",), "and taken up again")
+SWEEPS = Metric("Sweeps", Unit.COUNT, (), "sweeps that came to their end")
+SWEEP_MENDED = Metric("SweepMended", Unit.COUNT, ("Kind",), "what a sweep had to repair, by kind")
+RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "rules on the event bus, all programs' together", False)
+ALARMS_NOT_SET = Metric("AlarmsNotSet", Unit.COUNT, (), "wakes that EventBridge did not take")
+SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "slots that a claim found taken", False)
+SIGNATURE_FAILURES = Metric("SignatureFailures", Unit.COUNT, ("Provider",), "callbacks whose signature was wrong")
+SIGN_INS_REFUSED = Metric("SignInsRefused", Unit.COUNT, ("Reason",), "requests without a key that may make them")
+CALLBACKS_REFUSED = Metric("CallbacksRefused", Unit.COUNT, ("Reason",), "callbacks to an address that is not valid")
+CALLS_NOT_ADOPTED = Metric("CallsNotAdopted", Unit.COUNT, ("Reason",), "callbacks whose call could not be adopted")
+SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("Door",), "answers of 500 and above, to callbacks or to the API")
+
+#: every metric that the code writes
+METRICS = (
+    ATTEMPTS,
+    DIALED,
+    REDIAL_LATENESS,
+    CALLBACK_DELAY,
+    CALLBACK_HANDLING,
+    PUT_OFFS,
+    PLACEMENT_UNKNOWN,
+    ACCOUNT_FAULTS,
+    BREAKER_OPENED,
+    BREAKER_CLOSED,
+    SWEEPS,
+    SWEEP_MENDED,
+    RULES_LIVE,
+    ALARMS_NOT_SET,
+    SLOTS_IN_USE,
+    SIGNATURE_FAILURES,
+    SIGN_INS_REFUSED,
+    CALLBACKS_REFUSED,
+    CALLS_NOT_ADOPTED,
+    SERVER_ERRORS,
+)
+
+Series = tuple[tuple[str, str], ...]
+
+
+class _Gathered:
+    """What one invocation has counted and measured so far; the threads of its dial pool share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._values: dict[Series, dict[Metric, list[float]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, metric: Metric, value: float, by: Mapping[str, str]) -> None:
+        if set(by) != set(metric.by):
+            raise ValueError(f"{metric.name} has the dimensions {metric.by}, not {tuple(by)}")
+        with self._lock:
+            values = self._values[tuple((name, by[name]) for name in metric.by)][metric]
+            if metric.is_tally and values:
+                values[0] += value
+            else:
+                values.append(value)
+
+    def lines(self, stage: str, at_ms: int) -> Iterator[dict[str, Any]]:
+        for series, metrics in self._values.items():
+            rest = {metric: list(values) for metric, values in metrics.items()}
+            while rest:
+                now = {metric: values[:MOST_VALUES] for metric, values in list(rest.items())[:MOST_METRICS]}
+                yield _line(stage, at_ms, series, now)
+                rest = {m: left for m, values in rest.items() if (left := values[MOST_VALUES:] if m in now else values)}
+
+
+_gathered: ContextVar[_Gathered | None] = ContextVar("gathered", default=None)
+
+
+def count(metric: Metric, value: float = 1, /, **by: str) -> None:
+    """Add to a tally. ``by`` gives each of the metric's dimensions: ``count(DIALED, Provider="twilio")``."""
+    measure(metric, value, **by)
+
+
+def measure(metric: Metric, value: float, /, **by: str) -> None:
+    """Take down one value, in the metric's unit. Outside of an invocation nobody reads it, so it is let go."""
+    gathered = _gathered.get()
+    if gathered is not None:
+        gathered.add(metric, round(value, 3), by)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Gather what is counted in this block and write it at its end, also where the block fails."""
+    gathered = _Gathered()
+    token = _gathered.set(gathered)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+        stage = os.environ.get("REDIAL_STAGE") or "dev"
+        for line in gathered.lines(stage, int(time.time() * 1000)):
+            log.put_line(json.dumps(line, separators=(",", ":")))
+
+
+def _line(stage: str, at_ms: int, series: Series, metrics: Mapping[Metric, list[float]]) -> dict[str, Any]:
+    names = [name for name, _ in series]
+    by_stage_and_all = [[STAGE], [STAGE, *names]] if names else [[STAGE]]
+    definitions = [{"Name": metric.name, "Unit": metric.unit.value} for metric in metrics]
+    directive = {"Namespace": NAMESPACE, "Dimensions": by_stage_and_all, "Metrics": definitions}
+    values = {m.name: v if len(v) > 1 else v[0] for m, v in metrics.items()}
+    return {"_aws": {"Timestamp": at_ms, "CloudWatchMetrics": [directive]}, STAGE: stage, **dict(series), **values}

@@ -1,0 +1,168 @@
+"""What Redial reads from its environment: one frozen value, made once, with an error that names what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chalicelib.domain.caps import DEFAULT_CAP, Cap, read_default_cap
+from chalicelib.domain.destinations import entries
+from chalicelib.domain.limits import Limits
+from chalicelib.errors import RedialError
+from chalicelib.runtime.vault import Reference
+
+#: More slots than this would make the query that looks for a free one too long.
+MOST_SLOTS = 5_000
+#: how many requests a second one API key may send in the long run, where nobody says otherwise
+DEFAULT_KEY_REQUESTS_PER_SECOND = 50
+#: the largest daily budget of dials or of minutes
+MAX_DAILY = 10_000_000
+
+
+class WakeBackend(StrEnum):
+    """Which alarm clock fires the wakes."""
+
+    RULE = "rule"
+    SCHEDULER = "scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment, read. Durations are in seconds; every one can be set as the variable of the same name."""
+
+    env: Mapping[str, str] = field(repr=False)  # it holds secrets
+    stage: str
+    app_name: str
+    table_name: str
+    public_url: str | None
+    wake_backend: WakeBackend
+    wake_lead_seconds: int
+    redial_arn: str | None
+    scheduler_role_arn: str | None
+    default_provider: str
+    default_from_number: str | None
+    ring_timeout_seconds: int | None
+    max_call_seconds: int
+    machine_detection: str
+    dial_pool_size: int
+    log_numbers: str
+    retention_days: int
+    workspace_max_concurrent_calls: int | None
+    workspace_calls_per_second: float | None
+    workspace_limits: Limits
+    key_requests_per_second: int
+    retries_first: bool
+    dialing: bool
+    default_cap: Cap | None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the environment. Raises RedialError naming the variable, its value and what would be right."""
+        for name, value in env.items():
+            if name.endswith("_ANSWER_URL") and Reference.parse(value):
+                raise RedialError(f"{name} is {value!r}; only credentials may be references, so write the URL itself")
+        stage = env.get("REDIAL_STAGE") or "dev"
+        app_name = env.get("REDIAL_APP_NAME") or "redial"
+        return cls(
+            env=env,
+            stage=stage,
+            app_name=app_name,
+            table_name=env.get("TABLE_NAME") or f"{app_name}-{stage}",
+            public_url=(env.get("PUBLIC_URL") or "").rstrip("/") or None,
+            wake_backend=WakeBackend(_one_of(env, "WAKE_BACKEND", list(WakeBackend), "rule")),
+            wake_lead_seconds=_whole(env, "WAKE_LEAD_SECONDS", 120, 0, 3600),
+            redial_arn=env.get("REDIAL_ARN") or None,
+            scheduler_role_arn=env.get("SCHEDULER_ROLE_ARN") or None,
+            default_provider=env.get("DEFAULT_PROVIDER") or "twilio",
+            default_from_number=env.get("DEFAULT_FROM_NUMBER") or None,
+            ring_timeout_seconds=_whole(env, "RING_TIMEOUT_SECONDS", 0, 5, 600) or None,
+            max_call_seconds=_whole(env, "MAX_CALL_SECONDS", 3600, 10, 14_400),
+            machine_detection=_one_of(env, "MACHINE_DETECTION", ["off", "sync", "async"], "async"),
+            dial_pool_size=_whole(env, "DIAL_POOL_SIZE", 8, 1, 64),
+            log_numbers=_one_of(env, "LOG_NUMBERS", ["masked", "plain"], "masked"),
+            retention_days=_whole(env, "RETENTION_DAYS", 365, 1, 3650),
+            workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
+            workspace_calls_per_second=_rate(env, "WORKSPACE_CALLS_PER_SECOND"),
+            workspace_limits=Limits(
+                allow=_destinations(env, "WORKSPACE_ALLOW"),
+                daily_dials=_whole(env, "WORKSPACE_DAILY_DIALS", 0, 1, MAX_DAILY) or None,
+                daily_minutes=_whole(env, "WORKSPACE_DAILY_MINUTES", 0, 1, MAX_DAILY) or None,
+            ),
+            key_requests_per_second=_whole(env, "KEY_REQUESTS_PER_SECOND", DEFAULT_KEY_REQUESTS_PER_SECOND, 1, 1000),
+            retries_first=_one_of(env, "RETRIES_FIRST", ["true", "false"], "true") == "true",
+            dialing=_one_of(env, "DIALING", ["on", "off"], "on") == "on",
+            default_cap=_cap(env, "DEFAULT_CAP"),
+        )
+
+    def credentials(self, provider: str) -> dict[str, str]:
+        """A provider's variables, keyed without its name and in lower case (``account_sid``), references unread."""
+        prefix = f"{provider.upper()}_"
+        return {k[len(prefix) :].lower(): v for k, v in self.env.items() if k.startswith(prefix) and v}
+
+    def answer_url(self, provider: str) -> str | None:
+        """Where the provider fetches what to do with a call that names no target."""
+        return self.env.get(f"{provider.upper()}_ANSWER_URL") or None
+
+    def max_concurrent_calls(self, provider: str) -> int | None:
+        """How many calls of the provider's account may be in flight at once: ``<PROVIDER>_MAX_CONCURRENT_CALLS``."""
+        return _whole(self.env, f"{provider.upper()}_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None
+
+    def calls_per_second(self, provider: str) -> float | None:
+        """How many calls a second may start on the provider's account: ``<PROVIDER>_CALLS_PER_SECOND``, if set."""
+        return _rate(self.env, f"{provider.upper()}_CALLS_PER_SECOND")
+
+
+def read_rate(text: str) -> float:
+    """Calls a second, from one a minute to 1000 a second. Raises ValueError, saying so."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 1 / 60 <= rate <= 1000:
+        raise ValueError("it must be a number from 0.0167 (one a minute) to 1000")
+    return rate
+
+
+def _destinations(env: Mapping[str, str], name: str) -> tuple[str, ...] | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        return entries(value)
+    except ValueError as error:
+        raise RedialError(f"{name} is {value!r}: {error}") from None
+
+
+def _cap(env: Mapping[str, str], name: str) -> Cap | None:
+    value = env.get(name)
+    if not value:
+        return DEFAULT_CAP
+    try:
+        return read_default_cap(value)
+    except ValueError as error:
+        raise RedialError(f"{name} is {value!r}; {error}") from None
+
+
+def _rate(env: Mapping[str, str], name: str) -> float | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        return read_rate(value)
+    except ValueError as error:
+        raise RedialError(f"{name} is {value!r}; {error}") from None
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    value = env.get(name)
+    if not value:
+        return default
+    if not value.isdecimal() or not least <= int(value) <= most:
+        raise RedialError(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
+    return int(value)
+
+
+def _one_of(env: Mapping[str, str], name: str, choices: list[str], default: str) -> str:
+    value = env.get(name) or default
+    if value not in choices:
+        raise RedialError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    return value

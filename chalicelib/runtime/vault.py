@@ -1,0 +1,191 @@
+"""Secrets kept elsewhere: what ``ssm:`` and ``secretsmanager:`` references in the environment stand for.
+
+``ssm:/redial-prod/twilio-auth-token`` is a parameter of Systems Manager, ``secretsmanager:redial-prod/twilio`` a secret
+of Secrets Manager, by name or ARN. ``#auth_token`` behind either takes that key out of a JSON object.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.errors import RedialError, Unavailable
+from chalicelib.runtime.log import warn
+
+#: A secret is read again after this long.
+FRESH = timedelta(minutes=5)
+#: A secret that did not do (a signature failed, a provider said 401) is read again if it is older than this.
+DOUBTED = timedelta(minutes=1)
+#: A secret that could not be read is asked for again after this long: strangers' requests must not ask AWS each time.
+FAILED_KEPT = timedelta(seconds=30)
+#: GetParameters takes this many names.
+MOST_PARAMETERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a secret is kept: the service, its name there, and a key of the JSON object there, if it is one."""
+
+    service: str
+    name: str
+    json_key: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference | None":
+        """Read ``ssm:/path`` or ``secretsmanager:name#key``; None where the text is no reference but a value."""
+        service, colon, rest = text.strip().partition(":")
+        if not colon or service not in _SERVICES:
+            return None
+        name, _, json_key = rest.partition("#")
+        return cls(service, name, json_key or None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    text: str = field(repr=False)
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A secret that could not be read, or, where ``why`` is empty, that is not there."""
+
+    why: str
+    at: datetime
+
+
+class Vault:
+    """The secrets that references stand for, each remembered for five minutes.
+
+    ``make_client`` makes a botocore client by its service's name; it is asked only where a reference is used.
+    """
+
+    def __init__(self, make_client: Callable[[str], Any], now: Callable[[], datetime]) -> None:
+        self._make_client = make_client
+        self._now = now
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._tried_at: dict[tuple[str, str], datetime] = {}
+        self._failed: dict[tuple[str, str], _Failed] = {}
+        self._lock = threading.Lock()
+
+    def resolved(self, values: Mapping[str, str], *, max_age: timedelta = FRESH) -> dict[str, str]:
+        """The values with what their references stand for; ``values`` maps variables' names to their values.
+
+        What was read longer ago than ``max_age`` is read again, everything else beside it in the same request. Where
+        that fails, what was read before goes on being used. Raises RedialError naming the variable and the reference.
+        """
+        references = {name: found for name, value in values.items() if (found := Reference.parse(value))}
+        if not references:
+            return dict(values)
+        with self._lock:
+            self._read_stale(references, max_age)
+            taken = {name: self._take(name, values[name], found) for name, found in references.items()}
+        return {**values, **taken}
+
+    def _read_stale(self, references: Mapping[str, Reference], max_age: timedelta) -> None:
+        now = self._now()
+        sources = {(found.service, found.name): name for name, found in references.items()}
+        if not any(self._is_stale(source, now, max_age) for source in sources):
+            return
+        for service, read in _SERVICES.items():
+            wanted = {name: variable for (of, name), variable in sources.items() if of == service}
+            if wanted:
+                self._read(service, read, wanted, now)
+
+    def _is_stale(self, source: tuple[str, str], now: datetime, max_age: timedelta) -> bool:
+        failed = self._failed.get(source)
+        if failed is not None:
+            return now - failed.at >= FAILED_KEPT
+        tried_at = self._tried_at.get(source)
+        return tried_at is None or now - tried_at >= max_age
+
+    def _read(self, service: str, read: "_Read", wanted: Mapping[str, str], now: datetime) -> None:
+        known = all((service, name) in self._kept for name in wanted)
+        try:
+            found = read(self._make_client(service), list(wanted))
+        except (ClientError, BotoCoreError) as error:
+            said = ", ".join(f"{variable} ({service}:{name})" for name, variable in wanted.items())
+            if not known:
+                why = f"{said} could not be read: {_why(error)}"
+                self._failed |= {(service, name): _Failed(why, now) for name in wanted}
+                raise Unavailable(why) from error
+            warn("secret-not-read-again", secrets=said, error=_why(error))
+            found = {}
+        for name in wanted:
+            if name in found:
+                self._kept[service, name] = _Kept(found[name], now)
+            if (service, name) in self._kept:
+                self._tried_at[service, name] = now
+                self._failed.pop((service, name), None)
+            else:
+                self._failed[service, name] = _Failed("", now)
+
+    def _take(self, variable: str, text: str, reference: Reference) -> str:
+        kept = self._kept.get((reference.service, reference.name))
+        if kept is None:
+            where = "Systems Manager has no parameter" if reference.service == "ssm" else "there is no secret"
+            failed = self._failed.get((reference.service, reference.name))
+            if failed is not None and failed.why:
+                raise Unavailable(failed.why)
+            raise RedialError(f"{variable} is {text!r}, but {where} {reference.name!r} with a text in it")
+        if reference.json_key is None:
+            # A line break at the end comes from the shell that wrote the secret, and is never part of it.
+            return kept.text.strip()
+        try:
+            value = json.loads(kept.text)[reference.json_key]
+        except (ValueError, KeyError, TypeError):
+            # Without the error, for its text may hold the secret's.
+            value = None
+        if not isinstance(value, str):
+            wanted = f"must be a JSON object with a text under {reference.json_key!r}"
+            raise RedialError(f"{variable} is {text!r}, but what is kept there {wanted}")
+        return value.strip()
+
+
+_Read = Callable[[Any, Iterable[str]], dict[str, str]]
+
+
+def _read_parameters(client: Any, names: Iterable[str]) -> dict[str, str]:
+    """Parameters by name, ten to a request; one that does not exist is left out."""
+    found: dict[str, str] = {}
+    for some in _batches(names):
+        answer = client.get_parameters(Names=some, WithDecryption=True)
+        for parameter in answer["Parameters"]:
+            # Asked for by ARN or with a version or label, it is answered by its name without.
+            for name in (parameter["Name"] + parameter.get("Selector", ""), parameter.get("ARN", "")):
+                found[name] = parameter["Value"]
+    return found
+
+
+def _batches(names: Iterable[str]) -> Iterable[list[str]]:
+    every = list(names)
+    return (every[first : first + MOST_PARAMETERS] for first in range(0, len(every), MOST_PARAMETERS))
+
+
+def _read_secrets(client: Any, names: Iterable[str]) -> dict[str, str]:
+    """Secrets by name or ARN; one that does not exist, or holds bytes, is left out."""
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            answer = client.get_secret_value(SecretId=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            continue
+        if "SecretString" in answer:
+            found[name] = answer["SecretString"]
+    return found
+
+
+def _why(error: Exception) -> str:
+    """An AWS error in short; it names what was asked for, and never holds what is kept there."""
+    if isinstance(error, ClientError):
+        return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"
+    return str(error)
+
+
+_SERVICES: dict[str, _Read] = {"ssm": _read_parameters, "secretsmanager": _read_secrets}

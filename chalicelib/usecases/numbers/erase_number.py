@@ -1,0 +1,114 @@
+"""Erase a person: what is kept of a phone number in a workspace goes, and that it may not be called stays, as a hash.
+
+Every step can be made again, and each leaves what the next one needs to go on. So an erasure that died half-way is
+finished by asking for it once more.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from chalicelib.domain import lifecycle
+from chalicelib.domain.call import CallRecord
+from chalicelib.domain.decide import Reason
+from chalicelib.domain.erasure import is_erased_token
+from chalicelib.domain.outcome import SummaryStatus
+from chalicelib.domain.transition import Effect, Transition
+from chalicelib.errors import NotFound, TooBusy, Unreadable
+from chalicelib.runtime.log import log
+from chalicelib.storage.transact import StaleWrite
+from chalicelib.usecases.calls.schedule import CHANGE_TRIES, change
+from chalicelib.usecases.ports import Ports
+
+#: One request erases at most so many calls: it has 29 s, and each takes some six requests to the table.
+MOST_CALLS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did. Where it is not ``complete`` there is more, and the same request goes on with it."""
+
+    erased_at: datetime
+    complete: bool
+    calls: int
+    calls_ended: int
+    attempts: int
+    events: int
+    decisions: int
+
+
+def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MOST_CALLS) -> Erased:
+    """Erase a number's data in a workspace. Raises TooBusy, and Unreadable once all calls that can be read are erased.
+
+    The mark that keeps it from being called takes the place of its item first: from then on no call to it can be made.
+    Then each of its calls is ended and blanked, and found no more by the number.
+    """
+    erased_at = ports.numbers.mark_erased(ports.numbers.load(workspace, number), ports.clock.now())
+    counts: Counter[str] = Counter()
+    # One more than is erased is looked for, to know whether there is more.
+    found = list(islice(ports.numbers.every_call(workspace, number), most_calls + 1))
+    unreadable: list[Unreadable] = []
+    for call_id in found[:most_calls]:
+        try:
+            counts.update(_erase_call(ports, call_id, number, erased_at))
+        except Unreadable as error:
+            unreadable.append(error)
+            continue
+        ports.numbers.forget_call(workspace, number, call_id)
+    if unreadable:
+        raise unreadable[0]
+    complete = len(found) <= most_calls
+    if complete:
+        # A claim that was under way may have written the number's item again; now no call is left to claim.
+        ports.numbers.forget(workspace, number)
+    kinds = ("calls", "calls_ended", "attempts", "events", "decisions")
+    done = Erased(erased_at, complete, **{kind: counts[kind] for kind in kinds})
+    log("number-erased", workspace=workspace, complete=complete, **{kind: counts[kind] for kind in kinds})
+    return done
+
+
+def _erase_call(ports: Ports, call_id: str, number: str, at: datetime) -> dict[str, int]:
+    """End and blank one call, then clear what its provider said of it. A live attempt is let go on to its end."""
+    try:
+        ended = change(ports, call_id, lambda record: _end(record, ports.clock.now()))
+    except NotFound:
+        return {}
+    blanked = _blank(ports, call_id, number, at)
+    # Only now that nothing which comes in late is kept as it was sent: what did before is here to be removed.
+    trail = ports.erasure.clear_trail(call_id, number)
+    return {
+        "calls": int(blanked is not None),
+        "calls_ended": int(ended.effect is not Effect.NOTHING),
+        "attempts": len(blanked.attempts) if blanked else 0,
+        "events": trail.events,
+        "decisions": trail.decisions,
+    }
+
+
+def _blank(ports: Ports, call_id: str, number: str, at: datetime) -> CallRecord | None:
+    """Blank a call as it is now, however often it changes meanwhile; None where that was done before."""
+    for _ in range(CHANGE_TRIES):
+        record = ports.calls.load(call_id)
+        if record is None or _is_blank(record):
+            return None
+        try:
+            ports.erasure.blank(record, number, at)
+        except StaleWrite:
+            continue
+        return record
+    raise TooBusy(f"call {call_id} keeps changing; try again in a moment")
+
+
+def _is_blank(record: CallRecord) -> bool:
+    return record.call.erased_at is not None and all(is_erased_token(attempt.token) for attempt in record.attempts)
+
+
+def _end(record: CallRecord, now: datetime) -> Transition:
+    return lifecycle.end(
+        record,
+        summary=SummaryStatus.CANCELED,
+        reason=Reason.ERASED,
+        step=f"the number's data was erased at {now:%Y-%m-%dT%H:%M:%SZ}",
+        now=now,
+    )

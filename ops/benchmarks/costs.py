@@ -1,0 +1,150 @@
+"""What Redial costs on AWS: from what a story was counted to take, and from a dated table of prices.
+
+What is not counted is assumed, and named here: how long a Lambda waits, and that one of its vCPUs is as fast as the
+core that the CPU was measured on. TLS is in none of it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chalicelib.domain.decide import Reason
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import REGISTRY
+from chalicelib.runtime import metrics
+from ops import outcomes
+from ops.benchmarks import prices
+from ops.benchmarks.story import Counted
+from ops.deploying import chalice_config
+from ops.deploying.operations import alarms
+from ops.names import API, REDIAL
+
+MILLION = 1_000_000
+#: Lambda gives a function one vCPU at this memory, and the same part of one below it.
+#: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+MB_OF_A_VCPU = 1769
+MEMORIES_MB = (256, 512, 1024, 1769)
+#: Milliseconds of CPU in a warm process without TLS, on one core of an x86_64 server; `make bench` measures them.
+DIAL_CPU_MS, CALLBACK_CPU_MS = 11.0, 3.5
+#: Assumed: a request to AWS, and a provider's answer to a create-call request
+AWS_WAIT_MS, PROVIDER_WAIT_MS = 5.0, 500.0
+#: Requests to AWS that a callback or a dial waits for, one after the other
+CALLBACK_REQUESTS, DIAL_REQUESTS = 3, 6
+#: The default of DIAL_POOL_SIZE
+DIALS_AT_ONCE = 8
+
+#: A figure's dimension -> how many values it has in the code; ``Provider`` is as many as are set up.
+VALUES = {
+    ("PutOffs", "Reason"): len(
+        [
+            Reason.MOVED,
+            Reason.CAPPED,
+            Reason.QUIET,
+            Reason.CONTACTED,
+            Reason.PUT_OFF_BY_PROVIDER,
+            Reason.NEVER_PLACED,
+            Reason.NO_SLOT,
+            Reason.PACED,
+            Reason.PAUSED,
+            Reason.PROVIDER_PAUSED,
+            Reason.OVER_BUDGET,
+            Reason.PROVIDER_NOT_SET_UP,
+        ]
+    ),
+    ("SweepMended", "Kind"): 7,  # stale-alarms; overdue-dialed, -moved, -ended, -broken; silent-ended, -broken
+    ("SignInsRefused", "Reason"): 4,
+    ("CallbacksRefused", "Reason"): 4,
+    ("CallsNotAdopted", "Reason"): 7,
+    ("ServerErrors", "Door"): 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a bill, in dollars; ``what`` says how much of what."""
+
+    what: str
+    dollars: float
+
+
+def share(memory_mb: int) -> float:
+    """Return the part of a vCPU that a memory size buys; past one vCPU a single thread gains nothing."""
+    return min(1.0, memory_mb / MB_OF_A_VCPU)
+
+
+def dials_per_second_of_cpu(memory_mb: int, cpu_ms: float = DIAL_CPU_MS) -> float:
+    """Return how many dials a second the CPU allows at a memory size, however many wait side by side."""
+    return share(memory_mb) / (cpu_ms / 1000)
+
+
+def dials_per_second_of_waits(at_once: int = DIALS_AT_ONCE) -> float:
+    """Return how many dials a second so many threads allow, each of which waits for the provider and for AWS."""
+    return at_once / ((PROVIDER_WAIT_MS + DIAL_REQUESTS * AWS_WAIT_MS) / 1000)
+
+
+def gb_seconds(counted: Counted) -> float:
+    """Return what Lambda charges an attempt's invocations, at the memory of `.chalice/config.json`."""
+    callback_mb, dial_mb = chalice_config.memory_mb(API), chalice_config.memory_mb(REDIAL)
+    callback_ms = CALLBACK_CPU_MS / share(callback_mb) + CALLBACK_REQUESTS * AWS_WAIT_MS
+    # Dials wait side by side, so what they wait is shared and what they compute is not.
+    dial_ms = 1000 / min(dials_per_second_of_cpu(dial_mb), dials_per_second_of_waits())
+    return (counted.callbacks * callback_ms * callback_mb + dial_ms * dial_mb) / 1024 / 1000
+
+
+def of_a_million(counted: Counted, architecture: str = "x86_64") -> Iterator[Line]:
+    """Yield what a million redialled attempts cost, from whole units and kilobytes: the length of log lines varies."""
+    writes, reads, log_kb = round(counted.write_units), round(counted.read_units), round(counted.log_bytes / 1000)
+    yield Line(
+        f"API Gateway, {counted.callbacks:.0f} million callbacks", counted.callbacks * prices.API_REQUEST * MILLION
+    )
+    yield Line(
+        f"DynamoDB on demand, {writes} write units an attempt",
+        writes * prices.WRITE_UNIT * MILLION,
+    )
+    yield Line(
+        f"DynamoDB on demand, {reads} read units an attempt",
+        reads * prices.READ_UNIT * MILLION,
+    )
+    lambdas = counted.invocations * prices.INVOCATION + gb_seconds(counted) * prices.GB_SECOND[architecture]
+    yield Line(f"Lambda, {counted.invocations:.1f} invocations an attempt", lambdas * MILLION)
+    yield Line(f"logs, {log_kb} KB an attempt", log_kb * MILLION / 1e6 * prices.LOG_GB)
+
+
+def figures(providers: int) -> int:
+    """Return how many of CloudWatch's metrics the code writes at most, with so many providers."""
+    return len(metrics.METRICS) + sum(_by_dimensions(metric, providers) for metric in metrics.METRICS if metric.by)
+
+
+def _by_dimensions(metric: metrics.Metric, providers: int) -> int:
+    if metric is metrics.ATTEMPTS:
+        # A provider has no words for some of the outcomes.
+        most_words = sorted(map(_outcomes_of, REGISTRY), reverse=True)
+        return sum(most_words[:providers])
+    if metric is metrics.SLOTS_IN_USE:
+        return providers + 1  # and the workspaces
+    if metric.by == ("Provider",):
+        return providers
+    (dimension,) = metric.by
+    return VALUES[metric.name, dimension]
+
+
+def _outcomes_of(provider: str) -> int:
+    return sum(outcome is Outcome.VOICEMAIL or bool(outcomes.words(provider, outcome)) for outcome in Outcome)
+
+
+def of_a_month(providers: int, stage: str = "dev") -> Iterator[Line]:
+    """Yield what a month costs without a call; a metric costs only for the hours in which it is written."""
+    written, watched = figures(providers), sum(len(alarm.figures) for alarm in alarms(stage))
+    yield Line(f"at most {written} metrics, {_with(providers)}", written * prices.METRIC_MONTH)
+    yield Line(f"{watched} metrics of alarms", watched * prices.ALARM_METRIC_MONTH)
+    yield Line("the dashboard", prices.DASHBOARD_MONTH)
+
+
+def _with(providers: int) -> str:
+    return "with one provider" if providers == 1 else f"with {providers} providers"
+
+
+def markdown(lines: Iterator[Line], heading: str) -> str:
+    """Return a bill as the table that stands in docs/operating.md."""
+    rows = list(lines)
+    rows.append(Line("together", sum(row.dollars for row in rows)))
+    return "\n".join([f"| {heading} | |", "|---|---|", *(f"| {row.what} | ${row.dollars:.2f} |" for row in rows)])

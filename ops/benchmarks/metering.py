@@ -1,0 +1,148 @@
+"""What DynamoDB charges for each request, counted by its published rules from the items that the request touched.
+
+moto reports no true capacity, so each request is looked at: the sizes of the items before and after it, the indexes
+whose keys it changes, and whether it is a transaction.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import ceil
+from typing import Any
+from unittest.mock import patch
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from ops.data.table import table_definition
+
+WRITE_BYTES = 1024
+READ_BYTES = 4096
+KEY = ("pk", "sk")
+INDEXES = tuple(
+    tuple(key["AttributeName"] for key in index["KeySchema"])
+    for index in table_definition("any")["GlobalSecondaryIndexes"]
+)
+
+Item = Mapping[str, Mapping[str, Any]]
+
+
+def size_bytes(item: Item | None) -> int:
+    """Return the size of an item in DynamoDB's own form, as DynamoDB counts it."""
+    return sum(len(name.encode()) + _value_bytes(value) for name, value in (item or {}).items())
+
+
+def _value_bytes(value: Mapping[str, Any]) -> int:
+    ((kind, held),) = value.items()
+    match kind:
+        case "S":
+            return len(held.encode())
+        case "B":
+            return len(held)
+        case "N":
+            return ceil(len(held.strip("-").replace(".", "").strip("0")) / 2) + 1
+        case "M":
+            return 3 + sum(len(name.encode()) + 1 + _value_bytes(each) for name, each in held.items())
+        case "L":
+            return 3 + sum(1 + _value_bytes(each) for each in held)
+        case "SS" | "NS":
+            return sum(_value_bytes({kind[0]: each}) for each in held)
+    return 1  # BOOL and NULL
+
+
+def index_writes(before: Item | None, after: Item | None) -> int:
+    """Return how many writes the change of an item makes in the indexes, which hold nothing but keys."""
+    return sum(_writes_in(_entry(before, index), _entry(after, index)) for index in INDEXES)
+
+
+def _entry(item: Item | None, index: tuple[str, ...]) -> tuple[str, ...] | None:
+    if item is None or not all(name in item for name in index):
+        return None
+    return tuple(str(item[name]) for name in index)
+
+
+def _writes_in(before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> int:
+    if before == after:
+        return 0
+    # Another key is a removal and a put.
+    return 1 if before is None or after is None else 2
+
+
+class Meter:
+    """Counts what passes botocore while ``counting`` is in force: units of DynamoDB, and every request by its name."""
+
+    def __init__(self) -> None:
+        self.write_units = 0.0
+        self.read_units = 0.0
+        self.requests: Counter[str] = Counter()
+        self._original = BaseClient._make_api_call
+
+    @contextmanager
+    def counting(self) -> Iterator["Meter"]:
+        meter = self
+
+        def counted(client: Any, operation: str, params: dict[str, Any]) -> Any:
+            meter.requests[operation] += 1
+            if client.meta.service_model.service_name != "dynamodb":
+                return meter._original(client, operation, params)
+            return meter._pass(client, operation, params)
+
+        with patch.object(BaseClient, "_make_api_call", counted):
+            yield self
+
+    def _pass(self, client: Any, operation: str, params: dict[str, Any]) -> Any:
+        writes = list(_writes(operation, params))
+        before = [self._item(client, write) for write in writes]
+        factor = 2 if operation == "TransactWriteItems" else 1
+        try:
+            answer = self._original(client, operation, params)
+        except ClientError:
+            # A condition that fails costs what the write would have cost.
+            self.write_units += sum(factor * _units(size_bytes(item), WRITE_BYTES) for item in before)
+            raise
+        after = [self._item(client, write) for write in writes]
+        for old, new in zip(before, after, strict=True):
+            self.write_units += factor * _units(max(size_bytes(old), size_bytes(new)), WRITE_BYTES)
+            self.write_units += index_writes(old, new)
+        self.read_units += _read_units(operation, params, answer)
+        return answer
+
+    def _item(self, client: Any, write: Mapping[str, Any]) -> Item | None:
+        source = write.get("Key") or write["Item"]
+        key = {name: source[name] for name in KEY}
+        query = {"TableName": write["TableName"], "Key": key, "ConsistentRead": True}
+        found: Item | None = self._original(client, "GetItem", query).get("Item")
+        return found
+
+
+def _writes(operation: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if operation == "TransactWriteItems":
+        # A check of a condition is charged as a write.
+        yield from (next(iter(each.values())) for each in params["TransactItems"])
+    elif operation in ("PutItem", "UpdateItem", "DeleteItem"):
+        yield params
+
+
+def _read_units(operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
+    each = 1.0 if params.get("ConsistentRead") else 0.5
+    match operation:
+        case "GetItem":
+            return each * _units(size_bytes(answer.get("Item")), READ_BYTES)
+        case "Query" | "Scan":
+            # A query is charged for the sum of its items, not for each.
+            return each * _units(sum(size_bytes(item) for item in answer.get("Items", ())), READ_BYTES)
+        case "BatchGetItem":
+            found = [item for items in answer["Responses"].values() for item in items]
+            asked = sum(len(one["Keys"]) for one in params["RequestItems"].values())
+            consistent = any(one.get("ConsistentRead") for one in params["RequestItems"].values())
+            missing = asked - len(found)
+            units = sum(_units(size_bytes(item), READ_BYTES) for item in found) + missing
+            return units * (1.0 if consistent else 0.5)
+        case "TransactGetItems":
+            return 2.0 * sum(_units(size_bytes(one.get("Item")), READ_BYTES) for one in answer["Responses"])
+    return 0.0
+
+
+def _units(size: int, unit: int) -> int:
+    return max(1, ceil(size / unit))

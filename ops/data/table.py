@@ -1,0 +1,80 @@
+"""The one table's shape: what provision creates, the template declares and the tests stand up in moto."""
+
+from typing import Any
+
+from ops.deploying import chalice_config
+from ops.names import stage_prefix
+
+TTL_ATTRIBUTE = "expires_at"
+
+
+def table_name(stage: str) -> str:
+    """Return the name of a stage's table: ``TABLE_NAME`` of ``.chalice/config.json``, which its Lambdas get, too.
+
+    After a restore it is the restored table's.
+    """
+    return chalice_config.environment(stage).get("TABLE_NAME") or stage_prefix(stage)
+
+
+def table_definition(name: str) -> dict[str, Any]:
+    """The arguments of ``create_table``.
+
+    Both indexes hold keys only: they lag behind the items, so what is found there is read again anyway.
+    """
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            {"AttributeName": attribute, "AttributeType": kind}
+            for attribute, kind in {
+                "pk": "S",
+                "sk": "S",
+                "due_shard": "S",
+                "due_at": "N",
+                "history_pk": "S",
+                "history_sk": "S",
+            }.items()
+        ],
+        "KeySchema": _keys("pk", "sk"),
+        "GlobalSecondaryIndexes": [
+            _index("due", "due_shard", "due_at"),
+            _index("history", "history_pk", "history_sk"),
+        ],
+        "SSESpecification": {"Enabled": True},
+        "DeletionProtectionEnabled": True,
+    }
+
+
+def ttl_specification() -> dict[str, Any]:
+    """The ``TimeToLiveSpecification``, in the form that the API and CloudFormation share."""
+    return {"AttributeName": TTL_ATTRIBUTE, "Enabled": True}
+
+
+def recovery_specification() -> dict[str, Any]:
+    """The ``PointInTimeRecoverySpecification``, in the form that the API and CloudFormation share."""
+    return {"PointInTimeRecoveryEnabled": True}
+
+
+def table_properties(name: str) -> dict[str, Any]:
+    """The same table as the properties of an ``AWS::DynamoDB::Table``."""
+    properties = table_definition(name)
+    return properties | {
+        "SSESpecification": {"SSEEnabled": properties["SSESpecification"]["Enabled"]},
+        "TimeToLiveSpecification": ttl_specification(),
+        "PointInTimeRecoverySpecification": recovery_specification(),
+    }
+
+
+def _keys(partition: str, sort: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": partition, "KeyType": "HASH"},
+        {"AttributeName": sort, "KeyType": "RANGE"},
+    ]
+
+
+def _index(name: str, partition: str, sort: str) -> dict[str, Any]:
+    return {
+        "IndexName": name,
+        "KeySchema": _keys(partition, sort),
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }

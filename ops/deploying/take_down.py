@@ -1,0 +1,266 @@
+"""Takes a stage down, however it was deployed, and leaves nothing behind: ``python -m ops take-down --stage dev``.
+
+Who was called, and who asked not to be, is data: the table and the stage's secrets go only with ``--delete-data``.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.errors import RedialError
+from ops import aws
+from ops.data.table import table_name
+from ops.deploying import capacity, chalice_config, deployed_by, packaging
+from ops.deploying.alarms import Alarmer
+from ops.deploying.provision_table import settle
+from ops.names import LAMBDAS, SWEEP, dead_letters, scheduler_role_name, stage_prefix, wake_prefix
+from ops.steps import Steps
+
+#: Where Chalice keeps its record of each stage.
+DEPLOYED = chalice_config.CHALICE / "deployed"
+STACK_SEC = 900
+SECONDS_BETWEEN_LOOKS = 5
+
+#: Runs one of Chalice's commands and returns its exit status.
+Chalice = Callable[[list[str]], int]
+
+
+@dataclass(slots=True)
+class TakeDown:
+    """Removes a stage's resources, step by step; what is not there is left out.
+
+    ``make_client`` is ``boto3.client`` or its like, ``say`` hears of each step, ``dry_run`` changes nothing. ``stack``
+    names the stage's CloudFormation stack where its Lambdas do not tell.
+    """
+
+    stage: str
+    make_client: aws.MakeClient = boto3.client
+    say: Callable[[str], None] = print
+    dry_run: bool = False
+    stack: str | None = None
+    chalice: Chalice = packaging.run_chalice
+    steps: Steps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.steps = Steps(self.say, self.dry_run)
+        self.make_client = cache(self.make_client)
+
+    def run(self, *, delete_data: bool = False) -> None:
+        """Remove everything but data, and data too with ``delete_data``. Raise RedialError where AWS refuses a step."""
+        try:
+            # Both are known by a Lambda alone.
+            stack = self.stack or deployed_by.stack_of(self.make_client, self.stage)
+            api_id = capacity.rest_api(self.make_client("lambda"), self.stage)
+            self._sweep_schedule()
+            if stack is not None:
+                self._stack(stack, keeps_data=not delete_data)
+            elif _chalice_has_made_something(self.stage):
+                self.steps.remove("what chalice deploy made", self._chalice_delete)
+            for remove in (
+                self._lambdas,
+                partial(self._api, api_id),
+                self._roles,
+                self._wakes,
+                self._queue,
+                self._watching,
+            ):
+                remove()
+            self._log_groups()
+            if delete_data:
+                self._data()
+        except (BotoCoreError, ClientError) as error:
+            raise RedialError(f"taking down stage {self.stage!r} stopped: {aws.in_words(error)}") from error
+
+    def _stack(self, stack: str, *, keeps_data: bool) -> None:
+        formation = self.make_client("cloudformation")
+        if not keeps_data:
+            # A stack whose first deployment failed deletes its table too, which the protection would stop.
+            self._unprotect()
+
+        def delete() -> None:
+            formation.delete_stack(StackName=stack)
+            _wait(lambda: _stack_status(formation, stack), stack)
+
+        if _stack_status(formation, stack) is not None:
+            self.steps.remove(f"the stack {stack}", delete)
+
+    def _chalice_delete(self) -> None:
+        project = str(chalice_config.CHALICE.parent)
+        if self.chalice(["--project-dir", project, "delete", "--stage", self.stage]):
+            raise RedialError("chalice delete failed; run this again once what it says is put right")
+
+    def _sweep_schedule(self) -> None:
+        events, functions = self.make_client("events"), self.make_client("lambda")
+        found = aws.find(lambda: functions.get_function_configuration(FunctionName=SWEEP.name(self.stage)))
+        names = events.list_rule_names_by_target(TargetArn=found["FunctionArn"])["RuleNames"] if found else ()
+        for name in names:
+            # First of all, for a sweep that still runs would dial. Its stack or Chalice removes the rule itself.
+            self.steps.remove(
+                f"the schedule of the sweep ({name}), by disabling it", partial(events.disable_rule, Name=name)
+            )
+
+    def _lambdas(self) -> None:
+        functions = self.make_client("lambda")
+        for each in LAMBDAS:
+            name = each.name(self.stage)
+            if aws.find(partial(functions.get_function_configuration, FunctionName=name)):
+                self.steps.remove(f"the Lambda {name}", partial(functions.delete_function, FunctionName=name))
+
+    def _api(self, api_id: str | None) -> None:
+        apis = self.make_client("apigateway")
+        if api_id is not None and aws.find(lambda: apis.get_rest_api(restApiId=api_id)):
+            self.steps.remove(f"the API {api_id}", lambda: apis.delete_rest_api(restApiId=api_id))
+
+    def _roles(self) -> None:
+        iam = self.make_client("iam")
+        # As Chalice names the Lambdas' roles.
+        names = [f"{stage_prefix(self.stage)}-{each.key}" for each in LAMBDAS]
+        for name in (*names, scheduler_role_name(self.stage)):
+            if aws.find(partial(iam.get_role, RoleName=name)):
+                self.steps.remove(f"the role {name}", partial(_delete_role, iam, name))
+
+    def _wakes(self) -> None:
+        events, prefix = self.make_client("events"), wake_prefix(self.stage)
+        named = [rule["Name"] for rule in aws.pages(events.list_rules, "Rules", NamePrefix=prefix)]
+        sweeping = f"{SWEEP.name(self.stage)}-"
+        named += [rule["Name"] for rule in aws.pages(events.list_rules, "Rules", NamePrefix=sweeping)]
+        for name in named:
+            self.steps.remove(f"the rule {name}", partial(_delete_rule, events, name))
+        scheduler = self.make_client("scheduler")
+        for schedule in list(aws.pages(scheduler.list_schedules, "Schedules", NamePrefix=prefix)):
+            name = schedule["Name"]
+            self.steps.remove(f"the schedule {name}", partial(scheduler.delete_schedule, Name=name))
+
+    def _watching(self) -> None:
+        cloudwatch = self.make_client("cloudwatch")
+        alarmer = Alarmer(self.stage, cloudwatch, cloudwatch.meta.region_name, say=self.say, dry_run=self.dry_run)
+        alarmer.delete()
+        self.steps.changes += alarmer.changes
+
+    def _log_groups(self) -> None:
+        logs = self.make_client("logs")
+        for each in LAMBDAS:
+            group = each.log_group(self.stage)
+            listed = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+            if any(known["logGroupName"] == group for known in listed):
+                self.steps.remove(f"the log group {group}", partial(logs.delete_log_group, logGroupName=group))
+
+    def _queue(self) -> None:
+        sqs, name = self.make_client("sqs"), dead_letters(self.stage)
+        found = aws.find(lambda: sqs.get_queue_url(QueueName=name))
+        if found:
+            self.steps.remove(f"the queue {name}", lambda: sqs.delete_queue(QueueUrl=found["QueueUrl"]))
+
+    def _data(self) -> None:
+        dynamodb, name = self.make_client("dynamodb"), stage_prefix(self.stage)
+        for table in self._unprotect():
+            self.steps.remove(f"the table {table}", partial(dynamodb.delete_table, TableName=table))
+        ssm, secrets = self.make_client("ssm"), self.make_client("secretsmanager")
+        parameters = aws.pages(ssm.get_parameters_by_path, "Parameters", Path=f"/{name}", Recursive=True)
+        for parameter in [each["Name"] for each in parameters]:
+            self.steps.remove(f"the parameter {parameter}", partial(ssm.delete_parameter, Name=parameter))
+        listed = aws.pages(secrets.list_secrets, "SecretList", Filters=[{"Key": "name", "Values": [f"{name}/"]}])
+        for secret in [each["Name"] for each in listed]:
+            # Secrets Manager keeps it for 30 days more, in which it can be restored.
+            self.steps.remove(f"the secret {secret}", partial(secrets.delete_secret, SecretId=secret))
+
+    def _unprotect(self) -> list[str]:
+        """Let the stage's tables be deleted, and return those that are there: a restore leaves two."""
+        dynamodb = self.make_client("dynamodb")
+        there = []
+        for name in sorted({table_name(self.stage), stage_prefix(self.stage)}):
+            found = aws.find(partial(dynamodb.describe_table, TableName=name))
+            if found is None:
+                continue
+            there.append(name)
+            if found["Table"].get("DeletionProtectionEnabled"):
+                self.steps.remove(f"the deletion protection of {name}", partial(_allow_deletion, dynamodb, name))
+        return there
+
+
+def _allow_deletion(dynamodb: Any, table: str) -> None:
+    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+    settle(dynamodb, table)
+
+
+def _chalice_has_made_something(stage: str) -> bool:
+    """Return whether Chalice's record of a stage lists anything; it is kept, empty, after a `chalice delete`."""
+    record = DEPLOYED / f"{stage}.json"
+    return record.exists() and bool(json.loads(record.read_text()).get("resources"))
+
+
+def _delete_role(iam: Any, name: str) -> None:
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+    iam.delete_role(RoleName=name)
+
+
+def _delete_rule(events: Any, name: str) -> None:
+    targets = [target["Id"] for target in events.list_targets_by_rule(Rule=name)["Targets"]]
+    if targets:
+        events.remove_targets(Rule=name, Ids=targets)
+    events.delete_rule(Name=name)
+
+
+def _stack_status(formation: Any, stack: str) -> str | None:
+    """Return a stack's status; None where it is gone."""
+    try:
+        (found,) = formation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if aws.code(error) == "ValidationError":  # so CloudFormation says that there is none
+            return None
+        raise
+    status = str(found["StackStatus"])
+    return None if status == "DELETE_COMPLETE" else status
+
+
+def _wait(status: Callable[[], str | None], stack: str) -> None:
+    deadline = time.monotonic() + STACK_SEC
+    while (now := status()) is not None:
+        if now == "DELETE_FAILED" or time.monotonic() > deadline:
+            raise RedialError(
+                f"the stack {stack} is {now}; aws cloudformation describe-stack-events --stack-name {stack} says why. "
+                "Where it is the table's protection: run this again with --delete-data, or keep the table by "
+                f"aws cloudformation delete-stack --stack-name {stack} --retain-resources Table"
+            )
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser("take-down", help="remove a stage from AWS, and leave nothing behind")
+    parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
+    parser.add_argument("--stack", help="its CloudFormation stack, where the Lambdas are gone already")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    parser.add_argument(
+        "--delete-data",
+        metavar="TABLE",
+        help="remove the table of this name as well, and the stage's secrets; there is no undo",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    name = table_name(arguments.stage)
+    if arguments.delete_data not in (None, name):
+        raise RedialError(
+            f"--delete-data is {arguments.delete_data!r}; the table of stage {arguments.stage!r} is {name}"
+        )
+    taking = TakeDown(arguments.stage, dry_run=arguments.dry_run, stack=arguments.stack)
+    print(f"stage {arguments.stage}:")
+    taking.run(delete_data=arguments.delete_data is not None)
+    if not taking.steps.changes:
+        print("nothing to remove")
+    elif arguments.dry_run:
+        print("nothing was changed")
+    if arguments.delete_data is None:
+        print(f"the table and the secrets stay, if there are any: --delete-data {name} removes them for good")
+    return 0

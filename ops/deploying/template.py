@@ -1,0 +1,158 @@
+"""What Chalice leaves out of the CloudFormation template: the table, the dead letters, permissions and the wiring."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ops.data.queue import queue_properties
+from ops.data.table import table_name, table_properties
+from ops.deploying import capacity, chalice_config, gateway_responses, operations
+from ops.deploying.scheduler_role import role_properties
+from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, scheduler_role_name, stage_prefix, wake_rules
+
+LOG_RETENTION_DAYS = 30
+#: A Lambda makes its log group again when it writes after the group was deleted, and so before the next stack.
+LOGS, MAKES_LOGS = "LogGroups", "MakesLogGroups"
+LOG_GROUPS_PARAMETER = {
+    LOGS: {
+        "Type": "String",
+        "AllowedValues": ["create", "keep"],
+        "Default": "create",
+        "Description": "keep: the log groups exist already, and stay outside of the stack.",
+    }
+}
+_ARN = "arn:${AWS::Partition}"
+
+
+def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
+    """What ``chalice package --merge-template`` merges into the template of a stage.
+
+    Chalice's merger replaces lists, so nothing here may be a list that Chalice writes too.
+    Redial gets no reference to itself, a circle to CloudFormation: it reads its ARN off its context.
+    """
+    redial_arn = {"Fn::GetAtt": [REDIAL.logical_id, "Arn"]}
+    table = _table(stage)
+    environment: dict[str, Any] = {
+        "TABLE_NAME": {"Ref": "Table"} if table else table_name(stage),
+        "WAKE_BACKEND": wake_backend,
+    }
+    resources: dict[str, Any] = table | {
+        "DeadLetters": {"Type": "AWS::SQS::Queue", "Properties": queue_properties(stage)},
+        "WakePermission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": redial_arn,
+                "Principal": "events.amazonaws.com",
+                "SourceArn": {"Fn::Sub": f"{_ARN}:events:${{AWS::Region}}:${{AWS::AccountId}}:{wake_rules(stage)}"},
+            },
+        },
+        **_log_groups(),
+    }
+    for each in ASYNCHRONOUS:
+        resources[f"{each.logical_id}Failures"] = {
+            "Type": "AWS::Lambda::EventInvokeConfig",
+            "Properties": {
+                "FunctionName": {"Ref": each.logical_id},
+                "Qualifier": "$LATEST",
+                "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["DeadLetters", "Arn"]}}},
+            },
+        }
+    if wake_backend == "scheduler":
+        resources["SchedulerRole"] = {"Type": "AWS::IAM::Role", "Properties": role_properties(stage, redial_arn)}
+        # By name, not by GetAtt: the role names Redial, so Redial's environment may not name the role.
+        environment["SCHEDULER_ROLE_ARN"] = {
+            "Fn::Sub": f"{_ARN}:iam::${{AWS::AccountId}}:role/{scheduler_role_name(stage)}"
+        }
+    for each in LAMBDAS:
+        own = environment if each is REDIAL else environment | {"REDIAL_ARN": redial_arn}
+        # The names that `chalice deploy` gives too, so that the policies fit however the app was deployed.
+        resources[each.logical_id] = {
+            "Properties": {"FunctionName": each.name(stage), "Environment": {"Variables": own}},
+        }
+        if each in capacity.RESERVED:
+            resources[each.logical_id]["Properties"]["ReservedConcurrentExecutions"] = {
+                "Fn::If": [_reserves(each), {"Ref": _reserved(each)}, {"Ref": "AWS::NoValue"}]
+            }
+    rate, burst = capacity.throttle(stage)
+    every = {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
+    answers = gateway_responses.template_properties()
+    resources["RestAPI"] = {"Properties": {"MethodSettings": [every], "GatewayResponses": answers}}
+    watching = operations.template_parts(stage)
+    parameters = {_reserved(each): _reserved_parameter(each, stage) for each in capacity.RESERVED}
+    conditions = {
+        _reserves(each): {"Fn::Not": [{"Fn::Equals": [{"Ref": _reserved(each)}, 0]}]} for each in capacity.RESERVED
+    }
+    return {
+        "Parameters": parameters | watching["Parameters"] | LOG_GROUPS_PARAMETER,
+        "Conditions": conditions | watching["Conditions"] | {MAKES_LOGS: {"Fn::Equals": [{"Ref": LOGS}, "create"]}},
+        "Resources": resources | watching["Resources"],
+    }
+
+
+def _log_groups() -> dict[str, Any]:
+    """Return the log groups, each only where the stack is to make them: one that exists stops the whole stack."""
+    groups: dict[str, Any] = {f"{each.logical_id}LogGroup": {"Condition": MAKES_LOGS} for each in ASYNCHRONOUS}
+    # Chalice's own log group for the API handler names a logical id that does not exist (ApiHandler for APIHandler), so
+    # its retention is left out of .chalice/config.json and set here.
+    groups[f"{API.logical_id}LogGroup"] = {
+        "Type": "AWS::Logs::LogGroup",
+        "Condition": MAKES_LOGS,
+        "Properties": {
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/${{{API.logical_id}}}"},
+            "RetentionInDays": LOG_RETENTION_DAYS,
+        },
+    }
+    return groups
+
+
+def _reserved(each: Lambda) -> str:
+    return f"{each.logical_id}ReservedConcurrency"
+
+
+def _reserves(each: Lambda) -> str:
+    return f"Reserves{each.logical_id}"
+
+
+def _reserved_parameter(each: Lambda, stage: str) -> dict[str, Any]:
+    return {
+        "Type": "Number",
+        "MinValue": 0,
+        "Default": capacity.reserved(each, stage),
+        "Description": f"Invocations that are reserved for {each.name(stage)}. 0 in an account with a limit of 10.",
+    }
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser("template", help="write the document for chalice package --merge-template")
+    parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
+    parser.add_argument(
+        "--wake-backend", choices=["rule", "scheduler"], help="default: WAKE_BACKEND of .chalice/config.json, or rule"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write it")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    backend = arguments.wake_backend or chalice_config.environment(arguments.stage).get("WAKE_BACKEND", "rule")
+    document = merge_template(arguments.stage, wake_backend=backend)
+    arguments.out.write_text(json.dumps(document, indent=2) + "\n")
+    print(f"wrote {arguments.out}")
+    return 0
+
+
+def _table(stage: str) -> dict[str, Any]:
+    """Return the table's resource; none where TABLE_NAME names another one, which a restore made: it is there."""
+    if table_name(stage) != stage_prefix(stage):
+        return {}
+    # What was called, and who asked not to be, must outlive a stack; deletion protection would stop its removal anyway.
+    return {
+        "Table": {
+            "Type": "AWS::DynamoDB::Table",
+            # Not after a stack that was never made: it would keep the next one from being made.
+            "DeletionPolicy": "RetainExceptOnCreate",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": table_properties(table_name(stage)),
+        }
+    }
