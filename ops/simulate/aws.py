@@ -119,7 +119,8 @@ class AwsBoundary:
 
     def _pass(self, service: str, operation: str, params: Mapping[str, Any], send: Callable[[], Any]) -> Any:
         name = self._occasion(operation, params)
-        self._engine.linger(SLOW_SEC if self._hits("slow", name) else self._chance.between(*TAKES_SEC, "takes", name))
+        slow = self._hits("slow", name) or (operation == "TransactWriteItems" and self._hits("commit-slow", name))
+        self._engine.linger(SLOW_SEC if slow else self._chance.between(*TAKES_SEC, "takes", name))
         if self._hits("died-before-aws", name):
             raise Crash(f"before {name}")
         if service == "events" and self._faults.lasts("events-throttled", self._engine.at):

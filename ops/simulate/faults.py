@@ -42,6 +42,7 @@ KINDS = {
     "target-refused": Kind(0.02, "EventBridge takes a rule and not its target (FailedEntryCount)"),
     "events-throttled": Kind(0.05, "EventBridge throttles for minutes on end"),
     "slow": Kind(0.015, "a call takes seconds, and others go on meanwhile"),
+    "commit-slow": Kind(0.01, "a transaction takes seconds to arrive, and others go on meanwhile"),
     "http-not-sent": Kind(0.03, "no connection to the provider"),
     "http-answer-lost-unplaced": Kind(0.02, "a create-call is lost on its way, and so is its answer"),
     "http-answer-lost-placed": Kind(0.03, "a create-call is carried out and its answer is lost"),

@@ -46,6 +46,11 @@ FOCI = {
         {},
         CALM | {"extensions": 24, "own-limit": 0.0},
     ),
+    "slow-claims": Focus(
+        "claims are on their way for seconds while a pause is extended as it ends",
+        {"commit-slow": 0.6},
+        CALM | {"extensions": 24, "own-limit": 0.0},
+    ),
     "limits": Focus("a limit is lowered while long calls are out", {}, CALM | {"own-limit": 1.0, "talks": 0.8}),
     "credits": Focus(
         "calls come to nothing for the account's sake, which only a look-up tells",

@@ -133,6 +133,11 @@ def releasing_others(releasing: Callable[..., Any]) -> Callable[..., Any]:
     return elsewhere
 
 
+def ungated(checks: Callable[..., Any]) -> Callable[..., Any]:
+    """``GateStore.checks`` for whoever probes alone."""
+    return lambda self, call, probed, *given: checks(self, call, probed, *given)[-1:] if probed else []
+
+
 def counts_all_the_same(put_off: Callable[..., Any]) -> Callable[..., Any]:
     """``lifecycle.put_off`` that keeps the attempt as one that was made and came to nothing."""
 

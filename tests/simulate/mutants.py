@@ -225,6 +225,16 @@ MUTANTS = {
         rush=True,
         calls=24,
     ),
+    "gates-not-checked": Mutant(
+        "a claim does not check its gates in its own transaction",
+        ("paused", "breaker"),
+        lambda: [patch.object(GateStore, "checks", broken.ungated(GateStore.checks))],
+        seeds=8,
+        rush=True,
+        calls=24,
+        level=Level.LIGHT,
+        focus="slow-claims",
+    ),
     "pause-ignored": Mutant(
         "a pause is answered and nobody looks at the gates",
         ("paused", "breaker"),
