@@ -33,7 +33,7 @@ TABLES: Mapping[str, Sequence[Mapping[Any, Any]]] = {
     "dialnexa": (dialnexa.ENDINGS, dialnexa.HANGUP_REASONS),
 }
 #: As many words as fit into a cell; how many there are beyond them is said.
-MOST_WORDS = 2
+MAX_WORDS = 2
 
 
 def words(provider: str, outcome: Outcome) -> list[str]:
@@ -58,8 +58,8 @@ def _cell(provider: str, outcome: Outcome) -> str:
     if outcome is Outcome.VOICEMAIL:
         return "detection"
     found = words(provider, outcome)
-    more = f" +{len(found) - MOST_WORDS}" if len(found) > MOST_WORDS else ""
-    return ", ".join(found[:MOST_WORDS]) + more
+    more = f" +{len(found) - MAX_WORDS}" if len(found) > MAX_WORDS else ""
+    return ", ".join(found[:MAX_WORDS]) + more
 
 
 def add_parser(subparsers: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chalicelib.api.http import MOST_ERRORS
+from chalicelib.api.http import MAX_ERRORS
 from chalicelib.dialects.common import doc
 from chalicelib.dialects.shown import ShownPolicy
 from chalicelib.domain.call import CallState
@@ -53,7 +53,7 @@ class Problem(Answer):
     title: str = doc("The status in words.", "Unprocessable Entity")
     status: Annotated[int, Field(ge=400, le=599)] = doc("The HTTP status.", 422)
     detail: str = doc("What is wrong, in one line.", "/to_number: to_number '6505550199' is not an E.164 number")
-    errors: Annotated[list[Wrong], Field(max_length=MOST_ERRORS)] = doc(
+    errors: Annotated[list[Wrong], Field(max_length=MAX_ERRORS)] = doc(
         "Each wrong field, where fields are wrong.", default=[]
     )
 
@@ -349,7 +349,7 @@ class Contacted(Answer):
 
     number: str = doc("The number in E.164.", TO)
     calls_changed: Count = doc("The pending calls that ended, or wait.", 1)
-    put_off_until: Time | None = doc("When the wait ends; null where they ended.", LATER)
+    postpone_until: Time | None = doc("When the wait ends; null where they ended.", LATER)
 
 
 class Erasure(Answer):

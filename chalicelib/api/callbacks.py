@@ -17,7 +17,7 @@ from chalicelib.usecases.calls.take_callback import Taken, take_account_callback
 
 blueprint = Blueprint(__name__)
 
-MOST_CALLBACK = 256 * 1024
+MAX_CALLBACK_BYTES = 256 * 1024
 
 
 @blueprint.route("/callbacks/{provider}/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
@@ -85,7 +85,7 @@ def _set_up(parts: Services, provider: str, sent: CallbackRequest) -> None:
 
 def _as_sent(parts: Services, request: Request, path: str) -> CallbackRequest:
     """The request as the provider sent and signed it: its URL is the one that we handed out."""
-    body = body_bytes(request, MOST_CALLBACK)
+    body = body_bytes(request, MAX_CALLBACK_BYTES)
     query = request.query_params
     pairs = [(name, value) for name in query for value in query.getlist(name)] if query else []
     url = public_url(parts, request) + path

@@ -12,7 +12,7 @@ from chalicelib.api.policies import own_rules, policy_named
 from chalicelib.api.reading import idempotency_key, json_body, page_limit, query_value
 from chalicelib.domain.call import CallRecord
 from chalicelib.errors import NotFound, NotYours
-from chalicelib.storage.history import MOST_ENTRIES
+from chalicelib.storage.history import MAX_ENTRIES
 from chalicelib.storage.keys import Role
 from chalicelib.usecases.calls.cancel_call import cancel_call
 from chalicelib.usecases.calls.place_call import NewCall, check_call, place_call
@@ -64,7 +64,7 @@ def history() -> dict[str, Any]:
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.READ, query=("limit", "cursor"))
-    limit = page_limit(request, PAGE, MOST_ENTRIES)
+    limit = page_limit(request, PAGE, MAX_ENTRIES)
     page = parts.history.page(owner.workspace, limit, query_value(request, "cursor"))
     return {
         "data": [views.entry_view(e.call, e.attempt) for e in page.entries],

@@ -13,7 +13,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 #: a schema within a schema within a schema is as deep as the page goes; the rest is named
-MOST_DEPTH = 5
+MAX_DEPTH = 5
 #: an example that is longer than this, in characters, is shown among the fields of its object
 MAX_EXAMPLE = 160
 #: keyword of a schema -> how the page says it
@@ -228,7 +228,7 @@ def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) ->
         if name in within:
             return ""
         return _fields(schemas[name], schemas, depth, (*within, name))
-    if depth > MOST_DEPTH:
+    if depth > MAX_DEPTH:
         return ""
     if "properties" in schema:
         required = schema.get("required", [])

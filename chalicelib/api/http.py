@@ -26,9 +26,9 @@ Model = TypeVar("Model", bound=BaseModel)
 ANY_TYPE = ["*/*"]
 
 #: no more wrong fields than this are listed in one answer
-MOST_ERRORS = 100
+MAX_ERRORS = 100
 #: what an answer says of an error, in characters
-MOST_DETAIL = 2000
+MAX_DETAIL_CHARS = 2000
 
 #: error -> HTTP status; the first that fits counts
 STATUS = (
@@ -63,9 +63,9 @@ def title_of(status: int) -> str:
 def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...] = ()) -> Response:
     """An RFC 9457 answer; ``errors`` points at each wrong field with a JSON pointer."""
     body: dict[str, Any] = {"type": "about:blank", "title": title_of(status), "status": int(status)}
-    body["detail"] = detail if len(detail) <= MOST_DETAIL else detail[: MOST_DETAIL - 3] + "..."
+    body["detail"] = detail if len(detail) <= MAX_DETAIL_CHARS else detail[: MAX_DETAIL_CHARS - 3] + "..."
     if field_errors:
-        body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors[:MOST_ERRORS]]
+        body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors[:MAX_ERRORS]]
     headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

@@ -69,7 +69,7 @@ def post_contacted(number: str) -> dict[str, Any]:
     owner = signed_in(parts, request, Role.WRITE)
     until = checked(schemas.ContactedIn, _body(request)).until(parts.ports.clock.now())
     changed = contacted(parts.ports, owner.workspace, number_in(number), until)
-    return {"number": number_in(number), "calls_changed": changed, "put_off_until": rfc3339(until)}
+    return {"number": number_in(number), "calls_changed": changed, "postpone_until": rfc3339(until)}
 
 
 @blueprint.route("/numbers/{number}", methods=["DELETE"], content_types=ANY_TYPE)

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 from chalicelib.api import answers
 from chalicelib.api.calls import PAGE
-from chalicelib.api.reading import MOST_KEY
+from chalicelib.api.reading import MAX_KEY_CHARS
 from chalicelib.api.schemas import AdoptionTokenIn, CallIn, ContactedIn, NamedPolicyIn, OptOutIn, PauseIn, PreviewIn
 from chalicelib.dialects.bolna import BolnaCallIn
 from chalicelib.dialects.exotel import CampaignIn
 from chalicelib.providers import REGISTRY
-from chalicelib.storage.history import MOST_CURSOR, MOST_ENTRIES
+from chalicelib.storage.history import MAX_CURSOR_CHARS, MAX_ENTRIES
 from chalicelib.storage.keys import Role
 
 #: the statuses that come of reading a JSON body and finding fault with it
@@ -107,17 +107,17 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "limit": {
         "in": "query",
         "description": "The most entries of a page.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ENTRIES, "default": PAGE, "examples": [PAGE]},
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_ENTRIES, "default": PAGE, "examples": [PAGE]},
     },
     "cursor": {
         "in": "query",
         "description": "The next_cursor of the page before.",
-        "schema": {"type": "string", "maxLength": MOST_CURSOR, "examples": ["eyJwayI6IkNBTEwifQ"]},
+        "schema": {"type": "string", "maxLength": MAX_CURSOR_CHARS, "examples": ["eyJwayI6IkNBTEwifQ"]},
     },
     "Idempotency-Key": {
         "in": "header",
         "description": "Repeats of a request under one key, within 24 hours, answer the first one's call.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY, "examples": ["order-7"]},
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS, "examples": ["order-7"]},
     },
 }
 
@@ -233,7 +233,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             body=ContactedIn,
             body_required=False,
             problems=(*ROLE, *BODY, *BUSY),
-            example={"put_off_minutes": 240},
+            example={"postpone_minutes": 240},
         )
     },
     "/numbers/{number}": {

@@ -12,17 +12,17 @@ from chalice.app import Request
 from chalicelib import errors
 
 #: the most that a JSON body may hold, in bytes
-MOST_BODY = 256 * 1024
+MAX_BODY_BYTES = 256 * 1024
 #: how deep lists and objects may lie in each other; a policy needs seven levels, DynamoDB takes 32
-MOST_DEPTH = 32
+MAX_DEPTH = 32
 #: names in all the objects of a body together: each that is wrong is reported, and that costs more than reading it
 MAX_NAMES = 10_000
 #: a number with more digits is none that a JSON reader elsewhere could keep
-MOST_DIGITS = 300
+MAX_DIGITS = 300
 #: the smallest number that is not 0; DynamoDB's ends at 1e-130
-LEAST_NUMBER = 1e-100
+MIN_NUMBER = 1e-100
 #: the longest Idempotency-Key, in characters
-MOST_KEY = 255
+MAX_KEY_CHARS = 255
 
 #: unknown query parameters that one answer names
 MAX_UNKNOWN = 10
@@ -32,7 +32,7 @@ _WHOLE = re.compile(r"[0-9]{1,9}")
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json", re.IGNORECASE)
 
 
-def body_bytes(request: Request, most: int = MOST_BODY) -> bytes:
+def body_bytes(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
     """The body as it was sent. Raises TooLarge, BadRequest."""
     try:
         raw = request.raw_body
@@ -72,7 +72,7 @@ def _check_type(content_type: str) -> None:
         raise errors.NotJson(text)
 
 
-_DEEP = f"the body nests lists and objects more than {MOST_DEPTH} deep"
+_DEEP = f"the body nests lists and objects more than {MAX_DEPTH} deep"
 
 
 def _parsed(raw: bytes) -> Any:
@@ -110,7 +110,7 @@ def _no_constant(name: str) -> None:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if math.isinf(number) or 0 < abs(number) < LEAST_NUMBER:
+    if math.isinf(number) or 0 < abs(number) < MIN_NUMBER:
         raise errors.BadRequest(
             f"the number {text[:40]} in the body is too {'large' if math.isinf(number) else 'small'}"
         )
@@ -118,8 +118,8 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > MOST_DIGITS:
-        raise errors.BadRequest(f"a number in the body has {len(text)} digits; at most {MOST_DIGITS} are read")
+    if len(text) > MAX_DIGITS:
+        raise errors.BadRequest(f"a number in the body has {len(text)} digits; at most {MAX_DIGITS} are read")
     return int(text)
 
 
@@ -140,7 +140,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _too_deep(body: Any) -> bool:
     level: list[Any] = [body]
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
         if not level:
             return False
@@ -187,7 +187,7 @@ def idempotency_key(headers: Any) -> str | None:
     key: str | None = headers.get("idempotency-key")
     if key is None:
         return None
-    if not 1 <= len(key) <= MOST_KEY or not key.isprintable():
-        wanted = f"the Idempotency-Key must be 1 to {MOST_KEY} printable characters"
+    if not 1 <= len(key) <= MAX_KEY_CHARS or not key.isprintable():
+        wanted = f"the Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable characters"
         raise errors.Invalid([errors.FieldError("", wanted)])
     return key

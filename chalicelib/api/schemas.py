@@ -14,8 +14,8 @@ from chalicelib.dialects.bolna import RetryConfigIn
 from chalicelib.dialects.common import (
     AGENT,
     E164,
-    MOST_DAYS,
-    MOST_MINUTES,
+    MAX_DAYS,
+    MAX_MINUTES,
     PROVIDER,
     START,
     TARGET,
@@ -37,14 +37,14 @@ from chalicelib.domain.policy import Policy
 from chalicelib.domain.zone_names import user_zone
 from chalicelib.errors import FieldError, Invalid
 
-MOST_VARIABLES = 50
-MOST_OUTCOMES = 101
+MAX_VARIABLES = 50
+MAX_OUTCOMES = 101
 MAX_LATE = timedelta(days=1)
 
 
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
-    if len(values) > MOST_VARIABLES:
-        raise ValueError(f"at most {MOST_VARIABLES} variables")
+    if len(values) > MAX_VARIABLES:
+        raise ValueError(f"at most {MAX_VARIABLES} variables")
     return small(values)
 
 
@@ -169,7 +169,7 @@ Variables = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "maxProperties": MOST_VARIABLES,
+            "maxProperties": MAX_VARIABLES,
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         }
     ),
@@ -185,7 +185,7 @@ class CallIn(PolicyIn):
     agent_version_id: AgentId | None = doc(AGENT, "av_01hx", None)
     target: TargetIn | None = doc(TARGET, {"url": "https://example.com/answer.xml"}, None)
     variables: Variables = doc(
-        f"What the target or the agent is given with each attempt: up to {MOST_VARIABLES} values.", {"name": "Ada"}, {}
+        f"What the target or the agent is given with each attempt: up to {MAX_VARIABLES} values.", {"name": "Ada"}, {}
     )
     metadata: Kept = doc("Your own JSON, at most 16 KB: kept with the call and shown with it.", {"order": 7}, {})
     timezone: TimeZone | None = doc(ONE_ZONE, "America/Los_Angeles", None)
@@ -213,7 +213,7 @@ class PreviewIn(PolicyIn):
     to_number: E164 | None = doc("The number that would be called, in E.164. Or give `timezone`.", "+16505550199", None)
     timezone: TimeZone | None = doc(ONE_ZONE, "America/Los_Angeles", None)
     start_at: At | None = doc(f"{START} Left out, now.", "2026-01-27T10:00:00Z", None)
-    outcomes: Annotated[list[OutcomeWord], Field(max_length=MOST_OUTCOMES)] = doc(
+    outcomes: Annotated[list[OutcomeWord], Field(max_length=MAX_OUTCOMES)] = doc(
         "How each attempt is assumed to end, the first one first.", ["busy", "no-answer"], []
     )
     policy_name: PolicyName | None = doc("A policy of `PUT /policies/{name}`, in place of one here.", "reminders", None)
@@ -248,22 +248,22 @@ class OptOutIn(Strict):
 class ContactedIn(Strict):
     """``POST /numbers/{e164}/contacted``: pending redials end, or wait until a time or for so many minutes."""
 
-    put_off_until: At | None = doc("No redial before this time.", "2026-01-27T10:00:00Z", None)
-    put_off_minutes: Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)] | None = doc(
+    postpone_until: At | None = doc("No redial before this time.", "2026-01-27T10:00:00Z", None)
+    postpone_minutes: Annotated[float, Field(gt=0, le=MAX_MINUTES, strict=True, allow_inf_nan=False)] | None = doc(
         "No redial for so many minutes. Without either field the pending redials end.", 240, None
     )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.put_off_until is not None and self.put_off_minutes is not None:
-            raise ValueError("give put_off_until or put_off_minutes, not both")
+        if self.postpone_until is not None and self.postpone_minutes is not None:
+            raise ValueError("give postpone_until or postpone_minutes, not both")
         return self
 
     def until(self, now: datetime) -> datetime | None:
-        """Until when pending redials are put off, in UTC; None where they end."""
-        if self.put_off_minutes is not None:
-            return now + timedelta(minutes=self.put_off_minutes)
-        return self.put_off_until
+        """The time until which pending redials are postponed, in UTC; None where they end."""
+        if self.postpone_minutes is not None:
+            return now + timedelta(minutes=self.postpone_minutes)
+        return self.postpone_until
 
 
 class PauseIn(Strict):
@@ -290,8 +290,8 @@ def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/
         return None
     if start_at < now - MAX_LATE:
         raise _out_of_reach(field, start_at, "lies more than a day in the past; leave it out to start now")
-    if start_at > now + timedelta(days=MOST_DAYS):
-        raise _out_of_reach(field, start_at, f"lies more than {MOST_DAYS} days ahead; no further can be planned")
+    if start_at > now + timedelta(days=MAX_DAYS):
+        raise _out_of_reach(field, start_at, f"lies more than {MAX_DAYS} days ahead; no further can be planned")
     return start_at
 
 

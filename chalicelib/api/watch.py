@@ -24,7 +24,7 @@ def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
     if isinstance(event, Request):
         is_callback = event.path.startswith(CALLBACKS)
         if response.status_code >= 500:
-            count(metrics.SERVER_ERRORS, Door="callbacks" if is_callback else "api")
+            count(metrics.SERVER_ERRORS, EntryPoint="callbacks" if is_callback else "api")
         if is_callback:
             measure(metrics.CALLBACK_HANDLING, (time.perf_counter() - began) * 1000)
     return response

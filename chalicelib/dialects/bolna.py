@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from chalicelib.dialects.common import (
     AGENT,
-    MOST_TIMES,
+    MAX_TIMES,
     NO_MEANING,
     PROVIDER,
     START,
@@ -55,7 +55,7 @@ class RetryConfigIn(VendorRetry):
         f"The outcomes that are retried: any of {', '.join(STATUSES)}.", ["busy"], list(DEFAULT_STATUSES)
     )
     retry_on_voicemail: Flag = doc("Retry after a voicemail.", True, False)
-    retry_intervals_minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+    retry_intervals_minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MAX_TIMES)] = doc(
         "Minutes before each retry; the last one repeats.", [30, 60, 120], list(DEFAULT_MINUTES)
     )
 

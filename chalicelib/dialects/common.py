@@ -14,10 +14,10 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import OutcomeRule
 
 #: Nothing may be planned further ahead than the timing wheel reaches.
-MOST_DAYS = 60
-MOST_MINUTES = MOST_DAYS * 24 * 60
-MOST_RETRIES = 100
-MOST_TIMES = 100
+MAX_DAYS = 60
+MAX_MINUTES = MAX_DAYS * 24 * 60
+MAX_RETRIES = 100
+MAX_TIMES = 100
 #: intervals of one weekday, in a window or among its pauses
 MAX_INTERVALS = 24
 #: characters of a word, a number or a name that is looked up, and of a vendor's field that is kept
@@ -45,8 +45,8 @@ ProviderName = Annotated[str, Field(min_length=1, max_length=32)]
 
 #: Nobody writes 0 or "yes" for a switch, or "30" for a number, and means it: what is not of its type is refused.
 Flag = Annotated[bool, Field(strict=True)]
-WaitMinutes = Annotated[float, Field(ge=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)]
-MaxRetries = Annotated[int, Field(ge=0, le=MOST_RETRIES, strict=True)]
+WaitMinutes = Annotated[float, Field(ge=0, le=MAX_MINUTES, strict=True, allow_inf_nan=False)]
+MaxRetries = Annotated[int, Field(ge=0, le=MAX_RETRIES, strict=True)]
 
 
 Word = Annotated[str, Field(max_length=MAX_WORD)]
@@ -121,17 +121,17 @@ def _in_our_time(at: datetime) -> datetime:
 #: a time with its UTC offset, RFC 3339, in UTC once it is read
 At = Annotated[AwareDatetime, BeforeValidator(_spelled_out), AfterValidator(_in_our_time)]
 
-MOST_JSON = 16 * 1024
+MAX_JSON_BYTES = 16 * 1024
 
 
 def small(values: dict[str, Any]) -> dict[str, Any]:
     """Return the user's own values that are kept with a call.
 
-    Raise ValueError beyond MOST_JSON bytes as JSON, and for an empty name at any depth: DynamoDB stores none.
+    Raise ValueError beyond MAX_JSON_BYTES bytes as JSON, and for an empty name at any depth: DynamoDB stores none.
     """
     size = len(json.dumps(values))
-    if size > MOST_JSON:
-        raise ValueError(f"has {size} bytes as JSON; at most {MOST_JSON} are kept with a call")
+    if size > MAX_JSON_BYTES:
+        raise ValueError(f"has {size} bytes as JSON; at most {MAX_JSON_BYTES} are kept with a call")
     if _has_empty_name(values):
         raise ValueError("has an empty name; give each value a name of at least one character")
     return values
@@ -144,7 +144,7 @@ def _has_empty_name(value: Any) -> bool:
 
 
 #: ``"a": 1, `` is the least that a name and its value take up
-MAX_NAMES_KEPT = MOST_JSON // 8
+MAX_NAMES_KEPT = MAX_JSON_BYTES // 8
 
 Kept = Annotated[dict[str, Any], Field(json_schema_extra={"maxProperties": MAX_NAMES_KEPT}), AfterValidator(small)]
 

@@ -18,9 +18,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from chalicelib.dialects.common import (
     E164,
-    MOST_DAYS,
-    MOST_MINUTES,
-    MOST_TIMES,
+    MAX_DAYS,
+    MAX_MINUTES,
+    MAX_TIMES,
     TARGET,
     At,
     Flag,
@@ -72,7 +72,7 @@ FLAT_SWITCHES = {
 
 #: the hours after an attempt in which its number is left alone; no further back are attempts remembered
 QuietHours = Annotated[float, Field(gt=0, le=MAX_CAP_HOURS, strict=True, allow_inf_nan=False)]
-Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(gt=0, le=MAX_MINUTES, strict=True, allow_inf_nan=False)]
 
 
 class TargetIn(Strict):
@@ -161,7 +161,7 @@ class IntervalsIn(Strict):
     """A wait for each retry; the last one repeats."""
 
     type: Literal["intervals"] = doc(KIND, "intervals")
-    minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+    minutes: Annotated[list[WaitMinutes], Field(min_length=1, max_length=MAX_TIMES)] = doc(
         "Minutes from the end of each attempt to the next.", [30, 60, 120]
     )
     vary: Flag = doc(VARY, True, False)
@@ -195,16 +195,16 @@ class ScheduledIn(Strict):
     """Retries at fixed times."""
 
     type: Literal["scheduled"] = doc(KIND, "scheduled")
-    at: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)] = doc(
-        f"When to retry, at most {MOST_DAYS} days from first to last; a past time is skipped.", ["2026-01-27T10:00:00Z"]
+    at: Annotated[list[At], Field(min_length=1, max_length=MAX_TIMES)] = doc(
+        f"When to retry, at most {MAX_DAYS} days from first to last; a past time is skipped.", ["2026-01-27T10:00:00Z"]
     )
 
     @field_validator("at")
     @classmethod
     def _within_reach(cls, dates: list[At]) -> list[At]:
         reach = (max(dates) - min(dates)).days
-        if reach > MOST_DAYS:
-            raise ValueError(f"the dates span {reach} days; at most {MOST_DAYS} can be planned ahead")
+        if reach > MAX_DAYS:
+            raise ValueError(f"the dates span {reach} days; at most {MAX_DAYS} can be planned ahead")
         return dates
 
     def strategy(self) -> Scheduled:
@@ -218,7 +218,7 @@ class TimeOfDayIn(Strict):
     """Retries at times of the recipient's day."""
 
     type: Literal["time_of_day"] = doc(KIND, "time_of_day")
-    times: Annotated[list[Word], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+    times: Annotated[list[Word], Field(min_length=1, max_length=MAX_TIMES)] = doc(
         "Local times on the 24-hour clock; each is used once a day.", ["10:00", "14:00", "17:00"]
     )
     min_gap_minutes: WaitMinutes = doc(MIN_GAP, 60, 60)
@@ -257,7 +257,7 @@ MAX_CAPS = 10
 #: what the document says, of a request and of a policy that is shown
 QUIET = "outcome: the hours after an attempt that ended so, by any call, in which the number is left alone."
 OutcomeRules = Annotated[dict[str, SwitchOrRule], Field(max_length=2 * len(Outcome))]
-Hours = Annotated[float, Field(gt=0, le=MOST_DAYS * 24, strict=True, allow_inf_nan=False)]
+Hours = Annotated[float, Field(gt=0, le=MAX_DAYS * 24, strict=True, allow_inf_nan=False)]
 
 
 def check_retried(outcome: str, *, retry: bool) -> None:
@@ -307,7 +307,7 @@ class RetryIn(Strict):
         QUIET, {"completed": 168}, {}
     )
     expires_after_hours: Hours | None = doc(
-        f"No attempt is made later than this after the start. Left out, {DEFAULT_HOURS:g}; {MOST_DAYS * 24} for dates.",
+        f"No attempt is made later than this after the start. Left out, {DEFAULT_HOURS:g}; {MAX_DAYS * 24} for dates.",
         72,
         None,
     )
@@ -369,7 +369,7 @@ class RetryIn(Strict):
         if self.expires_after_hours is not None:
             return self.expires_after_hours
         # Who names dates weeks ahead does not mean the call to end in three days.
-        return MOST_DAYS * 24 if isinstance(strategy, Scheduled) else DEFAULT_HOURS
+        return MAX_DAYS * 24 if isinstance(strategy, Scheduled) else DEFAULT_HOURS
 
     def _rules(self) -> dict[Outcome, OutcomeRule]:
         rules = {outcome: OutcomeRule(retry=retried) for outcome, retried in DEFAULT_RETRIED.items()}

@@ -23,7 +23,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chalicelib.dialects.common import (
     AGENT,
-    MOST_DAYS,
+    MAX_DAYS,
     NO_MEANING,
     PROVIDER,
     START,
@@ -49,8 +49,8 @@ DEFAULT_START, DEFAULT_END = "09:00", "21:00"
 #: outcome -> most retries after it, whatever ``max_attempts`` says
 ONCE = {Outcome.FAILED: 1, Outcome.ERROR: 1}
 SUPPORTED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
-MOST_NUMBERS = 100
-MOST_SPAN = timedelta(days=MOST_DAYS)
+MAX_NUMBERS = 100
+MAX_SPAN = timedelta(days=MAX_DAYS)
 
 
 class RetryIn(VendorRetry):
@@ -96,7 +96,7 @@ class ScheduleIn(NarrowingIn, VendorRetry):
     )
     send_at: At | None = doc(START, "2026-01-27T04:00:00Z", None)
     end_at: At | None = doc(
-        f"No attempt from then on, at most {MOST_DAYS} days after the start.", "2026-01-29T12:00:00Z", None
+        f"No attempt from then on, at most {MAX_DAYS} days after the start.", "2026-01-29T12:00:00Z", None
     )
 
     def rules(self) -> Rules:
@@ -118,8 +118,8 @@ class ScheduleIn(NarrowingIn, VendorRetry):
         self.rules()
         if self.send_at is not None and self.end_at is not None and self.end_at <= self.send_at:
             raise ValueError("end_at must come after send_at")
-        if self.send_at is not None and self.end_at is not None and self.end_at > self.send_at + MOST_SPAN:
-            raise ValueError(f"end_at lies more than {MOST_DAYS} days after send_at; no further can be planned ahead")
+        if self.send_at is not None and self.end_at is not None and self.end_at > self.send_at + MAX_SPAN:
+            raise ValueError(f"end_at lies more than {MAX_DAYS} days after send_at; no further can be planned ahead")
         return self
 
 
@@ -151,8 +151,8 @@ class ExotelPolicyIn(Strict):
         end_at = self.schedule.end_at if self.schedule else None
         if end_at is None:
             return self.policy()
-        if not start_at < end_at <= start_at + MOST_SPAN:
-            when = f"between {start_at:%Y-%m-%dT%H:%M:%SZ}, when the campaign starts, and {MOST_DAYS} days after that"
+        if not start_at < end_at <= start_at + MAX_SPAN:
+            when = f"between {start_at:%Y-%m-%dT%H:%M:%SZ}, when the campaign starts, and {MAX_DAYS} days after that"
             raise ValueError(f"end_at {end_at:%Y-%m-%dT%H:%M:%SZ} must lie {when}")
         return replace(self.policy(), expires_after_hours=(end_at - start_at) / timedelta(hours=1))
 
@@ -179,7 +179,7 @@ class CampaignIn(ExotelPolicyIn):
     provider: ProviderName | None = doc(f"{PROVIDER} If Exotel is set up, Exotel does.", "exotel", None)
     caller_id: Word = doc("The number to call from, in E.164 or in India's national form.", "+918047112233")
     call_flow_id: Annotated[str, Field(min_length=1, max_length=256)] | None = doc(AGENT, "flow-7", None)
-    numbers: Annotated[list[Word], Field(min_length=1, max_length=MOST_NUMBERS)] = doc(
+    numbers: Annotated[list[Word], Field(min_length=1, max_length=MAX_NUMBERS)] = doc(
         "The numbers to call, each once, in E.164 or in India's national form.", ["+919876543210", "+919876543211"]
     )
     custom_field: Any = doc(NO_MEANING, "order-7", None)

@@ -19,9 +19,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from chalicelib.dialects.common import (
+    MAX_DAYS,
     MAX_INTERVALS,
-    MOST_DAYS,
-    MOST_TIMES,
+    MAX_TIMES,
     At,
     Flag,
     MaxRetries,
@@ -69,7 +69,7 @@ class RetryDatesIn(SwitchesIn):
     """Retries at fixed times."""
 
     type: Literal["scheduled"] = doc(KIND, "scheduled")
-    retryDates: Annotated[list[At], Field(min_length=1, max_length=MOST_TIMES)] = doc(
+    retryDates: Annotated[list[At], Field(min_length=1, max_length=MAX_TIMES)] = doc(
         "When to retry; a past time is skipped.", ["2026-01-27T10:00:00Z"]
     )
 
@@ -148,7 +148,7 @@ class GomobilePolicyIn(Strict):
             strategy=strategy,
             on=self._rules(),
             # Dates may lie weeks ahead, and the vendor knows no end but the last of them.
-            expires_after_hours=MOST_DAYS * 24 if isinstance(strategy, Scheduled) else 72,
+            expires_after_hours=MAX_DAYS * 24 if isinstance(strategy, Scheduled) else 72,
         )
         return policy.with_rules(self.pauseWindows.rules()) if self.pauseWindows else policy
 

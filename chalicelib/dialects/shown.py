@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from chalicelib.dialects.common import (
     E164,
-    MOST_TIMES,
+    MAX_TIMES,
     Flag,
     HttpUrl,
     MaxRetries,
@@ -56,7 +56,7 @@ class ShownTimes(Strict):
 
     type: Literal["time_of_day"] = doc(KIND, "time_of_day")
     times: Annotated[
-        list[Annotated[int, Field(ge=0, lt=DAY_MINUTES, strict=True)]], Field(min_length=1, max_length=MOST_TIMES)
+        list[Annotated[int, Field(ge=0, lt=DAY_MINUTES, strict=True)]], Field(min_length=1, max_length=MAX_TIMES)
     ] = doc("Minutes since local midnight; each is used once a day.", [600, 840, 1020])
     min_gap_minutes: WaitMinutes = doc(MIN_GAP, 60, 60)
 

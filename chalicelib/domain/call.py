@@ -9,8 +9,8 @@ from typing import Any
 from chalicelib.domain.decide import Reason, Situation
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
+from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import Policy
-from chalicelib.domain.tried import Tried
 
 NEVER_HEARD_OF = "no-callback"  # the cause of an attempt whose end neither a callback nor a look-up told
 NEVER_ENDED = "never-ended"  # the cause of an attempt that went on for hours longer than a call can last
@@ -92,7 +92,7 @@ class Call:
     quiet_until: datetime | None = None
     webhook_url: str | None = None
     public_url: str = ""
-    put_offs: int = 0
+    deferrals: int = 0
     places: tuple[str, ...] = ()
     waits_for: str | None = None
     canceled_at: datetime | None = None
@@ -166,11 +166,11 @@ class Attempt:
         return self.phase
 
     @property
-    def tried(self) -> Tried:
+    def past(self) -> PastAttempt:
         """This attempt as decide() sees it. Only for attempts that have ended."""
         if self.outcome is None or self.ended_at is None:
             raise ValueError(f"attempt {self.number} of {self.call_id} has not ended")
-        return Tried(self.number, self.outcome, self.claimed_at, self.ended_at)
+        return PastAttempt(self.number, self.outcome, self.claimed_at, self.ended_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +192,8 @@ class CallRecord:
         return Situation(
             expires_at=call.expires_at,
             zones=call.zones,
-            tried=tuple(a.tried for a in self.attempts if a.outcome is not None and a.counts),
-            made=tuple(sorted((*call.others_made, *own))) if call.policy.caps else (),
+            attempts=tuple(a.past for a in self.attempts if a.outcome is not None and a.counts),
+            dialed_at=tuple(sorted((*call.others_made, *own))) if call.policy.caps else (),
             quiet_until=call.quiet_until,
             not_before=call.not_before,
             policy_ends_at=call.policy_ends_at,

@@ -11,9 +11,9 @@ from enum import StrEnum
 
 from chalicelib.domain.caps import check
 from chalicelib.domain.outcome import Outcome, SummaryStatus
+from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import OutcomeRule, Policy
 from chalicelib.domain.strategies import Proposal, TimeOfDay, after_wait, propose
-from chalicelib.domain.tried import Tried
 from chalicelib.domain.window import Window, never_opens, next_opening
 from chalicelib.domain.work import TooComplex, Work
 
@@ -24,7 +24,7 @@ class Reason(StrEnum):
     STARTED = "started"
     RETRY = "retry"
     DUE = "due"
-    MOVED = "moved"
+    RESCHEDULED = "rescheduled"
     REACHED = "reached"
     VOICEMAIL_IS_FINAL = "voicemail-is-final"
     OUTCOME_NOT_RETRYABLE = "outcome-not-retryable"
@@ -41,10 +41,10 @@ class Reason(StrEnum):
     CANCELED = "canceled"
     ERASED = "erased"
     DO_NOT_DISTURB = "do-not-disturb"
-    PUT_OFF_BY_PROVIDER = "put-off-by-provider"
+    DEFERRED_BY_PROVIDER = "deferred-by-provider"
     NEVER_PLACED = "never-placed"
     NO_SLOT = "no-slot"
-    PACED = "paced"
+    RATE_LIMITED = "rate-limited"
     PAUSED = "paused"
     PROVIDER_PAUSED = "provider-paused"
     DESTINATION_NOT_ALLOWED = "destination-not-allowed"
@@ -55,26 +55,28 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What there is to know of a call when something is decided about it. Times are UTC.
+    """The facts about a call that a decision needs. Times are UTC.
 
-    ``tried`` are this call's attempts that count, in order. ``made`` are the starts of all attempts to the number,
-    this call's and others', sorted, as far back as the policy's caps reach. ``quiet_until`` is the time until which
-    attempts of other calls have the number left alone, by ``quiet_after``. ``zones`` are those the number may be in;
-    empty where that is not known. ``not_before`` is set where the customer called back and is to be left alone until
-    then. ``policy_ends_at`` is the policy's own end where ``expires_at`` lies after it, for the window is closed then.
+    ``attempts`` are this call's attempts that count, in order. ``dialed_at`` are the starts of all attempts to the
+    number, this call's and others', sorted, as far back as the policy's caps reach. Until ``quiet_until``, the number
+    is not dialled, because of ``quiet_after`` and an attempt of another call. ``zones`` are the zones that the number
+    may be in, empty if they are unknown. ``not_before`` is set if the customer called back and asked to wait. If
+    ``expires_at`` is later than the policy's own end, ``policy_ends_at`` is that end, and the window is closed then.
     """
 
     expires_at: datetime
     zones: tuple[str, ...] = ()
-    tried: tuple[Tried, ...] = ()
-    made: tuple[datetime, ...] = ()
+    attempts: tuple[PastAttempt, ...] = ()
+    dialed_at: tuple[datetime, ...] = ()
     quiet_until: datetime | None = None
     not_before: datetime | None = None
     policy_ends_at: datetime | None = None
 
-    def having_tried(self, attempt: Tried) -> "Situation":
+    def with_attempt(self, attempt: PastAttempt) -> "Situation":
         """The situation after one more attempt."""
-        return replace(self, tried=(*self.tried, attempt), made=tuple(sorted((*self.made, attempt.started_at))))
+        return replace(
+            self, attempts=(*self.attempts, attempt), dialed_at=tuple(sorted((*self.dialed_at, attempt.started_at)))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ ENDINGS: dict[Outcome, tuple[SummaryStatus, Reason]] = {
 }
 
 #: A window and a cap can each move a dial past the other's limit; real policies settle in two or three rounds.
-MOST_MOVES = 64
+MAX_MOVES = 64
 #: so many times of the day, or so many zones of a cap per day, cost as much as one unit of work
 TIMES_A_UNIT, CAPS_A_UNIT = 4, 2
 
@@ -115,7 +117,7 @@ def decide(policy: Policy, situation: Situation, work: Work | None = None) -> De
 
 
 def _decide(policy: Policy, situation: Situation, work: Work) -> Decision:
-    last = situation.tried[-1]
+    last = situation.attempts[-1]
     outcome = last.outcome
     if outcome in ENDINGS:
         summary, reason = ENDINGS[outcome]
@@ -137,7 +139,7 @@ def reached_earlier(situation: Situation, *before: str) -> Decision | None:
 
     The callback of that attempt came so late that a further attempt was made meanwhile.
     """
-    earlier = next((t for t in situation.tried if t.outcome is Outcome.COMPLETED), None)
+    earlier = next((t for t in situation.attempts if t.outcome is Outcome.COMPLETED), None)
     if earlier is None:
         return None
     steps = (*before, f"attempt {earlier.number} had ended {earlier.outcome}")
@@ -154,7 +156,7 @@ def may_dial(policy: Policy, situation: Situation, now: datetime) -> Decision:
     """Whether the attempt that is due may be dialled now: ``due`` with ``retry_at == now``, else moved, else final."""
     proposal = Proposal(now, f"due at {_utc(now)}")
     placed = _within(None, lambda spent: _place(policy, situation, proposal, Reason.DUE, spent))
-    return replace(placed, reason=Reason.MOVED) if placed.retry_at not in (None, now) else placed
+    return replace(placed, reason=Reason.RESCHEDULED) if placed.retry_at not in (None, now) else placed
 
 
 def _within(work: Work | None, decide_with: Callable[[Work], Decision]) -> Decision:
@@ -172,12 +174,12 @@ def _within(work: Work | None, decide_with: Callable[[Work], Decision]) -> Decis
 
 
 def _used_up(policy: Policy, rule: OutcomeRule, situation: Situation) -> Decision | None:
-    retries = len(situation.tried) - 1
-    outcome = situation.tried[-1].outcome
+    retries = len(situation.attempts) - 1
+    outcome = situation.attempts[-1].outcome
     if retries >= policy.max_retries:
         step = f"{retries} of {policy.max_retries} retries used"
         return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.RETRIES_EXHAUSTED, step)
-    after_this = sum(1 for t in situation.tried[:-1] if t.outcome is outcome)
+    after_this = sum(1 for t in situation.attempts[:-1] if t.outcome is outcome)
     if rule.max_retries is not None and after_this >= rule.max_retries:
         step = f"{after_this} of {rule.max_retries} retries after {outcome} used"
         return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.OUTCOME_RETRIES_EXHAUSTED, step)
@@ -188,12 +190,12 @@ def _next(policy: Policy, rule: OutcomeRule, situation: Situation, work: Work) -
     if policy.needs_zones and not situation.zones:
         return _zone_unknown(())
     if rule.wait_minutes is not None:
-        proposal: Proposal | None = after_wait(rule.wait_minutes, situation.tried[-1])
+        proposal: Proposal | None = after_wait(rule.wait_minutes, situation.attempts[-1])
     else:
         zones = policy.window_zones(situation.zones)
         if isinstance(policy.strategy, TimeOfDay):
             work.spend(len(zones) * len(policy.strategy.times) // TIMES_A_UNIT)
-        proposal = propose(policy.strategy, situation.tried, zones)
+        proposal = propose(policy.strategy, situation.attempts, zones)
     if proposal is None:
         step = "the strategy has no further time"
         return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.NO_DATES_LEFT, step)
@@ -213,7 +215,7 @@ def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Rea
     if policy.needs_zones and not situation.zones:
         return _zone_unknown((proposal.step,))
     place = _proposed(policy, situation, proposal)
-    for _ in range(MOST_MOVES):
+    for _ in range(MAX_MOVES):
         if place.at > situation.expires_at:
             return _too_late(policy, place, situation)
         stood_at = place.at
@@ -246,12 +248,12 @@ def _proposed(policy: Policy, situation: Situation, proposal: Proposal) -> _Plac
 def _quiet_until(policy: Policy, situation: Situation) -> datetime | None:
     """Return until when attempts to the number, this call's own and others', have it left alone."""
     hours = policy.quiet_after
-    own = (t.ended_at + timedelta(hours=hours[t.outcome]) for t in situation.tried if t.outcome in hours)
+    own = (t.ended_at + timedelta(hours=hours[t.outcome]) for t in situation.attempts if t.outcome in hours)
     return max((*own, *filter(None, (situation.quiet_until,))), default=None)
 
 
 def _found(policy: Policy, situation: Situation, place: _Place, reason: Reason) -> Decision:
-    caps = (check(cap, place.at, situation.made, situation.zones) for cap in policy.caps)
+    caps = (check(cap, place.at, situation.dialed_at, situation.zones) for cap in policy.caps)
     counted = tuple(f"cap {verdict.used + 1} of {verdict.cap}" for verdict in caps)
     if situation.policy_ends_at is not None and place.at > situation.policy_ends_at:
         place.steps.append(f"the policy ends at {_utc(situation.expires_at)}, {extended(situation.policy_ends_at)}")
@@ -292,7 +294,7 @@ def extended(policy_ends_at: datetime) -> str:
 def _under_caps(policy: Policy, situation: Situation, place: _Place) -> Decision | None:
     blocking = None
     for cap in policy.caps:
-        verdict = check(cap, place.at, situation.made, situation.zones)
+        verdict = check(cap, place.at, situation.dialed_at, situation.zones)
         if verdict.clears_at > place.at:
             blocking = verdict if blocking is None or verdict.clears_at > blocking.clears_at else blocking
     if blocking is None:
@@ -331,4 +333,4 @@ def _utc(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at.second else f"{at:%Y-%m-%dT%H:%MZ}"
 
 
-__all__ = ["Decision", "Reason", "Situation", "Tried", "decide", "first", "may_dial"]
+__all__ = ["Decision", "PastAttempt", "Reason", "Situation", "decide", "first", "may_dial"]

@@ -14,10 +14,10 @@ from chalicelib.domain.transition import Effect, Transition, apply, becoming, fa
 
 #: How long a call waits after its provider rejected it for the rate or for a fault of the account: the delay doubles
 #: from the first to the last.
-PUT_OFF_FIRST = timedelta(minutes=1)
-PUT_OFF_LAST = timedelta(minutes=30)
+FIRST_DEFERRAL = timedelta(minutes=1)
+LAST_DEFERRAL = timedelta(minutes=30)
 #: A provider that names a longer wait is not believed: a call would end for it.
-LONGEST_NAMED_WAIT = timedelta(hours=1)
+MAX_NAMED_WAIT = timedelta(hours=1)
 
 
 def decided_after(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime, *before: str) -> Transition:
@@ -68,7 +68,7 @@ def called_back(at: datetime) -> str:
     return f"the customer called back at {at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def put_off_until(record: CallRecord, why: str, wait: timedelta | None, now: datetime) -> Decision:
+def deferred_until(record: CallRecord, why: str, wait: timedelta | None, now: datetime) -> Decision:
     """Return the decision to ask the provider again later; ``wait`` is what the provider asked for, if it did.
 
     A call whose earlier attempt turns out to have reached the person meanwhile ends instead.
@@ -76,12 +76,12 @@ def put_off_until(record: CallRecord, why: str, wait: timedelta | None, now: dat
     call, reached = record.call, reached_earlier(record.situation, why)
     if reached is not None:
         return reached
-    doubling = min(PUT_OFF_FIRST * 2 ** min(call.put_offs, 10), PUT_OFF_LAST)
-    wait = min(wait, LONGEST_NAMED_WAIT) if wait else doubling
+    doubling = min(FIRST_DEFERRAL * 2 ** min(call.deferrals, 10), LAST_DEFERRAL)
+    wait = min(wait, MAX_NAMED_WAIT) if wait else doubling
     steps = (why, f"+{round(wait.total_seconds() / 60, 1):g} min until the next try at the provider")
     if now + wait > call.expires_at:
         return Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
-    return as_agreed(call, Decision(Reason.PUT_OFF_BY_PROVIDER, steps, retry_at=now + wait), now)
+    return as_agreed(call, Decision(Reason.DEFERRED_BY_PROVIDER, steps, retry_at=now + wait), now)
 
 
 def postponed(call: Call, reason: Reason, step: str, until: datetime) -> Decision:

@@ -13,7 +13,7 @@ MAX_ENTRIES = 100
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 #: the length of the shortest E.164 number with its ``+``, less one
-_SHORTEST = 7
+_MIN_DIGITS = 7
 
 #: calling codes that belong to no country (ITU-T E.164, list of assigned codes) -> what is behind them
 GLOBAL_CODES: dict[str, str] = {
@@ -108,7 +108,7 @@ def _kind(number: str) -> str:
     """
     from phonenumbers import NumberParseException, PhoneNumberType, number_type, parse
 
-    for length in range(len(number), _SHORTEST, -1):
+    for length in range(len(number), _MIN_DIGITS, -1):
         try:
             kind = number_type(parse(number[:length]))
         except NumberParseException:

@@ -8,7 +8,7 @@
     scheduled                 scheduled, for another time      decided, contacted, wake
     scheduled                 final                            decided, contacted
     dialing                   in-progress                      absorb: somebody answered
-    dialing                   scheduled, or final              put_off: the provider rejected the attempt
+    dialing                   scheduled, or final              defer: the provider rejected the attempt
     dialing, or in progress   scheduled, or final              absorb: the latest attempt has ended
     anything but final        final                            cancel, end, disown
     final                     scheduled, or final otherwise    absorb: a late callback
@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from chalicelib.domain.attempt_ends import as_another_calls, under_way, with_end, with_fault
 from chalicelib.domain.call import NEVER_PLACED, Attempt, AttemptPhase, Call, CallRecord, CallState
 from chalicelib.domain.decide import Decision, Reason, may_dial
-from chalicelib.domain.deciding import called_back, canceled, decided_after, put_off_until
+from chalicelib.domain.deciding import called_back, canceled, decided_after, deferred_until
 from chalicelib.domain.deciding import contacted as contact_ends
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.late_callbacks import after_the_end
@@ -34,7 +34,7 @@ from chalicelib.domain.reached import ended_unreached, was_answered
 from chalicelib.domain.transition import Effect, Transition, apply, becoming, failed_over, unchanged
 
 DIALER_DIED = "dialer-died"  # the cause of an attempt whose dial was never recorded
-NO_CONNECTION = "network"  # the cause of a put-off where the provider's API could not be reached at all
+NO_CONNECTION = "network"  # the cause of a deferral where the provider's API could not be reached at all
 
 
 def claim(
@@ -92,7 +92,7 @@ def adopt(
     return replace(claimed, attempt=placed)
 
 
-def having_made(
+def with_other_attempts(
     record: CallRecord, others_made: tuple[datetime, ...], quiet_until: datetime | None = None
 ) -> CallRecord:
     """The record as it is with what is now known of other calls' attempts to the number."""
@@ -158,10 +158,10 @@ def _faulted(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime
     call = record.call
     if not _is_latest_of_live(call, ended):
         return _only_ended(record, ended, event, now)
-    decision = put_off_until(record, f"attempt {ended.number} came to nothing ({event.fault})", None, now)
-    if event.fault == NEVER_PLACED and decision.reason is Reason.PUT_OFF_BY_PROVIDER:
+    decision = deferred_until(record, f"attempt {ended.number} came to nothing ({event.fault})", None, now)
+    if event.fault == NEVER_PLACED and decision.reason is Reason.DEFERRED_BY_PROVIDER:
         decision = replace(decision, reason=Reason.NEVER_PLACED)
-    changed = replace(apply(call, decision, now), put_offs=call.put_offs + 1)
+    changed = replace(apply(call, decision, now), deferrals=call.deferrals + 1)
     return becoming(record, changed, ended, effect=Effect.DECIDED, at=now, decision=decision, event=event)
 
 
@@ -187,7 +187,7 @@ def decided(record: CallRecord, decision: Decision, now: datetime, waits_for: st
         raise ValueError(f"{call.id} is {call.state}, so there is nothing to move")
     waits = decision.retry_at is not None
     changed = replace(
-        apply(call, decision, now), put_offs=call.put_offs if waits else 0, waits_for=waits_for if waits else None
+        apply(call, decision, now), deferrals=call.deferrals if waits else 0, waits_for=waits_for if waits else None
     )
     if waits and waits_for is not None and call.waits_for == waits_for:
         return becoming(record, changed, effect=Effect.ENRICHED, at=now)
@@ -217,11 +217,11 @@ def in_minute(transition: Transition, minute: datetime) -> Transition:
     reason = decision.reason if decision and not checked.is_final else checked.reason
     moved = replace(checked, reason=reason, steps=steps)
     changed = apply(replace(call, ended_at=transition.before.call.ended_at), moved, transition.at)
-    changed = replace(changed, put_offs=call.put_offs if moved.retry_at else 0)
+    changed = replace(changed, deferrals=call.deferrals if moved.retry_at else 0)
     return replace(transition, call=changed, decision=moved, effect=Effect.DECIDED)
 
 
-def put_off(
+def defer(
     record: CallRecord, *, cause: str, wait: timedelta | None, evidence: Mapping[str, str], now: datetime
 ) -> Transition:
     """Take a claimed attempt back: the provider did not place it, and the callee had no part in that."""
@@ -229,8 +229,8 @@ def put_off(
     attempt = record.attempt(call.attempt)
     if call.state is not CallState.DIALING or attempt is None:
         raise ValueError(f"{call.id} is {call.state}, so no dial can be deferred")
-    decision = put_off_until(record, f"the provider rejected attempt {attempt.number} ({cause})", wait, now)
-    back = replace(apply(call, decision, now), attempt=attempt.number - 1, put_offs=call.put_offs + 1)
+    decision = deferred_until(record, f"the provider rejected attempt {attempt.number} ({cause})", wait, now)
+    back = replace(apply(call, decision, now), attempt=attempt.number - 1, deferrals=call.deferrals + 1)
     if cause == NO_CONNECTION:
         back = failed_over(back)
     refused = replace(attempt, cause=cause, evidence=evidence)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 UNKNOWN = "Etc/Unknown"
 #: digits of an area code of North America with its country code, and of a whole number
 _AREA_DIGITS, _NANP_DIGITS = 4, 11
-_LONGEST = max(map(len, (*CORRECTED, *ALSO)))
+_MAX_LENGTH = max(map(len, (*CORRECTED, *ALSO)))
 
 
 def contact_zones(explicit_timezone: str | None, number: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _placed(digits: str, name: str) -> str:
 
 def _longest(table: dict[str, tuple[str, ...]], digits: str) -> tuple[str, tuple[str, ...]]:
     """Return the longest key that the digits begin with, and its zones; two empty values where there is none."""
-    for size in range(min(len(digits), _LONGEST), 0, -1):
+    for size in range(min(len(digits), _MAX_LENGTH), 0, -1):
         if digits[:size] in table:
             return digits[:size], table[digits[:size]]
     return "", ()

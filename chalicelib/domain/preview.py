@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.domain.decide import MOST_MOVES, Decision, Reason, Situation, decide, first, may_dial
+from chalicelib.domain.decide import MAX_MOVES, Decision, Reason, Situation, decide, first, may_dial
 from chalicelib.domain.expiry import expiry
 from chalicelib.domain.outcome import Outcome, SummaryStatus
+from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import Policy
-from chalicelib.domain.tried import Tried
 from chalicelib.domain.work import Work
 
 #: when a dial is due, and when that was decided -> the whole minute in which it can be made
@@ -66,7 +66,7 @@ def preview(
         attempts.append(PreviewAttempt(number, at, outcome, decision.reason, decision.steps))
         if outcome is None:
             break
-        situation = situation.having_tried(Tried(number, outcome, at, at))
+        situation = situation.with_attempt(PastAttempt(number, outcome, at, at))
         decision = _booked(policy, situation, decide(policy, situation, work), at, in_minute)
     return Preview(tuple(attempts), ends.at)
 
@@ -74,7 +74,7 @@ def preview(
 def _booked(policy: Policy, situation: Situation, decision: Decision, now: datetime, in_minute: InMinute) -> Decision:
     """Return a decision with its dial in a whole minute that the policy allows, as the wheel will book it."""
     reason = decision.reason
-    for _ in range(MOST_MOVES):
+    for _ in range(MAX_MOVES):
         if decision.retry_at is None or (minute := in_minute(decision.retry_at, now)) == decision.retry_at:
             break
         checked = may_dial(policy, situation, minute)

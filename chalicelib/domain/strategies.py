@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from chalicelib.domain.tried import Tried
+from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.zones import next_shared_time, next_wall_time, zone
 
 #: the local hours that ``vary`` knows: a retry in the morning comes no earlier than at MORNING_STARTS
@@ -89,23 +89,23 @@ def varies(strategy: Strategy) -> bool:
     return isinstance(strategy, Fixed | Intervals | Exponential) and strategy.vary
 
 
-def propose(strategy: Strategy, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
-    """When to dial after the last of ``tried``, by the strategy alone; None where it has no further time."""
-    proposal = _RULES[strategy.type](strategy, tried, zones)
-    return _other_half(proposal, tried[-1], zones[0]) if proposal and varies(strategy) and zones else proposal
+def propose(strategy: Strategy, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal | None:
+    """When to dial after the last of ``attempts``, by the strategy alone; None where it has no further time."""
+    proposal = _RULES[strategy.type](strategy, attempts, zones)
+    return _other_half(proposal, attempts[-1], zones[0]) if proposal and varies(strategy) and zones else proposal
 
 
-def after_wait(wait_minutes: float, last: Tried) -> Proposal:
+def after_wait(wait_minutes: float, last: PastAttempt) -> Proposal:
     """Return so many minutes after the end of an attempt, and never the minute in which the attempt began."""
     at = max(last.ended_at + timedelta(minutes=wait_minutes), _next_minute(last))
     return Proposal(at, f"+{wait_minutes:g} min after {last.outcome}")
 
 
-def _next_minute(last: Tried) -> datetime:
+def _next_minute(last: PastAttempt) -> datetime:
     return last.started_at.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
-def _other_half(proposal: Proposal, last: Tried, zone_name: str) -> Proposal:
+def _other_half(proposal: Proposal, last: PastAttempt, zone_name: str) -> Proposal:
     """Return a proposal that falls in the other half of the local day than the attempt before it.
 
     After a morning that is noon at the earliest, and after an afternoon MORNING_STARTS of the next day.
@@ -122,27 +122,27 @@ def _local_hour(at: datetime, zone_name: str) -> int:
     return at.astimezone(zone(zone_name)).hour
 
 
-def _fixed(strategy: Fixed, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal:
-    return after_wait(strategy.wait_minutes, tried[-1])
+def _fixed(strategy: Fixed, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal:
+    return after_wait(strategy.wait_minutes, attempts[-1])
 
 
-def _intervals(strategy: Intervals, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal:
-    retry = len(tried) - 1
-    return after_wait(strategy.minutes[min(retry, len(strategy.minutes) - 1)], tried[-1])
+def _intervals(strategy: Intervals, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal:
+    retry = len(attempts) - 1
+    return after_wait(strategy.minutes[min(retry, len(strategy.minutes) - 1)], attempts[-1])
 
 
-def _exponential(strategy: Exponential, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal:
+def _exponential(strategy: Exponential, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal:
     # A thousandth power would overflow long after max_minutes has been reached.
-    retry = min(len(tried) - 1, 64)
+    retry = min(len(attempts) - 1, 64)
     try:
         minutes = min(strategy.first_minutes * strategy.factor**retry, strategy.max_minutes)
     except OverflowError:
         minutes = strategy.max_minutes
-    return after_wait(minutes, tried[-1])
+    return after_wait(minutes, attempts[-1])
 
 
-def _scheduled(strategy: Scheduled, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
-    last = tried[-1]
+def _scheduled(strategy: Scheduled, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal | None:
+    last = attempts[-1]
     # A date that an attempt was made at has been used, even where the attempt ended in the same instant.
     left = [at for at in strategy.at if at > last.started_at and at >= last.ended_at]
     if not left:
@@ -151,8 +151,8 @@ def _scheduled(strategy: Scheduled, tried: Sequence[Tried], zones: Sequence[str]
     return Proposal(left[0], f"on the date {left[0]:%Y-%m-%dT%H:%MZ}{skipped}")
 
 
-def _time_of_day(strategy: TimeOfDay, tried: Sequence[Tried], zones: Sequence[str]) -> Proposal | None:
-    last = tried[-1]
+def _time_of_day(strategy: TimeOfDay, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal | None:
+    last = attempts[-1]
     # A time of day lasts a minute, and an attempt that ends within it has used it.
     earliest = max(last.ended_at + timedelta(minutes=strategy.min_gap_minutes), _next_minute(last))
     if not zones:
@@ -162,8 +162,8 @@ def _time_of_day(strategy: TimeOfDay, tried: Sequence[Tried], zones: Sequence[st
     return Proposal(at, f"the next time of day at least {strategy.min_gap_minutes:g} min after {last.outcome}")
 
 
-_RULES: dict[str, Callable[[Any, Sequence[Tried], Sequence[str]], Proposal | None]] = {
-    "none": lambda strategy, tried, zones: None,
+_RULES: dict[str, Callable[[Any, Sequence[PastAttempt], Sequence[str]], Proposal | None]] = {
+    "none": lambda strategy, attempts, zones: None,
     "fixed": _fixed,
     "intervals": _intervals,
     "exponential": _exponential,

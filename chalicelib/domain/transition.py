@@ -112,7 +112,7 @@ def failed_over(call: Call) -> Call:
 
 def apply(call: Call, decision: Decision, now: datetime) -> Call:
     """Return the call as a decision leaves it. A call that had ended, and stays so, keeps the time of its end."""
-    cleared = replace(call, due_at=None, places=(), deadline_at=None, put_offs=0, waits_for=None)
+    cleared = replace(call, due_at=None, places=(), deadline_at=None, deferrals=0, waits_for=None)
     if decision.retry_at is not None:
         return replace(
             cleared,

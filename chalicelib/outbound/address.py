@@ -21,7 +21,7 @@ RESOLVE_SEC = 5.0
 #: (host, port) -> its addresses as text
 Resolve = Callable[[str, int], Sequence[str]]
 
-MOST_URL = 2048
+MAX_URL_CHARS = 2048
 #: scheme -> the ports that it may use, its own first
 PORTS = {"https": (443, 8443), "http": (80, 8080)}
 
@@ -99,8 +99,8 @@ class Destination:
 
 def destination(url: str, rules: Rules) -> Destination:
     """Take a URL apart, if its form says nothing against calling it; nothing is resolved. Raises Unsafe."""
-    if len(url) > MOST_URL or not _URL.fullmatch(url):
-        raise Unsafe(f"must be a URL of at most {MOST_URL} plain characters, its host in punycode")
+    if len(url) > MAX_URL_CHARS or not _URL.fullmatch(url):
+        raise Unsafe(f"must be a URL of at most {MAX_URL_CHARS} plain characters, its host in punycode")
     try:
         parts = urlsplit(url)
         port = parts.port

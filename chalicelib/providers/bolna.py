@@ -118,7 +118,7 @@ TELEPHONY_EVIDENCE = (
 #: A page of an agent's executions, at most (bolna.ai/docs/api-reference/executions/get_executions), which cannot be
 #: filtered by number
 PAGE_SIZE = 50
-MOST_PAGES = 10
+MAX_PAGES = 10
 
 #: the providers in telephony_data that ring no phone; same page
 NO_PHONES = ("web-call", "websocket")
@@ -204,7 +204,7 @@ class Bolna(Provider):
     def _between(self, list_url: str, wanted: Wanted) -> Iterator[CallEvent]:
         # Pages do not say which of an execution's times is filtered, but none is before it was made, or in the future
         span = {"from": _iso(wanted.first_second), "to": _iso(max(self.now(), wanted.until) + timedelta(days=1))}
-        for row in every_row(partial(self._page, list_url, span), 1, MOST_PAGES):
+        for row in every_row(partial(self._page, list_url, span), 1, MAX_PAGES):
             telephony, context = (
                 scalars(mapping(row.get("telephony_data"))),
                 scalars(mapping(row.get("context_details"))),

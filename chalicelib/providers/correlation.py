@@ -9,7 +9,7 @@ from chalicelib.providers.base import DialRequest
 #: agent that is shown them. It takes the place of a variable of the same name.
 TOKEN_KEY = "redial_token"  # noqa: S105 (a name, not a secret)
 
-_MOST = 128
+_MAX_CHARS = 128
 
 
 def token_of(request: DialRequest) -> str:
@@ -19,7 +19,7 @@ def token_of(request: DialRequest) -> str:
 
 def token_or_none(text: object) -> str | None:
     """The text where it is a callback token of ours by its form; it may still name no attempt."""
-    if not isinstance(text, str) or len(text) > _MOST or not text.isascii() or not text.isprintable():
+    if not isinstance(text, str) or len(text) > _MAX_CHARS or not text.isascii() or not text.isprintable():
         return None
     return text if ids.split_callback_token(text) else None
 

@@ -28,10 +28,10 @@ from chalicelib.providers.signing import basic_login
 from chalicelib.providers.words import mapping
 
 API_URL = "https://api.exotel.com"  # Singapore; accounts in Mumbai have https://api.in.exotel.com
-MOST_CALL_SEC = 14_400  # developer.exotel.com/docs/voice-v1/api-reference/connect-to-flow: TimeLimit
+MAX_CALL_SEC = 14_400  # developer.exotel.com/docs/voice-v1/api-reference/connect-to-flow: TimeLimit
 
 #: after which no call is under way any more: the longest, after a queue and two phones that ring
-LONGEST_LIFE = timedelta(seconds=MOST_CALL_SEC, minutes=30)
+MAX_LIFE = timedelta(seconds=MAX_CALL_SEC, minutes=30)
 
 #: developer.exotel.com/docs/references/error-codes. 403 is a suspended account or an address that is not allowed,
 #: 404 the account that the URL names. The words for do-not-disturb are those that callers of Exotel pass on
@@ -114,7 +114,7 @@ class Exotel(Provider):
         """
         wanted = Wanted(to_number, from_number, since, until)
         found = sure(self._between(wanted))
-        over_at = until + LONGEST_LIFE
+        over_at = until + MAX_LIFE
         return found if found or self.now() > over_at else None
 
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
@@ -182,7 +182,7 @@ def call_form(request: DialRequest, flow_url: str) -> list[tuple[str, str]]:
         ("CallerId", f"0{indian[1]}" if indian else request.from_number),
         ("Url", flow_url),
         ("CallType", "trans"),
-        ("TimeLimit", str(min(request.max_call_sec, MOST_CALL_SEC))),
+        ("TimeLimit", str(min(request.max_call_sec, MAX_CALL_SEC))),
         ("TimeOut", str(request.ring_timeout_sec)),
         ("StatusCallback", request.callback_url),
         ("StatusCallbackEvents[0]", "terminal"),

@@ -12,7 +12,7 @@ from chalicelib.providers.forms import json_object, query_of
 from chalicelib.providers.http import Answer
 
 #: pages of one list that are read; a longer list is given up, for the answer would come too late
-MOST_PAGES = 5
+MAX_PAGES = 5
 
 Row = Mapping[str, object]
 Page = TypeVar("Page")
@@ -91,7 +91,7 @@ def rows_of(listed: object) -> Sequence[Row]:
 
 
 def every_row(
-    read: Callable[[Page], tuple[Sequence[Row], Page | None]], first: Page, most: int = MOST_PAGES
+    read: Callable[[Page], tuple[Sequence[Row], Page | None]], first: Page, most: int = MAX_PAGES
 ) -> Iterator[Row]:
     """The rows of all pages from the first on. ``read`` gives a page's rows and the next page, None after the last.
 

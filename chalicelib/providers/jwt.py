@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: three times base64url without padding; no token of a vendor's comes near to this length
 _TOKEN = re.compile(r"([\w-]{1,1000})\.([\w-]{1,6000})\.([\w-]{1,1000})", re.ASCII)
 #: shorter keys are broken, and no vendor gives them out
-LEAST_KEY_BITS = 2048
+MIN_KEY_BITS = 2048
 
 
 def read_hs256(token: str, secrets: Iterable[str]) -> Mapping[str, object]:
@@ -45,7 +45,7 @@ def sign_rs256(claims: Mapping[str, object], private_key: str) -> str:
     r"""Return a token with these claims, signed by RS256.
 
     ``private_key`` is PEM, PKCS#8 or PKCS#1; its line breaks may be written ``\n``, as environment variables
-    hold them. Raises ValueError unless it is an RSA key of at least LEAST_KEY_BITS; the message holds nothing of it.
+    hold them. Raises ValueError unless it is an RSA key of at least MIN_KEY_BITS; the message holds nothing of it.
     """
     from cryptography.hazmat.primitives import hashes  # here, for callbacks must not wait for it
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -69,8 +69,8 @@ def _rsa_key(text: str) -> "RSAPrivateKey":
         key = None
     if not isinstance(key, RSAPrivateKey):
         raise ValueError("the private key is not an RSA key in PEM (PKCS#8 or PKCS#1, not encrypted)")
-    if key.key_size < LEAST_KEY_BITS:
-        raise ValueError(f"the private key has {key.key_size} bits; at least {LEAST_KEY_BITS} are required")
+    if key.key_size < MIN_KEY_BITS:
+        raise ValueError(f"the private key has {key.key_size} bits; at least {MIN_KEY_BITS} are required")
     return key
 
 

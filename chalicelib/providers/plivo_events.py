@@ -78,7 +78,7 @@ LIVE_FIELDS = {
 }
 
 #: the longest call is one day (time_limit of docs.plivo.com/docs/voice/api/call/make-a-call), and it rings before
-_LONGEST = timedelta(hours=25)
+_MAX_LENGTH = timedelta(hours=25)
 _NAMES_ITS_ZONE = re.compile(r".*\d(Z|[+-]\d\d:?\d\d)", re.DOTALL)
 
 
@@ -219,7 +219,7 @@ def _occurred_at(fields: Mapping[str, str]) -> datetime | None:
     """
     session_at = instant(fields.get("SessionStart"))
     start, end = instant(fields.get("StartTime")), instant(fields.get("EndTime"))
-    if session_at is None or start is None or end is None or not timedelta(0) <= end - start <= _LONGEST:
+    if session_at is None or start is None or end is None or not timedelta(0) <= end - start <= _MAX_LENGTH:
         return session_at
     try:
         return session_at + (end - start)

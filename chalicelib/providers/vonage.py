@@ -54,10 +54,10 @@ RINGING_TIMER_SEC = (1, 120)
 
 #: A page of the list of calls, which cannot be filtered by number (developer.vonage.com/api/voice#getCalls)
 PAGE_SIZE = 100
-MOST_PAGES = 10
+MAX_PAGES = 10
 
 #: A record's only time is its start_time, the answer's. A call of the span may have rung that long before it.
-LONGEST_RING = timedelta(seconds=RINGING_TIMER_SEC[1])
+MAX_RING = timedelta(seconds=RINGING_TIMER_SEC[1])
 
 #: What a refusal says -> outcome. Errors are RFC 7807 problems (developer.vonage.com/api-errors) whose
 #: ``invalid_parameters`` name the field; older ones are worded, so the table goes by the field and not by the wording.
@@ -190,13 +190,13 @@ class Vonage(Provider):
 
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
         since = wanted.first_second.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for row in every_row(partial(self._page, {"date_start": since}), 0, MOST_PAGES):
+        for row in every_row(partial(self._page, {"date_start": since}), 0, MAX_PAGES):
             record = flat(row)
             if record.get("direction") == "inbound" or not _has_phones(row):
                 continue
             if wanted.is_to(record["to"]) and wanted.is_from(record["from"]):
                 answered_at = instant(record.get("start_time"))
-                if answered_at is not None and wanted.until < answered_at <= wanted.until + LONGEST_RING:
+                if answered_at is not None and wanted.until < answered_at <= wanted.until + MAX_RING:
                     raise Unsure("a call was answered so soon after the span that it may have been made in it")
                 if wanted.has(answered_at):
                     yield wanted.between(looked_up_event(row, record.get("uuid", "")))

@@ -25,8 +25,8 @@ NAMESPACE = "Redial"
 STAGE = "Stage"
 
 #: the most values of one metric, and the most metrics, that one line may hold
-MOST_VALUES = 100
-MOST_METRICS = 100
+MAX_VALUES = 100
+MAX_METRICS = 100
 
 
 class Unit(StrEnum):
@@ -57,21 +57,21 @@ DIALED = Metric("Dialed", Unit.COUNT, ("Provider",), "calls that a provider took
 REDIAL_LATENESS = Metric("RedialLateness", Unit.SECONDS, (), "from the time a dial was due to its claim", False)
 CALLBACK_DELAY = Metric("CallbackDelay", Unit.MILLISECONDS, (), "from the provider's event to its being taken", False)
 CALLBACK_HANDLING = Metric("CallbackHandling", Unit.MILLISECONDS, (), "from a callback's arrival to its answer", False)
-PUT_OFFS = Metric("PutOffs", Unit.COUNT, ("Reason",), "dials deferred, by reason")
+DEFERRED = Metric("Deferred", Unit.COUNT, ("Reason",), "dials deferred, by reason")
 PLACEMENT_UNKNOWN = Metric("PlacementUnknown", Unit.COUNT, ("Provider",), "dials whose answer was lost")
 ACCOUNT_FAULTS = Metric("AccountFaults", Unit.COUNT, ("Provider",), "the provider refused the account, not the call")
 BREAKER_OPENED = Metric("BreakerOpened", Unit.COUNT, ("Provider",), "dialling through a provider was stopped")
 BREAKER_CLOSED = Metric("BreakerClosed", Unit.COUNT, ("Provider",), "and taken up again")
 SWEEPS = Metric("Sweeps", Unit.COUNT, (), "sweeps that came to their end")
-SWEEP_MENDED = Metric("SweepMended", Unit.COUNT, ("Kind",), "what a sweep had to repair, by kind")
+SWEEP_REPAIRED = Metric("SweepRepaired", Unit.COUNT, ("Kind",), "what a sweep had to repair, by kind")
 RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "rules on the event bus, all programs' together", False)
-ALARMS_NOT_SET = Metric("AlarmsNotSet", Unit.COUNT, (), "wakes that EventBridge did not take")
+WAKES_NOT_SET = Metric("WakesNotSet", Unit.COUNT, (), "wakes that EventBridge did not take")
 SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "slots that a claim found taken", False)
 SIGNATURE_FAILURES = Metric("SignatureFailures", Unit.COUNT, ("Provider",), "callbacks whose signature was wrong")
 SIGN_INS_REFUSED = Metric("SignInsRefused", Unit.COUNT, ("Reason",), "requests without a key that may make them")
 CALLBACKS_REFUSED = Metric("CallbacksRefused", Unit.COUNT, ("Reason",), "callbacks to an address that is not valid")
 CALLS_NOT_ADOPTED = Metric("CallsNotAdopted", Unit.COUNT, ("Reason",), "callbacks whose call could not be adopted")
-SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("Door",), "answers of 500 and above, to callbacks or to the API")
+SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("EntryPoint",), "answers of 500 and above")
 
 #: every metric that the code writes
 METRICS = (
@@ -80,15 +80,15 @@ METRICS = (
     REDIAL_LATENESS,
     CALLBACK_DELAY,
     CALLBACK_HANDLING,
-    PUT_OFFS,
+    DEFERRED,
     PLACEMENT_UNKNOWN,
     ACCOUNT_FAULTS,
     BREAKER_OPENED,
     BREAKER_CLOSED,
     SWEEPS,
-    SWEEP_MENDED,
+    SWEEP_REPAIRED,
     RULES_LIVE,
-    ALARMS_NOT_SET,
+    WAKES_NOT_SET,
     SLOTS_IN_USE,
     SIGNATURE_FAILURES,
     SIGN_INS_REFUSED,
@@ -121,9 +121,9 @@ class _Gathered:
         for series, metrics in self._values.items():
             rest = {metric: list(values) for metric, values in metrics.items()}
             while rest:
-                now = {metric: values[:MOST_VALUES] for metric, values in list(rest.items())[:MOST_METRICS]}
+                now = {metric: values[:MAX_VALUES] for metric, values in list(rest.items())[:MAX_METRICS]}
                 yield _line(stage, at_ms, series, now)
-                rest = {m: left for m, values in rest.items() if (left := values[MOST_VALUES:] if m in now else values)}
+                rest = {m: left for m, values in rest.items() if (left := values[MAX_VALUES:] if m in now else values)}
 
 
 _gathered: ContextVar[_Gathered | None] = ContextVar("gathered", default=None)

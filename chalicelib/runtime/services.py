@@ -36,7 +36,7 @@ from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.usecases.ports import Ports
-from chalicelib.wheel import Alarms, RuleAlarms, SchedulerAlarms
+from chalicelib.wheel import RuleTriggers, SchedulerTriggers, Triggers
 
 #: AWS calls are idempotent or conditional, so botocore may repeat them; a callback must be answered within 2 s.
 AWS_CONFIG = Config(  # type: ignore[no-untyped-call]
@@ -90,8 +90,8 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
         budgets=BudgetStore(dynamodb, table),
         health=HealthStore(dynamodb, table),
         wakes=WakeStore(dynamodb, table),
-        alarms=_LazyAlarms(settings, own_arn, settings.wake_backend),
-        other_alarms=_LazyAlarms(settings, own_arn, OTHER_BACKEND[settings.wake_backend]),
+        triggers=_LazyTriggers(settings, own_arn, settings.wake_backend),
+        other_triggers=_LazyTriggers(settings, own_arn, OTHER_BACKEND[settings.wake_backend]),
         provider=ready,
         fresh_provider=ready.fresh,
         check_sender=ready.check_sender,
@@ -123,7 +123,7 @@ def _session() -> Any:
     return botocore.session.get_session()  # type: ignore[no-untyped-call]
 
 
-class _LazyAlarms:
+class _LazyTriggers:
     """The alarms of a backend, whose client is made on the first use: most callbacks never need one."""
 
     def __init__(self, settings: Settings, own_arn: str | None, backend: WakeBackend) -> None:
@@ -132,30 +132,30 @@ class _LazyAlarms:
         self._backend = backend
 
     @cached_property
-    def _alarms(self) -> Alarms:
+    def _triggers(self) -> Triggers:
         return self._make()
 
     def arm(self, wake: datetime) -> None:
-        self._alarms.arm(wake)
+        self._triggers.arm(wake)
 
     def disarm(self, wake: datetime) -> None:
-        self._alarms.disarm(wake)
+        self._triggers.disarm(wake)
 
     def armed(self) -> Iterator[datetime]:
-        return self._alarms.armed()
+        return self._triggers.armed()
 
     def in_use(self) -> int | None:
-        return self._alarms.in_use()
+        return self._triggers.in_use()
 
-    def _make(self) -> Alarms:
+    def _make(self) -> Triggers:
         settings = self._settings
         prefix = f"{settings.app_name}-{settings.stage}-wake-"
         redial_arn = settings.redial_arn or _sibling_arn(self._own_arn, settings)
         if self._backend is WakeBackend.RULE:
-            return RuleAlarms(client("events"), prefix, redial_arn)
+            return RuleTriggers(client("events"), prefix, redial_arn)
         if settings.scheduler_role_arn is None and settings.wake_backend is WakeBackend.SCHEDULER:
             raise RedialError("WAKE_BACKEND=scheduler needs SCHEDULER_ROLE_ARN, a role that may invoke redial")
-        return SchedulerAlarms(client("scheduler"), prefix, redial_arn, settings.scheduler_role_arn or "")
+        return SchedulerTriggers(client("scheduler"), prefix, redial_arn, settings.scheduler_role_arn or "")
 
 
 def _sibling_arn(own_arn: str | None, settings: Settings) -> str:

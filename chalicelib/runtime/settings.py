@@ -11,7 +11,7 @@ from chalicelib.errors import RedialError
 from chalicelib.runtime.vault import Reference
 
 #: More slots than this would make the query that looks for a free one too long.
-MOST_SLOTS = 5_000
+MAX_SLOTS = 5_000
 #: how many requests a second one API key may send in the long run, where nobody says otherwise
 DEFAULT_KEY_REQUESTS_PER_SECOND = 50
 #: the largest daily budget of dials or of minutes
@@ -80,7 +80,7 @@ class Settings:
             dial_pool_size=_whole(env, "DIAL_POOL_SIZE", 8, 1, 64),
             log_numbers=_one_of(env, "LOG_NUMBERS", ["masked", "plain"], "masked"),
             retention_days=_whole(env, "RETENTION_DAYS", 365, 1, 3650),
-            workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None,
+            workspace_max_concurrent_calls=_whole(env, "WORKSPACE_MAX_CONCURRENT_CALLS", 0, 1, MAX_SLOTS) or None,
             workspace_calls_per_second=_rate(env, "WORKSPACE_CALLS_PER_SECOND"),
             workspace_limits=Limits(
                 allow=_destinations(env, "WORKSPACE_ALLOW"),
@@ -104,7 +104,7 @@ class Settings:
 
     def max_concurrent_calls(self, provider: str) -> int | None:
         """How many calls of the provider's account may be in flight at once: ``<PROVIDER>_MAX_CONCURRENT_CALLS``."""
-        return _whole(self.env, f"{provider.upper()}_MAX_CONCURRENT_CALLS", 0, 1, MOST_SLOTS) or None
+        return _whole(self.env, f"{provider.upper()}_MAX_CONCURRENT_CALLS", 0, 1, MAX_SLOTS) or None
 
     def calls_per_second(self, provider: str) -> float | None:
         """How many calls a second may start on the provider's account: ``<PROVIDER>_CALLS_PER_SECOND``, if set."""

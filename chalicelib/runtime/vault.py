@@ -23,7 +23,7 @@ DOUBTED = timedelta(minutes=1)
 #: A secret that could not be read is asked for again after this long: strangers' requests must not ask AWS each time.
 FAILED_KEPT = timedelta(seconds=30)
 #: GetParameters takes this many names.
-MOST_PARAMETERS = 10
+MAX_PARAMETERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _read_parameters(client: Any, names: Iterable[str]) -> dict[str, str]:
 
 def _batches(names: Iterable[str]) -> Iterable[list[str]]:
     every = list(names)
-    return (every[first : first + MOST_PARAMETERS] for first in range(0, len(every), MOST_PARAMETERS))
+    return (every[first : first + MAX_PARAMETERS] for first in range(0, len(every), MAX_PARAMETERS))
 
 
 def _read_secrets(client: Any, names: Iterable[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
 
 #: A transaction takes 100 writes.
-MOST_WRITES = 100
+MAX_WRITES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +87,4 @@ def _names(data: Any, number: str) -> bool:
 
 
 def _batches(writes: Sequence[Write]) -> list[Sequence[Write]]:
-    return [writes[first : first + MOST_WRITES] for first in range(0, len(writes), MOST_WRITES)]
+    return [writes[first : first + MAX_WRITES] for first in range(0, len(writes), MAX_WRITES)]

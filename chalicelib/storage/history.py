@@ -15,14 +15,14 @@ from chalicelib.storage.reading import read_each
 from chalicelib.storage.retention import Retention
 
 #: One BatchGetItem takes 100 keys: an entry needs its attempt and its call.
-MOST_ENTRIES = 50
+MAX_ENTRIES = 50
 #: the names in a cursor -> what can stand there
 CURSOR = {
     "pk": re.compile(r"CALL#call_[0-9a-z]{1,64}"),
     "sk": re.compile(r"CALL|ATTEMPT#[0-9]{4,6}"),
     "history_sk": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{15}Z#call_[0-9a-z]{1,64}(#[0-9]{4,6})?"),
 }
-MOST_CURSOR = 2048
+MAX_CURSOR_CHARS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class HistoryStore:
             "KeyConditionExpression": "history_pk = :workspace",
             "ExpressionAttributeValues": {":workspace": {"S": f"WS#{workspace}"}},
             "ScanIndexForward": False,
-            "Limit": min(limit, MOST_ENTRIES),
+            "Limit": min(limit, MAX_ENTRIES),
         }
         if cursor is not None:
             query["ExclusiveStartKey"] = _read_cursor(cursor, workspace)
@@ -99,7 +99,7 @@ def _write_cursor(key: Item) -> str:
 
 
 def _read_cursor(cursor: str, workspace: str) -> Item:
-    plain = _decoded(cursor) if len(cursor) <= MOST_CURSOR else {}
+    plain = _decoded(cursor) if len(cursor) <= MAX_CURSOR_CHARS else {}
     ours = all(pattern.fullmatch(str(plain.get(name))) for name, pattern in CURSOR.items())
     if not ours or plain.get("history_pk") != f"WS#{workspace}":
         raise Invalid([FieldError("/cursor", "not a cursor of this list; start without one")])

@@ -28,9 +28,9 @@ from chalicelib.storage.versions import Kind, data_of, stored
 #: As far back as any cap reaches (France counts 30 days), with a day to spare.
 MADE_KEPT = timedelta(days=31)
 #: A number that is called more often than this in a month has other troubles than the oldest of them being forgotten.
-MOST_MADE = 1_000
+MAX_ATTEMPTS_KEPT = 1_000
 #: A call has ended this long after its policy has, whatever happens.
-SURELY_ENDED = timedelta(days=7)
+ENDED_BY = timedelta(days=7)
 WRITE_TRIES = 8
 #: An opt-out meets every claim of the number that is under way, and must get through all the same.
 OPT_OUT_TRIES = 40
@@ -38,7 +38,7 @@ OPT_OUT_TRIES = 40
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as its item says; ``made`` maps an attempt's id (``<call>-<n>``) to when it was made, UTC.
+    """A number as its item says; ``dialed_at`` maps an attempt's id (``<call>-<n>``) to when it was made, UTC.
 
     Since ``erased_at`` nothing else is known of it, and it counts as opted out.
     """
@@ -48,12 +48,12 @@ class Number:
     version: int = 0
     opted_out_at: datetime | None = None
     opt_out_reason: str | None = None
-    made: Mapping[str, datetime] = field(default_factory=dict)
+    dialed_at: Mapping[str, datetime] = field(default_factory=dict)
     erased_at: datetime | None = None
 
-    def made_by_others(self, call_id: str, since: datetime) -> tuple[datetime, ...]:
+    def dialed_by_others(self, call_id: str, since: datetime) -> tuple[datetime, ...]:
         """When other calls than this one made attempts, sorted, from ``since`` on."""
-        others = (at for key, at in self.made.items() if key.rpartition("-")[0] != call_id and at >= since)
+        others = (at for key, at in self.dialed_at.items() if key.rpartition("-")[0] != call_id and at >= since)
         return tuple(sorted(others))
 
 
@@ -78,13 +78,13 @@ class NumberStore:
             version=data["version"],
             opted_out_at=_at(data.get("opted_out_at")),
             opt_out_reason=data.get("opt_out_reason"),
-            made={key: _from_millis(at) for key, at in data["made"].items()},
+            dialed_at={key: _from_millis(at) for key, at in data["made"].items()},
         )
 
     def adding(self, number: Number, attempt_id: str, at: datetime) -> dict[str, Any]:
         """The write that adds an attempt to a number, for a transaction: it fails if the number has changed."""
-        made = {key: was for key, was in number.made.items() if was > at - MADE_KEPT} | {attempt_id: at}
-        newest = dict(sorted(made.items(), key=lambda entry: entry[1])[-MOST_MADE:])
+        made = {key: was for key, was in number.dialed_at.items() if was > at - MADE_KEPT} | {attempt_id: at}
+        newest = dict(sorted(made.items(), key=lambda entry: entry[1])[-MAX_ATTEMPTS_KEPT:])
         return {"Put": self._put(number, newest, number.opted_out_at, number.opt_out_reason)}
 
     def taking_back(self, call: Call, attempt_id: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class NumberStore:
     def naming(self, call: Call) -> list[dict[str, Any]]:
         """The writes by which a new call can be found by its number; they fail where the number is erased by now."""
         item = items.key(_partition(call.workspace, call.to_number), f"CALL#{call.id}")
-        item |= self._retention.of_trail(call) | to_item({"ends_by": items.epoch(call.expires_at + SURELY_ENDED)})
+        item |= self._retention.of_trail(call) | to_item({"ends_by": items.epoch(call.expires_at + ENDED_BY)})
         not_erased = {
             "TableName": self._table,
             "Key": self._erased_key(call.workspace, call.to_number),
@@ -165,12 +165,12 @@ class NumberStore:
 
     def _opting(self, known: Number, at: datetime | None, reason: str | None) -> Write:
         if not known.version:
-            return {"Put": self._put(known, known.made, at, reason)}
+            return {"Put": self._put(known, known.dialed_at, at, reason)}
         said = {"opted_out_at": at.isoformat() if at else None, "opt_out_reason": reason}
         sets = [f"#data.{name} = :{name}" for name, value in said.items() if value is not None]
         gone = [f"#data.{name}" for name, value in said.items() if value is None]
         values = to_item({":one": 1, **{f":{name}": v for name, v in said.items()}})
-        if expiry := _expiry(known.made, at):
+        if expiry := _expiry(known.dialed_at, at):
             sets.append("expires_at = :expires_at")
             values[":expires_at"] = expiry["expires_at"]
         else:

@@ -18,7 +18,7 @@ from chalicelib.storage.transact import Canceled, transact, update
 
 #: A counter that lies further ahead than this was written by a clock that is wrong. One that lies less far ahead was
 #: written while a slow request was on its way, which must not begin the stretch that it was made in again.
-MOST_AHEAD_SEC = 60
+MAX_AHEAD_SEC = 60
 #: The dialers of a pool all wait for the next stretch: one of them begins it, and the others are in it then.
 BEGIN_TRIES = 3
 
@@ -64,7 +64,7 @@ class PaceStore:
             if found is None:
                 return 0.0
             current = found.get("stretch", -1)
-            if stretch <= current <= stretch + MOST_AHEAD_SEC:
+            if stretch <= current <= stretch + MAX_AHEAD_SEC:
                 break
             anew = "attribute_not_exists(#in) OR #in = :current"
             if self._add(scope, anew, "SET #in = :stretch, #n = :one", stretch, pace.most, current) is None:

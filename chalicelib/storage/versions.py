@@ -45,12 +45,34 @@ def _with_slots(data: Data) -> Data:
     return {"slots": [], **data}
 
 
+#: the reason codes that had other names before 1.0
+_RENAMED_REASONS = {
+    "moved": "rescheduled",
+    "paced": "rate-limited",
+    "put-off-by-provider": "deferred-by-provider",
+}
+
+
+def _with_reasons_of_today(data: Data) -> Data:
+    """Version 2 of a decision: three reasons have new names."""
+    return {**data, "reason": _RENAMED_REASONS.get(data["reason"], data["reason"])}
+
+
+def _with_deferrals(data: Data) -> Data:
+    """Version 4 of a call: ``deferrals`` was ``put_offs``, and three reasons have new names."""
+    rest = {name: value for name, value in data.items() if name != "put_offs"}
+    renamed = {"deferrals": data["put_offs"]} if "put_offs" in data else {}
+    if data.get("reason") in _RENAMED_REASONS:
+        renamed["reason"] = _RENAMED_REASONS[data["reason"]]
+    return {**rest, **renamed}
+
+
 #: kind -> what brings its data from version 1 to 2, from 2 to 3, and so on
 UPGRADES: Mapping[Kind, tuple[Upgrade, ...]] = {
-    Kind.CALL: (_in_the_fresh_shards, _with_calendars),
+    Kind.CALL: (_in_the_fresh_shards, _with_calendars, _with_deferrals),
     Kind.ATTEMPT: (_with_slots,),
     Kind.EVENT: (),
-    Kind.DECISION: (),
+    Kind.DECISION: (_with_reasons_of_today,),
     Kind.NUMBER: (),
     Kind.POLICY: (_with_calendars,),
 }

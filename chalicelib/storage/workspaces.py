@@ -13,7 +13,7 @@ from chalicelib.storage.reading import read_each
 
 #: How long a process goes by what it has read.
 CACHED = timedelta(minutes=1)
-MOST_CACHED = 1_000
+MAX_CACHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class WorkspaceStore:
             return cached
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(name))
         workspace = _read(found["Item"]) if "Item" in found else Workspace(name)
-        if len(self._cached) >= MOST_CACHED:
+        if len(self._cached) >= MAX_CACHED:
             self._cached.clear()
         self._cached[name] = now, workspace
         return workspace

@@ -24,7 +24,7 @@ def committed(transition: Transition) -> None:
         count(metrics.PLACEMENT_UNKNOWN, Provider=transition.attempt.provider)
     decision = transition.decision
     if decision is not None and decision.retry_at is not None and decision.reason not in AS_PLANNED:
-        count(metrics.PUT_OFFS, Reason=decision.reason)
+        count(metrics.DEFERRED, Reason=decision.reason)
 
 
 def _count_end(transition: Transition) -> None:
@@ -77,12 +77,12 @@ def swept(counts: Mapping[str, int], rules_live: int | None) -> None:
         measure(metrics.RULES_LIVE, rules_live)
     for kind, number in counts.items():
         if not kind.endswith(NOT_REPAIRED):
-            count(metrics.SWEEP_MENDED, number, Kind=kind)
+            count(metrics.SWEEP_REPAIRED, number, Kind=kind)
 
 
-def alarm_not_set() -> None:
+def wake_not_set() -> None:
     """Count a wake that EventBridge did not take: the sweep dials what is due in it, a minute or two late."""
-    count(metrics.ALARMS_NOT_SET)
+    count(metrics.WAKES_NOT_SET)
 
 
 def slots_in_use(scope: str, number: int) -> None:

@@ -23,21 +23,21 @@ from chalicelib.storage.policies import PolicyStore
 from chalicelib.storage.slots import SlotStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.storage.workspaces import WorkspaceStore
-from chalicelib.wheel import Alarms
+from chalicelib.wheel import Triggers
 
 #: How long after the longest possible call its last callback may still come.
 CALLBACK_MARGIN = timedelta(minutes=2)
 #: How much longer than an attempt can last its slots are leased: the sweep needs time to find its end.
 SLOT_MARGIN = timedelta(minutes=30)
 #: No provider's own ring timeout is longer.
-LONGEST_DEFAULT_RING_SEC = 60
+MAX_DEFAULT_RING_SEC = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The collaborators of every use case. ``provider`` gives a ready provider by its name.
 
-    ``other_alarms`` are those of the backend that is not in use, where a switch of ``WAKE_BACKEND`` left some behind.
+    ``other_triggers`` are those of the backend that is not in use, where a switch of ``WAKE_BACKEND`` left some behind.
     ``fresh_provider`` gives it with its secrets read again; None where that would be no other.
     """
 
@@ -53,8 +53,8 @@ class Ports:
     budgets: BudgetStore
     health: HealthStore
     wakes: WakeStore
-    alarms: Alarms
-    other_alarms: Alarms
+    triggers: Triggers
+    other_triggers: Triggers
     workspaces: WorkspaceStore
     erasure: ErasureStore
     policies: PolicyStore
@@ -72,7 +72,7 @@ class Ports:
     @property
     def longest_attempt(self) -> timedelta:
         """How long an attempt may take from its dial to its last callback."""
-        ringing = self.settings.ring_timeout_seconds or LONGEST_DEFAULT_RING_SEC
+        ringing = self.settings.ring_timeout_seconds or MAX_DEFAULT_RING_SEC
         longest = ringing + self.settings.max_call_seconds
         return timedelta(seconds=longest) + CALLBACK_MARGIN
 

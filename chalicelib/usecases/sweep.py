@@ -18,13 +18,13 @@ from chalicelib.usecases.ports import Ports
 #: A wake may come this late and still be on time: EventBridge fires within its minute, not at its first second.
 WAKE_GRACE = timedelta(seconds=60)
 #: A wake this long past has fired for good, or never will.
-ALARM_STALE = timedelta(minutes=10)
+TRIGGER_STALE = timedelta(minutes=10)
 #: Once an hour the spent alarms of the backend that is not in use are cleared, too: after a switch of WAKE_BACKEND its
 #: alarms still fire as planned, and nobody else removes them.
 OTHERS_CLEARED_AT_MINUTE = 30
 #: Each kind of work has its share of a sweep's time, so that none keeps another from being done: clearing alarms, then
 #: dialling what is overdue, then silent attempts; adoptions have what is left.
-ALARMS_SHARE = 0.2
+TRIGGERS_SHARE = 0.2
 OVERDUE_SHARE = 0.5
 SILENT_SHARE = 0.8
 
@@ -33,7 +33,7 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
     """Repair what the engine missed. Returns how many calls and alarms were repaired, by kind."""
     now = ports.clock.now()
     counts: Counter[str] = Counter()
-    counts["stale-alarms"], rules_live = _clear_alarms(ports, now - ALARM_STALE, time_left.share(ALARMS_SHARE))
+    counts["stale-wakes"], rules_live = _clear_triggers(ports, now - TRIGGER_STALE, time_left.share(TRIGGERS_SHARE))
     overdue = dial_due(ports, now - WAKE_GRACE, time_left.share(OVERDUE_SHARE))
     counts.update({f"overdue-{end}": n for end, n in overdue.items()})
     counts.update(_look_into_silent(ports, now, time_left.share(SILENT_SHARE)))
@@ -61,17 +61,17 @@ def _look_into_silent(ports: Ports, now: datetime, time_left: TimeLeft) -> Count
     return Counter({f"silent-{end}": n for end, n in ends.items()} | {"silent-left": len(left)})
 
 
-def _clear_alarms(ports: Ports, before: datetime, time_left: TimeLeft) -> tuple[int, int | None]:
+def _clear_triggers(ports: Ports, before: datetime, time_left: TimeLeft) -> tuple[int, int | None]:
     """Return how many spent alarms were removed, and how many rules all programs have left; None where unknown."""
     both = ports.clock.now().minute == OTHERS_CLEARED_AT_MINUTE
     removed = 0
     try:
-        for alarms in (ports.alarms, ports.other_alarms) if both else (ports.alarms,):
-            for wake in list(alarms.armed()):
-                removed += wake < before and time_left.for_a_dial() and disarm(alarms, wake)
-        return removed, ports.alarms.in_use()
+        for triggers in (ports.triggers, ports.other_triggers) if both else (ports.triggers,):
+            for wake in list(triggers.armed()):
+                removed += wake < before and time_left.for_a_dial() and disarm(triggers, wake)
+        return removed, ports.triggers.in_use()
     except (ClientError, BotoCoreError) as error:
-        warn("alarms-not-listed", error=str(error))
+        warn("wakes-not-listed", error=str(error))
         return removed, None
 
 

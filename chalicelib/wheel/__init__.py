@@ -1,6 +1,6 @@
 """The timing wheel: at most a few hundred one-shot alarms for any number of pending calls."""
 
 from chalicelib.wheel import plan
-from chalicelib.wheel.alarms import AlarmNotSet, Alarms, RuleAlarms, SchedulerAlarms
+from chalicelib.wheel.triggers import RuleTriggers, SchedulerTriggers, Triggers, WakeNotSet
 
-__all__ = ["AlarmNotSet", "Alarms", "RuleAlarms", "SchedulerAlarms", "plan"]
+__all__ = ["RuleTriggers", "SchedulerTriggers", "Triggers", "WakeNotSet", "plan"]

@@ -34,27 +34,27 @@ DIALS_AT_ONCE = 8
 
 #: A figure's dimension -> how many values it has in the code; ``Provider`` is as many as are set up.
 VALUES = {
-    ("PutOffs", "Reason"): len(
+    ("Deferred", "Reason"): len(
         [
-            Reason.MOVED,
+            Reason.RESCHEDULED,
             Reason.CAPPED,
             Reason.QUIET,
             Reason.CONTACTED,
-            Reason.PUT_OFF_BY_PROVIDER,
+            Reason.DEFERRED_BY_PROVIDER,
             Reason.NEVER_PLACED,
             Reason.NO_SLOT,
-            Reason.PACED,
+            Reason.RATE_LIMITED,
             Reason.PAUSED,
             Reason.PROVIDER_PAUSED,
             Reason.OVER_BUDGET,
             Reason.PROVIDER_NOT_SET_UP,
         ]
     ),
-    ("SweepMended", "Kind"): 7,  # stale-alarms; overdue-dialed, -moved, -ended, -broken; silent-ended, -broken
+    ("SweepRepaired", "Kind"): 7,  # stale-wakes; overdue-dialed, -rescheduled, -ended, -broken; silent-ended, -broken
     ("SignInsRefused", "Reason"): 4,
     ("CallbacksRefused", "Reason"): 4,
     ("CallsNotAdopted", "Reason"): 7,
-    ("ServerErrors", "Door"): 2,
+    ("ServerErrors", "EntryPoint"): 2,
 }
 
 

@@ -17,7 +17,7 @@ from ops import aws
 from ops.data.queue import REPLAY_SEC
 from ops.names import ASYNCHRONOUS, dead_letters
 
-MOST = 100
+MAX_CALLS = 100
 PAGE = 10
 #: redial runs for two minutes at most; a request that was given up would be sent, and run, a second time.
 INVOKE_CONFIG = Config(read_timeout=180, retries={"total_max_attempts": 1})  # type: ignore[no-untyped-call]
@@ -71,7 +71,7 @@ class Replay:
     make_client: aws.MakeClient
     say: Callable[[str], None] = print
     dry_run: bool = False
-    most: int = MOST
+    most: int = MAX_CALLS
 
     def run(self) -> Counter[str]:
         """How many were ``replayed``, ``failed`` again or ``left`` alone. Raises RedialError."""
@@ -138,7 +138,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("replay", help="try the dead letters again: the events that Lambdas failed on")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--dry-run", action="store_true", help="show them, and leave them where they are")
-    parser.add_argument("--most", type=int, default=MOST, help=f"how many to look at (default: {MOST})")
+    parser.add_argument("--most", type=int, default=MAX_CALLS, help=f"how many to look at (default: {MAX_CALLS})")
     parser.set_defaults(run=_run)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from chalicelib.domain.destinations import entries
 from chalicelib.domain.limits import Limits
-from chalicelib.runtime.settings import MAX_DAILY, MOST_SLOTS, read_rate
+from chalicelib.runtime.settings import MAX_DAILY, MAX_SLOTS, read_rate
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore
 from ops.data.table import table_name
 
 #: what an option is set to for the default to count again
 DEFAULT = "default"
-MOST_RETENTION_DAYS = 3650
+MAX_RETENTION_DAYS = 3650
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -63,13 +63,13 @@ def add_parser(subparsers: Any) -> None:
     setting = actions.add_parser("set", help="change what is given, leave the rest")
     setting.add_argument(
         "--retention-days",
-        type=lambda text: _checked(text, MOST_RETENTION_DAYS),
+        type=lambda text: _checked(text, MAX_RETENTION_DAYS),
         metavar="DAYS",
         help="how long calls are kept after their end; 'default' for RETENTION_DAYS",
     )
     setting.add_argument(
         "--max-concurrent-calls",
-        type=lambda text: _checked(text, MOST_SLOTS),
+        type=lambda text: _checked(text, MAX_SLOTS),
         metavar="CALLS",
         help="how many calls may be in flight at the same time; 'default' for WORKSPACE_MAX_CONCURRENT_CALLS",
     )

@@ -17,7 +17,7 @@ from ops.deploying import dashboard, rule_quota
 from ops.deploying.operations import alarms, properties
 
 #: CloudWatch tells of, and deletes, at most this many alarms by name at once
-MOST_NAMES = 100
+MAX_NAMES = 100
 
 
 @dataclass(slots=True)
@@ -100,8 +100,8 @@ class Alarmer:
 def described(cloudwatch: Any, names: list[str]) -> dict[str, Any]:
     """Return those of the named alarms that are set, by their names."""
     found: dict[str, Any] = {}
-    for start in range(0, len(names), MOST_NAMES):
-        answer = cloudwatch.describe_alarms(AlarmNames=names[start : start + MOST_NAMES], MaxRecords=100)
+    for start in range(0, len(names), MAX_NAMES):
+        answer = cloudwatch.describe_alarms(AlarmNames=names[start : start + MAX_NAMES], MaxRecords=100)
         found |= {each["AlarmName"]: each for each in answer["MetricAlarms"]}
     return found
 

@@ -52,11 +52,11 @@ def graphs(stage: str) -> list[Graph]:
     return [
         Graph("Attempts by outcome", [_by(metrics.ATTEMPTS, stage)]),
         Graph("Dials", [_line(metrics.DIALED, stage), _line(metrics.PLACEMENT_UNKNOWN, stage)]),
-        Graph("Deferred dials, by reason", [_by(metrics.PUT_OFFS, stage)]),
+        Graph("Deferred dials, by reason", [_by(metrics.DEFERRED, stage)]),
         Graph("Redials late, seconds", _percentiles(metrics.REDIAL_LATENESS, stage), mark=("alarm", 120)),
         Graph("Callbacks late, ms", _percentiles(metrics.CALLBACK_DELAY, stage)),
         Graph("Callbacks' handling, ms", _percentiles(metrics.CALLBACK_HANDLING, stage), mark=("Telnyx waits", 2000)),
-        Graph("Repaired by the sweep", [_by(metrics.SWEEP_MENDED, stage), _line(metrics.ALARMS_NOT_SET, stage)]),
+        Graph("Repaired by the sweep", [_by(metrics.SWEEP_REPAIRED, stage), _line(metrics.WAKES_NOT_SET, stage)]),
         Graph("Rules live, all programs'", [_line(metrics.RULES_LIVE, stage)], "Maximum", mark=("default quota", 300)),
         Graph("Concurrent calls", [_by(metrics.SLOTS_IN_USE, stage, "Maximum")], "Maximum"),
         Graph(

@@ -93,9 +93,9 @@ def alarms(stage: str, rules_quota: int = rule_quota.DEFAULT_RULES) -> Iterator[
 
 def _of_the_wheel(stage: str, rules_quota: int) -> Iterator[Alarm]:
     yield Alarm(
-        kind="sweep-mends",
+        kind="sweep-repairs",
         says="The sweep repaired more than 10 calls or rules in 5 minutes: the wheel or the callbacks miss some.",
-        figures={"m": ours(metrics.SWEEP_MENDED, "Sum", stage)},
+        figures={"m": ours(metrics.SWEEP_REPAIRED, "Sum", stage)},
         threshold=10,
     )
     yield Alarm(
@@ -121,9 +121,9 @@ def _of_the_wheel(stage: str, rules_quota: int) -> Iterator[Alarm]:
         threshold=rule_quota.near(rules_quota),
     )
     yield Alarm(
-        kind="alarms-not-set",
+        kind="wakes-not-set",
         says="EventBridge refused more than 2 wakes in 15 minutes: the sweep dials those calls a minute or two late.",
-        figures={"m": ours(metrics.ALARMS_NOT_SET, "Sum", stage)},
+        figures={"m": ours(metrics.WAKES_NOT_SET, "Sum", stage)},
         threshold=2,
         period_sec=900,
     )
@@ -200,7 +200,7 @@ def _of_the_api(stage: str) -> Iterator[Alarm]:
         yield Alarm(
             kind=f"{door}-fail",
             says=f"{whose} was answered with 500 or more.",
-            figures={"m": ours(metrics.SERVER_ERRORS, "Sum", stage, Door=door)},
+            figures={"m": ours(metrics.SERVER_ERRORS, "Sum", stage, EntryPoint=door)},
             threshold=0,
         )
     yield Alarm(

@@ -13,7 +13,7 @@ from ops.data.table import TTL_ATTRIBUTE, recovery_specification, table_definiti
 from ops.steps import Steps
 
 #: An index takes as long as the items that it is made from; a new table a few seconds.
-LONGEST_SEC = 600
+MAX_WAIT_SEC = 600
 SECONDS_BETWEEN_LOOKS = 2
 #: What a new table on demand takes a second, without being warmed.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
@@ -122,14 +122,14 @@ def _update(dynamodb: Any, name: str, **change: Any) -> None:
 
 def settle(dynamodb: Any, name: str) -> None:
     """Wait until the table and each of its indexes is active."""
-    deadline = time.monotonic() + LONGEST_SEC
+    deadline = time.monotonic() + MAX_WAIT_SEC
     while True:
         table = dynamodb.describe_table(TableName=name)["Table"]
         statuses = [table["TableStatus"], *index_statuses(table).values()]
         if set(statuses) == {"ACTIVE"}:
             return
         if time.monotonic() > deadline:
-            raise RedialError(f"the table {name} is still {', '.join(statuses)} after {LONGEST_SEC} s: run this again")
+            raise RedialError(f"the table {name} is still {', '.join(statuses)} after {MAX_WAIT_SEC} s: run this again")
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
@@ -182,7 +182,7 @@ def _recovery(dynamodb: Any, name: str, steps: Steps) -> None:
 
 
 def _recover(dynamodb: Any, name: str) -> None:
-    deadline = time.monotonic() + LONGEST_SEC
+    deadline = time.monotonic() + MAX_WAIT_SEC
     while True:
         try:
             dynamodb.update_continuous_backups(

@@ -12,7 +12,7 @@ from ops.names import LAMBDAS, stage_prefix
 #: Time enough to test an upgrade and to deploy it.
 SOON = timedelta(days=180)
 #: Lambda reserves nothing of an account's last hundred invocations; a new account has ten in all.
-LEAST_UNRESERVED = 100
+MIN_UNRESERVED = 100
 #: "Concurrent executions" in Service Quotas
 CONCURRENCY_QUOTA = "L-B99A9384"
 
@@ -62,7 +62,7 @@ def account_concurrency(on: Deployment) -> Iterator[Finding]:
         yield green("this AWS sets no limit on concurrent invocations")
         return
     limit = int(settings["AccountLimit"]["ConcurrentExecutions"])
-    needed = LEAST_UNRESERVED + sum(capacity.reserved(each, on.stage) for each in capacity.RESERVED)
+    needed = MIN_UNRESERVED + sum(capacity.reserved(each, on.stage) for each in capacity.RESERVED)
     yield holds(
         limit >= needed,
         f"the account may run {limit} Lambdas at once",

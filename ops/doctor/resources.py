@@ -17,7 +17,7 @@ from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, wake_rules
 
 #: Callbacks' signatures allow for minutes, AWS's own for five; more than seconds means that nobody sets the clock.
-MOST_SKEW_SEC = 5
+MAX_SKEW_SEC = 5
 #: Releases come out every two or three months.
 MAX_ZONE_RULES_DAYS = 60
 
@@ -35,7 +35,7 @@ def clock(on: Deployment) -> Iterator[Finding]:
         return
     skew = round(ahead.total_seconds())
     yield holds(
-        abs(skew) <= MOST_SKEW_SEC,
+        abs(skew) <= MAX_SKEW_SEC,
         "this clock agrees with AWS's",
         amber(f"this clock is {abs(skew)} s {'ahead of' if skew > 0 else 'behind'} AWS's", "set it by NTP"),
     )

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.runtime.settings import WakeBackend
 from chalicelib.storage import items
 from chalicelib.storage.keys import Role
-from chalicelib.usecases.sweep import ALARM_STALE
+from chalicelib.usecases.sweep import TRIGGER_STALE
 from chalicelib.wheel import plan
 from ops import aws
 from ops.deploying import rule_quota
@@ -19,9 +19,9 @@ from ops.names import SWEEP, scheduler_role_name, wake_prefix
 OVERDUE = timedelta(minutes=3)
 #: Somebody who has not been asked for a callback for this long will not be.
 SILENT = timedelta(minutes=15)
-MOST_COUNTED = 1000
+MAX_COUNTED = 1000
 SWEEP_SILENT = timedelta(minutes=5)
-MOST_PAGES_FOR_A_KEY = 50
+MAX_PAGES_FOR_A_KEY = 50
 
 
 def wakes(on: Deployment) -> Iterator[Finding]:
@@ -87,7 +87,7 @@ def _schedules(on: Deployment) -> Iterator[Finding]:
 
 def _stale(on: Deployment, names: list[str]) -> Iterator[Finding]:
     # Twice as long as the sweep waits before it removes them.
-    past = [name for name in names if (at := _wake_of(on, name)) is not None and at < on.now() - 2 * ALARM_STALE]
+    past = [name for name in names if (at := _wake_of(on, name)) is not None and at < on.now() - 2 * TRIGGER_STALE]
     yield holds(
         not past,
         f"{len(names)} wakes are set, none of them past",
@@ -123,7 +123,7 @@ def overdue(on: Deployment) -> Iterator[Finding]:
 
 
 def _due(on: Deployment, kind: str, grace: timedelta) -> int:
-    """How many calls have been due for longer than ``grace``, counted up to MOST_COUNTED a shard of the index."""
+    """How many calls have been due for longer than ``grace``, counted up to MAX_COUNTED a shard of the index."""
     before = {"N": str(items.epoch(on.now() - grace))}
     return sum(
         on.make_client("dynamodb").query(
@@ -132,7 +132,7 @@ def _due(on: Deployment, kind: str, grace: timedelta) -> int:
             KeyConditionExpression="due_shard = :shard AND due_at <= :before",
             ExpressionAttributeValues={":shard": {"S": f"{kind}#{shard}"}, ":before": before},
             Select="COUNT",
-            Limit=MOST_COUNTED,
+            Limit=MAX_COUNTED,
         )["Count"]
         for shard in range(items.DUE_SHARDS)
     )
@@ -191,7 +191,7 @@ def keys(on: Deployment) -> Iterator[Finding]:
             yield green("there is an admin's API key")
             return
         may_write = may_write or bool(roles)
-        if looked_at == MOST_PAGES_FOR_A_KEY:
+        if looked_at == MAX_PAGES_FOR_A_KEY:
             yield amber(f"no admin's API key among the first {looked_at} MB of the table", "ask the API with yours")
             return
     if may_write:
@@ -206,4 +206,4 @@ def _some(names: list[str]) -> str:
 
 
 def _count(n: int) -> str:
-    return f"{n} or more" if n >= MOST_COUNTED else str(n)
+    return f"{n} or more" if n >= MAX_COUNTED else str(n)

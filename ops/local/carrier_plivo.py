@@ -47,7 +47,7 @@ FAULTS = {
 #: A call's moment to the list that has it, where it is not that of the live ones; the empty word is for those ended
 PLACES = {"initiated": "queued", "ended": ""}
 #: on a page of any list (plivo.com/docs/voice/api/call/retrieve-all-calls)
-MOST_LISTED = 20
+MAX_LISTED = 20
 
 _URLS = ("answer_url", "ring_url", "hangup_url", "fallback_url", "machine_detection_url")
 
@@ -173,7 +173,7 @@ class Plivo:
         now, query = utc_now(), request.query
         place = _text(query, "status")
         calls = [call for call in exchange.calls(self.provider) if PLACES.get(call.phase(now), "live") == place]
-        start, limit = whole(query, "offset", 0), min(whole(query, "limit", MOST_LISTED), MOST_LISTED)
+        start, limit = whole(query, "offset", 0), min(whole(query, "limit", MAX_LISTED), MAX_LISTED)
         if place:
             ids = [call.order.call_id for call in calls[start : start + limit]]
             return Reply(200, {"api_id": str(uuid.uuid4()), "calls": ids})

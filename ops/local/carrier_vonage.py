@@ -49,7 +49,7 @@ FAULTS = {
 }
 
 #: the longest that a token may be good for, and how far its clock may be ahead, in seconds
-LONGEST_TOKEN_SEC = 24 * 3600
+MAX_TOKEN_SEC = 24 * 3600
 CLOCK_SKEW_SEC = 60
 
 
@@ -226,7 +226,7 @@ class Vonage:
             and algorithm == "RS256"
             and said.get("application_id") == self._application_id
             and bool(said.get("jti"))
-            and said["iat"] - CLOCK_SKEW_SEC <= now < until <= said["iat"] + LONGEST_TOKEN_SEC
+            and said["iat"] - CLOCK_SKEW_SEC <= now < until <= said["iat"] + MAX_TOKEN_SEC
         )
 
     def _record(self, call: Call) -> dict[str, Any]:

@@ -21,7 +21,7 @@ Handler = Callable[[str, str, Any, bytes, dict[str, Any]], Awaitable[Answer]]
 # Ministack looks for due rules every 10 s. AWS fires them within the minute too, but nobody watches it do so.
 SECONDS_BETWEEN_LOOKS = 1
 # No invocation lasts longer on AWS.
-LONGEST_INVOCATION_SEC = 900
+MAX_INVOCATION_SEC = 900
 #: The variable that names the file of the tables' items, where they are kept (see kept_items).
 KEPT_ITEMS = "REDIAL_KEPT_ITEMS"
 
@@ -108,7 +108,7 @@ def _let_invocations_end(runtime: Any) -> None:
     kill: Callable[[list[Any]], None] = runtime.kill_workers
 
     def kill_once_idle(worker: Any) -> None:
-        deadline = time.monotonic() + LONGEST_INVOCATION_SEC
+        deadline = time.monotonic() + MAX_INVOCATION_SEC
         while worker.in_use and time.monotonic() < deadline:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         kill([worker])

@@ -31,7 +31,7 @@ class Replied(StrEnum):
 
     PLACED = "placed"
     REFUSED = "refused"  # for the number's sake: the attempt has ended
-    PUT_OFF = "put-off"  # for pace, or for the account's sake: nothing was placed
+    DEFERRED = "deferred"  # for pace, or for the account's sake: nothing was placed
     UNCLEAR = "unclear"  # a 5xx, or an answer that was lost: nobody at our end can know
 
 
@@ -40,7 +40,7 @@ WITH_A_CHILD, WITHOUT_DIRECTION = 0.3, 0.2
 #: How late a provider's records are that are late, and how often it does not answer the create-call either
 RECORDS_LATE_HOURS, ANSWER_LATE_TOO = (1.2, 5.0), 0.5
 #: a fate's refusal -> how the carrier calls it
-REPLIES = {"invalid-number": Replied.REFUSED, "throttled": Replied.PUT_OFF, "auth": Replied.PUT_OFF}
+REPLIES = {"invalid-number": Replied.REFUSED, "throttled": Replied.DEFERRED, "auth": Replied.DEFERRED}
 
 
 @dataclass(slots=True)
@@ -258,7 +258,7 @@ class ModelCarrier(Http):
         if self._hits("http-5xx-unplaced", leg.index, *name):
             return personality.refused("error", order)
         if self._faults.lasts("account-fault", leg.at, leg.provider):
-            leg.replied = Replied.PUT_OFF
+            leg.replied = Replied.DEFERRED
             return personality.refused("auth", order)
         fate = self._chance.pick(FATES, "fate", leg.index, self._reached[leg.index])
         for situation, more in MORE_OF.items():

@@ -85,7 +85,7 @@ LASTING = {
 
 
 #: No run has faults for longer than this.
-LONGEST_RUN = timedelta(hours=48)
+MAX_RUN = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Faults:
         return [(span.begins, span.ends) for spans in self._spans.values() for span in spans]
 
     def _draw_spans(self, kind: str, *name: object) -> Iterator["Span"]:
-        hour = self.until - LONGEST_RUN
+        hour = self.until - MAX_RUN
         while hour < self.until:
             occasion = (*name, f"{hour:%m%dT%H}")
             begins = hour + timedelta(minutes=self._chance.between(0, 60, kind, "begins", *occasion))

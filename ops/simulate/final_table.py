@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib.storage.codec import from_item
 from ops.simulate.evidence import Evidence, SlotLeft
-from ops.simulate.strict_aws import MOST_ITEM
+from ops.simulate.strict_aws import MAX_ITEM_BYTES
 from ops.simulate.table_watch import plain_token
 
 
@@ -15,7 +15,7 @@ def read_table(table: Any, evidence: Evidence) -> None:
     for item in table.all_items():
         pk, sk, attributes = item.hash_key.value, item.range_key.value, item.to_json()["Attributes"]
         _sort_in(pk, sk, from_item(attributes), evidence)
-        if len(json.dumps(attributes, default=str)) > MOST_ITEM:
+        if len(json.dumps(attributes, default=str)) > MAX_ITEM_BYTES:
             evidence.aws_refused.append(f"{pk} {sk} is larger than an item may be")
         for number in erased:
             if number.removeprefix("+") in json.dumps([pk, sk, attributes], default=str):

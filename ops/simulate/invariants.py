@@ -33,7 +33,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "retries-first": ("no fresh call takes a slot that a retry waits for", shared.retries_first),
     "paused": ("nothing is claimed while the workspace is paused", shared.paused),
     "breaker": ("behind a tripped breaker one probe at a time is claimed, and it opens again", shared.breaker),
-    "put-off": ("what the provider turned away uses up no attempt", shared.put_off),
+    "deferred": ("what the provider turned away uses up no attempt", shared.deferred),
     "waits-named": ("a provider that names a wait of a day is not believed", promises.waits_named),
     "patience": ("a provider that does not answer is asked until the policy ends", promises.patience),
     "in-time": ("a request is answered before API Gateway ends it", promises.in_time),

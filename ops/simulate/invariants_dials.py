@@ -28,7 +28,7 @@ def one_dial(evidence: Evidence, tally: Tally) -> None:
         tokens[leg.token] += 1
         tally.expect(tokens[leg.token] == 1, leg.index, f"{leg.call_id}-{leg.attempt} is asked for twice in one claim")
         tally.expect(attempt not in spent, leg.index, f"{leg.call_id}-{leg.attempt} is asked for again")
-        if leg.replied is not Replied.PUT_OFF:
+        if leg.replied is not Replied.DEFERRED:
             spent[attempt] = leg
 
 
@@ -83,7 +83,7 @@ def caps(evidence: Evidence, tally: Tally) -> None:
             used = surely_counted(cap, asked.to.zone, at, before, SLACK) if asked else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)
-        if leg.replied is not Replied.PUT_OFF and (leg.made is not None or leg.token not in never_placed):
+        if leg.replied is not Replied.DEFERRED and (leg.made is not None or leg.token not in never_placed):
             made[leg.to].append((leg, at))
 
 
@@ -148,7 +148,7 @@ def _took_back(decision: dict[str, Any], after: dict[str, Any] | None) -> bool:
     """True where the next decision gave the place back that this one had booked."""
     if after is None or not decision.get("due_at"):
         return False
-    claimed = after["attempt"] != decision["attempt"] or after["reason"] in ("put-off-by-provider", "never-placed")
+    claimed = after["attempt"] != decision["attempt"] or after["reason"] in ("deferred-by-provider", "never-placed")
     in_time = datetime.fromisoformat(after["at"]) < datetime.fromisoformat(decision["due_at"]) + timedelta(minutes=1)
     return in_time and not claimed
 
@@ -173,7 +173,7 @@ def pace(evidence: Evidence, tally: Tally) -> None:
         if asked.body.get("provider", "twilio") != "twilio":
             continue
         for place, decision in enumerate(made):
-            turned_away = any(earlier["reason"] == "put-off-by-provider" for earlier in made[:place])
+            turned_away = any(earlier["reason"] == "deferred-by-provider" for earlier in made[:place])
             may_change = "failover" in asked.retry and (decision["attempt"] > 0 or turned_away)
             if not may_change and decision.get("due_at") and decision in kept:
                 planned["twilio", decision["due_at"]] += 1
@@ -199,18 +199,18 @@ def stretch(per_second: float) -> tuple[int, int]:
 
 def failover(evidence: Evidence, tally: Tally) -> None:
     """The next attempt goes to another provider only where it is known how the one before ended."""
-    put_off = {
+    deferred = {
         (call_id, decision["attempt"])
         for call_id, made in evidence.decisions.items()
         for decision in made
-        if decision["reason"] == "put-off-by-provider"
+        if decision["reason"] == "deferred-by-provider"
     }
     for call_id, attempts in evidence.attempts.items():
         for before, after in pairwise(attempts):
             known = before.get("cause") != "no-callback" or before["provider"] == after["provider"]
             text = f"attempt {after['number']} of {call_id} goes to {after['provider']}, the one before is unknown"
             # Turned away for want of a connection, an attempt is made again elsewhere, whatever came before it.
-            tally.expect(known or (call_id, after["number"]) in put_off, evidence.index_of(call_id), text)
+            tally.expect(known or (call_id, after["number"]) in deferred, evidence.index_of(call_id), text)
 
 
 def waits(evidence: Evidence, tally: Tally) -> None:

@@ -48,7 +48,7 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
     legs = {leg.token: leg for leg in evidence.legs}
     for leg in evidence.legs:
         text = f"{leg.call_id}-{leg.attempt} was asked for and is not in the history"
-        tally.expect(leg.token in rows or leg.replied is Replied.PUT_OFF, leg.index, text)
+        tally.expect(leg.token in rows or leg.replied is Replied.DEFERRED, leg.index, text)
     for token, row in rows.items():
         name, index = f"{row['call_id']}-{row['number']}", evidence.index_of(row["call_id"])
         given = row.get("provider_call_id")
@@ -137,7 +137,7 @@ def retries(evidence: Evidence, tally: Tally) -> None:
         counted = sum(1 for row in found if row.get("counts", True))
         for_nothing = {row["token"] for row in found if not row.get("counts", True)}
         legs = [leg for leg in evidence.legs_of(call_id) if leg.token not in for_nothing]
-        asked_for = sum(1 for leg in legs if leg.replied is not Replied.PUT_OFF)
+        asked_for = sum(1 for leg in legs if leg.replied is not Replied.DEFERRED)
         # An attempt that its provider says it never had counts for nothing, until it tells of it after all.
         most += evidence.told_late(call_id)
         tally.expect(counted <= most, index, f"{call_id} has {counted} attempts, its policy allows {most}")

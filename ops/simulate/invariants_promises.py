@@ -18,7 +18,7 @@ REQUEST_LIMIT = timedelta(seconds=29)
 #: One fault may leak a place of the account and one of the workspace.
 PLACES_A_FAULT = 2
 #: A provider that names a longer wait is not believed.
-LONGEST_WAIT = timedelta(minutes=62)
+MAX_WAIT = timedelta(minutes=62)
 #: What a decision says that waits for the provider
 ASKED_AGAIN = "until the next try at the provider"
 #: Reasons of a decision that books the minute which the policy itself asks for
@@ -121,11 +121,11 @@ def waits_named(evidence: Evidence, tally: Tally) -> None:
         for decision in (each for each in made if each.get("retry_at")):
             waits = utc(decision["retry_at"]) - utc(decision["at"])
             # Where a window or a full minute has moved it further, the last step says so.
-            holds = waits <= LONGEST_WAIT or ASKED_AGAIN not in (decision.get("steps") or [""])[-1]
+            holds = waits <= MAX_WAIT or ASKED_AGAIN not in (decision.get("steps") or [""])[-1]
             tally.expect(holds, asked.index, f"{call_id} waits {waits} for its provider")
         for decision in (each for each in made if each["reason"] == "policy-expired"):
             left = utc(evidence.calls[call_id]["expires_at"]) - utc(decision["at"])
-            ends = left > LONGEST_WAIT and ASKED_AGAIN in decision["steps"][-1]
+            ends = left > MAX_WAIT and ASKED_AGAIN in decision["steps"][-1]
             tally.expect(not ends, asked.index, f"{call_id} ends {left} before it expires, for its provider")
 
 

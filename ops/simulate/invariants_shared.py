@@ -99,7 +99,7 @@ def _waiting_retries(evidence: Evidence) -> Iterator[tuple[str, datetime, dateti
 def in_pace(evidence: Evidence, tally: Tally) -> None:
     """No stretch of time is given more calls than the pace of its account or of the workspace; no claim goes without.
 
-    While the clock was put off, and just after, stretches come again: they are left out.
+    While the clock was deferred, and just after, stretches come again: they are left out.
     """
     steps = [fault.at for fault in evidence.injected if fault.kind == "clock-step"]
     for scope in (*PROVIDERS, "workspace"):
@@ -175,17 +175,17 @@ def _may_pass(gate: GateSeen | None, before: Claimed | None, claim: Claimed) -> 
     return claim.at - before.at >= PROBES_APART
 
 
-def put_off(evidence: Evidence, tally: Tally) -> None:
+def deferred(evidence: Evidence, tally: Tally) -> None:
     """What the provider turned away, for pace or for a fault of the account, uses up none of the call's attempts."""
     rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
     for leg in evidence.legs:
-        if leg.replied is Replied.PUT_OFF:
+        if leg.replied is Replied.DEFERRED:
             row = rows.get(leg.token, {"counts": False})
             # A call that was canceled meanwhile is not asked for again: its attempt has ended there. Where the dialer
             # died before it could read the answer, nobody knows that the attempt was turned away.
             known = row.get("outcome") != "canceled" and row.get("cause") != "no-callback"
             spent = row.get("counts", True) and known
-            tally.expect(not spent, leg.index, f"{leg.call_id}-{leg.attempt} was put off and counts as {row}")
+            tally.expect(not spent, leg.index, f"{leg.call_id}-{leg.attempt} was deferred and counts as {row}")
         elif leg.faulted and leg.looked_up:
             row = rows.get(leg.token, {})
             spent = row.get("counts", True) and row.get("cause") not in ("no-callback", "provider-not-set-up")

@@ -21,10 +21,18 @@ from ops.simulate.invariants import INVARIANTS, Verdict
 from ops.simulate.shrink import Smallest
 from ops.simulate.world import Watcher
 
-#: Why a dial that is due is put off by others than the call's own policy
-PUT_OFF = ("no-slot", "paced", "paused", "provider-paused", "over-budget", "put-off-by-provider", "never-placed")
+#: reasons for which a due dial waits that are not in the call's own policy
+DEFERRED = (
+    "no-slot",
+    "rate-limited",
+    "paused",
+    "provider-paused",
+    "over-budget",
+    "deferred-by-provider",
+    "never-placed",
+)
 #: No trace is shown longer than this.
-MOST_LINES = 120
+MAX_LINES = 120
 
 
 @contextmanager
@@ -63,7 +71,7 @@ class Counts:
         }
         by_kind = {
             "endings": Counter(str(call.get("summary_status")) for call in evidence.calls.values()),
-            "put off": _put_offs(evidence),
+            "deferred": _deferred(evidence),
             "answered acts": Counter(answered.act.kind for answered in evidence.answered),
             "dialled by the rules": evidence.redialed,
             "mended by the sweep": evidence.swept,
@@ -118,10 +126,10 @@ def print_smallest(console: Console, found: Smallest) -> None:
     lines = [said for said in found.evidence.trace if said.call in (None, concerned)]
     for index in calls[:3]:
         console.print(Text(f"call {index}: {found.evidence.asked[index].body}", "dim"), soft_wrap=True)
-    for said in lines[:MOST_LINES]:
+    for said in lines[:MAX_LINES]:
         console.print(Text(f"  {said.at:%d %H:%M:%S.%f}"[:-3] + f"  {said.text}"), soft_wrap=True)
-    if len(lines) > MOST_LINES:
-        console.print(f"  and {len(lines) - MOST_LINES} more lines")
+    if len(lines) > MAX_LINES:
+        console.print(f"  and {len(lines) - MAX_LINES} more lines")
 
 
 def _invariants(counts: Counts) -> Table:
@@ -155,10 +163,10 @@ def _work(counts: Counts, more: Mapping[str, str]) -> Table:
     return table
 
 
-def _put_offs(evidence: Evidence) -> Counter[str]:
-    """How often a dial was put off, by why."""
+def _deferred(evidence: Evidence) -> Counter[str]:
+    """How often a dial was deferred, by why."""
     reasons = (decision["reason"] for made in evidence.decisions.values() for decision in made)
-    return Counter(reason for reason in reasons if reason in PUT_OFF)
+    return Counter(reason for reason in reasons if reason in DEFERRED)
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:

@@ -35,7 +35,7 @@ FAULTS_AFTER = timedelta(hours=14)
 #: One more call of each provider is asked for this long after the faults, to see that it goes through.
 LAST_AFTER = timedelta(hours=2)
 #: The longest life of a call of the traffic (a start five hours ahead, then 48 hours), and what its end may take
-LONGEST_LIFE = timedelta(hours=5 + 48)
+MAX_LIFE = timedelta(hours=5 + 48)
 
 
 #: What a rush is run with: nothing but the account's slots, where it has any, keeps calls from being dialled at once.

@@ -13,7 +13,7 @@ from ops.simulate.world import simulate
 Part = TypeVar("Part")
 
 #: A run is done again at most so often to make it smaller.
-MOST_RUNS = 120
+MAX_RUNS = 120
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ def shrink(evidence: Evidence, violation: Violation, tell: Callable[[Smallest], 
     found = Smallest(evidence.plan, evidence, violation)
 
     def fails(plan: Plan) -> bool:
-        if found.runs >= MOST_RUNS:
+        if found.runs >= MAX_RUNS:
             return False
         found.runs += 1
         again = simulate(plan)

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-MOST_RULES = 300
-MOST_TARGETS = 5
-MOST_INPUT = 8_192
-MOST_POLICY = 20 * 1024
-MOST_TRANSACTION_ITEMS = 100
-MOST_ITEM = 400 * 1024
+MAX_RULES = 300
+MAX_TARGETS = 5
+MAX_INPUT_BYTES = 8_192
+MAX_POLICY_BYTES = 20 * 1024
+MAX_TRANSACTION_ITEMS = 100
+MAX_ITEM_BYTES = 400 * 1024
 #: key attribute -> the most bytes that it may have; none may be empty
-MOST_KEY = {"pk": 2048, "sk": 1024, "history_pk": 2048, "history_sk": 1024, "due_shard": 2048}
+MAX_KEY_CHARS = {"pk": 2048, "sk": 1024, "history_pk": 2048, "history_sk": 1024, "due_shard": 2048}
 #: field -> least and most value of EventBridge's six cron fields
 CRON_FIELDS = (
     ("minute", 0, 59),
@@ -101,19 +101,19 @@ class StrictAws:
             raise AwsWouldRefuse(f"a rule's name has 1 to 64 characters: {params['Name']}")
         self.rules.setdefault(params["Name"], {})
         self.most_rules = max(self.most_rules, len(self.rules))
-        if len(self.rules) > MOST_RULES:
-            raise AwsWouldRefuse(f"{len(self.rules)} rules on a bus that takes {MOST_RULES}")
+        if len(self.rules) > MAX_RULES:
+            raise AwsWouldRefuse(f"{len(self.rules)} rules on a bus that takes {MAX_RULES}")
 
     def _put_targets(self, params: dict[str, Any]) -> None:
         targets = self.rules.get(params["Rule"])
         if targets is None:
             raise AwsWouldRefuse(f"there is no rule {params['Rule']}")
         for target in params["Targets"]:
-            if len(target.get("Input", "")) > MOST_INPUT:
+            if len(target.get("Input", "")) > MAX_INPUT_BYTES:
                 raise AwsWouldRefuse(f"a target's input has {len(target['Input'])} characters")
             json.loads(target.get("Input", "{}"))
             targets[target["Id"]] = target
-        if len(targets) > MOST_TARGETS:
+        if len(targets) > MAX_TARGETS:
             raise AwsWouldRefuse(f"rule {params['Rule']} has {len(targets)} targets")
 
     def _remove_targets(self, params: dict[str, Any]) -> None:
@@ -128,12 +128,12 @@ class StrictAws:
     def _add_permission(self, params: dict[str, Any]) -> None:
         # A statement as Lambda stores it costs some 300 bytes.
         self.policy_bytes[params["FunctionName"]] += 220 + len(params.get("SourceArn", "")) + len(params["StatementId"])
-        if self.policy_bytes[params["FunctionName"]] > MOST_POLICY:
-            raise AwsWouldRefuse(f"the policy of {params['FunctionName']} outgrew {MOST_POLICY} bytes")
+        if self.policy_bytes[params["FunctionName"]] > MAX_POLICY_BYTES:
+            raise AwsWouldRefuse(f"the policy of {params['FunctionName']} outgrew {MAX_POLICY_BYTES} bytes")
 
     def _transact_write_items(self, params: dict[str, Any]) -> None:
         writes = params["TransactItems"]
-        if not 1 <= len(writes) <= MOST_TRANSACTION_ITEMS:
+        if not 1 <= len(writes) <= MAX_TRANSACTION_ITEMS:
             raise AwsWouldRefuse(f"{len(writes)} items in a transaction")
         touched = Counter(json.dumps(_written_key(write), sort_keys=True) for write in writes)
         twice = [key for key, n in touched.items() if n > 1]
@@ -152,12 +152,12 @@ def _items_in(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _check_item(item: dict[str, Any]) -> None:
-    for name, most in MOST_KEY.items():
+    for name, most in MAX_KEY_CHARS.items():
         value = item.get(name, {}).get("S")
         if value is not None and not 1 <= len(value.encode()) <= most:
             raise AwsWouldRefuse(f"{name} has {len(value.encode())} bytes: {value[:80]!r}")
     size = len(json.dumps(item))
-    if size > MOST_ITEM:
+    if size > MAX_ITEM_BYTES:
         raise AwsWouldRefuse(f"an item of some {size} bytes")
 
 

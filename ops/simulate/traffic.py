@@ -306,11 +306,11 @@ def _acts(chance: Chance, rng: random.Random, call: Asked) -> list[Act]:
         if rng.random() < chance.odds("back-in", 0.6):
             then("opt-in", rng.uniform(7200, 20000), {})
     if rng.random() < chance.odds("contacted", 0.08):
-        body = rng.choice(({}, {"put_off_minutes": rng.randint(5, 300)}))
+        body = rng.choice(({}, {"postpone_minutes": rng.randint(5, 300)}))
         then("contacted", rng.choice((20, 300, 3600)) * rng.uniform(0.5, 2), body)
     elif rng.random() < chance.odds("contacted", 0.08):
         # While the attempt lives, or its end is on its way
-        body = rng.choice(({}, {"put_off_minutes": rng.randint(30, 300)}))
+        body = rng.choice(({}, {"postpone_minutes": rng.randint(30, 300)}))
         at = call.at + timedelta(seconds=rng.uniform(2, 60))
         found.append(Act(at, "contacted", call.index, call.to.e164, body))
     return found

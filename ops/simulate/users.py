@@ -100,7 +100,7 @@ class Users:
         self._evidence.tried.append(Tried(act.kind, act.number, asked_tick, tick))
         if status == 200 or status == 204:
             left = self._left(act, asked_tick, said)
-            until = datetime.fromisoformat(said["put_off_until"]) if said and said.get("put_off_until") else None
+            until = datetime.fromisoformat(said["postpone_until"]) if said and said.get("postpone_until") else None
             self._evidence.answered.append(Answered(sent, call_id, asked_tick, tick, self._engine.at, left, until))
             if act.then is not None:
                 self.plan(self._next(act.then, sent))
@@ -127,8 +127,8 @@ class Users:
         if act.kind not in TOUCHES_WAITING:
             return ()
         until = datetime.max.replace(tzinfo=UTC)
-        if said and said.get("put_off_until"):
-            until = datetime.fromisoformat(said["put_off_until"])
+        if said and said.get("postpone_until"):
+            until = datetime.fromisoformat(said["postpone_until"])
         return tuple(
             call_id
             for call_id, waiting in self._watch.waiting.items()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.api.callbacks import MOST_CALLBACK
+from chalicelib.api.callbacks import MAX_CALLBACK_BYTES
 from chalicelib.api.operations import OPERATIONS
-from chalicelib.api.reading import MOST_BODY, MOST_DEPTH
+from chalicelib.api.reading import MAX_BODY_BYTES, MAX_DEPTH
 from tests.support.world import BODY, ENV, World
 
 PLAIN = {name: BODY[name] for name in ("to_number", "from_number")}
@@ -52,8 +52,8 @@ def nested(depth: int) -> dict[str, Any]:
             "a number in the body has 100000 digits; at most 300 are read",
         ),
         (b'{"metadata": {"n": ' + b"9" * 100_000 + b".5}}", "in the body is too large"),
-        (b'{"metadata": ' + b'{"a":' * 40_000, f"more than {MOST_DEPTH} deep"),
-        (b'{"metadata": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", f"more than {MOST_DEPTH} deep"),
+        (b'{"metadata": ' + b'{"a":' * 40_000, f"more than {MAX_DEPTH} deep"),
+        (b'{"metadata": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", f"more than {MAX_DEPTH} deep"),
         (b"to_number=%2B16505550199", "the body is not JSON: line 1, column 1 cannot be read"),
         (b'{"a": 1,\n "b" 2}', "the body is not JSON: line 2, column 6 cannot be read"),
     ],
@@ -99,23 +99,23 @@ def test_an_empty_name_is_refused_before_anything_is_dialled(
 
 def test_a_body_may_nest_so_deep_and_no_deeper(world: World) -> None:
     # The body itself is the first level.
-    assert post(world, json.dumps(PLAIN | {"metadata": nested(MOST_DEPTH - 1)}).encode()).status_code == 201
-    deeper = post(world, json.dumps(PLAIN | {"metadata": nested(MOST_DEPTH)}).encode())
+    assert post(world, json.dumps(PLAIN | {"metadata": nested(MAX_DEPTH - 1)}).encode()).status_code == 201
+    deeper = post(world, json.dumps(PLAIN | {"metadata": nested(MAX_DEPTH)}).encode())
     assert (deeper.status_code, deeper.json_body["title"]) == (400, "Bad Request")
 
 
 def test_a_body_that_is_too_large_is_answered_413(world: World) -> None:
-    body = PLAIN | {"metadata": {"a": "x" * MOST_BODY}}
+    body = PLAIN | {"metadata": {"a": "x" * MAX_BODY_BYTES}}
     for method, path in (("POST", "/calls"), ("POST", "/call"), ("PUT", "/policies/x"), ("POST", "/policies/preview")):
         answer = world.request(method, path, body)
         assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/problem+json")
-        assert f"at most {MOST_BODY} are read" in answer.json_body["detail"]
+        assert f"at most {MAX_BODY_BYTES} are read" in answer.json_body["detail"]
 
 
 def test_a_callback_that_is_too_large_is_answered_413(world: World) -> None:
     world.place()
     path = world.twilio.placed[0].callback_url.removeprefix(ENV["PUBLIC_URL"])
-    answer = world.client.http.post(path, headers={"Content-Type": "text/plain"}, body=b"x" * (MOST_CALLBACK + 1))
+    answer = world.client.http.post(path, headers={"Content-Type": "text/plain"}, body=b"x" * (MAX_CALLBACK_BYTES + 1))
     assert (answer.status_code, answer.json_body["status"]) == (413, 413)
 
 

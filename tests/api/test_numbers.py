@@ -165,15 +165,15 @@ class TestContacted:
         world.end("busy")
         elsewhere = world.place(to_number="+16505550123")
         world.end("busy")
-        assert self.post(world) == {"number": NUMBER, "calls_changed": 1, "put_off_until": None}
+        assert self.post(world) == {"number": NUMBER, "calls_changed": 1, "postpone_until": None}
         after = world.call(call["id"])
         assert (after["state"], after["summary_status"], after["reason"]) == ("final", "canceled", "contacted")
         assert world.call(elsewhere["id"])["state"] == "scheduled"
 
-    def test_pending_redials_are_put_off(self, world: World) -> None:
+    def test_pending_redials_are_postponed(self, world: World) -> None:
         call = world.place()
         world.end("busy")
-        assert self.post(world, {"put_off_minutes": 240})["calls_changed"] == 1
+        assert self.post(world, {"postpone_minutes": 240})["calls_changed"] == 1
         assert world.call(call["id"])["next_attempt_at"] == "2026-01-26T14:00:00Z"
         world.pump(START + timedelta(hours=5))
         assert [p.at for p in world.twilio.placed] == [START, START + timedelta(hours=4)]
@@ -181,13 +181,13 @@ class TestContacted:
     def test_putting_off_never_makes_a_redial_sooner(self, world: World) -> None:
         call = world.place()
         world.end("busy")
-        assert self.post(world, {"put_off_minutes": 5})["calls_changed"] == 0
+        assert self.post(world, {"postpone_minutes": 5})["calls_changed"] == 0
         assert world.call(call["id"])["next_attempt_at"] == "2026-01-26T10:30:00Z"
 
     def test_putting_off_past_the_policys_end_ends_the_call(self, world: World) -> None:
         call = world.place()
         world.end("busy")
-        self.post(world, {"put_off_until": "2026-02-20T10:00:00Z"})
+        self.post(world, {"postpone_until": "2026-02-20T10:00:00Z"})
         assert world.call(call["id"])["summary_status"] == "canceled"
 
     def test_a_call_that_is_being_dialled_goes_on(self, world: World) -> None:
@@ -195,5 +195,5 @@ class TestContacted:
         assert self.post(world)["calls_changed"] == 0
 
     def test_two_ways_at_once_are_refused(self, world: World) -> None:
-        body = {"put_off_minutes": 5, "put_off_until": "2026-02-20T10:00:00Z"}
+        body = {"postpone_minutes": 5, "postpone_until": "2026-02-20T10:00:00Z"}
         assert world.request("POST", f"/numbers/{NUMBER}/contacted", body).status_code == 422

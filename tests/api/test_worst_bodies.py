@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.reading import MAX_NAMES, MOST_BODY
+from chalicelib.api.reading import MAX_BODY_BYTES, MAX_NAMES
 from chalicelib.dialects.common import MAX_INTERVALS
 from chalicelib.domain.window import WEEK
 from tests.support.world import World
@@ -29,8 +29,8 @@ BOLNA = {"agent_id": "a", "recipient_phone_number": "+16505550199", "from_phone_
 
 def full(make: Callable[[int], Any]) -> bytes:
     """The longest body of a kind that is read: ``make`` gives the one of a size."""
-    size = 1000 * MOST_BODY // len(_json(make(1000)))
-    while len(raw := _json(make(size))) > MOST_BODY:
+    size = 1000 * MAX_BODY_BYTES // len(_json(make(1000)))
+    while len(raw := _json(make(size))) > MAX_BODY_BYTES:
         size = size * 49 // 50
     return raw
 
@@ -186,22 +186,22 @@ def others() -> Iterator[tuple[str, str, Any]]:
 
 
 RAW = {
-    "nested lists": b"[" * MOST_BODY,
-    "nested objects": b'{"a":' * (MOST_BODY // 5),
+    "nested lists": b"[" * MAX_BODY_BYTES,
+    "nested objects": b'{"a":' * (MAX_BODY_BYTES // 5),
     "empty objects": b'{"a":[' + b",".join([b"{}"] * 87_000) + b"]}",
     "one name twice": b'{"a":{%s,"0":1}}' % b",".join(b'"%x":1' % i for i in range(26_000)),
-    "digits": b'{"a":%s}' % (b"9" * (MOST_BODY - 10)),
+    "digits": b'{"a":%s}' % (b"9" * (MAX_BODY_BYTES - 10)),
     "many numbers": b'{"a":[%s]}' % b",".join([b"9" * 300] * 860),
     "fractions": b'{"a":[%s]}' % b",".join([b"1." + b"9" * 130_000]),
     "exponents": b'{"a":[%s]}' % b",".join([b"1e-99"] * 43_000),
     "escapes": b'{"a":"%s"}' % (b"\\u00e9" * 43_000),
     "surrogates": b'{"a":"%s"}' % (b"\\ud83d\\ude00" * 21_000),
-    "blanks": b" " * (MOST_BODY - 2) + b"{}",
+    "blanks": b" " * (MAX_BODY_BYTES - 2) + b"{}",
 }
 
 
 def cost(world: World, method: str, path: str, raw: bytes) -> tuple[float, int]:
-    assert len(raw) <= MOST_BODY
+    assert len(raw) <= MAX_BODY_BYTES
     pieces: list[float] = []
     while len(pieces) < TRIES and (not pieces or pieces[-1] >= MAX_PIECES):
         piece_sec = cpu_sec(lambda: sum(i * i for i in range(200_000)))[0]
@@ -257,7 +257,7 @@ def test_the_worst_body_of_any_other_route_costs_less_than_half_a_second(
 def test_the_worst_json_costs_less_than_half_a_second(warm: World, figure: Callable[[str], None]) -> None:
     costs = {}
     for name, raw in RAW.items():
-        costs[name], status = cost(warm, "POST", "/calls", raw[:MOST_BODY])
+        costs[name], status = cost(warm, "POST", "/calls", raw[:MAX_BODY_BYTES])
         assert status in (400, 422), name
     report(costs, "JSON", figure)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.caps import Cap
 from chalicelib.domain.decide import Decision, Reason, Situation, decide, first, may_dial
 from chalicelib.domain.outcome import Outcome, SummaryStatus
+from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import (
     Exponential,
     Fixed,
@@ -22,7 +23,6 @@ from chalicelib.domain.policy import (
     TimeOfDay,
 )
 from chalicelib.domain.preview import Preview, preview
-from chalicelib.domain.tried import Tried
 from chalicelib.domain.window import WEEK, Interval, Window, interval, is_open
 from chalicelib.domain.zones import zone as zone_of
 
@@ -221,16 +221,16 @@ class TestCaps:
     def test_attempts_of_other_calls_count(self) -> None:
         made = policy(Fixed(1), caps=(Cap(2, 24),))
         others = (START - timedelta(hours=23), START - timedelta(hours=1))
-        situation = Situation(START + timedelta(days=3), UTC_ZONE, made=others)
+        situation = Situation(START + timedelta(days=3), UTC_ZONE, dialed_at=others)
         assert first(made, situation, START).retry_at == START + timedelta(hours=1)
 
     def test_what_is_asked_again_at_the_moment_of_dialling(self) -> None:
         made = policy(Fixed(1), caps=(Cap(1, 24),))
         free = Situation(START + timedelta(days=3), UTC_ZONE)
-        taken = Situation(START + timedelta(days=3), UTC_ZONE, made=(START - timedelta(hours=1),))
+        taken = Situation(START + timedelta(days=3), UTC_ZONE, dialed_at=(START - timedelta(hours=1),))
         assert may_dial(made, free, START).reason is Reason.DUE
         moved = may_dial(made, taken, START)
-        assert (moved.reason, moved.retry_at) == (Reason.MOVED, START + timedelta(hours=23))
+        assert (moved.reason, moved.retry_at) == (Reason.RESCHEDULED, START + timedelta(hours=23))
         late = may_dial(made, free, START + timedelta(days=3, seconds=1))
         assert late.summary_status is SummaryStatus.EXPIRED
 
@@ -286,11 +286,11 @@ def allowed(made: Policy, situation: Situation, decision: Decision) -> None:
 def _dials_before(cap: Cap, when: datetime, situation: Situation) -> int:
     """Counted as the rule reads, not as caps.py does it."""
     if cap.per == "hours":
-        return sum(1 for t in situation.made if when - timedelta(hours=cap.per_hours) < t <= when)
+        return sum(1 for t in situation.dialed_at if when - timedelta(hours=cap.per_hours) < t <= when)
     most = 0
     for name in situation.zones:
         day = when.astimezone(zone_of(name)).date()
-        most = max(most, sum(1 for t in situation.made if t <= when and t.astimezone(zone_of(name)).date() == day))
+        most = max(most, sum(1 for t in situation.dialed_at if t <= when and t.astimezone(zone_of(name)).date() == day))
     return most
 
 
@@ -305,7 +305,7 @@ def test_no_decision_falls_outside_what_its_policy_allows(
     made: Policy, where: tuple[str, ...], start: datetime, story: list[tuple[Outcome, int]], others: list[datetime]
 ) -> None:
     expires_at = start + timedelta(hours=made.expires_after_hours)
-    situation = Situation(expires_at, where, made=tuple(sorted(o for o in others if o <= start)))
+    situation = Situation(expires_at, where, dialed_at=tuple(sorted(o for o in others if o <= start)))
     decision = first(made, situation, start)
     allowed(made, situation, decision)
     assert decision.retry_at is None or decision.retry_at >= start
@@ -313,8 +313,8 @@ def test_no_decision_falls_outside_what_its_policy_allows(
         if decision.retry_at is None:
             break
         started = decision.retry_at
-        attempt = Tried(number, outcome, started, started + timedelta(seconds=seconds))
-        situation = situation.having_tried(attempt)
+        attempt = PastAttempt(number, outcome, started, started + timedelta(seconds=seconds))
+        situation = situation.with_attempt(attempt)
         decision = decide(made, situation)
         assert decide(made, situation) == decision
         allowed(made, situation, decision)
@@ -324,7 +324,7 @@ def test_no_decision_falls_outside_what_its_policy_allows(
             assert made.rule(outcome).retry
 
 
-def _least_wait(made: Policy, attempt: Tried, retry: int) -> timedelta:
+def _least_wait(made: Policy, attempt: PastAttempt, retry: int) -> timedelta:
     own = made.rule(attempt.outcome).wait_minutes
     ring = attempt.ended_at - attempt.started_at
     if own is not None:

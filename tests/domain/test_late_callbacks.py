@@ -8,7 +8,7 @@ import pytest
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import GUESSED, NEVER_PLACED, CallRecord, CallState
 from chalicelib.domain.decide import Reason
-from chalicelib.domain.deciding import LONGEST_NAMED_WAIT
+from chalicelib.domain.deciding import MAX_NAMED_WAIT
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Cap, Fixed, OutcomeRule, Policy
@@ -89,7 +89,7 @@ def test_a_provider_that_rejects_an_attempt_does_not_overrule_a_contact() -> Non
     record = claimed(new_call(due_at=START))
     for not_before, state, due_at in ((None, CallState.FINAL, None), (TOMORROW, CallState.SCHEDULED, TOMORROW)):
         told = lifecycle.contacted(record, not_before, START).after
-        back = lifecycle.put_off(told, cause="http:429", wait=None, evidence={}, now=LATE)
+        back = lifecycle.defer(told, cause="http:429", wait=None, evidence={}, now=LATE)
         assert (back.call.state, back.call.due_at) == (state, due_at)
 
 
@@ -111,8 +111,8 @@ def test_a_contact_does_not_touch_what_can_come_to_no_dial() -> None:
 @pytest.mark.parametrize("named", [timedelta(hours=24), timedelta(days=400), timedelta(hours=1)])
 def test_a_provider_that_names_a_long_wait_is_believed_for_an_hour(named: timedelta) -> None:
     record = claimed(new_call(due_at=START))
-    back = lifecycle.put_off(record, cause="http:429", wait=named, evidence={}, now=START)
-    assert back.call.due_at == START + LONGEST_NAMED_WAIT
+    back = lifecycle.defer(record, cause="http:429", wait=named, evidence={}, now=START)
+    assert back.call.due_at == START + MAX_NAMED_WAIT
 
 
 def test_a_retry_in_a_minute_after_the_policy_ends_is_decided_as_the_end() -> None:

@@ -200,9 +200,9 @@ def test_an_event_for_an_attempt_that_was_never_made_does_nothing(attempt: int) 
     assert lifecycle.absorb(record, attempt, ended(Outcome.BUSY), START).effect is Effect.NOTHING
 
 
-def test_being_put_off_takes_the_attempt_back() -> None:
+def test_being_deferred_takes_the_attempt_back() -> None:
     record = claimed(new_call())
-    transition = lifecycle.put_off(record, cause="http:429", wait=None, evidence={}, now=START)
+    transition = lifecycle.defer(record, cause="http:429", wait=None, evidence={}, now=START)
     assert transition.after.attempts == ()
     assert (transition.call.attempt, transition.call.due_at) == (0, START + timedelta(minutes=1))
 
@@ -216,7 +216,7 @@ def test_a_call_that_has_ended_cannot_be_ended_again() -> None:
 #: the changes that may meet a call, by the names in the table at the top of lifecycle.py
 CHANGES: dict[str, Callable[[CallRecord], Transition]] = {
     "claim": lambda record: lifecycle.claim(record, token="t", now=START, deadline_at=DEADLINE),
-    "decided": lambda record: lifecycle.decided(record, Decision(Reason.MOVED, retry_at=DEADLINE), START),
+    "decided": lambda record: lifecycle.decided(record, Decision(Reason.RESCHEDULED, retry_at=DEADLINE), START),
     "decided: final": lambda record: lifecycle.decided(
         record, Decision(Reason.CAPPED, summary_status=SummaryStatus.BLOCKED), START
     ),
@@ -226,7 +226,7 @@ CHANGES: dict[str, Callable[[CallRecord], Transition]] = {
     "absorb: answered": lambda record: lifecycle.absorb(record, 1, progressed(Progress.IN_PROGRESS), START),
     "absorb: ended": lambda record: lifecycle.absorb(record, 1, ended(Outcome.BUSY), START),
     "absorb: failed": lambda record: lifecycle.absorb(record, 1, ended(Outcome.FAILED), START),
-    "put_off": lambda record: lifecycle.put_off(record, cause="pace", wait=None, evidence={}, now=START),
+    "defer": lambda record: lifecycle.defer(record, cause="pace", wait=None, evidence={}, now=START),
     "cancel": lambda record: lifecycle.cancel(record, START),
     "end": lambda record: lifecycle.end(
         record, summary=SummaryStatus.BLOCKED, reason=Reason.OPTED_OUT, step="opted out", now=START
@@ -265,7 +265,7 @@ def test_calls_change_their_state_as_the_table_says_and_in_no_other_way() -> Non
         },
         "absorb: ended": {*ends, ("in-progress", "final"), ("final", "scheduled")},
         "absorb: failed": {("scheduled", "scheduled"), ("dialing", "final"), ("in-progress", "final"), *stays},
-        "put_off": {("dialing", "scheduled")},
+        "defer": {("dialing", "scheduled")},
         "cancel": over,
         "end": over,
         "disown": over,

@@ -128,7 +128,7 @@ def test_an_attempt_taken_back_after_a_late_answer_is_not_made_again(evidence: C
     record = lifecycle.absorb(record, 1, evidence, START + timedelta(minutes=31)).after
     now = START + timedelta(minutes=32)
     if back == "deferred":
-        told = lifecycle.put_off(record, cause="http:429", wait=None, evidence={}, now=now)
+        told = lifecycle.defer(record, cause="http:429", wait=None, evidence={}, now=now)
     else:
         told = lifecycle.absorb(record, 2, replace(FAULT, provider_call_id="CA2"), now)
     assert (told.call.state, told.call.summary_status) == (CallState.FINAL, SummaryStatus.COMPLETED)

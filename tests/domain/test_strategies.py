@@ -6,10 +6,10 @@ import pytest
 
 from chalicelib.domain.number_zones import zones_of
 from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import Exponential, Fixed, Intervals, OutcomeRule, Policy, Strategy, TimeOfDay
 from chalicelib.domain.preview import preview
 from chalicelib.domain.strategies import propose
-from chalicelib.domain.tried import Tried
 from chalicelib.domain.window import WEEK, Window, interval
 from chalicelib.domain.zones import next_shared_time, zone
 
@@ -67,7 +67,7 @@ def test_the_first_of_two_zones_gives_the_time_across_the_date_line() -> None:
 )
 @pytest.mark.parametrize(("began", "ended"), [(0, 0), (10, 40), (59, 59), (40, 65)])
 def test_no_wait_repeats_within_the_minute_of_the_attempt(strategy: Strategy, began: int, ended: int) -> None:
-    tried = Tried(1, Outcome.BUSY, START + timedelta(seconds=began), START + timedelta(seconds=ended))
+    tried = PastAttempt(1, Outcome.BUSY, START + timedelta(seconds=began), START + timedelta(seconds=ended))
     proposal = propose(strategy, (tried,), ("UTC",))
     assert proposal is not None
     assert proposal.at >= max(tried.ended_at, START + timedelta(minutes=1))

@@ -7,9 +7,9 @@ import pytest
 from chalicelib.domain.decide import Reason, Situation, decide, first, may_dial
 from chalicelib.domain.number_zones import contact_zones
 from chalicelib.domain.outcome import Outcome
+from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import OutcomeRule, Policy
 from chalicelib.domain.strategies import Fixed
-from chalicelib.domain.tried import Tried
 from chalicelib.domain.window import Interval, Weekday, Window
 from chalicelib.domain.work import MAX_WORK, TooComplex, Work
 
@@ -33,7 +33,7 @@ def test_a_decision_that_takes_too_much_work_ends_the_call_with_a_reason() -> No
     situation = Situation(START + timedelta(days=60), TOLL_FREE)
     # Minutes that zones at half an hour's offset never share.
     hostile = policy(24)
-    tried = situation.having_tried(Tried(1, Outcome.BUSY, START, START))
+    tried = situation.with_attempt(PastAttempt(1, Outcome.BUSY, START, START))
     for decision in (first(hostile, situation, START), may_dial(hostile, situation, START), decide(hostile, tried)):
         assert (decision.reason, decision.summary_status) == (Reason.TOO_COMPLEX, "blocked")
         assert "too much work" in decision.steps[-1]

@@ -177,7 +177,7 @@ def test_every_call_that_is_due_is_dialled_once(crowd: Crowd, site: Site, figure
     assert sorted(site.ledger.tokens()) == sorted(a.token for a in attempts)
     assert holders(site) == sorted(a.id for a in attempts)
     known = [site.ports().numbers.load(WORKSPACE, record.call.to_number) for record in found]
-    assert [list(number.made) for number in known] == [[f"{record.call.id}-1"] for record in found]
+    assert [list(number.dialed_at) for number in known] == [[f"{record.call.id}-1"] for record in found]
     assert added(counts)["dialed"] + swept.get("overdue-dialed", 0) == 104
 
 
@@ -228,7 +228,7 @@ def test_calls_to_one_number_do_not_slip_past_its_cap_together(crowd: Crowd, sit
     found = records(site, ids)
     made = [attempt.claimed_at for record in found for attempt in record.attempts]
     ends = Counter((r.call.state, len(r.attempts), reasons(site, r.call.id)[-1]) for r in found)
-    assert ends == {("dialing", 1, "started"): 3, ("scheduled", 0, "moved"): 29}
+    assert ends == {("dialing", 1, "started"): 3, ("scheduled", 0, "rescheduled"): 29}
     waiting = [record.call.due_at for record in found if record.call.due_at]
     assert all(min(made) + timedelta(hours=24) <= at for at in waiting)
     assert len(site.ledger.tokens()) == 3
@@ -251,8 +251,8 @@ def test_once_an_opt_out_is_answered_nobody_claims_a_call_to_the_number(
     figure(told(crowd, tally, f"opted out within {seconds:.2f} s; {len(made)} of 48 calls dialled, {ended} ended"))
     # Each claim adds itself to the number, so none was committed after the opt-out.
     assert site.ports().numbers.load(WORKSPACE, NUMBER) == known
-    assert 4 <= len(known.made) < 48
-    assert sorted(made) == sorted(known.made)
+    assert 4 <= len(known.dialed_at) < 48
+    assert sorted(made) == sorted(known.dialed_at)
     assert sorted(token.rpartition(".")[0].replace(".", "-") for token in site.ledger.tokens()) == sorted(made)
     assert {record.call.summary_status for record in records(site, ids)} == {"blocked"}
 

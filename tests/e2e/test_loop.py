@@ -33,7 +33,7 @@ RETRY = {"max_retries": 3, "strategy": {"type": "fixed", "wait_minutes": 0}}
 
 #: Placed later in a minute, a call could be due before it is canceled.
 LAST_SECOND_TO_PLACE = 45
-MOST_SECONDS = 100
+MAX_SECONDS = 100
 #: Long enough after the minute that a canceled call was due in for a dial to show.
 AFTER_THE_MINUTE = timedelta(seconds=10)
 
@@ -155,10 +155,10 @@ def wait_until_due(stack: Stack, call_id: str) -> datetime:
 
 
 def wait_until_ended(stack: Stack, call_ids: Iterable[str]) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     for call_id in call_ids:
         while (call := read(stack, call_id))["state"] != "final":
-            assert time.monotonic() < deadline, f"not final within {MOST_SECONDS} s: {call}"
+            assert time.monotonic() < deadline, f"not final within {MAX_SECONDS} s: {call}"
             time.sleep(0.5)
 
 

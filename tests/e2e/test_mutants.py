@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 CALLS = 12
 #: A focus brings what a run without it has among dozens of calls.
 FOCUSED_CALLS = 6
-MOST_SEEDS = 8
+MAX_SEEDS = 8
 
 
 def violations(
@@ -25,7 +25,7 @@ def violations(
 
 
 @pytest.mark.parametrize("rush", [False, True], ids=["", "rush"])
-@pytest.mark.parametrize("seed", range(1, MOST_SEEDS + 1))
+@pytest.mark.parametrize("seed", range(1, MAX_SEEDS + 1))
 def test_the_code_as_it_is_breaks_nothing(seed: int, rush: bool) -> None:
     assert violations(seed, rush=rush) == []
 

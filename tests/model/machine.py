@@ -124,7 +124,7 @@ class RedialMachine(RuleBasedStateMachine):
     @rule(call=calls, for_hours=st.sampled_from([None, 2, 26]))
     def contacted(self, call: Asked, for_hours: int | None) -> None:
         until = self.now + timedelta(hours=for_hours) if for_hours else FOREVER
-        body = {"put_off_until": until.isoformat()} if for_hours else {}
+        body = {"postpone_until": until.isoformat()} if for_hours else {}
         self.redial.ask("POST", f"/numbers/{call.number}/contacted", body)
         for each in self.model.to(call.number):
             each.quiet_until = max(each.quiet_until, until)

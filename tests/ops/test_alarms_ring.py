@@ -102,11 +102,11 @@ def broken_request(world: World) -> None:
 
 
 STORIES: dict[str, Callable[[World], None]] = {
-    "sweep-mends": late_calls,
+    "sweep-repairs": late_calls,
     "sweep-stopped": lambda world: None,
     "redials-late": late_calls,
     "rules-near-quota": rules_of_others,
-    "alarms-not-set": refused_rules,
+    "wakes-not-set": refused_rules,
     "placements-unknown": lost_answers,
     "account-faults": no_balance,
     "breaker-opened": no_balance,

@@ -66,8 +66,8 @@ def test_a_refused_start_is_one_line_and_touches_nothing(
         (EVENT, SHOWN),
         ('[redial-dev] {"level": "INFO", "event": "request", "time": "2026-11-26T14:04:14.837Z"}', None),
         (
-            '[redial-dev-sweep] {"level": "WARNING", "event": "alarm-not-set", "time": "2026-11-26T14:04:14.837Z"}',
-            "14:04:14 - alarm-not-set",
+            '[redial-dev-sweep] {"level": "WARNING", "event": "wake-not-set", "time": "2026-11-26T14:04:14.837Z"}',
+            "14:04:14 - wake-not-set",
         ),
         ("[redial-dev] START RequestId: 1", None),
         ('[redial-dev] ["call"]', None),

@@ -315,7 +315,7 @@ def never_come_to_the_last(evidence: Evidence) -> None:
 
 
 def turn_away(evidence: Evidence) -> None:
-    first_leg(evidence).replied = Replied.PUT_OFF
+    first_leg(evidence).replied = Replied.DEFERRED
 
 
 def keep_digits(evidence: Evidence) -> None:
@@ -364,7 +364,10 @@ def lack_a_place(evidence: Evidence) -> None:
 
 
 def believe_a_day(evidence: Evidence) -> None:
-    waits: dict[str, Any] = {"reason": "put-off-by-provider", "steps": ["+1440 min until the next try at the provider"]}
+    waits: dict[str, Any] = {
+        "reason": "deferred-by-provider",
+        "steps": ["+1440 min until the next try at the provider"],
+    }
     waits |= {"at": "2026-01-26T10:00:00+00:00", "retry_at": "2026-01-27T10:00:00+00:00"}
     call_id = next(
         call_id for call_id in evidence.decisions if evidence.index_of(call_id) >= evidence.plan.calls
@@ -453,8 +456,8 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("breaker", probe_twice),
     ("breaker", stay_closed),
     ("breaker", never_come_to_the_last),
-    ("put-off", turn_away),
-    ("put-off", spend_for_the_account),
+    ("deferred", turn_away),
+    ("deferred", spend_for_the_account),
     ("waits-named", believe_a_day),
     ("patience", give_up_early),
     ("in-time", answer_late),

@@ -72,7 +72,7 @@ def test_an_answer_that_leaves_it_open_is_never_taken_for_a_no(name: str, status
 
 
 @every
-def test_what_was_not_sent_is_put_off_and_what_was_not_answered_is_unknown(name: str):
+def test_what_was_not_sent_is_deferred_and_what_was_not_answered_is_unknown(name: str):
     assert dialled(name, NotSent("refused")) == PutOff("network", fault=False)
     assert dialled(name, AnswerLost("x" * 999)) == PlacementUnknown("answer-lost")
 
@@ -87,7 +87,7 @@ def test_what_was_not_sent_is_put_off_and_what_was_not_answered_is_unknown(name:
         ({"retry_after": "soon"}, None),
     ],
 )
-def test_too_fast_is_put_off_for_as_long_as_the_vendor_says(name: str, header: dict[str, str], seconds: int | None):
+def test_too_fast_is_deferred_for_as_long_as_the_vendor_says(name: str, header: dict[str, str], seconds: int | None):
     assert dialled(name, answer(429, {}, **header)) == PutOff("http:429", fault=False, retry_after_sec=seconds)
 
 

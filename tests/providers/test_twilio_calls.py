@@ -143,7 +143,7 @@ def test_twilios_internal_error_leaves_it_open_too():
     )
 
 
-def test_what_was_not_sent_is_put_off_and_what_was_not_answered_is_unknown():
+def test_what_was_not_sent_is_deferred_and_what_was_not_answered_is_unknown():
     assert dialled(NotSent("refused")) == PutOff("network", fault=False, evidence={"error": "refused"})
     assert dialled(AnswerLost("x" * 999)) == PlacementUnknown("answer-lost", {"error": "x" * 200})
 
@@ -159,7 +159,7 @@ def test_what_was_not_sent_is_put_off_and_what_was_not_answered_is_unknown():
         ({"retry_after": "soon"}, None),
     ],
 )
-def test_too_fast_is_put_off_for_as_long_as_twilio_says(header: dict[str, str], seconds: int | None):
+def test_too_fast_is_deferred_for_as_long_as_twilio_says(header: dict[str, str], seconds: int | None):
     too_many = {"code": 20429, "message": "Too Many Requests"}
     assert bare(dialled(answer(429, too_many, **header))) == (PutOff, "twilio:20429", False, seconds)
     assert bare(dialled(answer(429, b"", **header))) == (PutOff, "http:429", False, seconds)

@@ -260,13 +260,13 @@ def test_an_answer_that_leaves_it_open_is_never_taken_for_a_no(status: int, body
     assert bare(dialled(answer(status, body))) == (PlacementUnknown, f"http:{status}")
 
 
-def test_what_was_not_sent_is_put_off_and_what_was_not_answered_is_unknown():
+def test_what_was_not_sent_is_deferred_and_what_was_not_answered_is_unknown():
     assert dialled(NotSent("refused")) == PutOff("network", fault=False, evidence={"error": "refused"})
     assert dialled(AnswerLost("x" * 999)) == PlacementUnknown("answer-lost", {"error": "x" * 200})
 
 
 @pytest.mark.parametrize(("header", "seconds"), [({}, None), ({"retry_after": "7"}, 7)])
-def test_too_fast_is_put_off_for_as_long_as_vonage_says(header: dict[str, str], seconds: int | None):
+def test_too_fast_is_deferred_for_as_long_as_vonage_says(header: dict[str, str], seconds: int | None):
     body = {"type": "https://developer.vonage.com/api-errors#rate-limit", "title": "Rate limit"}
     assert bare(dialled(answer(429, body, **header))) == (PutOff, "http:429", False, seconds)
 

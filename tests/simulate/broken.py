@@ -138,11 +138,11 @@ def ungated(checks: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, call, probed, *given: checks(self, call, probed, *given)[-1:] if probed else []
 
 
-def counts_all_the_same(put_off: Callable[..., Any]) -> Callable[..., Any]:
-    """``lifecycle.put_off`` that keeps the attempt as one that was made and came to nothing."""
+def counts_all_the_same(defer: Callable[..., Any]) -> Callable[..., Any]:
+    """``lifecycle.defer`` that keeps the attempt as one that was made and came to nothing."""
 
     def spent(record: Any, *, cause: str, now: Any, **given: Any) -> Transition:
-        taken = put_off(record, cause=cause, now=now, **given)
+        taken = defer(record, cause=cause, now=now, **given)
         attempt = replace(taken.attempt, outcome=Outcome.ERROR, phase=AttemptPhase.ENDED, ended_at=now)
         attempt = replace(attempt, version=attempt.version + 1)
         return replace(taken, attempt=attempt, dropped=False, call=replace(taken.call, attempt=attempt.number))
@@ -160,7 +160,7 @@ def asks_again(after_silence: Callable[..., Any]) -> Callable[..., Any]:
 
     def again(record: Any, said: Any, now: Any, limit: Any) -> Transition:
         if record.call.state is CallState.DIALING and said.word in (Word.NONE, Word.UNSURE):
-            return lifecycle.put_off(record, cause="never-placed", wait=None, evidence={}, now=now)
+            return lifecycle.defer(record, cause="never-placed", wait=None, evidence={}, now=now)
         taken: Transition = after_silence(record, said, now, limit)
         return taken
 
@@ -172,9 +172,9 @@ def arming_late(settle: Callable[..., Any]) -> Callable[..., Any]:
 
     def settle_first(ports: Any, transition: Any, also: Any = ()) -> Any:
         wakes: list[Any] = []
-        settled = settle(replace(ports, alarms=SimpleNamespace(arm=wakes.append)), transition, also)
+        settled = settle(replace(ports, triggers=SimpleNamespace(arm=wakes.append)), transition, also)
         for wake in wakes:
-            schedule.set_alarm(ports, wake)
+            schedule.set_trigger(ports, wake)
         return settled
 
     return settle_first

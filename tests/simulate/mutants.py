@@ -21,7 +21,7 @@ from chalicelib.storage.wakes import WakeStore
 from chalicelib.usecases import sweep
 from chalicelib.usecases.calls import claim, dial, place_call, schedule, silent, take_callback
 from chalicelib.usecases.gates import admission, breaker, pace
-from chalicelib.wheel import RuleAlarms
+from chalicelib.wheel import RuleTriggers
 from ops.simulate.faults import Level
 from tests.simulate import broken
 
@@ -92,7 +92,7 @@ MUTANTS = {
     "caps-not-counted": Mutant(
         "other calls' attempts to the number do not count",
         ("caps",),
-        lambda: [patch.object(Number, "made_by_others", lambda self, call_id, since: ())],
+        lambda: [patch.object(Number, "dialed_by_others", lambda self, call_id, since: ())],
         seeds=4,
     ),
     "cancel-ignored": Mutant(
@@ -192,10 +192,10 @@ MUTANTS = {
             patch.object(decide, "after_wait", broken.hasty(decide.after_wait)),
         ],
     ),
-    "alarms-left": Mutant(
+    "wakes-left": Mutant(
         "a rule that has fired is never removed",
         ("aws",),
-        lambda: [patch.object(RuleAlarms, "disarm", lambda self, wake: None)],
+        lambda: [patch.object(RuleTriggers, "disarm", lambda self, wake: None)],
     ),
     "callbacks-swallowed": Mutant(
         "a callback is answered 200 though it could not be taken",
@@ -254,12 +254,10 @@ MUTANTS = {
         calls=20,
         seeds=6,
     ),
-    "put-off-counts": Mutant(
-        "an attempt that the provider put off uses up one of the call's",
-        ("put-off",),
-        lambda: [
-            patch("chalicelib.usecases.calls.dial.lifecycle.put_off", broken.counts_all_the_same(lifecycle.put_off))
-        ],
+    "deferred-counts": Mutant(
+        "an attempt that the provider deferred uses up one of the call's",
+        ("deferred",),
+        lambda: [patch("chalicelib.usecases.calls.dial.lifecycle.defer", broken.counts_all_the_same(lifecycle.defer))],
     ),
     "pace-ignored": Mutant(
         "nobody waits for the account's pace",
@@ -371,7 +369,7 @@ MUTANTS = {
     ),
     "fault-goes-on": Mutant(
         "an account's fault that a look-up tells of is taken for a call that goes on",
-        ("put-off", "ends"),
+        ("deferred", "ends"),
         lambda: [patch.object(silent, "_told", broken.deaf_to_faults(silent._told))],
         seeds=4,
         focus="credits",
@@ -412,7 +410,7 @@ MUTANTS = {
     "waits-without-end": Mutant(
         "a request waits for the rate limit for as long as that takes",
         ("in-time",),
-        lambda: [patch.object(place_call, "LONGEST_WAIT", timedelta(hours=1))],
+        lambda: [patch.object(place_call, "MAX_WAIT", timedelta(hours=1))],
         seeds=6,
         level=Level.NONE,
     ),
@@ -465,7 +463,7 @@ MUTANTS = {
         ("waits-named", "endings"),
         lambda: [
             patch.object(placing, "MAX_RETRY_AFTER_SEC", 10**6),
-            patch.object(deciding, "LONGEST_NAMED_WAIT", timedelta(days=2)),
+            patch.object(deciding, "MAX_NAMED_WAIT", timedelta(days=2)),
         ],
         level=Level.NONE,
         seeds=4,

@@ -66,7 +66,7 @@ def test_what_is_changed_is_written_in_the_newest_shape(upgraded: World) -> None
     call = stored_item(upgraded, f"CALL#{BUSY}", "CALL")
     second = stored_item(upgraded, f"CALL#{BUSY}", "ATTEMPT#0002")
     untouched = stored_item(upgraded, f"CALL#{BUSY}", "ATTEMPT#0001")
-    assert (version_of(call), version_of(second), version_of(untouched)) == (3, 2, 1)
+    assert (version_of(call), version_of(second), version_of(untouched)) == (4, 2, 1)
     assert from_attribute(second["data"])["slots"] == []
 
 
@@ -92,6 +92,19 @@ def test_a_window_with_one_calendar_is_read_with_a_list_of_them(kind: Kind, befo
     assert read["policy"].get("window") == after
     policy = adapter(Policy).validate_python(read["policy"])
     assert (policy.window.holidays if policy.window else None) == (tuple(after["holidays"]) if after else None)
+
+
+RENAMED = {"moved": "rescheduled", "paced": "rate-limited", "put-off-by-provider": "deferred-by-provider"}
+
+
+@pytest.mark.parametrize(("before", "after"), [*RENAMED.items(), ("retry", "retry"), (None, None)])
+def test_the_reasons_of_earlier_releases_have_the_names_of_today(before: str | None, after: str | None) -> None:
+    call = {"policy": {}, "put_offs": 3, "reason": before}
+    read = data_of(Kind.CALL, {"data": to_attribute(call)} | {"v": to_attribute(3)})
+    assert (read["deferrals"], read.get("reason"), "put_offs" in read) == (3, after, False)
+    if before is not None:
+        decision = {"data": to_attribute({"reason": before, "steps": []}), "v": to_attribute(1)}
+        assert data_of(Kind.DECISION, decision) == {"reason": after, "steps": []}
 
 
 @pytest.mark.parametrize("old", ITEMS, ids=lambda old: f"{old['pk']['S'][:8]} {old['sk']['S'][:8]}")

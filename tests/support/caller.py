@@ -9,7 +9,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 #: A dial in the next minute, and what cold starts of everything take on two busy cores.
-MOST_SECONDS = 180
+MAX_SECONDS = 180
 RETRY = {"max_retries": 3, "strategy": {"type": "fixed", "wait_minutes": 0}}
 #: Placed later in a minute, a call could be due before somebody has looked at it.
 LAST_SECOND_TO_PLACE = 45
@@ -34,9 +34,9 @@ class Caller:
 
     def ended(self, call_id: str) -> dict[str, Any]:
         """The call, once it is final."""
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         while (call := self.read(call_id))["state"] != "final":
-            assert time.monotonic() < deadline, f"not final within {MOST_SECONDS} s: {call}"
+            assert time.monotonic() < deadline, f"not final within {MAX_SECONDS} s: {call}"
             time.sleep(0.5)
         return call
 
@@ -46,9 +46,9 @@ class Caller:
 
     def requested(self, number: str, times: int) -> dict[str, Any]:
         """The last of so many create-call requests, once the carrier has got it."""
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         while len(got := self.requests(number)) < times:
-            assert time.monotonic() < deadline, f"{len(got)} requests for {number} within {MOST_SECONDS} s"
+            assert time.monotonic() < deadline, f"{len(got)} requests for {number} within {MAX_SECONDS} s"
             time.sleep(0.1)
         return got[-1]
 

@@ -23,14 +23,14 @@ DIAL_SEC = 0.3
 #: How often one looks for calls to end.
 LOOK_SEC = 0.1
 #: Whoever is told to come again does so at most this often.
-MOST_ASKED = 20
+MAX_ASKED = 20
 #: Nothing here takes longer.
-MOST_SEC = 60
+MAX_SEC = 60
 
 
 def patiently(ask: Callable[[], Done]) -> Done:
     """Ask until the answer is not that others are in the way (503), as providers and users do."""
-    for _ in range(MOST_ASKED):
+    for _ in range(MAX_ASKED):
         try:
             return ask()
         except TooBusy:
@@ -61,7 +61,7 @@ def redial_or_end(site: Site, ahead: timedelta, wake: int, redialers: int, hold:
             ledger.write("redialed")  # counted over all wakes
     ports = site.ports(ahead)
     counts: Counter[str] = Counter()
-    deadline = time.monotonic() + MOST_SEC
+    deadline = time.monotonic() + MAX_SEC
     while time.monotonic() < deadline:
         nobody_dials = len(ledger.lines("redialed")) >= redialers * wake
         if nobody_dials or not hold:
@@ -71,7 +71,7 @@ def redial_or_end(site: Site, ahead: timedelta, wake: int, redialers: int, hold:
         if nobody_dials:
             return counts
         time.sleep(LOOK_SEC)
-    raise AssertionError(f"the redialers were not done within {MOST_SEC} s")
+    raise AssertionError(f"the redialers were not done within {MAX_SEC} s")
 
 
 def _end(ports: Ports, site: Site, posted: dict[str, str]) -> str:

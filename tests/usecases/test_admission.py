@@ -1,4 +1,4 @@
-"""Slots, pace and their order: what is put off uses up no attempt, and what is taken comes back."""
+"""Slots, pace and their order: what is deferred uses up no attempt, and what is taken comes back."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -190,7 +190,7 @@ def test_what_the_account_may_not_start_yet_is_given_back_to_the_workspace(confi
     ports = world.services.ports
     assert world.place()["state"] == "dialing"
     held = world.place(to_number="+16505550111")
-    assert (held["state"], reasons(world, held)) == ("scheduled", ["paced"])
+    assert (held["state"], reasons(world, held)) == ("scheduled", ["rate-limited"])
     assert world.clock.now() == START + timedelta(seconds=1)
     assert ports.pace.start("workspace:acme", Pace.of(1), world.clock.now()) == 0.0
 
@@ -199,13 +199,13 @@ def test_a_new_call_waits_a_moment_for_its_pace_and_else_goes_to_the_next_minute
     world = configured(TWILIO_CALLS_PER_SECOND="0.1")
     first, second = world.place(), world.place(to_number="+16505550111")
     assert (first["state"], second["state"]) == ("dialing", "scheduled")
-    assert reasons(world, second) == ["paced"]
+    assert reasons(world, second) == ["rate-limited"]
     world.clock.turn(seconds=8)
     assert world.place(to_number="+16505550112")["state"] == "dialing"
     assert world.clock.now() == START + timedelta(seconds=10)
 
 
-def test_a_call_put_off_past_the_end_of_its_policy_ends_as_expired(configured: Configure) -> None:
+def test_a_call_deferred_past_the_end_of_its_policy_ends_as_expired(configured: Configure) -> None:
     world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
     world.place()
     late = world.place(to_number="+16505550111", retry={**BODY["retry"], "expires_after_hours": 0.01})
@@ -240,7 +240,7 @@ def test_a_slot_comes_back_though_the_number_was_erased_meanwhile(configured: Co
     assert record is not None
     ports.numbers.forget("acme", call["to_number"])
     now = world.clock.now()
-    settle(ports, lifecycle.put_off(record, cause="network", wait=None, evidence={}, now=now))
+    settle(ports, lifecycle.defer(record, cause="network", wait=None, evidence={}, now=now))
     assert taken(world) == 0
 
 
@@ -298,7 +298,7 @@ def test_a_new_call_waits_no_longer_than_two_seconds_for_its_turn(
     world = configured(TWILIO_CALLS_PER_SECOND="1")
     monkeypatch.setattr(world.services.ports.pace, "start", lambda scope, pace, now: 0.6)
     call = world.place()
-    assert (call["state"], reasons(world, call)) == ("scheduled", ["paced"])
+    assert (call["state"], reasons(world, call)) == ("scheduled", ["rate-limited"])
     assert world.clock.now() - START <= timedelta(seconds=2)
     assert world.clock.now() - START > timedelta(seconds=1)
 

@@ -32,7 +32,7 @@ def test_an_account_at_fault_is_paused_at_once_and_told_of(world: World, monkeyp
     monkeypatch.setattr(breaker, "warn", lambda event, **fields: told.append({"event": event, **fields}))
     world.twilio.answers = [NO_FUNDS]
     first = world.place()
-    assert reasons(world, first) == ["put-off-by-provider"]
+    assert reasons(world, first) == ["deferred-by-provider"]
     second = world.place(to_number=number(1))
     assert (second["state"], reasons(world, second), second["attempts"]) == ("scheduled", ["provider-paused"], [])
     why = "the account is at fault (twilio:20003)"

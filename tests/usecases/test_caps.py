@@ -33,7 +33,7 @@ def test_a_cap_that_filled_up_while_a_redial_waited_moves_it(world: World) -> No
     world.pump(START + timedelta(hours=25))
     assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
     reasons = [d["reason"] for d in world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]]
-    assert reasons == ["retry", "moved"]
+    assert reasons == ["retry", "rescheduled"]
 
 
 def test_an_attempt_that_was_turned_away_was_not_made(world: World) -> None:
@@ -69,7 +69,7 @@ def test_a_wake_that_comes_after_the_window_closed_does_not_dial(world: World) -
     call = world.place(retry={**BODY["retry"], "window": window})
     world.end("busy")
     world.clock.turn(to=START + timedelta(minutes=41))
-    assert world.redial(START + timedelta(minutes=30)) == {"left": 0, "moved": 1}
+    assert world.redial(START + timedelta(minutes=30)) == {"left": 0, "rescheduled": 1}
     assert world.call(call["id"])["next_attempt_at"] == "2026-01-27T09:00:00Z"
     assert len(world.twilio.placed) == 1
 

@@ -14,7 +14,7 @@ RETRY = {**BODY["retry"], "on": {"failed": True, "busy": True}}
 
 
 def contacted(world: World, until: str | None) -> int:
-    body = {"put_off_until": until} if until else {}
+    body = {"postpone_until": until} if until else {}
     answer = world.request("POST", f"/numbers/{TO}/contacted", body)
     assert answer.status_code == 200
     changed: int = answer.json_body["calls_changed"]

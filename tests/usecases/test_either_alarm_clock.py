@@ -35,7 +35,7 @@ def test_an_hours_wake_sets_the_minutes_and_clears_itself(clocked: World) -> Non
     assert armed() == {"202601261300"}
 
 
-def test_the_sweep_sets_a_wake_for_what_the_provider_put_off(clocked: World) -> None:
+def test_the_sweep_sets_a_wake_for_what_the_provider_deferred(clocked: World) -> None:
     call = clocked.place()
     clocked.end("busy")
     clocked.clock.turn(to=START + timedelta(minutes=32))
@@ -51,7 +51,7 @@ def test_the_sweep_clears_a_wake_that_is_long_past(clocked: World) -> None:
     clocked.end("busy")
     clocked.request("POST", f"/calls/{call['id']}/cancel")
     clocked.clock.turn(to=START + timedelta(minutes=41))
-    assert clocked.sweep() == {"stale-alarms": 1}
+    assert clocked.sweep() == {"stale-wakes": 1}
     assert armed() == set()
 
 

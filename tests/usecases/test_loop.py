@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import providers
 from chalicelib.providers.http import AnswerLost, NotSent
-from chalicelib.usecases.ports import LONGEST_DEFAULT_RING_SEC
+from chalicelib.usecases.ports import MAX_DEFAULT_RING_SEC
 from tests.support.world import BODY, START, Placed, World, answer_json, new_client
 
 
@@ -280,4 +280,4 @@ def test_a_line_rings_as_long_as_its_provider_lets_it_unless_the_deployment_says
 
 def test_no_provider_rings_longer_than_the_deadline_of_an_attempt_allows_for() -> None:
     for name in providers.REGISTRY:
-        assert providers.provider_class(name).ring_timeout_sec <= LONGEST_DEFAULT_RING_SEC
+        assert providers.provider_class(name).ring_timeout_sec <= MAX_DEFAULT_RING_SEC

@@ -73,10 +73,10 @@ def test_a_lost_answer_is_a_placement_unknown(world: World, told: Told) -> None:
     assert told() == {"PlacementUnknown twilio": [1]}
 
 
-def test_a_provider_that_turns_a_call_away_is_a_put_off_and_no_attempt(world: World, told: Told) -> None:
+def test_a_provider_that_turns_a_call_away_is_a_deferral_and_no_attempt(world: World, told: Told) -> None:
     world.twilio.answers.append(answer_json(429, {"code": 20429}))
     world.place()
-    assert told() == {"PutOffs put-off-by-provider": [1]}
+    assert told() == {"Deferred deferred-by-provider": [1]}
 
 
 def test_a_fault_of_the_account_is_told(world: World, told: Told) -> None:
@@ -104,8 +104,8 @@ def test_a_sweep_tells_what_it_mended_and_what_is_set(world: World, told: Told) 
     assert told() == {
         "Sweeps": [1],
         "RulesLive": [0],
-        "SweepMended overdue-dialed": [1],
-        "SweepMended stale-alarms": [1],
+        "SweepRepaired overdue-dialed": [1],
+        "SweepRepaired stale-wakes": [1],
         "Dialed twilio": [1],
         "RedialLateness": [900],
     }
@@ -121,12 +121,12 @@ def test_a_breaker_is_told_of_when_it_opens_and_when_it_closes(world: World, tol
     world.twilio.answers.append(answer_json(401, {"code": 20003}))
     world.place()
     assert told() == {
-        "PutOffs put-off-by-provider": [1],
+        "Deferred deferred-by-provider": [1],
         "AccountFaults twilio": [1],
         "BreakerOpened twilio": [1],
     }
     world.place(to_number="+16505550198")
-    assert told() == {"PutOffs provider-paused": [1]}
+    assert told() == {"Deferred provider-paused": [1]}
     world.pump(START + timedelta(minutes=6))
     assert told() == {
         "Dialed twilio": [2],
@@ -157,7 +157,7 @@ def test_the_slots_that_are_taken_are_told_by_provider(
     assert told() == {"Dialed twilio": [1, 1], "SlotsInUse twilio": [0, 1]}
 
 
-def test_a_call_that_is_to_start_later_is_no_put_off(world: World, told: Told) -> None:
+def test_a_call_that_is_to_start_later_is_no_deferral(world: World, told: Told) -> None:
     world.place(start_at="2026-01-26T12:00:00Z")
     assert told() == {}
 

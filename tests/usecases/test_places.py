@@ -64,7 +64,7 @@ def test_what_ends_a_waiting_call_gives_its_place_back(
 def test_a_call_that_is_rescheduled_holds_one_place(world: World) -> None:
     world.place(start_at=LATER)
     until = "2026-01-26T15:00:00Z"
-    assert world.request("POST", f"/numbers/{TO}/contacted", {"put_off_until": until}).status_code == 200
+    assert world.request("POST", f"/numbers/{TO}/contacted", {"postpone_until": until}).status_code == 200
     assert planned(world) == {datetime.fromisoformat(until): 1}
 
 
@@ -158,7 +158,7 @@ def _do(world: World, name: str, number: str) -> None:
         case "contacted":
             world.request("POST", f"/numbers/{number}/contacted", {})
         case "defer":
-            world.request("POST", f"/numbers/{number}/contacted", {"put_off_until": later})
+            world.request("POST", f"/numbers/{number}/contacted", {"postpone_until": later})
         case "pause":
             world.request("POST", "/pause-all", {})
         case "resume":

@@ -46,7 +46,7 @@ def test_the_claim_asks_again_so_a_later_conversation_moves_a_redial(world: Worl
     assert (moved["state"], moved["next_attempt_at"]) == ("scheduled", "2026-01-26T11:10:00Z")
     world.pump(START + timedelta(minutes=70))
     assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]
-    assert reasons(world, call) == ["retry", "moved"]
+    assert reasons(world, call) == ["retry", "rescheduled"]
 
 
 def test_an_outcome_that_the_rule_does_not_name_brings_no_quiet(world: World) -> None:

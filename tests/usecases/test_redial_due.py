@@ -153,9 +153,9 @@ def test_a_full_hours_wake_dials_before_it_arms_what_is_below_it(world: World, m
     world.place(to_number="+16505550111", start_at=f"{hour + timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}")
     order: list[str] = []
     world.twilio.on_place = lambda _: order.append("dialed")
-    arm = type(world.services.ports.alarms).arm
+    arm = type(world.services.ports.triggers).arm
     monkeypatch.setattr(
-        type(world.services.ports.alarms), "arm", lambda self, wake: (order.append("armed"), arm(self, wake))[1]
+        type(world.services.ports.triggers), "arm", lambda self, wake: (order.append("armed"), arm(self, wake))[1]
     )
     world.clock.turn(to=hour)
     world.redial(hour)
@@ -184,7 +184,7 @@ def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeyp
             world.clock.turn(to=DUE)
             counts = without.lambda_.invoke("redial", {"wake": "2026-01-26T10:30Z"}).payload
     world.restart()
-    assert counts == {"left": 0, "moved": 1}
+    assert counts == {"left": 0, "rescheduled": 1}
     assert (world.call(call["id"])["state"], world.history(call["id"])) == ("scheduled", [(1, "busy")])
     world.pump(DUE + timedelta(minutes=5))
     assert world.history(call["id"]) == [(1, "busy"), (2, "placed")]

@@ -79,10 +79,10 @@ def test_a_canceled_call_whose_attempt_went_silent_gets_an_end_in_the_history(wo
 
 
 def test_alarms_long_past_are_removed(world: World) -> None:
-    alarms = world.services.ports.alarms
+    alarms = world.services.ports.triggers
     for minutes in (-60, -11, -9, 5):
         alarms.arm(START + timedelta(minutes=minutes))
-    assert world.sweep() == {"stale-alarms": 2}
+    assert world.sweep() == {"stale-wakes": 2}
     assert sorted(alarms.armed()) == [START + timedelta(minutes=m) for m in (-9, 5)]
 
 

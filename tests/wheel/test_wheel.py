@@ -122,10 +122,10 @@ def test_100_000_calls_pending_over_30_days_leave_at_most_168_rules_at_any_time(
 
     # A day and a night of it: every wake fires, arms what is below it, and is removed.
     fired = 0
-    while (wake := min(ports.alarms.armed())) <= START + timedelta(hours=26):
+    while (wake := min(ports.triggers.armed())) <= START + timedelta(hours=26):
         world.clock.turn(to=wake)
         arm_below(ports, wake, lambda: True)
-        ports.alarms.disarm(wake)
+        ports.triggers.disarm(wake)
         fired += 1
     figure(f"100,000 calls over 30 days: {at_rest} rules, at most {world.aws.most_rules} while {fired} fired")
     assert at_rest <= 168
@@ -280,7 +280,7 @@ def _scheduler_story(world: World) -> None:
     schedule = client("scheduler").get_schedule(Name=names[0])
     assert schedule["ScheduleExpression"] == "at(2026-01-26T10:30:00)"
     assert schedule["Target"]["Input"] == '{"wake": "2026-01-26T10:30Z"}'
-    alarms = world.services.ports.alarms
+    alarms = world.services.ports.triggers
     due = START + timedelta(minutes=30)
     alarms.arm(due)
     assert list(alarms.armed()) == [due]

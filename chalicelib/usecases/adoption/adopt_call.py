@@ -75,7 +75,7 @@ def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption
             provider_call_id=event.provider_call_id,
             now=now,
             deadline_at=now + ports.longest_attempt,
-            others_made=number.made_by_others(call.id, now - call.policy.reach) if call.policy.caps else (),
+            others_made=number.dialed_by_others(call.id, now - call.policy.reach) if call.policy.caps else (),
         )
         also = [
             ports.owners.adopting(name, mine, call.expires_at),

@@ -52,9 +52,9 @@ def consider(ports: Ports, record: CallRecord, number: Number | None = None) -> 
     number = number or ports.numbers.load(record.call.workspace, record.call.to_number)
     now = ports.clock.now()
     call = record.call
-    others_made = number.made_by_others(call.id, now - call.policy.reach) if call.policy.caps else ()
+    others_made = number.dialed_by_others(call.id, now - call.policy.reach) if call.policy.caps else ()
     quiet = quiet_of(ports, call, number, now)
-    record = lifecycle.having_made(record, others_made, quiet.until)
+    record = lifecycle.with_other_attempts(record, others_made, quiet.until)
     situation = record.situation
     decision = opted_out(number) or destination_refused(ports, call) or may_dial(call.policy, situation, now)
     if decision.reason is not Reason.DUE:

@@ -83,7 +83,7 @@ class _Unplaced:
             if result.fault:
                 warn("account-fault", call=record.call.id, provider=record.call.provider, cause=result.cause)
             wait = timedelta(seconds=result.retry_after_sec) if result.retry_after_sec else None
-            return lifecycle.put_off(record, cause=result.cause, wait=wait, evidence=result.evidence, now=now)
+            return lifecycle.defer(record, cause=result.cause, wait=wait, evidence=result.evidence, now=now)
         event = CallEvent(
             event_id=f"refused-{self.number}",
             provider_call_id="",

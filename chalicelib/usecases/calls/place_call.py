@@ -36,7 +36,7 @@ IDEMPOTENCY_KEPT = timedelta(hours=24)
 CREATE_TRIES = 8
 #: A request that asks for a call waits no longer than this for the rate limits, all waits together; API Gateway ends
 #: it after 29 s. What cannot start by then is scheduled.
-LONGEST_WAIT = timedelta(seconds=2)
+MAX_WAIT = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash:
 
 
 def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_now: bool) -> None:
-    wait_until = ports.clock.now() + LONGEST_WAIT
+    wait_until = ports.clock.now() + MAX_WAIT
     pace = InPace(ports, lambda wait_sec: ports.clock.now() + timedelta(seconds=wait_sec) <= wait_until)
     for _ in range(CREATE_TRIES):
         number = ports.numbers.load(call.workspace, call.to_number)
@@ -130,7 +130,7 @@ def _begin(ports: Ports, call: Call, number: Number, pace: InPace | None) -> Con
 
     Without ``pace`` it waits for the wheel.
     """
-    others_made = number.made_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
+    others_made = number.dialed_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
     quiet = quiet_of(ports, call, number, call.created_at)
     record = CallRecord(replace(call, others_made=others_made, quiet_until=quiet.until))
     decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
@@ -148,7 +148,7 @@ def _in_pace(ports: Ports, record: CallRecord, number: Number, pace: InPace) -> 
             return consider(ports, record, number)  # what was found open may have closed
     except OutOfPace as held:
         now = ports.clock.now()
-        return Considered(lifecycle.decided(record, postponed(record.call, Reason.PACED, str(held), now), now))
+        return Considered(lifecycle.decided(record, postponed(record.call, Reason.RATE_LIMITED, str(held), now), now))
     return considered
 
 

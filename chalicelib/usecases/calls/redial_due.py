@@ -20,13 +20,13 @@ from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases import measure
 from chalicelib.usecases.calls.claim import Considered, commit, consider
 from chalicelib.usecases.calls.dial import dial_claimed
-from chalicelib.usecases.calls.schedule import remember_armed, set_alarm
+from chalicelib.usecases.calls.schedule import remember_armed, set_trigger
 from chalicelib.usecases.gates.pace import InPace, OutOfPace
 from chalicelib.usecases.ports import Ports
-from chalicelib.wheel import Alarms, plan
+from chalicelib.wheel import Triggers, plan
 
 #: One dial may take this long (3 s to connect, 10 s to be answered, and the writes around it).
-LONGEST_DIAL_SEC = 16.0
+MAX_DIAL_SEC = 16.0
 #: An invocation with more time left than this may go on arming.
 MAX_KEPT_SEC = 60.0
 #: Calls to one number that fall due together lose each other's claims; each try lets one of them win.
@@ -40,7 +40,7 @@ class TimeLeft:
 
     def __init__(self, remaining: Callable[[], float]) -> None:
         self._remaining = remaining
-        self._reserve = min(LONGEST_DIAL_SEC, remaining() / 4)
+        self._reserve = min(MAX_DIAL_SEC, remaining() / 4)
 
     def share(self, part: float) -> "TimeLeft":
         """Return this part of the time that is left now: the rest is kept for other work."""
@@ -53,7 +53,7 @@ class TimeLeft:
         """True while one more dial that begins after ``wait_sec`` can end before the invocation does."""
         return self._remaining() - wait_sec > self._reserve
 
-    def for_alarms(self) -> Callable[[], bool]:
+    def for_triggers(self) -> Callable[[], bool]:
         """Return whether one more alarm may be set: half of the time that is left now is for alarms."""
         kept = min(self._remaining() / 2, MAX_KEPT_SEC)
         return lambda: self._remaining() > kept
@@ -71,11 +71,11 @@ def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, i
     now = ports.clock.now()
     # Where this machine's clock is a little behind the one that fired the wake, the wake is right.
     before = wake if now < wake <= now + CLOCK_BEHIND else now
-    with _beside(lambda: arm_below(ports, wake, time_left.for_alarms()), apart=ports.settings.dial_pool_size > 1):
+    with _beside(lambda: arm_below(ports, wake, time_left.for_triggers()), apart=ports.settings.dial_pool_size > 1):
         counts = dial_due(ports, before, time_left)
     if counts["left"]:
         _arm_next(ports)
-    disarm(ports.alarms, wake)
+    disarm(ports.triggers, wake)
     log("redialed", wake=plan.wake_text(wake), **counts)
     return dict(counts)
 
@@ -106,8 +106,8 @@ def arm_below(ports: Ports, wake: datetime, has_time: Callable[[], bool]) -> Non
     for number, (finer, places) in enumerate(finer_wakes):
         if finer <= now or finer == wake:
             continue
-        if not has_time() or not set_alarm(ports, finer):
-            warn("alarms-left", wake=plan.wake_text(wake), left=len(finer_wakes) - number)
+        if not has_time() or not set_trigger(ports, finer):
+            warn("wakes-left", wake=plan.wake_text(wake), left=len(finer_wakes) - number)
             return
         hours_of_accounts = {(account, minute.replace(minute=0)) for account, minute in places}
         for account, hour in sorted(hours_of_accounts):
@@ -134,8 +134,9 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
     What is due the longest goes first. Of what is due together each invocation has an order of its own: those that run
     at the same time would else all want the same call, and go through the rest as one.
 
-    Counts ``dialed``, ``moved`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (somebody else had
-    it, or it is no longer due), ``broken`` (an error, logged; the sweep comes back to it) and ``left`` (no time). Once
+    Counts ``dialed``, ``rescheduled`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (another
+    invocation had it, or it is no longer due), ``broken`` (an error, logged; the sweep tries it again) and ``left`` (no
+    time). Once
     the time is over the index is read no further: ``left`` says that there is more, not how much. While ``DIALING`` is
     off nothing is read or written: what is due stays due.
     """
@@ -190,7 +191,7 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
         except StaleWrite:
             continue
         if not considered.may_dial:
-            return "moved" if settled.call.due_at else "ended"
+            return "rescheduled" if settled.call.due_at else "ended"
         measure.claimed(settled)
         dial_claimed(ports, settled.after)
         return "dialed"
@@ -228,15 +229,15 @@ def shuffled(ids: list[str]) -> list[str]:
 
 def _arm_next(ports: Ports) -> None:
     now = ports.clock.now()
-    set_alarm(ports, plan.first_minute(now + timedelta(seconds=1), now, ports.wake_lead))
+    set_trigger(ports, plan.first_minute(now + timedelta(seconds=1), now, ports.wake_lead))
 
 
-def disarm(alarms: Alarms, wake: datetime) -> bool:
+def disarm(triggers: Triggers, wake: datetime) -> bool:
     """Remove an alarm; False, and a line in the log, where that failed: the sweep removes it later."""
     try:
-        alarms.disarm(wake)
+        triggers.disarm(wake)
     except (ClientError, BotoCoreError) as error:
-        warn("alarm-not-removed", wake=plan.wake_text(wake), error=str(error))
+        warn("wake-not-removed", wake=plan.wake_text(wake), error=str(error))
         return False
     return True
 

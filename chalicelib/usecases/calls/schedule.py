@@ -16,7 +16,7 @@ from chalicelib.storage.transact import StaleWrite, Write
 from chalicelib.storage.wakes import Reservation
 from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
-from chalicelib.wheel import AlarmNotSet, plan
+from chalicelib.wheel import WakeNotSet, plan
 
 #: Each lost race means that somebody else's change was committed, so this many losses in a row is no accident.
 CHANGE_TRIES = 8
@@ -144,7 +144,7 @@ def book_minute(ports: Ports, call: Call) -> Call:
     room = _room(ports, call)
     booked = _reserve(ports, room, wanted)
     wake = plan.wake_for(booked.minute, now, lead)
-    if plan.stamp(wake) not in booked.armed and set_alarm(ports, wake):
+    if plan.stamp(wake) not in booked.armed and set_trigger(ports, wake):
         remember_armed(ports, call.account, booked.minute, wake)
     return replace(call, due_at=booked.minute, places=tuple(scope for scope, _ in room))
 
@@ -184,13 +184,13 @@ def _room(ports: Ports, call: Call) -> list[tuple[str, int]]:
     return [account, (workspace_scope(call.workspace), pace.a_minute)] if pace else [account]
 
 
-def set_alarm(ports: Ports, wake: datetime) -> bool:
+def set_trigger(ports: Ports, wake: datetime) -> bool:
     """Set an alarm; False, and a line in the log, where that failed: the sweep dials in its place."""
     try:
-        ports.alarms.arm(wake)
-    except AlarmNotSet as error:
-        warn("alarm-not-set", wake=plan.wake_text(wake), error=str(error))
-        measure.alarm_not_set()
+        ports.triggers.arm(wake)
+    except WakeNotSet as error:
+        warn("wake-not-set", wake=plan.wake_text(wake), error=str(error))
+        measure.wake_not_set()
         return False
     return True
 
@@ -200,7 +200,7 @@ def remember_armed(ports: Ports, account: str, minute: datetime, wake: datetime)
     try:
         ports.wakes.mark_armed(account, minute, {plan.stamp(wake)})
     except (ClientError, BotoCoreError, TooBusy) as error:
-        warn("alarm-not-noted", wake=plan.wake_text(wake), error=str(error))
+        warn("wake-not-noted", wake=plan.wake_text(wake), error=str(error))
 
 
 def _schedules(transition: Transition) -> bool:

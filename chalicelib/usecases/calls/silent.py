@@ -114,5 +114,5 @@ def _ours(ports: Ports, call: Call, attempt: Attempt, found: list[CallEvent]) ->
 
 def _is_nobody_elses(ports: Ports, call: Call, attempt: Attempt) -> bool:
     """True where no other attempt to the number was made just before this one or since: the call could be its."""
-    made = ports.numbers.load(call.workspace, call.to_number).made
+    made = ports.numbers.load(call.workspace, call.to_number).dialed_at
     return not any(at >= attempt.claimed_at - CONFIRMED_AFTER for key, at in made.items() if key != attempt.id)

@@ -20,7 +20,7 @@ from chalicelib.usecases.gates.breaker import report_fault
 from chalicelib.usecases.ports import Ports
 
 #: No more unknown words than this are told of by one process, should somebody send nothing but those.
-MOST_SAID = 100
+MAX_SHOWN_CHARS = 100
 
 #: the decision about a leg that is none to redial
 LEFT_ALONE = {Leg.INBOUND: "inbound", Leg.OTHER: "other-leg"}
@@ -138,7 +138,7 @@ _said: set[str | None] = set()
 
 def _say_once(event: CallEvent) -> None:
     """An unknown word is worth one line: somebody should add it to a table, and every call would repeat it."""
-    if event.status not in _said and len(_said) < MOST_SAID:
+    if event.status not in _said and len(_said) < MAX_SHOWN_CHARS:
         _said.add(event.status)
         warn("unknown-status", status=event.status, evidence=dict(event.evidence))
 

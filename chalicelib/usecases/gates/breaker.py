@@ -22,13 +22,13 @@ from chalicelib.usecases.ports import Ports
 #: The failure rate is taken over this long.
 WINDOW = timedelta(minutes=5)
 #: Of fewer answers no rate is taken.
-LEAST_ANSWERS = 10
+MIN_ANSWERS = 10
 #: The breaker trips when so much of the answers are bad.
-MOST_BAD = 0.5
+MAX_BAD_SHARE = 0.5
 FIRST_PAUSE = timedelta(minutes=1)
-LONGEST_PAUSE = timedelta(minutes=30)
+MAX_PAUSE = timedelta(minutes=30)
 #: A reason that grows with every pause is cut here, in characters.
-MOST_TEXT = 200
+MAX_TEXT_CHARS = 200
 
 
 def answered(result: DialResult) -> Answered | None:
@@ -83,7 +83,7 @@ def _probed(ports: Ports, gate: Gate, said: Answered, cause: str, now: datetime)
         measure.breaker_closed(gate.scope)
         log("provider-resumed", scope=gate.scope, trips=gate.trips)
     else:
-        reason = f"{gate.reason}; again {cause}"[:MOST_TEXT]
+        reason = f"{gate.reason}; again {cause}"[:MAX_TEXT_CHARS]
         _pause(ports, gate, replace(gate, trips=gate.trips + 1, reason=reason), now)
 
 
@@ -92,14 +92,14 @@ def _trips(health: Health, said: Answered, cause: str) -> str | None:
     if said is Answered.FAULT and health.well == 0:
         return f"the account is at fault ({cause})"
     bad, total = health.badly + health.fault, health.well + health.badly + health.fault
-    if total >= LEAST_ANSWERS and bad >= total * MOST_BAD:
+    if total >= MIN_ANSWERS and bad >= total * MAX_BAD_SHARE:
         return f"{bad} of the last {total} requests for calls failed ({cause})"
     return None
 
 
 def _pause(ports: Ports, seen: Gate | None, gate: Gate, now: datetime) -> bool:
     """Close the account's gate, in the place of the one that was read; False where it changed meanwhile."""
-    pause = min(FIRST_PAUSE * 2 ** (gate.trips - 1), LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * 2 ** (gate.trips - 1), MAX_PAUSE)
     if not ports.gates.close_instead_of(seen, replace(gate, until=now + pause, probe=None)):
         return False
     warn("provider-paused", scope=gate.scope, reason=gate.reason, minutes=pause.total_seconds() / 60, trips=gate.trips)

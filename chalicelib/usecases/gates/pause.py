@@ -13,11 +13,11 @@ from chalicelib.storage.items import FRESH, RETRY
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.calls.schedule import bring_forward
 from chalicelib.usecases.gates.admission import PAUSED_FOR, resumed
-from chalicelib.usecases.gates.breaker import LONGEST_PAUSE
+from chalicelib.usecases.gates.breaker import MAX_PAUSE
 from chalicelib.usecases.ports import Ports
 
 #: A resume wakes calls for this long before it is answered.
-LONGEST_WAKING = timedelta(seconds=5)
+MAX_WAKING = timedelta(seconds=5)
 
 
 def pause(ports: Ports, scope: str, reason: str, until: datetime | None) -> Gate:
@@ -53,8 +53,8 @@ def resume(ports: Ports, scope: str) -> bool:
 
 def _wake(ports: Ports, scope: str) -> int:
     """Bring forward the calls that wait until the scope is resumed. Returns how many."""
-    stop_at = ports.clock.now() + LONGEST_WAKING
-    before = ports.clock.now() + max(PAUSED_FOR, LONGEST_PAUSE)
+    stop_at = ports.clock.now() + MAX_WAKING
+    before = ports.clock.now() + max(PAUSED_FOR, MAX_PAUSE)
     due = (each for kind in (RETRY, FRESH) for together in ports.calls.due(kind, before) for each in together)
     return sum(_woken(ports, scope, each) for each in takewhile(lambda _: ports.clock.now() < stop_at, due))
 

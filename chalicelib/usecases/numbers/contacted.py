@@ -5,7 +5,7 @@ from datetime import datetime
 from chalicelib.domain import lifecycle
 from chalicelib.domain.transition import Effect
 from chalicelib.runtime.log import log
-from chalicelib.usecases.numbers.of_a_number import change_calls
+from chalicelib.usecases.numbers.calls_of_number import change_calls
 from chalicelib.usecases.ports import Ports
 
 

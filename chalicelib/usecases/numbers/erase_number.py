@@ -22,7 +22,7 @@ from chalicelib.usecases.calls.schedule import CHANGE_TRIES, change
 from chalicelib.usecases.ports import Ports
 
 #: One request erases at most so many calls: it has 29 s, and each takes some six requests to the table.
-MOST_CALLS = 200
+MAX_CALLS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Erased:
     decisions: int
 
 
-def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MOST_CALLS) -> Erased:
+def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MAX_CALLS) -> Erased:
     """Erase a number's data in a workspace. Raises TooBusy, and Unreadable once all calls that can be read are erased.
 
     The mark that keeps it from being called takes the place of its item first: from then on no call to it can be made.

@@ -9,7 +9,7 @@ from chalicelib.domain.outcome import SummaryStatus
 from chalicelib.domain.transition import Effect, Transition
 from chalicelib.runtime.log import log
 from chalicelib.storage.numbers import Number
-from chalicelib.usecases.numbers.of_a_number import change_calls
+from chalicelib.usecases.numbers.calls_of_number import change_calls
 from chalicelib.usecases.ports import Ports
 
 

@@ -15,7 +15,7 @@ from chalicelib.storage.transact import Write
 from chalicelib.usecases.ports import Ports
 
 #: An attempt may end this long after it was made.
-LONGEST_CALL = timedelta(days=1)
+MAX_CALL = timedelta(days=1)
 #: A call that another one's conversation keeps waiting asks again after this.
 ASK_AGAIN = timedelta(minutes=5)
 
@@ -33,7 +33,7 @@ def quiet_of(ports: Ports, call: Call, number: Number, now: datetime) -> Quiet:
     hours = call.policy.quiet_after
     if not hours:
         return Quiet()
-    since = now - timedelta(hours=max(hours.values())) - LONGEST_CALL
+    since = now - timedelta(hours=max(hours.values())) - MAX_CALL
     others = list(_others(ports, call, number, since))
     latest = max((_until(hours, made_at, attempt, now) for made_at, attempt in others), default=now)
     ringing = (attempt for _, attempt in others if attempt is not None and attempt.outcome is None)
@@ -52,7 +52,7 @@ def _until(hours: Mapping[Outcome, float], made_at: datetime, attempt: Attempt |
 
 def _others(ports: Ports, call: Call, number: Number, since: datetime) -> Iterator[tuple[datetime, Attempt | None]]:
     """Return when each attempt of another call was made, and the attempt; None where it is not kept any more."""
-    made = {key: at for key, at in number.made.items() if at >= since and _call_of(key) != call.id}
+    made = {key: at for key, at in number.dialed_at.items() if at >= since and _call_of(key) != call.id}
     records = map(ports.calls.load, {_call_of(key) for key in made})
     known = {attempt.id: attempt for record in filter(None, records) for attempt in record.attempts}
     return ((at, known.get(key)) for key, at in made.items())

@@ -13,15 +13,15 @@ from chalicelib.wheel import plan
 TARGET_ID = "redial"
 
 
-class AlarmNotSet(RedialError):
+class WakeNotSet(RedialError):
     """EventBridge did not take the alarm, or took the rule but not its target."""
 
 
-class Alarms(Protocol):
+class Triggers(Protocol):
     """One alarm a wake; every method may be called again without harm."""
 
     def arm(self, wake: datetime) -> None:
-        """See to it that ``redial`` is invoked with this wake at its minute. Raises AlarmNotSet."""
+        """See to it that ``redial`` is invoked with this wake at its minute. Raises WakeNotSet."""
 
     def disarm(self, wake: datetime) -> None:
         """Remove the alarm of a wake; nothing happens where there is none."""
@@ -33,7 +33,7 @@ class Alarms(Protocol):
         """Return how many alarms of all programs count towards the quota; None where no quota is near."""
 
 
-class RuleAlarms:
+class RuleTriggers:
     """One EventBridge rule a wake, with the redial Lambda as its only target.
 
     The Lambda's resource policy lets every rule of this name's prefix in by one wildcard statement: a statement for
@@ -57,9 +57,9 @@ class RuleAlarms:
             )
             answer = self._events.put_targets(Rule=name, Targets=[target])
         except (ClientError, BotoCoreError) as error:
-            raise AlarmNotSet(f"rule {name} was not made: {error}") from error
+            raise WakeNotSet(f"rule {name} was not made: {error}") from error
         if answer.get("FailedEntryCount"):
-            raise AlarmNotSet(f"rule {name} took no target: {answer.get('FailedEntries')}")
+            raise WakeNotSet(f"rule {name} took no target: {answer.get('FailedEntries')}")
 
     def disarm(self, wake: datetime) -> None:
         name = self._prefix + plan.stamp(wake)
@@ -87,7 +87,7 @@ class RuleAlarms:
             query["NextToken"] = page["NextToken"]
 
 
-class SchedulerAlarms:
+class SchedulerTriggers:
     """One schedule a wake, which removes itself once it has fired.
 
     Scheduler needs a role that it may assume to invoke the Lambda (``SCHEDULER_ROLE_ARN``).
@@ -111,9 +111,9 @@ class SchedulerAlarms:
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":
-                raise AlarmNotSet(f"the schedule of {plan.wake_text(wake)} was not made: {error}") from error
+                raise WakeNotSet(f"the schedule of {plan.wake_text(wake)} was not made: {error}") from error
         except BotoCoreError as error:
-            raise AlarmNotSet(f"the schedule of {plan.wake_text(wake)} was not made: {error}") from error
+            raise WakeNotSet(f"the schedule of {plan.wake_text(wake)} was not made: {error}") from error
 
     def disarm(self, wake: datetime) -> None:
         try:

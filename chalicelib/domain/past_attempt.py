@@ -7,7 +7,7 @@ from chalicelib.domain.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class PastAttempt:
     """One attempt that was made and has ended. Times are UTC."""
 
     number: int
