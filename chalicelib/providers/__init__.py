@@ -1,4 +1,7 @@
-"""The registry of telephony providers; each is loaded on first use, so that a cold start pays for one only."""
+"""The registry of telephony providers.
+
+Each provider's module is loaded on first use, so a cold start loads one provider only.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -22,7 +25,7 @@ from chalicelib.providers.base import (
 )
 from chalicelib.providers.http import Http
 
-#: provider name -> (module, class); one line a provider
+#: The providers: name -> (module, class), one line for each
 REGISTRY = {
     "bolna": ("bolna", "Bolna"),
     "dialnexa": ("dialnexa", "DialNexa"),
@@ -36,7 +39,10 @@ REGISTRY = {
 
 
 def provider_class(name: str) -> type[Provider]:
-    """The class of a provider by its name. Raises UnknownProvider."""
+    """Return the class of a provider by its name.
+
+    Raises UnknownProvider.
+    """
     try:
         module, cls = REGISTRY[name]
     except KeyError:
@@ -46,7 +52,10 @@ def provider_class(name: str) -> type[Provider]:
 
 
 def load(name: str, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> Provider:
-    """A provider ready to use; ``credentials`` are keyed as its environment variables, lower case, unprefixed."""
+    """Return a provider that is ready to use.
+
+    ``credentials`` are keyed like the provider's environment variables, in lower case and without its prefix.
+    """
     return provider_class(name)(credentials, now=now, http=http)
 
 

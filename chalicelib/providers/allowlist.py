@@ -1,4 +1,7 @@
-"""The addresses that an unsigned provider calls back from, as its ``<PROVIDER>_ALLOWED_IPS`` lists them."""
+"""The addresses that an unsigned provider calls back from.
+
+The setting ``<PROVIDER>_ALLOWED_IPS`` lists them.
+"""
 
 import ipaddress
 
@@ -9,10 +12,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Allowlist:
-    """Addresses and CIDR networks, separated by commas. Where none is set, every address is let through.
+    """The allowed addresses and CIDR networks. An empty setting allows every address.
 
-    Without a list only the unguessable token speaks for a callback: that in its URL, or in the event itself. A
-    callback that has neither must then not be believed. Raises RedialError where the setting cannot be read.
+    Commas separate them.
+
+    Without a list, only the unguessable token proves a callback: the token in its URL, or the token in the event. Do
+    not believe a callback that has neither. Raises RedialError if the setting cannot be read.
     """
 
     def __init__(self, setting: str | None, variable: str) -> None:
@@ -26,7 +31,10 @@ class Allowlist:
             raise RedialError(f"{variable} is {setting!r}; expected addresses or CIDR networks, comma-separated")
 
     def check(self, request: CallbackRequest) -> None:
-        """Raise SignatureError unless the request came from one of the addresses, if any are set."""
+        """Raise SignatureError unless the request came from a listed address.
+
+        Accepts every request if no address is set.
+        """
         if not self.is_set:
             return
         address = _address(request.source_ip)

@@ -1,4 +1,7 @@
-"""What every telephony provider is to Redial: verify, parse, dial, lookup, find and hang_up over frozen values."""
+"""The interface of a telephony provider: the class Provider and its frozen values.
+
+verify() and parse() read callbacks. dial(), lookup(), find() and hang_up() send requests to the provider.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,20 +19,23 @@ Now = Callable[[], datetime]
 
 
 class SignatureError(RedialError):
-    """The callback was not signed by the provider; nothing of it may be believed."""
+    """A callback that the provider did not sign. Redial believes nothing of it."""
 
 
 class MalformedCallback(RedialError):
-    """The callback was signed but cannot be read."""
+    """A callback that the provider signed, and that Redial cannot read."""
 
 
 class Unanswered(RedialError):
-    """The provider gave no answer, or none but that it cannot answer now; ask again later."""
+    """A request that the provider did not answer, or cannot answer now. Retry later."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A callback as it came in. ``url`` is the exact public URL, query included, that the provider was given."""
+    """A callback as it arrived.
+
+    ``url`` is the exact public URL that the provider was given, with its query.
+    """
 
     method: str
     url: str
@@ -38,13 +44,16 @@ class CallbackRequest:
     source_ip: str | None = None
 
     def header(self, name: str) -> str | None:
-        """A header's value, whatever the case of its name."""
+        """Return a header's value. The case of ``name`` does not matter."""
         wanted = name.lower()
         return next((value for key, value in self.headers.items() if key.lower() == wanted), None)
 
 
 class MachineDetection(StrEnum):
-    """Whether AMD runs, and whether the call waits for it (``sync``) or is told of it later (``async``)."""
+    """The mode of answering machine detection (AMD).
+
+    ``off``: AMD does not run. ``sync``: the call waits for the result. ``async``: a callback reports the result later.
+    """
 
     OFF = "off"
     SYNC = "sync"
@@ -53,7 +62,10 @@ class MachineDetection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DialRequest:
-    """One attempt to place. ``callback_url`` holds our unguessable token and has no query."""
+    """One attempt that the provider is to place.
+
+    ``callback_url`` holds our unguessable token and has no query.
+    """
 
     call_id: str
     attempt: int
@@ -70,7 +82,7 @@ class DialRequest:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The provider took the call."""
+    """The provider accepted the call."""
 
     provider_call_id: str
     evidence: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +90,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The provider surely did not place the call, and why is about this number: the attempt has ended."""
+    """The provider confirmed that it placed no call, for a reason of this number.
+
+    The attempt has ended.
+    """
 
     outcome: Outcome
     cause: str
@@ -87,9 +102,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class PutOff:
-    """The provider surely did not place the call, for a reason of the account or of pace: no attempt is used up.
+    """The provider confirmed that it placed no call, for a reason of the account.
 
-    ``fault`` is True where someone must mend the account before dialling can go on.
+    The reason may also be a rate limit, or a network error before the request was sent. Redial dials again later, and
+    the attempt does not count. ``fault`` is True if somebody must repair the account before Redial can dial again.
     """
 
     cause: str
@@ -100,7 +116,10 @@ class PutOff:
 
 @dataclass(frozen=True, slots=True)
 class PlacementUnknown:
-    """The provider's answer was lost or ambiguous: the call may ring. Never POST it again on a guess."""
+    """The provider's answer was lost or ambiguous, so the phone may ring.
+
+    Never send the request again on a guess.
+    """
 
     cause: str
     evidence: Mapping[str, str] = field(default_factory=dict)
@@ -110,26 +129,29 @@ DialResult = Placed | Refused | PutOff | PlacementUnknown
 
 
 class Provider(ABC):
-    """One telephony provider. Credentials are named as its environment variables without its own prefix."""
+    """One telephony provider.
+
+    ``credentials`` are keyed like its environment variables, in lower case and without its prefix.
+    """
 
     name: ClassVar[str]
-    #: credential keys that must be there, in lower case (``account_sid`` for TWILIO_ACCOUNT_SID)
+    #: The credentials that must be set, in lower case (``account_sid`` for TWILIO_ACCOUNT_SID)
     required: ClassVar[tuple[str, ...]]
-    #: new calls a second that the provider takes from an account by default
+    #: The number of new calls per second that the provider accepts from an account by default
     calls_per_second: ClassVar[float] = 1.0
-    #: how long a line rings where the deployment does not say, in seconds; 45 is some eight rings
+    #: The ring time in seconds if the deployment sets none; 45 seconds are about eight rings
     ring_timeout_sec: ClassVar[int] = 45
-    #: True where the provider fetches its instructions from an answer URL
+    #: True if the provider fetches its instructions from an answer URL
     needs_answer_url: ClassVar[bool] = True
-    #: True where a call must name the agent that is to speak (``agent_version_id``)
+    #: True if a call must name the agent that speaks (``agent_version_id``)
     needs_agent: ClassVar[bool] = False
-    #: True where each call names its own callback address; else the account has one, and events carry our token
+    #: True if each call names its own callback URL; otherwise the account has one, and events carry our token
     callback_per_call: ClassVar[bool] = True
-    #: False where callbacks carry no signature: the token in their address, or the sender's, has to speak for them
+    #: False if callbacks have no signature: then the token in their URL, or the sender's address, must prove them
     signs_callbacks: ClassVar[bool] = True
-    #: the ways that callbacks are signed: each names the headers that a signature needs, together
+    #: The ways to sign a callback; each lists the headers that its signature needs together
     signature_headers: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    #: what to set at the provider where its callbacks come without these headers
+    #: The setting to change at the provider if its callbacks arrive without these headers
     signature_hint: ClassVar[str] = ""
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
@@ -144,14 +166,17 @@ class Provider(ABC):
     @property
     @abstractmethod
     def account(self) -> str:
-        """The provider account that calls are placed from, for pace and limits."""
+        """The provider account that places the calls. Rates and limits count per account."""
 
     @abstractmethod
     def verify(self, request: CallbackRequest) -> None:
         """Raise SignatureError unless the provider signed this request."""
 
     def lacks(self, answer_url: str | None, agent: str | None) -> tuple[str, str] | None:
-        """What a call is missing before this provider can be asked to place it: the field, and what would be right."""
+        """Return what the call lacks before this provider can place it; None for nothing.
+
+        The result is the field and what would be right.
+        """
         if self.needs_answer_url and not answer_url:
             wanted = f"give a target, or set {self.name.upper()}_ANSWER_URL"
             return "target", f"{self.name} needs to know what to do with the call: {wanted}"
@@ -160,40 +185,54 @@ class Provider(ABC):
         return None
 
     def knows_sender(self, request: CallbackRequest) -> bool:
-        """True where the sender's address is one that the provider's callbacks are known to come from."""
+        """Return True if the sender's address is known to be the provider's."""
         return False
 
     @abstractmethod
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
-        """The events that a verified callback carries. Raises MalformedCallback."""
+        """Return the events of a verified callback.
+
+        Raises MalformedCallback.
+        """
 
     @abstractmethod
     def dial(self, request: DialRequest) -> DialResult:
-        """Ask the provider, once, to place the call. Never raises for what the network or provider does."""
+        """Send one request to place the call.
+
+        Never raises for an error of the network or of the provider.
+        """
 
     @abstractmethod
     def lookup(self, provider_call_id: str) -> CallEvent | None:
-        """What the provider says of a call now; None where it does not know it. Raises Unanswered."""
+        """Return the provider's current record of a call; None if it knows no such call.
+
+        Raises Unanswered.
+        """
 
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The calls that the provider made between the two numbers, created in [since, until]: each as by lookup().
+        """Return the calls between two numbers that were created in [since, until].
 
-        None where the provider has no such question or leaves the answer open; an empty list is a definite "none".
-        Raises Unanswered where it does not answer now. The span is by the provider's clock, so leave room for its being
-        ahead or behind. ``agent_version_id`` is the call's agent, for a provider that lists calls by agent. Where
-        events carry ``token``, that tells whose call it is.
+        Each event is as lookup() returns it. An empty list means confirmed none. None means that the provider has no
+        list of calls, or that its list leaves the answer open. Raises Unanswered if the provider does not answer now.
+
+        The span is by the provider's clock, so leave room for a difference. ``agent_version_id`` is the call's agent,
+        for a provider that lists calls by agent. If the events carry ``token``, the token shows which attempt made the
+        call.
         """
         return None
 
     def set_wrong(self) -> tuple[str, str] | None:
-        """What is set wrong at the provider, and what to set; None where nothing is, or it does not say.
+        """Return a wrong setting at the provider and the right one; None for none.
 
-        Raises Unanswered.
+        None also means that the provider does not show its settings. Raises Unanswered.
         """
         return None
 
     def hang_up(self, provider_call_id: str) -> bool:
-        """End a live call; True where the provider said that it would. Raises Unanswered."""
+        """End a live call. Return True if the provider accepted the request.
+
+        Raises Unanswered.
+        """
         return False

@@ -1,4 +1,4 @@
-"""What a call must have before a provider that takes bare digits and an answer URL is asked to place it."""
+"""The check of a call before a provider that takes bare digits and an answer URL."""
 
 from chalicelib.domain.numbers import is_e164
 from chalicelib.domain.outcome import Outcome
@@ -6,9 +6,9 @@ from chalicelib.providers.base import DialRequest, PutOff, Refused
 
 
 def unfit(request: DialRequest) -> Refused | PutOff | None:
-    """Why the call cannot be asked for at all; None where it can be.
+    """Return why the provider cannot place the call; None if it can.
 
-    The check of the numbers is also a guard: Plivo takes a list of numbers, separated by ``<``, for one.
+    The check of the numbers is also a guard: Plivo reads numbers that are separated by ``<`` as a list.
     """
     if not request.answer_url:
         return PutOff(cause="no-answer-url", fault=True)
@@ -20,5 +20,5 @@ def unfit(request: DialRequest) -> Refused | PutOff | None:
 
 
 def digits(number: str) -> str:
-    """An E.164 number without its ``+``."""
+    """Return an E.164 number without its ``+``."""
     return number.removeprefix("+")

@@ -1,4 +1,7 @@
-"""Finding the calls between two numbers in a provider's lists: every page read and every row settled, or no answer."""
+"""The search for the calls between two numbers in a provider's lists.
+
+The search reads every page and decides about every row. If one is in doubt, it gives no answer.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +14,7 @@ from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.forms import json_object, query_of
 from chalicelib.providers.http import Answer
 
-#: pages of one list that are read; a longer list is given up, for the answer would come too late
+#: The pages of one list that are read. A longer list is not read, because the answer would come too late.
 MAX_PAGES = 5
 
 Row = Mapping[str, object]
@@ -19,12 +22,12 @@ Page = TypeVar("Page")
 
 
 class Unsure(Exception):
-    """What the provider said does not settle which calls there were."""
+    """The provider's answer does not settle which calls there were."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The calls that are looked for. Numbers are E.164, the span has both its ends."""
+    """The calls to find. Numbers are E.164; both ends of the span belong to it."""
 
     to_number: str
     from_number: str
@@ -33,25 +36,37 @@ class Wanted:
 
     @property
     def first_second(self) -> datetime:
-        """``since`` as the vendors count: theirs are whole seconds, so a call made just after it may seem earlier."""
+        """The start of the span in whole seconds.
+
+        Vendors count whole seconds, so a call that was made just after ``since`` may seem earlier.
+        """
         return self.since.replace(microsecond=0)
 
     def is_to(self, number: str | None, region_code: str = "") -> bool:
-        """True where the number called, as the provider writes it, is the wanted one. Raises Unsure for none at all."""
+        """Return True if the call went to the wanted number.
+
+        ``number`` is as the provider writes it. Raises Unsure if it is missing.
+        """
         return _same(number, self.to_number, region_code)
 
     def is_from(self, number: str | None, region_code: str = "") -> bool:
-        """True where the number called from is the wanted one. Raises Unsure for none at all."""
+        """Return True if the call came from the wanted number.
+
+        Raises Unsure if the number is missing.
+        """
         return _same(number, self.from_number, region_code)
 
     def has(self, created_at: datetime | None) -> bool:
-        """True for a time in the span. Raises Unsure for None, a time that could not be read."""
+        """Return True for a time in the span. Raises Unsure for None, an unreadable time."""
         if created_at is None:
             raise Unsure("a call between the two numbers names no time of its creation")
         return self.first_second <= created_at <= self.until
 
     def between(self, event: CallEvent | None) -> CallEvent:
-        """The event of a call that was found, with its numbers. Raises Unsure for None, a row that tells of no call."""
+        """Return a found call's event with the wanted numbers.
+
+        Raises Unsure for None, a row that describes no call.
+        """
         if event is None:
             raise Unsure("a call between the two numbers cannot be read")
         return replace(event, to_number=self.to_number, from_number=self.from_number)
@@ -64,9 +79,10 @@ def _same(number: str | None, wanted: str, region_code: str) -> bool:
 
 
 def sure(found: Iterable[CallEvent]) -> list[CallEvent] | None:
-    """All of the events, each call once, as it was told of last; None where the provider left something open.
+    """Return all the events; None if the provider leaves the answer open.
 
-    Raises Unanswered, for a provider that does not answer now may say more later.
+    Each call is in the list once, with its last event. Raises Unanswered, because a provider that does not answer now
+    may say more later.
     """
     try:
         calls = {event.provider_call_id: event for event in found}
@@ -76,7 +92,7 @@ def sure(found: Iterable[CallEvent]) -> list[CallEvent] | None:
 
 
 def answered(answer: Answer | None) -> Mapping[str, object]:
-    """The JSON object of a list's page. Raises Unsure where there is none."""
+    """Return the JSON object of a list's page. Raises Unsure if there is none."""
     body = json_object(answer.body) if answer is not None and answer.status == 200 else None
     if body is None:
         raise Unsure("no page of JSON came")
@@ -84,7 +100,7 @@ def answered(answer: Answer | None) -> Mapping[str, object]:
 
 
 def rows_of(listed: object) -> Sequence[Row]:
-    """The rows of a page. Raises Unsure where it is no list of objects."""
+    """Return the rows of a page. Raises Unsure if it is not a list of objects."""
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
         raise Unsure("a page holds no list of calls")
     return listed
@@ -93,9 +109,10 @@ def rows_of(listed: object) -> Sequence[Row]:
 def every_row(
     read: Callable[[Page], tuple[Sequence[Row], Page | None]], first: Page, most: int = MAX_PAGES
 ) -> Iterator[Row]:
-    """The rows of all pages from the first on. ``read`` gives a page's rows and the next page, None after the last.
+    """Yield the rows of all pages, beginning with the page ``first``.
 
-    Raises Unsure where there are more pages than ``most``.
+    ``read`` returns a page's rows and the next page, or None after the last page. Raises Unsure if there are more pages
+    than ``most``.
     """
     page: Page | None = first
     for _ in range(most):
@@ -108,9 +125,10 @@ def every_row(
 
 
 def next_query(uri: object) -> str | None:
-    """The query of the next page's address; None after the last page. Raises Unsure where the address has none.
+    """Return the query of the next page's URL; None after the last page.
 
-    The rest of the address is ours: whatever a page says, our credentials go nowhere else.
+    Raises Unsure if the URL has no query. The rest of the URL is ours, so a page cannot send our credentials to another
+    host.
     """
     if uri is None or uri == "":
         return None

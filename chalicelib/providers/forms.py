@@ -1,4 +1,4 @@
-"""Reads the fields of a callback, be they a form, a query or JSON, and the numbers and times in them."""
+"""The reader of a callback's fields: forms, queries, JSON, numbers and times."""
 
 import json
 import re
@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl
 
 from chalicelib.providers.base import CallbackRequest, MalformedCallback
 
-#: the largest callback of the field has some 60 fields in 4 kB; a form far beyond that is an attack on our time,
-#: and it must be decoded before its signature can be checked
+#: The limits of a form. The largest known callback has some 60 fields in 4 kB. A far larger form is an attack on our
+#: time, because a form must be decoded before its signature can be checked.
 MAX_FIELDS = 1000
 MAX_FORM_BYTES = 128 * 1024
-#: no field that we read is longer; what is, is cut before it is stored
+#: The longest text that is stored. No field that we read is longer; a longer text is cut.
 MAX_TEXT = 200
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -21,9 +21,10 @@ _LIKE_A_FORM = re.compile(rb"[A-Za-z_][\w.%-]*=")
 
 
 def decode_form(text: bytes | str) -> list[tuple[str, str]]:
-    """The (name, value) pairs of a form or query in the order sent; blank values stay, ``+`` is a space.
+    """Return the (name, value) pairs of a form or query, in the order sent.
 
-    Raises ValueError where it is not UTF-8, percent-encoded or plain, or beyond MAX_FIELDS or MAX_FORM_BYTES.
+    Blank values stay, and ``+`` is a space. Raises ValueError if the text is not plain or percent-encoded UTF-8, or is
+    larger than MAX_FIELDS or MAX_FORM_BYTES.
     """
     if len(text) > MAX_FORM_BYTES:
         raise ValueError(f"a form of {len(text)} bytes; at most {MAX_FORM_BYTES} are read")
@@ -32,14 +33,15 @@ def decode_form(text: bytes | str) -> list[tuple[str, str]]:
 
 
 def query_of(url: str) -> str:
-    """The raw query of a URL, without the fragment."""
+    """Return the raw query of a URL, without the fragment."""
     return url.partition("#")[0].partition("?")[2]
 
 
 def is_json(request: CallbackRequest) -> bool:
-    """True where the body is JSON by its look or, where it does not look like a form, by its Content-Type.
+    """Return True if the body is JSON.
 
-    What a body looks like goes first, for the type is left out or wrong in some vendors' callbacks.
+    The look of the body decides. If it looks neither like JSON nor like a form, its Content-Type decides. The look goes
+    first, because some vendors' callbacks have no Content-Type, or a wrong one.
     """
     if request.body.lstrip()[:1] in (b"{", b"["):
         return True
@@ -49,13 +51,13 @@ def is_json(request: CallbackRequest) -> bool:
 
 
 def json_object(body: bytes) -> dict[str, object] | None:
-    """A JSON object, or None where the body is anything else."""
+    """Return a JSON object, or None if the body is anything else."""
     value = json_value(body)
     return value if isinstance(value, dict) else None
 
 
 def json_value(body: bytes) -> object:
-    """Whatever JSON the body holds, None where it is none."""
+    """Return the JSON value of the body, or None if the body is not JSON."""
     try:
         value: object = json.loads(body)
     except (ValueError, RecursionError):
@@ -64,9 +66,10 @@ def json_value(body: bytes) -> object:
 
 
 def scalars(value: Mapping[str, object]) -> dict[str, str]:
-    r"""The texts and numbers of a JSON object, as text; null, true, false and what is nested are left out.
+    r"""Return the texts and numbers of a JSON object as text.
 
-    The lone surrogates that JSON can spell (``\ud800``) become ``?``, for no database takes them.
+    null, true, false and nested values are left out. The lone surrogates that JSON can spell (``\ud800``) become ``?``,
+    because no database takes them.
     """
     return {
         name: str(each).encode("utf-8", "replace").decode()
@@ -76,9 +79,10 @@ def scalars(value: Mapping[str, object]) -> dict[str, str]:
 
 
 def read_fields(request: CallbackRequest) -> dict[str, str]:
-    """The fields of a callback as text: a GET's from its query, else the body's. The first of a name counts.
+    """Return the fields of a callback as text; the first value of each name counts.
 
-    Raises MalformedCallback where there is nothing to read fields from.
+    The fields of a GET are in its query, those of other methods in the body. Raises MalformedCallback if there are no
+    readable fields.
     """
     if request.method.upper() == "GET":
         return _first_of_each(_pairs(query_of(request.url), "query"))
@@ -105,13 +109,19 @@ def _first_of_each(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def whole_number(text: str | None) -> int | None:
-    """A count such as ``49``, or None where the text is no whole number of at most nine digits."""
+    """Return a count such as ``49``, or None.
+
+    The text must be a whole number of at most nine digits.
+    """
     text = (text or "").strip()
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def instant(text: str | None) -> datetime | None:
-    """A time in RFC 2822 or ISO 8601, in UTC, or None. A time that names no zone is taken as UTC."""
+    """Return a time in RFC 2822 or ISO 8601 as UTC, or None.
+
+    A time without a zone counts as UTC.
+    """
     text = (text or "").strip()
     if not text or len(text) > 64:
         return None
@@ -123,5 +133,5 @@ def instant(text: str | None) -> datetime | None:
 
 
 def excerpt(fields: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Those of the named fields that say something, each cut to MAX_TEXT characters."""
+    """Return the named fields that are not empty, each cut to MAX_TEXT characters."""
     return {name: fields[name][:MAX_TEXT] for name in names if fields.get(name)}

@@ -1,4 +1,4 @@
-"""One HTTP request to a provider: sent once, no redirects, bounded in time and in size."""
+"""One HTTP request to a provider: sent once, no redirects, limited time and size."""
 
 import http.client
 import select
@@ -14,19 +14,19 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 
 from chalicelib.deadline import Deadline, addresses_by
 
-#: API Gateway ends a request after 29 s; a dial must leave time to record its answer.
+#: The limits of one request. API Gateway ends a request after 29 s, and a dial must leave time to record its answer.
 CONNECT_TIMEOUT_SEC = 3.0
 READ_TIMEOUT_SEC = 10.0
-#: Bytes of an answer, decompressed. The longest are pages of a list, of some 300 kB.
+#: The largest answer in bytes, decompressed. The largest known answers are pages of a list, of some 300 kB.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-#: Seconds of wall-clock time that a connection may rest and be used again. While a Lambda is frozen nothing tells it
-#: that the other side has closed, and some servers close after as little as 5 s.
+#: The longest time in seconds of wall clock that a connection may be idle and be used again. A frozen Lambda does not
+#: notice that the other side has closed the connection, and some servers close it after 5 s.
 MAX_IDLE_SEC = 2.0
-#: Connections to one host that are kept
+#: The number of idle connections that are kept for one host
 MAX_IDLE_CONNECTIONS = 16
 
 _CHUNK_BYTES = 64 * 1024
-#: zlib's number for "gzip or zlib, as the header says"
+#: The number by which zlib reads "gzip or zlib, as the header says"
 _GZIP_OR_ZLIB = 47
 
 Origin = tuple[str, str, int]
@@ -37,7 +37,7 @@ class NotSent(Exception):
 
 
 class AnswerLost(Exception):
-    """The request may have reached the provider; no whole answer came back."""
+    """The request may have reached the provider, and no whole answer came back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Answer:
 
 
 class Http:
-    """Connections that are kept for a moment, and send each request exactly once.
+    """A client that sends each request exactly once and briefly keeps connections.
 
-    ``connect_sec`` bounds name, connection and TLS together, ``read_sec`` the time from the first byte sent to the
-    last byte of the answer. ``wall_clock`` must go on while the process is frozen, as ``time.time`` does.
+    ``connect_sec`` limits name lookup, connection and TLS together. ``read_sec`` limits the time from the first byte
+    sent to the last byte of the answer. ``wall_clock`` must go on while the process is frozen, as ``time.time`` does.
     """
 
     def __init__(
@@ -78,7 +78,10 @@ class Http:
         form: Sequence[tuple[str, str]] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """Send once. Raises NotSent where no connection was made, AnswerLost where the answer is unknown."""
+        """Send the request once and return the answer.
+
+        Raises NotSent if no connection was made, AnswerLost if the answer is unknown.
+        """
         sent = {"User-Agent": "redial", **headers}
         if form is not None:
             body = urlencode(form).encode()
@@ -98,7 +101,7 @@ class Http:
         body: bytes | None,
         headers: dict[str, str],
     ) -> tuple[Answer, bool]:
-        """Send the request and read its answer; True where the connection can be used again."""
+        """Send the request and return its answer, and True if the connection is reusable."""
         with Deadline(monotonic() + self._read_sec, connection.sock) as deadline:
             reusable = False
             try:
@@ -120,7 +123,7 @@ class Http:
 
 
 class _IdleConnections:
-    """The connections that rest, each with the time of its last use. Safe for threads."""
+    """The idle connections, each with the time of its last use. Safe for threads."""
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         self._wall_clock = wall_clock
@@ -128,19 +131,22 @@ class _IdleConnections:
         self._kept: dict[Origin, list[tuple[http.client.HTTPConnection, float]]] = {}
 
     def take(self, origin: Origin) -> http.client.HTTPConnection | None:
-        """Return the connection that was used last, or None. What has rested too long or was closed is dropped."""
+        """Return the connection that was used last, or None.
+
+        Closes connections that were idle too long or that the other side has closed.
+        """
         with self._lock:
             waiting = self._kept.setdefault(origin, [])
             while waiting:
                 connection, used_at = waiting.pop()
-                # A clock that was set back tells nothing of the rest
+                # A clock that was set back does not show how long the connection was idle.
                 if 0 <= self._wall_clock() - used_at <= MAX_IDLE_SEC and not _has_something_to_read(connection):
                     return connection
                 connection.close()
         return None
 
     def give_back(self, origin: Origin, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection whose last answer was read whole, where there is room."""
+        """Keep a connection whose last answer was read whole, if there is room."""
         with self._lock:
             waiting = self._kept.setdefault(origin, [])
             if len(waiting) < MAX_IDLE_CONNECTIONS:
@@ -150,7 +156,7 @@ class _IdleConnections:
 
 
 def _has_something_to_read(connection: http.client.HTTPConnection) -> bool:
-    """True where the other side has closed the connection, or has sent what nobody asked for."""
+    """Return True if the other side closed the connection or sent unexpected data."""
     if isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending():
         return True
     poll = select.poll()
@@ -178,9 +184,9 @@ def _connected(origin: Origin, connect_sec: float) -> http.client.HTTPConnection
     scheme, host, port = origin
     until = monotonic() + connect_sec
     connection = http.client.HTTPConnection(host, port)
-    # http.client names the port in Host where it is not its own default.
+    # http.client writes the port into Host if the port is not its own default.
     connection.default_port = 443 if scheme == "https" else 80
-    # It must never connect again by itself and send the request a second time.
+    # http.client must never reconnect by itself and send the request a second time.
     connection.auto_open = 0
     try:
         raw = _first_that_connects(host, port, until)
@@ -188,13 +194,13 @@ def _connected(origin: Origin, connect_sec: float) -> http.client.HTTPConnection
         connection.sock = _secured(raw, host, until) if scheme == "https" else raw
     except OSError as error:
         raise NotSent(_said(error)) from error
-    # Without a timeout of its own; each exchange has its deadline.
+    # The socket has no timeout of its own, because each exchange has its deadline.
     connection.sock.settimeout(None)
     return connection
 
 
 def _first_that_connects(host: str, port: int, until: float) -> socket.socket:
-    """Try one address after the other, each with its share of the time that is left."""
+    """Try one address after the other, each with its share of the remaining time."""
     addresses = addresses_by(until, host, port)
     failed = OSError(f"{host} has no address")
     for tried, address in enumerate(addresses):
@@ -207,7 +213,7 @@ def _first_that_connects(host: str, port: int, until: float) -> socket.socket:
 
 
 def _secured(raw: socket.socket, host: str, until: float) -> socket.socket:
-    """Return the socket with TLS, its certificate checked. Raises OSError."""
+    """Return the socket with TLS, after a check of its certificate. Raises OSError."""
     secure = _tls().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
     try:
         with Deadline(until, secure) as deadline:
@@ -222,7 +228,10 @@ def _secured(raw: socket.socket, host: str, until: float) -> socket.socket:
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    """Return the one TLS context of the process: to load the certificates takes some 20 ms."""
+    """Return the one TLS context of the process.
+
+    To load the certificates takes some 20 ms.
+    """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -231,7 +240,7 @@ def _tls() -> ssl.SSLContext:
 def _write_head(
     connection: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str], body: bytes | None
 ) -> None:
-    """Lay out the request, of which nothing is sent yet. Raises NotSent."""
+    """Prepare the request without sending it. Raises NotSent."""
     try:
         connection.putrequest(method, target)
         for name, value in headers.items():
@@ -239,12 +248,15 @@ def _write_head(
         if body is not None or method in ("POST", "PUT", "PATCH"):
             connection.putheader("Content-Length", str(len(body or b"")))
     except (ValueError, http.client.HTTPException) as error:
-        # Their texts hold the header or the address, and so a credential
+        # The library's messages hold the header or the URL, and so a credential.
         raise NotSent("a header or the address holds a character that HTTP does not allow") from error
 
 
 def _whole(response: http.client.HTTPResponse, encoding: str, most: int) -> bytes:
-    """Read an answer to its end. Raises HTTPException once more than ``most`` bytes have been unpacked."""
+    """Read an answer to its end.
+
+    Raises HTTPException if there are more than ``most`` decompressed bytes.
+    """
     packed = encoding.strip().lower() in ("gzip", "x-gzip", "deflate")
     body = bytearray()
     for piece in _unpacked(response) if packed else iter(lambda: response.read(_CHUNK_BYTES), b""):
@@ -257,7 +269,7 @@ def _whole(response: http.client.HTTPResponse, encoding: str, most: int) -> byte
 
 
 def _unpacked(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield the decompressed answer in small pieces, however much a byte of it may stand for."""
+    """Yield the decompressed answer in small pieces, even if one byte stands for many."""
     unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
     begun = False
     while not unpack.eof and (piece := response.read(_CHUNK_BYTES)):

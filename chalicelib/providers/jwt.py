@@ -1,4 +1,4 @@
-"""JSON Web Tokens (RFC 7519): reads those signed by HS256 with a shared secret, makes those signed by RS256."""
+"""JSON Web Tokens (RFC 7519): read with HS256 and a shared secret, made by RS256."""
 
 import base64
 import binascii
@@ -17,17 +17,17 @@ from chalicelib.providers.signing import matches_any
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-#: three times base64url without padding; no token of a vendor's comes near to this length
+#: The three base64url parts of a token, without padding. No vendor's token comes near to these lengths.
 _TOKEN = re.compile(r"([\w-]{1,1000})\.([\w-]{1,6000})\.([\w-]{1,1000})", re.ASCII)
-#: shorter keys are broken, and no vendor gives them out
+#: The shortest key that is accepted. Shorter keys are broken, and no vendor issues them.
 MIN_KEY_BITS = 2048
 
 
 def read_hs256(token: str, secrets: Iterable[str]) -> Mapping[str, object]:
-    """The claims of a token that one of the secrets signed by HS256.
+    """Return the claims of a token that one of the secrets signed with HS256.
 
-    The algorithm is ours to say and not the token's: ``none``, or RS256 with a public key for its secret, is
-    refused (RFC 8725, 3.1). Raises SignatureError.
+    The algorithm is ours to choose, not the token's. ``none``, and RS256 with a public key as its secret, are refused
+    (RFC 8725, 3.1). Raises SignatureError.
     """
     parts = _TOKEN.fullmatch(token)
     if parts is None:
@@ -42,12 +42,12 @@ def read_hs256(token: str, secrets: Iterable[str]) -> Mapping[str, object]:
 
 
 def sign_rs256(claims: Mapping[str, object], private_key: str) -> str:
-    r"""Return a token with these claims, signed by RS256.
+    r"""Return a token with these claims, signed with RS256.
 
-    ``private_key`` is PEM, PKCS#8 or PKCS#1; its line breaks may be written ``\n``, as environment variables
-    hold them. Raises ValueError unless it is an RSA key of at least MIN_KEY_BITS; the message holds nothing of it.
+    ``private_key`` is PEM, PKCS#8 or PKCS#1. Its line breaks may be written ``\n``, as environment variables hold them.
+    Raises ValueError unless it is an RSA key of at least MIN_KEY_BITS. The message holds no part of the key.
     """
-    from cryptography.hazmat.primitives import hashes  # here, for callbacks must not wait for it
+    from cryptography.hazmat.primitives import hashes  # not at the top: callbacks must not wait for it
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
     signed = f"{_encoded(_json({'typ': 'JWT', 'alg': 'RS256'}))}.{_encoded(_json(claims))}"
@@ -63,7 +63,7 @@ def _rsa_key(text: str) -> "RSAPrivateKey":
 
     pem = text.replace("\\n", "\n").strip().encode()
     try:
-        # The key is the user's own. To prove its numbers prime takes 40 ms of a dial, 300 ms with 4096 bits.
+        # The key is the user's own. To prove that its numbers are prime takes 40 ms of a dial, 300 ms with 4096 bits.
         key = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None

@@ -1,4 +1,4 @@
-"""Reads multipart/form-data, which Exotel's callbacks are unless they are asked to be JSON."""
+"""The reader of multipart/form-data, Exotel's format for callbacks by default."""
 
 import re
 
@@ -11,14 +11,18 @@ _NAME = re.compile(
 
 
 def is_multipart(body: bytes) -> bool:
-    """True where the body begins as one: with a line of ``--`` and a boundary. Its Content-Type may be lost."""
+    """Return True if the body begins with a line of ``--`` and a boundary.
+
+    The Content-Type may be lost, so it does not count.
+    """
     return _OPENING.match(body) is not None
 
 
 def decode_multipart(body: bytes) -> list[tuple[str, str]]:
-    """The (name, value) pairs in the order sent, by the boundary that the body begins with (RFC 7578).
+    """Return the (name, value) pairs in the order sent (RFC 7578).
 
-    Raises ValueError where it is not UTF-8, or beyond MAX_FIELDS or MAX_FORM_BYTES.
+    The boundary is the one that the body begins with. Raises ValueError if the body is not UTF-8, or is larger than
+    MAX_FIELDS or MAX_FORM_BYTES.
     """
     opening = _OPENING.match(body)
     if opening is None or len(body) > MAX_FORM_BYTES:

@@ -1,4 +1,7 @@
-"""Placing a call where the HTTP status tells what the answer means, as it does for most vendors but Twilio and kin."""
+"""The create-call request, for vendors whose HTTP status says what happened.
+
+Twilio's family is different: its error codes count more (cxml_calls.py).
+"""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,14 +13,14 @@ from chalicelib.providers.base import DialResult, Now, Placed, PlacementUnknown,
 from chalicelib.providers.forms import MAX_TEXT, instant
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 
-#: The redirects that ask for the same request elsewhere, so nothing was done here (RFC 9110, 15.4.8, 15.4.9):
-#: the API's address is set wrong. After any other redirect the call may have been placed; 303 says just that.
+#: The redirects that ask for the same request elsewhere, so this server did nothing (RFC 9110, 15.4.8, 15.4.9): the
+#: API's URL is set wrong. After any other redirect the call may have been placed; a 303 says exactly that.
 NOT_DONE_HERE = (307, 308)
 
-#: The longest wait that a provider can ask for
+#: The longest wait in seconds that a provider can ask for
 MAX_RETRY_AFTER_SEC = 3600
 
-#: Request Timeout: the server gave up on us, and nobody knows how far it had come (RFC 9110, 15.5.9)
+#: Request Timeout: the server stopped waiting, and nobody knows how much it had done (RFC 9110, 15.5.9)
 AMBIGUOUS = (408,)
 
 _DIGITS = re.compile(r"[0-9]{1,64}")
@@ -25,10 +28,11 @@ _DIGITS = re.compile(r"[0-9]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Meanings:
-    """What a vendor's refusals of a new call mean. What is in none of these is an error of the request.
+    """The meaning of a vendor's refusals of a new call.
 
-    ``said`` maps the words of an error to an outcome, at the statuses ``said_at``. It goes before ``account``, the
-    statuses for which the account is to blame. After those of ``pace`` the same call may be asked for later.
+    ``said`` maps the words of an error to an outcome; it counts for the statuses ``said_at``, and before ``account``.
+    ``account`` are the statuses that blame the account. ``pace`` are the statuses after which the same call may be
+    retried later. A status in none of these is an error of the request.
     """
 
     said: Sequence[tuple[re.Pattern[str], Outcome]]
@@ -37,12 +41,15 @@ class Meanings:
     said_at: Collection[int] = range(400, 500)
 
 
-#: Our credentials are wrong, or we ask too often: nothing is said of the call.
+#: The statuses that say nothing of the call: our credentials are wrong, or we send too many requests
 CANNOT_BE_ASKED = (401, 403, 408, 429)
 
 
 def place(send: Callable[[], Answer], read: Callable[[Answer], DialResult]) -> DialResult:
-    """Send the one request that asks for a call, and read its answer, if there is one."""
+    """Send the one request that asks for a call, and return what its answer means.
+
+    ``read`` reads the answer, if there is one.
+    """
     try:
         answer = send()
     except NotSent as error:
@@ -66,7 +73,10 @@ def ask(send: Callable[[], Answer]) -> Answer:
 def outcome_of_answer(
     answer: Answer, *, call_id: str | None, said: str, meanings: Meanings, evidence: Mapping[str, str], now: Now
 ) -> DialResult:
-    """What an answer to a new call means. ``call_id`` is the id that it names, ``said`` its error in words."""
+    """Return what an answer to a new call means.
+
+    ``call_id`` is the id in the answer, ``said`` its error in words.
+    """
     cause = f"http:{answer.status}"
     known = {"http_status": str(answer.status), **evidence}
     if 200 <= answer.status <= 299:
@@ -87,9 +97,10 @@ def outcome_of_answer(
 
 
 def retry_after_sec(answer: Answer, now: Now, header: str = "retry-after") -> int | None:
-    """Return Retry-After, given in seconds or as a date (RFC 9110, 10.2.3), within 0 to MAX_RETRY_AFTER_SEC.
+    """Return the wait that Retry-After asks for, in seconds.
 
-    None where the header says neither. A provider that asks for a day's wait must not end a call.
+    The header holds seconds or a date (RFC 9110, 10.2.3). The wait is limited to 0 to MAX_RETRY_AFTER_SEC, because a
+    provider that asks for a wait of a day must not end a call. None if the header holds neither.
     """
     text = answer.headers.get(header, "").strip()
     if _DIGITS.fullmatch(text):

@@ -1,4 +1,7 @@
-"""What refuses a callback before any secret is read: no signature, or a sender that is not on the list."""
+"""The check of a callback before Redial reads any secret.
+
+It refuses a callback without a signature, and a callback from an address that is not on the list.
+"""
 
 from collections.abc import Mapping
 
@@ -7,10 +10,10 @@ from chalicelib.providers.base import CallbackRequest, Provider, SignatureError
 
 
 def check_sender(provider: type[Provider], request: CallbackRequest, settings: Mapping[str, str]) -> None:
-    """Raise SignatureError where the provider cannot have sent the request, as far as this shows without a secret.
+    """Raise SignatureError if the provider cannot have sent the request.
 
-    A stranger's requests then cost no read of Parameter Store or Secrets Manager. ``settings`` are the provider's
-    variables whose values stand in the environment itself, keyed like credentials.
+    The check needs no secret, so requests of strangers cost no read of Parameter Store or Secrets Manager. ``settings``
+    are the provider's variables whose values stand in the environment itself, keyed like credentials.
     """
     if not provider.signs_callbacks:
         Allowlist(settings.get("allowed_ips"), f"{provider.name.upper()}_ALLOWED_IPS").check(request)

@@ -1,15 +1,18 @@
-"""Q.850 causes, by their codes and by their names: what each says of an attempt, for vendors that pass them on."""
+"""Q.850 causes by code and by name, for vendors that pass them on.
+
+Each cause maps to the outcome of an attempt.
+"""
 
 import re
 
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.words import spelled
 
-#: code, outcome, then the names, spelled with hyphens: first FreeSWITCH's, then Exotel's and ITU-T's own where they
-#: differ (ITU-T Q.850; developer.signalwire.com/freeswitch/reference/hangup-causes;
-#: support.exotel.com/support/solutions/articles/3000087475). FreeSWITCH's own causes have no code here, for its numbers
-#: above 127 are SIP's. 31 and 127 (unspecified) and ALLOTTED_TIMEOUT (of the ringing, or of the call) are not here: the
-#: vendor's word says more.
+#: The causes: code, outcome, names. Names are spelled with hyphens. FreeSWITCH's name is first; Exotel's and ITU-T's
+#: follow if they differ (ITU-T Q.850; developer.signalwire.com/freeswitch/reference/hangup-causes;
+#: support.exotel.com/support/solutions/articles/3000087475). FreeSWITCH's own causes have no code here, because its
+#: numbers above 127 are SIP's. 31 and 127 (unspecified) and ALLOTTED_TIMEOUT (of the ringing, or of the call) are not
+#: here, because the vendor's word says more.
 _CAUSES: tuple[tuple[int | None, Outcome, tuple[str, ...]], ...] = (
     (1, Outcome.INVALID_NUMBER, ("unallocated-number", "unassigned-number")),
     (2, Outcome.FAILED, ("no-route-transit-net", "no-route-to-network")),
@@ -50,17 +53,20 @@ _CAUSES: tuple[tuple[int | None, Outcome, tuple[str, ...]], ...] = (
     (None, Outcome.REJECTED, ("unwanted",)),  # as SIP 607 is
 )
 
-#: name -> outcome
+#: The outcomes by name
 CAUSES = {name: outcome for _, outcome, names in _CAUSES for name in names}
-#: code -> outcome
+#: The outcomes by code
 CODES = {code: outcome for code, outcome, _ in _CAUSES if code is not None}
 
-#: ``17``, or SIP's Reason header: ``Q.850;cause=17;text="User busy"`` (RFC 3326)
+#: The code alone (``17``), or SIP's Reason header: ``Q.850;cause=17;text="User busy"`` (RFC 3326)
 _CODE = re.compile(r"([0-9]{1,3})|q\.?850\s*;.*\bcause\s*=\s*([0-9]{1,3})\b.*", re.IGNORECASE)
 
 
 def outcome_of_cause(text: str | None) -> Outcome | None:
-    """Return what a cause says, given by its name in any spelling or by its code; None for what is no such cause."""
+    """Return the outcome of a cause; None if the text is not a known cause.
+
+    The text is the cause's name in any spelling, or its code.
+    """
     text = (text or "").strip()[:200]
     code = _CODE.fullmatch(text)
     return CODES.get(int(code[1] or code[2])) if code else CAUSES.get(spelled(text) or "")

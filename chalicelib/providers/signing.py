@@ -1,4 +1,7 @@
-"""What proves who speaks: secrets under rotation, comparison in constant time, the URL's spellings, a login."""
+"""The proof of a sender: secrets, comparison in constant time, URL spellings.
+
+The secrets may be under rotation. basic_login() makes our own login.
+"""
 
 import base64
 import hmac
@@ -10,11 +13,11 @@ from urllib.parse import quote, quote_plus, urlencode
 
 from chalicelib.providers.forms import decode_form
 
-#: scheme and host (group 1), port (2), and the rest (3) of an absolute URL; an IPv6 host stands in brackets
+#: The parts of an absolute URL: scheme and host (group 1), port (2), the rest (3). Brackets enclose an IPv6 host.
 _URL = re.compile(r"([^:/?#]+://(?:[^/?#@]*@)?(?:\[[^\]/?#]*\]|[^:/?#]*))(?::([0-9]+))?([/?#].*)?", re.DOTALL)
 
-#: How senders write a character of a query: ``%20`` or ``+`` for a space, and which others they leave as they are.
-#: API Gateway hands a query over decoded, so the spelling that was signed has to be found.
+#: The ways in which senders encode a query: ``%20`` or ``+`` for a space, and the characters that they do not encode.
+#: API Gateway passes a query on decoded, so Redial must find the spelling that was signed.
 _QUOTINGS: tuple[tuple[Callable[..., str], str], ...] = (
     (quote, ""),  # RFC 3986: Python, Go, Ruby's ERB
     (quote_plus, ""),  # a form: urlencode, Ruby's and PHP's
@@ -24,17 +27,23 @@ _QUOTINGS: tuple[tuple[Callable[..., str], str], ...] = (
     (quote_plus, "!$'()*,/:;=?@"),
 )
 
-#: A query of at most so many fields is tried in every order.
+#: The largest number of fields of a query that is tried in every order
 MAX_REORDERED = 2
 
 
 def secrets_of(value: str) -> tuple[str, ...]:
-    """The secrets in a setting: one, or two separated by a comma while one replaces the other."""
+    """Return the secrets in a setting: one, or two during a rotation.
+
+    Commas separate the secrets.
+    """
     return tuple(secret for each in value.split(",") if (secret := each.strip()))
 
 
 def matches_any(given: str, expected: Iterable[str]) -> bool:
-    """True where ``given`` is one of ``expected``; takes equally long whichever it is, and if none."""
+    """Return True if ``given`` is one of ``expected``.
+
+    The comparison takes the same time for each of them, and if none matches.
+    """
     presented = given.encode("utf-8", "surrogatepass")
     found = False
     for each in expected:
@@ -43,12 +52,15 @@ def matches_any(given: str, expected: Iterable[str]) -> bool:
 
 
 def basic_login(user: str, password: str) -> str:
-    """The Authorization header of a user and password (RFC 7617)."""
+    """Return the Authorization header of a user and password (RFC 7617)."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def with_and_without_port(url: str) -> tuple[str, ...]:
-    """A URL with its port and without, the default port where it names none."""
+    """Return a URL without its port and with it.
+
+    A URL that names no port gets the default port.
+    """
     match = _URL.fullmatch(url)
     if match is None:
         return (url,)
@@ -58,7 +70,10 @@ def with_and_without_port(url: str) -> tuple[str, ...]:
 
 
 def with_and_without_standard_port(url: str) -> tuple[str, ...]:
-    """A URL as it is and, if its port is the scheme's own, with that port left out or named; any other port counts."""
+    """Return a URL with and without its port, if the port is the scheme's own.
+
+    A URL with any other port is returned as it is, because that port counts.
+    """
     match = _URL.fullmatch(url)
     standard = {"https": "443", "http": "80"}.get(url.partition(":")[0].lower())
     if match is None or standard is None or match[2] not in (None, standard):
@@ -67,10 +82,11 @@ def with_and_without_standard_port(url: str) -> tuple[str, ...]:
 
 
 def url_spellings(url: str) -> tuple[str, ...]:
-    """Return the ways to write a callback's URL, the given one first: the slash at the end of its path, and its query.
+    """Return the ways to write a callback's URL, the given one first.
 
-    A query is tried as it is and encoded in each of the usual ways, in the order given and sorted, a short one in every
-    order. All of them name the same address with the same fields. Raises ValueError where the query cannot be decoded.
+    The slash at the end of the path is there or not. The query is as it is, and encoded in each of the usual ways, in
+    the given order and sorted; a query of at most MAX_REORDERED fields is in every order. All of them name the same
+    address with the same fields. Raises ValueError if the query cannot be decoded.
     """
     _, _, query = url.partition("?")
     queries = dict.fromkeys((query, *_query_spellings(query))) if query else (query,)
@@ -79,7 +95,7 @@ def url_spellings(url: str) -> tuple[str, ...]:
 
 
 def path_spellings(url: str) -> tuple[str, str]:
-    """Return a URL as it is, and with the slash at the end of its path taken away or added."""
+    """Return a URL as it is, and with the slash at the end of its path toggled."""
     address, mark, query = url.partition("?")
     slashed = address.removesuffix("/") if address.endswith("/") else address + "/"
     return url, f"{slashed}{mark}{query}"
@@ -87,7 +103,7 @@ def path_spellings(url: str) -> tuple[str, str]:
 
 def _query_spellings(query: str) -> Iterator[str]:
     pairs = decode_form(query)
-    # A callback address has no query of ours; one that a user put there is short, and a proxy may have its own order.
+    # Our callback URLs have no query. A query that a user added is short, and a proxy may reorder it.
     orders: Iterable[Sequence[tuple[str, str]]] = (pairs, sorted(pairs))
     if len(pairs) <= MAX_REORDERED:
         orders = permutations(pairs)

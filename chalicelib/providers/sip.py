@@ -1,10 +1,13 @@
-"""What a SIP response code says of an attempt, for want of a better word from the provider itself."""
+"""SIP response codes, each with the outcome of an attempt.
+
+They count only if the provider itself gives no clearer word.
+"""
 
 from chalicelib.domain.outcome import Outcome
 
-#: SIP response -> outcome, after RFC 3261 section 21 and the way Asterisk pairs SIP with Q.850 causes
-#: (docs.asterisk.org/Configuration/Miscellaneous/Hangup-Cause-Mappings). Whatever is not here and is 300 or
-#: more is FAILED. A provider's own code or status goes first: some answer 486 or 404 for an account's faults.
+#: The outcomes by SIP response, after RFC 3261 section 21 and the way in which Asterisk pairs SIP with Q.850 causes
+#: (docs.asterisk.org/Configuration/Miscellaneous/Hangup-Cause-Mappings). Every other code from 300 is FAILED. A
+#: provider's own code or status goes first, because some providers answer 486 or 404 for a fault of the account.
 SIP_OUTCOMES = {
     404: Outcome.INVALID_NUMBER,
     410: Outcome.INVALID_NUMBER,  # Gone: Q.850 22, the number was changed
@@ -15,7 +18,7 @@ SIP_OUTCOMES = {
     600: Outcome.BUSY,
     408: Outcome.NO_ANSWER,  # the far end never replied; Q.850 18, no user responding
     480: Outcome.NO_ANSWER,  # phone off or out of reach; Q.850 19
-    487: Outcome.NO_ANSWER,  # the INVITE was withdrawn: our ring timeout, for a cancel has its own status
+    487: Outcome.NO_ANSWER,  # the INVITE was withdrawn by our ring timeout; a cancel has its own status
     403: Outcome.REJECTED,
     603: Outcome.REJECTED,
     607: Outcome.REJECTED,  # Unwanted (RFC 8197): the person, or their phone, calls it spam
@@ -24,7 +27,10 @@ SIP_OUTCOMES = {
 
 
 def outcome_of_sip(code: int | None) -> Outcome | None:
-    """The outcome of a final SIP response, such as 486; None where there is none or it is no failure."""
+    """Return the outcome of a final SIP response, such as 486.
+
+    None if there is none, or if it is not a failure.
+    """
     if code is None or not 300 <= code <= 699:
         return None
     return SIP_OUTCOMES.get(code, Outcome.FAILED)

@@ -1,4 +1,4 @@
-"""The words, ids and durations that a JSON callback holds, in the one spelling that tables are keyed by."""
+"""The words, ids and durations in a JSON callback, in the spelling of our tables."""
 
 import math
 import re
@@ -9,25 +9,26 @@ from chalicelib.domain.events import Leg
 _BREAKS = re.compile(r"[\s_-]+")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
 _CLOCK = re.compile(r"([0-9]{1,5}):([0-5][0-9]):([0-5][0-9])")
-#: visible ASCII: what any vendor has ever made a call's id of, and safe to use as a key
+#: The form of a call's id: visible ASCII, which all vendors use so far, and which is safe as a key
 _CALL_ID = re.compile(r"[!-~]{1,128}")
-
-
-#: what vendors call the outgoing leg that a program asked for, spelled as by spelled()
+#: The vendors' names for the outgoing leg that a program asked for, spelled as spelled() does
 OUTGOING_LEGS = frozenset({"outbound", "outbound-api", "outgoing"})
-#: what they call a leg that another call made: TwiML's ``<Dial>``, and calls through a SIP trunk
+#: Their names for a leg that another call made: TwiML's ``<Dial>``, and calls through a SIP trunk
 OTHER_LEGS = frozenset({"outbound-dial", "bridging", "trunking-originating", "trunking-terminating"})
 
 
 def spelled(word: str | None) -> str | None:
-    """A vendor's word in lower case and with hyphens (``No_Answer``, ``No answer``: ``no-answer``); None if blank."""
+    """Return a vendor's word in lower case and with hyphens; None if it is blank.
+
+    ``No_Answer`` and ``No answer`` become ``no-answer``.
+    """
     return _BREAKS.sub("-", (word or "").strip().lower()[:64]).strip("-") or None
 
 
 def whole_seconds(text: str | None) -> int | None:
-    """Return a duration such as ``24``, ``24.2`` or ``00:00:24`` in whole seconds, begun ones counted: 25 for ``24.2``.
+    """Return a duration such as ``24``, ``24.2`` or ``00:00:24`` in whole seconds.
 
-    None where the text is no duration.
+    A part of a second counts as one: 25 for ``24.2``. None if the text is not a duration.
     """
     text = (text or "").strip()
     if clock := _CLOCK.fullmatch(text):
@@ -36,19 +37,23 @@ def whole_seconds(text: str | None) -> int | None:
 
 
 def call_id_or_none(text: str | None) -> str | None:
-    """A call's id as it came, of 1 to 128 visible characters; None where it is no such thing."""
+    """Return a call's id unchanged; None unless it is 1 to 128 visible characters."""
     return text if text and _CALL_ID.fullmatch(text) else None
 
 
 def is_inbound(direction: str | None) -> bool:
-    """True for a call that the customer made: ``inbound``, ``incoming``, ``inbound-api`` and the like."""
+    """Return True for a call that the customer made.
+
+    Its direction begins with ``inbound`` or ``incoming``: ``inbound-api`` and the like.
+    """
     return (spelled(direction) or "").startswith(("inbound", "incoming"))
 
 
 def leg_of(direction: str | None, parent: str | None = None) -> Leg:
-    """The leg that a direction names: ``outbound-api`` is outgoing, ``outbound-dial`` a child of another call.
+    """Return the leg that a direction names.
 
-    ``parent`` is the id of the call that this one is a leg of; a call that has one is never the outgoing leg itself.
+    ``outbound-api`` is outgoing; ``outbound-dial`` is a child of another call. ``parent`` is the id of the call that
+    this call is a leg of. A call with a parent is never the outgoing leg itself.
     """
     word = spelled(direction) or ""
     if is_inbound(word) and not parent:
@@ -59,5 +64,5 @@ def leg_of(direction: str | None, parent: str | None = None) -> Leg:
 
 
 def mapping(value: object) -> Mapping[str, object]:
-    """A JSON object, empty where the value is anything else."""
+    """Return a JSON object; an empty one if the value is anything else."""
     return value if isinstance(value, dict) else {}
