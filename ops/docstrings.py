@@ -20,24 +20,25 @@ _VERBS = """
     accept act add adopt advise agree allow answer append apply arm ask assert assign audit await begin believe bind
     blank block book bound break bring build bump call cancel capture carry change charge check choose claim clean
     clear close collect combine come commit compare compose compress compute confirm connect consider construct
-    continue convert copy correct count cover create cut decide declare decode decompress decrease defer define delete
-    deliver deny deploy derive describe detect dial disable disarm discard display divide do download draw drive drop
-    dump emit empty enable encode end enforce enter erase escape estimate examine exchange execute exit expand expect
-    expire explain export expose extend extract fail fake feed fetch fill filter find finish fire fit fix flatten flush
-    follow forbid forget format forward free freeze gather generate get give group guard handle hang hash hide hold
-    ignore import include increase infer insert install interpret interrupt invoke join jump keep kill know label lay
-    leave let lift limit link list load lock log look lower make map mark mask match measure merge migrate mimic model
-    mount move name narrow negotiate normalize note notify number observe obtain offer omit open opt order override
-    pack page parse pass patch pause pay perform permit pick place plan play point poll post postpone prefer prepare
-    press preview print probe produce prohibit promise prove provide publish purge put quote raise randomize rank
-    read rebuild receive recommend record recover redial redirect reduce refer refuse register reject release remember
-    remove rename render renew reorder repair repeat replace replay reply report request require reschedule reserve
-    reset resolve respond restart restore resume retry return reuse revert revoke rewrite ring rotate round run sample
-    save say scale scan schedule scrub search see select send serve set settle shorten show shrink shuffle shut sign
-    simulate skip sleep slice solve sort spell spend split spread stand start state stop store strip stub subtract
-    suggest sum supply support switch sweep tabulate take talk teach test time trace track translate treat trigger trim
-    truncate try turn undo unlock unpack update upgrade upload use validate verify view visit wait wake walk warn
-    watch weigh withdraw wrap write yield
+    continue convert copy correct count cover create cut decide declare decode decompress decrease defer define
+    delete deliver deny deploy derive describe detect dial disable disarm discard display divide do download draw
+    drive drop dump emit empty enable encode end enforce enter erase escape estimate examine exchange execute exit
+    expand expect expire explain export expose extend extract fail fake feed fetch fill filter find finish fire fit
+    fix flatten flush follow forbid forget format forward free freeze gather generate get give group guard halve
+    handle hang hash hide hold ignore import include increase infer insert install interpret interrupt invoke join
+    jump keep kill know label lay leave lend let lift limit link list load lock log look lower make map mark mask
+    match measure merge migrate mimic model mount move name narrow negotiate nest normalize note notify number
+    observe obtain offer omit open opt order override pack page parse pass patch pause pay perform permit pick place
+    plan play point poll post postpone prefer prepare press preview print probe produce prohibit promise prove
+    provide publish purge put quote raise randomize rank read rebuild receive recommend record recover redial
+    redirect reduce refer refuse register reject release remember remove rename render renew reorder repair repeat
+    replace replay reply report request require reschedule reserve reset resolve respond restart restore resume
+    retry return reuse revert revoke rewrite ring rotate round run sample save say scale scan schedule scrub search
+    see select send serve set settle shorten show shrink shuffle shut sign simulate skip sleep slice solve sort
+    spell spend split spread stand start state stop store strip stub subtract suggest sum supply support sweep
+    switch tabulate take talk teach test time trace track translate treat trigger trim truncate try turn undo unlock
+    unpack update upgrade upload use validate verify view visit wait wake walk warn watch weigh withdraw wrap write
+    yield
 """
 VERBS = frozenset(_VERBS.split())
 
