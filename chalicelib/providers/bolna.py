@@ -1,4 +1,7 @@
-"""Bolna voice agents: calls made by an agent, and executions that are posted as they change, unsigned."""
+"""Bolna voice agents: an agent makes the calls, unsigned callbacks report them.
+
+Bolna posts an execution each time that it changes.
+"""
 
 import hashlib
 import json
@@ -34,19 +37,19 @@ from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapp
 
 API_URL = "https://api.bolna.ai"
 
-#: status -> how far the call has come (bolna.ai/docs/api-reference/executions/payload). ``call-disconnected`` is not
-#: here, nor among the endings: it says that the line is free, even of a call that nobody took, and how it went is told
-#: by ``completed``, two or three minutes later
+#: The progress of a call by its status (bolna.ai/docs/api-reference/executions/payload). ``call-disconnected`` is not
+#: here, and not an ending: it says that the line is free, even after a call that nobody answered. ``completed`` says
+#: how the call went, two or three minutes later.
 PROGRESS = {
     "scheduled": Progress.QUEUED,
     "queued": Progress.QUEUED,
-    "rescheduled": Progress.QUEUED,  # by Bolna's own calling guardrails: it lies outside the agent's hours
+    "rescheduled": Progress.QUEUED,  # by Bolna's calling guardrails: the time lies outside the agent's hours
     "initiated": Progress.INITIATED,
     "ringing": Progress.RINGING,
     "in-progress": Progress.IN_PROGRESS,
 }
 
-#: status -> how the call ended, before it is asked whether there was a conversation and why it ended
+#: The outcome of a call by its status, before Redial looks at the conversation and at the reason for the hangup
 ENDINGS = {
     "completed": Outcome.COMPLETED,  # "does not mean that a conversation happened"; same page
     "busy": Outcome.BUSY,
@@ -58,10 +61,10 @@ ENDINGS = {
     "error": Outcome.ERROR,
 }
 
-#: status -> what it says of the account. Until it is mended each contact would lose an attempt for nothing
+#: The faults of the account by status. Until somebody repairs the account, each dial would waste an attempt.
 ACCOUNT_FAULTS = {"balance-low": "bolna:balance-low"}
 
-#: hangup_reason, spelled with hyphens -> how the attempt ended (bolna.ai/docs/list-phone-call-hangup-status)
+#: The outcome of an attempt by hangup_reason, spelled with hyphens (bolna.ai/docs/list-phone-call-hangup-status)
 HANGUP_REASONS = {
     "call-recipient-was-busy": Outcome.BUSY,
     "call-unanswered": Outcome.NO_ANSWER,
@@ -81,14 +84,14 @@ HANGUP_REASONS = {
     "call-recipient-hungup": Outcome.COMPLETED,
 }
 
-#: Reasons that only a call has which was picked up, though nobody spoke: "the callee hung up immediately"
+#: The reasons that prove that somebody picked up, even if nobody spoke: "the callee hung up immediately"
 #: (call-statuses, in bolna-ai/skills)
 PICKED_UP = frozenset({"call-recipient-hung-up", "call-recipient-hungup"})
 
-#: The endings in which nobody was reached, so that the reason for the hangup may tell more
+#: The endings in which nobody was reached, so the reason for the hangup may say more
 UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
 
-#: 404 is the agent that this one call names, 400 and 422 a field of it, so none of them holds for other calls
+#: The refusals. 404 is about the agent of this call, 400 and 422 about a field of it: none holds for other calls.
 MEANINGS = Meanings(
     said=((re.compile(r"recipient_phone_number"), Outcome.INVALID_NUMBER),),
     said_at=(400, 422),
@@ -112,33 +115,35 @@ TELEPHONY_EVIDENCE = (
     "hangup_by",
     "hangup_reason",
     "hangup_provider_code",
-    "hangup_code",  # what the page on hangups calls the same
+    "hangup_code",  # the same field's name on the page on hangups
 )
 
-#: A page of an agent's executions, at most (bolna.ai/docs/api-reference/executions/get_executions), which cannot be
-#: filtered by number
+#: The largest page of an agent's executions (bolna.ai/docs/api-reference/executions/get_executions). The list has no
+#: filter by number.
 PAGE_SIZE = 50
 MAX_PAGES = 10
 
-#: the providers in telephony_data that ring no phone; same page
+#: The providers in telephony_data that ring no phone (same page)
 NO_PHONES = ("web-call", "websocket")
 
-#: what may stand in a URL's path as an execution; Bolna's own are UUIDs, though one page says integer
+#: The form of an execution's id in a URL's path. Bolna's own ids are UUIDs, although one page says integer.
 _EXECUTION_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class Bolna(Provider):
-    """One Bolna account. Credentials: ``api_key`` and, optionally, ``allowed_ips`` and ``api_url``.
+    """One Bolna account.
 
-    A call is made by the agent that ``agent_version_id`` names. Bolna posts to the address that is set on that agent,
-    the same for all its calls, so our token travels in ``user_data`` under TOKEN_KEY.
+    Credentials: ``api_key`` and, optionally, ``allowed_ips`` and ``api_url``.
 
-    Bolna signs nothing. Where ``allowed_ips`` (addresses or CIDR networks, comma-separated) is set, callbacks from
-    elsewhere are refused; its pages disagree on the addresses, so there is no default. Where it is not set, the
-    unguessable token alone must do: that in the URL, or that in the execution.
+    The agent that ``agent_version_id`` names makes the call. Bolna posts to the URL that is set on that agent, the same
+    for all its calls. So our token travels in ``user_data`` under TOKEN_KEY.
 
-    Machine detection and the ring timeout are settings of the agent, so a request for them is passed over. The agent's
-    own retries are never asked for: two sides that redial would call a person twice.
+    Bolna signs nothing. If ``allowed_ips`` is set (addresses or CIDR networks, comma-separated), Redial refuses
+    callbacks from other addresses. Bolna's pages disagree on its addresses, so there is no default. Without the
+    setting, only the unguessable token proves a callback: the token in the URL, or the token in the execution.
+
+    AMD and the ring timeout are settings of the agent, so Redial does not send them. Redial never asks for the agent's
+    own retries: two systems that redial would call a person twice.
     """
 
     name = "bolna"
@@ -156,28 +161,36 @@ class Bolna(Provider):
 
     @property
     def account(self) -> str:
-        """A fingerprint of the key, for Bolna has no name for an account that a request would hold."""
+        """A fingerprint of the API key.
+
+        Bolna has no name for an account that a request would hold.
+        """
         return hashlib.sha256(self.credentials["api_key"].encode()).hexdigest()[:12]
 
     def verify(self, request: CallbackRequest) -> None:
+        """Raise SignatureError unless the request came from an allowed address."""
         self._allowlist.check(request)
 
     def knows_sender(self, request: CallbackRequest) -> bool:
+        """Return True if ``allowed_ips`` is set, because verify() then checks the address."""
         return self._allowlist.is_set
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        """Return the one event of a posted execution. Raises MalformedCallback."""
         execution = json_object(request.body)
         if execution is None:
             raise MalformedCallback("the body is no JSON object; expected an execution")
         return [read_event(execution)]
 
     def dial(self, request: DialRequest) -> DialResult:
+        """Send POST /call."""
         if not request.agent_version_id:
             return Refused(Outcome.ERROR, "no-agent")
         body = json.dumps(call_body(request)).encode()
         return place(lambda: self._send("POST", f"{self._api_url}/call", body), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
+        """Return the event of GET /executions/{id}; None if Bolna knows no such execution."""
         if not _EXECUTION_ID.fullmatch(provider_call_id):
             return None
         answer = ask(lambda: self._send("GET", f"{self._api_url}/executions/{provider_call_id}"))
@@ -188,21 +201,27 @@ class Bolna(Provider):
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The executions from the list of the agent's; there is no list of all agents', so None without an agent."""
+        """Return the executions from the agent's list.
+
+        None without an agent, because Bolna has no list for all agents.
+        """
         if not _EXECUTION_ID.fullmatch(agent_version_id or ""):
             return None
         list_url = f"{self._api_url}/v2/agent/{agent_version_id}/executions"
         return sure(self._between(list_url, Wanted(to_number, from_number, since, until)))
 
     def hang_up(self, provider_call_id: str) -> bool:
-        """Stop a call that is queued or scheduled; Bolna stops none that is under way (make-call, in its skills)."""
+        """Stop a queued or scheduled call.
+
+        Bolna cannot stop a call that is under way (make-call, in bolna-ai/skills).
+        """
         if not _EXECUTION_ID.fullmatch(provider_call_id):
             return False
         answer = ask(lambda: self._send("POST", f"{self._api_url}/call/{provider_call_id}/stop"))
         return 200 <= answer.status <= 299
 
     def _between(self, list_url: str, wanted: Wanted) -> Iterator[CallEvent]:
-        # Pages do not say which of an execution's times is filtered, but none is before it was made, or in the future
+        # The pages do not say which of an execution's times is filtered. None is before its creation or in the future.
         span = {"from": _iso(wanted.first_second), "to": _iso(max(self.now(), wanted.until) + timedelta(days=1))}
         for row in every_row(partial(self._page, list_url, span), 1, MAX_PAGES):
             telephony, context = (
@@ -218,7 +237,10 @@ class Bolna(Provider):
                     yield wanted.between(_looked_up(row, said.get("id", "")))
 
     def _page(self, list_url: str, span: Mapping[str, str], number: int) -> tuple[Sequence[Row], int | None]:
-        """A page of executions and the number of the next one (bolna.ai/docs/api-reference/pagination)."""
+        """Return a page of executions and the number of the next page.
+
+        bolna.ai/docs/api-reference/pagination
+        """
         query = urlencode({**span, "page_number": number, "page_size": PAGE_SIZE})
         body = answered(ask(lambda: self._send("GET", f"{list_url}?{query}")))
         more = body.get("has_more")
@@ -235,7 +257,7 @@ class Bolna(Provider):
     def _read_answer(self, answer: Answer) -> DialResult:
         body = json_object(answer.body) or {}
         said = scalars(body)
-        # "execution_id or call_id", say the pages on executions
+        # The pages on executions say "execution_id or call_id".
         execution_id = said.get("execution_id") or said.get("call_id") or ""
         return outcome_of_answer(
             answer,
@@ -248,7 +270,10 @@ class Bolna(Provider):
 
 
 def call_body(request: DialRequest) -> dict[str, object]:
-    """The request for a call (references/openapi.yml in bolna-ai/skills); without ``retry_config``, see Bolna."""
+    """Return the body that creates a call (references/openapi.yml in bolna-ai/skills).
+
+    It has no ``retry_config``; the docstring of Bolna says why.
+    """
     return {
         "agent_id": request.agent_version_id,
         "recipient_phone_number": request.to_number,
@@ -258,7 +283,10 @@ def call_body(request: DialRequest) -> dict[str, object]:
 
 
 def read_event(execution: Mapping[str, object]) -> CallEvent:
-    """The event that an execution tells of. Raises MalformedCallback where it names none."""
+    """Return the event that an execution reports.
+
+    Raises MalformedCallback if the execution has no id.
+    """
     fields, telephony = scalars(execution), scalars(mapping(execution.get("telephony_data")))
     context = mapping(execution.get("context_details"))
     call_id = call_id_or_none(fields.get("id") or fields.get("execution_id"))
@@ -273,7 +301,7 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
     code = telephony.get("hangup_provider_code") or telephony.get("hangup_code")
     outcome, cause = (None, fault) if fault else _ending(status, amd, seconds, reason, outcome_of_cause(code))
     if talked and (outcome is not None or status in ACCOUNT_FAULTS):
-        # A conversation that is stated counts more than the word of the end, and than an account that ran empty
+        # A stated conversation counts more than the word of the end, and more than an account that ran empty.
         outcome = weighed(outcome or Outcome.FAILED, answered=True, amd=amd)
         cause = cause or ACCOUNT_FAULTS.get(status or "")
     return CallEvent(
@@ -296,14 +324,17 @@ def read_event(execution: Mapping[str, object]) -> CallEvent:
 
 
 def _progress(status: str | None, amd: Amd | None, *, talked: bool) -> Progress | None:
-    """How far a call has come; None with a machine, for an event reports one of the two."""
+    """Return the progress of a call; None if AMD has a result.
+
+    An event reports either its progress or an AMD result.
+    """
     if amd is not None:
         return None
     return Progress.IN_PROGRESS if talked else PROGRESS.get(status or "")
 
 
 def _looked_up(execution: Mapping[str, object], execution_id: str) -> CallEvent | None:
-    """An execution as an event; None where it is not the one asked for or has no status."""
+    """Return an execution as an event; None if its id differs or it has no status."""
     said = scalars(execution)
     if said.get("id") != execution_id or not said.get("status"):
         return None
@@ -316,12 +347,18 @@ def _iso(at: datetime) -> str:
 
 
 def _detected(answered_by_voice_mail: object) -> Amd | None:
-    """A machine where Bolna says so. ``false`` and null stand there from the start, so they tell of nobody."""
+    """Return an answering machine if Bolna says so, else None.
+
+    ``false`` and null are there from the start, so they do not mean a person.
+    """
     return Amd.MACHINE if answered_by_voice_mail is True or answered_by_voice_mail == "true" else None
 
 
 def _conversation_sec(fields: Mapping[str, str], telephony: Mapping[str, str]) -> int | None:
-    """How long the two spoke. The telephony's duration is a string on one page and a number on another."""
+    """Return the length of the conversation in seconds, or None.
+
+    The telephony's duration is a string on one page and a number on another.
+    """
     stated = (fields.get("conversation_duration"), fields.get("conversation_time"), telephony.get("duration"))
     return next((seconds for text in stated if (seconds := whole_seconds(text)) is not None), None)
 
@@ -329,9 +366,10 @@ def _conversation_sec(fields: Mapping[str, str], telephony: Mapping[str, str]) -
 def _ending(
     status: str | None, amd: Amd | None, seconds: int | None, reason: str, coded: Outcome | None
 ) -> tuple[Outcome | None, str | None]:
-    """The outcome of an execution that has ended, and its cause: was a person reached, and if not, why.
+    """Return the outcome and cause of an execution that has ended, else None twice.
 
-    ``coded`` is what the telephony provider's code says, where that is one of Q.850.
+    The outcome says whether a person was reached and, if not, why. ``coded`` is the outcome of the telephony provider's
+    code, if that is one of Q.850.
     """
     word = spelled(reason) or ""
     stated, told = ENDINGS.get(status or ""), HANGUP_REASONS.get(word) or outcome_of_cause(reason) or coded
@@ -343,7 +381,7 @@ def _ending(
     if stated is Outcome.COMPLETED and not seconds and word not in PICKED_UP:
         if told not in (None, Outcome.COMPLETED):
             return told, cause
-        # Nothing said of the time at all is taken for a conversation: better one call too few than one too many
+        # An end without any time counts as a conversation: one call too few is better than one too many.
         return (stated, cause) if seconds is None else (Outcome.NO_ANSWER, cause or "bolna:no-conversation")
     if stated in UNREACHED and told not in (None, Outcome.COMPLETED):
         return told, cause
@@ -351,13 +389,19 @@ def _ending(
 
 
 def _talked_sec(fields: Mapping[str, str]) -> int | None:
-    """How long a conversation is stated to have lasted; the telephony's duration may include ringing."""
+    """Return the stated length of a conversation in seconds, or None.
+
+    The telephony's duration does not count, because it may include ringing.
+    """
     stated = (fields.get("conversation_duration"), fields.get("conversation_time"))
     return next((seconds for text in stated if (seconds := whole_seconds(text)) is not None), None)
 
 
 def _token(execution: Mapping[str, object]) -> str | None:
-    """Our token from wherever Bolna puts the variables of a call: its pages and its samples differ."""
+    """Return our token from the variables of the call, or None.
+
+    Bolna's pages and samples disagree on the place of the variables, so all places are searched.
+    """
     context = mapping(execution.get("context_details"))
     holders = (execution, context)
     data = [mapping(each.get(name)) for each in holders for name in ("user_data", "recipient_data")]

@@ -1,4 +1,7 @@
-"""The signature and callbacks that Twilio began, and that SignalWire's cXML and Telnyx's TeXML share."""
+"""The signature and callbacks of Twilio's family.
+
+Twilio defined them; SignalWire's cXML and Telnyx's TeXML share them.
+"""
 
 import base64
 import hashlib
@@ -17,26 +20,26 @@ from chalicelib.providers.signing import matches_any, url_spellings, with_and_wi
 from chalicelib.providers.sip import outcome_of_sip
 from chalicelib.providers.words import leg_of, whole_seconds
 
-#: CallStatus -> how far the call has come (twilio.com/docs/voice/api/call-resource#call-status-values)
+#: The progress of a call by CallStatus (twilio.com/docs/voice/api/call-resource#call-status-values)
 PROGRESS = {
     "queued": Progress.QUEUED,
     "initiated": Progress.INITIATED,
     "ringing": Progress.RINGING,
     "in-progress": Progress.IN_PROGRESS,
-    "answered": Progress.IN_PROGRESS,  # the event's name, where a vendor or a proxy gives that for the status
+    "answered": Progress.IN_PROGRESS,  # the event's name, if a vendor or a proxy sends it as the status
 }
 
-#: CallStatus -> how the call ended, before anything else is asked
+#: The outcome of a call by CallStatus, before error codes and detection count
 ENDINGS = {
-    "completed": Outcome.COMPLETED,  # somebody or something answered: AnsweredBy tells which
-    "busy": Outcome.BUSY,  # even where the SIP code is 487, as has been seen; may hide a rejection
+    "completed": Outcome.COMPLETED,  # a person or an answering machine answered: AnsweredBy says which
+    "busy": Outcome.BUSY,  # even if the SIP code is 487, as some callbacks had; may hide a rejection
     "no-answer": Outcome.NO_ANSWER,
-    "failed": Outcome.FAILED,  # the vaguest word of all: the SIP code says more
+    "failed": Outcome.FAILED,  # the vaguest word: the SIP code says more
     "canceled": Outcome.CANCELED,  # we ended it before it was answered
     "cancelled": Outcome.CANCELED,
 }
 
-#: AnsweredBy -> what detection heard (twilio.com/docs/voice/answering-machine-detection)
+#: The AMD result by AnsweredBy (twilio.com/docs/voice/answering-machine-detection)
 ANSWERED_BY = {
     "human": Amd.HUMAN,
     "machine_start": Amd.MACHINE,
@@ -45,18 +48,18 @@ ANSWERED_BY = {
     "machine_end_other": Amd.MACHINE,
     "machine": Amd.MACHINE,  # SignalWire's and TeXML's shorter word
     "fax": Amd.FAX,
-    "unknown": Amd.UNKNOWN,  # counts as a person: better one call too few than to ring someone twice
+    "unknown": Amd.UNKNOWN,  # counts as a person: one call too few is better than to call somebody twice
 }
 
-#: The endings in which nobody was reached, so that a vendor's error code may tell more. An error code after
-#: an answer is of something else, a <Dial> within the call say, and must not have the person called again.
+#: The endings in which nobody was reached, so a vendor's error code may say more. An error code after an answer is
+#: about something else, such as a <Dial> within the call. It must not cause another call to the person.
 UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED)
 
-#: What the person called has pressed or said: ``<Gather>`` posts it, in Telnyx's TeXML without a CallStatus
+#: The keys or words of the callee: ``<Gather>`` posts them, in Telnyx's TeXML without a CallStatus
 #: (twilio.com/docs/voice/twiml/gather, developers.telnyx.com/docs/voice/programmable-voice/texml-verbs/gather)
 HEARD_FIELDS = ("Digits", "SpeechResult")
 
-#: What is kept of a callback as evidence, beside the vendor's name for the SIP code
+#: The fields of a callback that are kept as evidence, beside the vendor's field for the SIP code
 EVIDENCE = (
     "CallStatus",
     "AnsweredBy",
@@ -70,7 +73,7 @@ EVIDENCE = (
     "StirStatus",
 )
 
-#: Visible ASCII: what any of these vendors has ever made a call's id of, and safe to use as a key
+#: The form of a call's id: visible ASCII, which all of these vendors use so far, and which is safe as a key
 _CALL_ID = re.compile(r"[!-~]{1,128}")
 _ERROR_CODE = re.compile(r"[0-9]{1,9}")
 
@@ -79,11 +82,12 @@ Params = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What one vendor of the family calls things.
+    """The words of one vendor of the family.
 
-    ``number_errors`` maps the error codes that are about the number called to outcomes; ``account_errors``
-    are those for which nobody but the account is to blame. ``evidence`` names the fields to keep. ``talk_fields`` hold
-    the seconds or minutes that were talked, 0 on a call that nobody answered; none where they may be of ringing.
+    ``number_errors`` maps the error codes that are about the number called to outcomes. ``account_errors`` are the
+    codes that blame the account alone. ``evidence`` names the fields to keep. ``talk_fields`` hold the seconds or
+    minutes of the conversation, 0 on a call that nobody answered; the tuple is empty if a vendor's fields may include
+    ringing.
     """
 
     vendor: str
@@ -95,9 +99,10 @@ class Vocabulary:
 
 
 def sorted_params(params: Params) -> str:
-    """Parameters as Twilio signs them: by name then value, no separators, each (name, value) once.
+    """Return parameters as Twilio signs them.
 
-    As RequestValidator of Twilio's own library does (github.com/twilio/twilio-python, request_validator.py).
+    They are sorted by name, then by value, without separators, each (name, value) once. RequestValidator of Twilio's
+    own library does the same (github.com/twilio/twilio-python, request_validator.py).
     """
     return "".join(f"{name}{value}" for name, value in sorted(set(params)))
 
@@ -112,11 +117,12 @@ def verify(
     json_fields: Callable[[bytes], Params | None] = lambda body: None,
     spellings: Callable[[str], Iterable[str]] = with_and_without_port,
 ) -> None:
-    """Raise SignatureError unless ``header`` holds base64(HMAC(key, URL + parameters)) for one key.
+    """Raise SignatureError unless ``header`` holds a signature with one of the keys.
 
-    A GET is signed by its URL alone. A body is signed as form parameters, or through its SHA-256 in the URL
-    (twilio.com/docs/usage/webhooks/webhooks-security). ``spellings`` are the ways to write the URL's port that
-    may have been signed. ``json_fields`` are the parameters in a body of JSON, for a vendor that signs it as a form.
+    The signature is base64(HMAC(key, URL + parameters)). A GET is signed by its URL alone. A body is signed as form
+    parameters, or through its SHA-256 in the URL (twilio.com/docs/usage/webhooks/webhooks-security). ``spellings``
+    returns the ways to write the URL's port that may have been signed. ``json_fields`` returns the parameters in a body
+    of JSON, for a vendor that signs JSON like a form.
     """
     given = request.header(header)
     if not given:
@@ -135,7 +141,10 @@ def verify(
 def _signed_params(
     request: CallbackRequest, flatten: Callable[[Params], str], json_fields: Callable[[bytes], Params | None]
 ) -> tuple[str, bool]:
-    """The parameters that the signature covers, and whether a body signed by hash is the one that came."""
+    """Return the signed parameters, and whether a body matches its hash.
+
+    The second value is False only for a body that is signed by its hash and differs from it.
+    """
     if request.method.upper() == "GET":
         return "", True
     digest = dict(reversed(decode_form(query_of(request.url)))).get("bodySHA256")
@@ -154,7 +163,10 @@ def _signature(key: str, text: bytes, digest: str) -> str:
 
 
 def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
-    """The event that a status or AMD callback carries. Raises MalformedCallback where it names no call."""
+    """Return the event of a status or AMD callback.
+
+    Raises MalformedCallback if it names no call.
+    """
     call_id = fields.get("CallSid", "")
     if not _CALL_ID.fullmatch(call_id):
         raise MalformedCallback(f"CallSid is {call_id[:40]!r}; expected the call's id, 1 to 128 visible characters")
@@ -168,7 +180,7 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
     heard = any(fields.get(name, "").strip() for name in HEARD_FIELDS)
     talked = heard or any(whole_seconds(fields.get(name)) for name in words.talk_fields)
     if stated is not None and (talked or amd is not None):
-        # What the event itself tells of a conversation counts more than its word and its error code.
+        # What the event itself says of a conversation counts more than its word and its error code.
         outcome, fault = weighed(stated, answered=True, amd=amd), None
     return CallEvent(
         event_id=_event_id(call_id, fields.get("SequenceNumber", ""), status, answered_by),
@@ -192,7 +204,10 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
 def _ending(
     status: str | None, error: str | None, sip: int | None, words: Vocabulary
 ) -> tuple[Outcome | None, str | None]:
-    """The outcome of a terminal event, or the account's fault in its place; neither while the call lives."""
+    """Return the outcome of a terminal event, or the account's fault in its place.
+
+    Both are None while the call is live.
+    """
     stated = ENDINGS.get(status or "")
     if stated in UNREACHED and error in words.account_errors:
         return None, f"{words.vendor}:{error}"
@@ -212,7 +227,10 @@ def _cause(status: str | None, error: str | None, sip: int | None, words: Vocabu
 
 
 def _event_id(call_id: str, sequence: str, status: str | None, answered_by: str) -> str:
-    """The same for each delivery of one event. Asynchronous AMD has no number, and happens once a call."""
+    """Return an id that is the same for each delivery of one event.
+
+    Asynchronous AMD has no sequence number and happens once per call.
+    """
     if status is None and answered_by:
         return f"{call_id}:amd:{answered_by}"
     return f"{call_id}:{sequence[:20]}:{status or ''}"
@@ -224,6 +242,9 @@ def _error_code(fields: Mapping[str, str]) -> str | None:
 
 
 def _spelled(word: str | None) -> str | None:
-    """A vendor's word in lower case with hyphens, cut to what a word can be; None where there is none."""
+    """Return a vendor's word in lower case with hyphens, or None.
+
+    A word has at most 64 characters; the rest is cut.
+    """
     spelled = (word or "").strip().lower().replace("_", "-")[:64]
     return spelled or None

@@ -1,4 +1,7 @@
-"""The REST calls that Twilio began and SignalWire's cXML shares: place, look up, find and hang up a Call resource."""
+"""The REST calls of Twilio's family: place, look up, find and hang up a call.
+
+Twilio defined its Call resource, and SignalWire's cXML shares it.
+"""
 
 import re
 from abc import abstractmethod
@@ -27,29 +30,29 @@ from chalicelib.providers.http import Answer
 from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, ask, place, retry_after_sec
 from chalicelib.providers.signing import basic_login
 
-#: StatusCallbackEvent; the default is ``completed`` alone (twilio.com/docs/voice/api/call-resource)
+#: The values of StatusCallbackEvent. The default is ``completed`` alone (twilio.com/docs/voice/api/call-resource).
 CALLBACK_EVENTS = ("initiated", "ringing", "answered", "completed")
 
-#: HTTP statuses that mean the account is at fault where the body holds no code that we know
+#: The HTTP statuses that blame the account if the body holds no known code
 ACCOUNT_FAULT_STATUSES = (401, 403)
 
-#: The fields of a Call resource -> those of a callback
+#: The callback's field for each field of a Call resource
 RESOURCE_FIELDS = {
     "sid": "CallSid",
     "status": "CallStatus",
     "duration": "CallDuration",  # in seconds here
     "answered_by": "AnsweredBy",
     "start_time": "Timestamp",
-    "end_time": "Timestamp",  # last, so that it wins where there is one
+    "end_time": "Timestamp",  # last, so that it replaces start_time if both are set
 }
-#: ... and those that say which call it is. They are read and not kept as evidence.
+#: The callback's field for each field that identifies the call. These are read and not kept as evidence.
 PARTY_FIELDS = {"to": "To", "from": "From", "direction": "Direction", "parent_call_sid": "ParentCallSid"}
 
-#: direction of what is no call of the API's: one that came in, or a leg that an answered call's instructions dialled
-#: (twilio.com/docs/voice/api/call-resource#call-properties)
+#: The directions of calls that the API did not create: an inbound call, or a leg that an answered call's instructions
+#: dialled (twilio.com/docs/voice/api/call-resource#call-properties)
 OTHER_DIRECTIONS = ("inbound", "outbound-dial", "trunking-originating", "trunking-terminating")
 
-#: Far more than two numbers have to say to each other, so that one page mostly has it all; 1000 is the most
+#: The size of a page, so large that one page mostly holds all calls between two numbers. Twilio allows 1000.
 PAGE_SIZE = 200
 
 _CODE = re.compile(r"[0-9]{1,9}")
@@ -57,10 +60,10 @@ _CODE = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """A vendor's error codes, by what they mean for a new call.
+    """The error codes of a vendor, by their meaning for a new call.
 
-    ``number`` are about the number called, ``account`` about the account, ``pace`` ask for patience, and after
-    one of ``ambiguous`` the call may ring all the same, whatever the HTTP status says.
+    ``number`` are about the number called, ``account`` about the account. After a code in ``pace`` the same call may be
+    retried later. After a code in ``ambiguous`` the phone may ring with any HTTP status.
     """
 
     number: Mapping[str, Outcome]
@@ -74,14 +77,14 @@ class CxmlProvider(Provider):
 
     words: ClassVar[Vocabulary]
     refusals: ClassVar[Refusals]
-    #: what may stand in a URL's path as a call
+    #: The form of a call's id in a URL's path
     call_sid: ClassVar[re.Pattern[str]]
     resource_fields: ClassVar[Mapping[str, str]] = RESOURCE_FIELDS
 
     @property
     @abstractmethod
     def calls_url(self) -> str:
-        """The account's list of calls, without ``.json``."""
+        """The URL of the account's list of calls, without ``.json``."""
 
     @property
     @abstractmethod
@@ -89,6 +92,7 @@ class CxmlProvider(Provider):
         """The user name and password of the API."""
 
     def dial(self, request: DialRequest) -> DialResult:
+        """Send POST {calls_url}.json."""
         if not request.answer_url:
             return PutOff(cause="no-answer-url", fault=True)
         return place(
@@ -96,10 +100,14 @@ class CxmlProvider(Provider):
         )
 
     def call_form(self, request: DialRequest) -> list[tuple[str, str]]:
-        """Return the fields of a new call. A vendor that lacks some of Twilio's removes them."""
+        """Return the fields of a new call.
+
+        A vendor that lacks some of Twilio's fields removes them.
+        """
         return call_form(request)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
+        """Return the event of the Call resource; None if the vendor knows no such call."""
         answer = self._ask("GET", provider_call_id)
         if answer is None or answer.status != 200:
             return None
@@ -108,17 +116,19 @@ class CxmlProvider(Provider):
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
+        """Return the calls from the list that is filtered by the two numbers."""
         return sure(self._between(Wanted(to_number, from_number, since, until)))
 
     def hang_up(self, provider_call_id: str) -> bool:
+        """End a live call: its Status becomes ``completed``."""
         answer = self._ask("POST", provider_call_id, form=[("Status", "completed")])
         return answer is not None and 200 <= answer.status <= 299
 
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
-        """The calls from the list of those between the two numbers.
+        """Yield the calls from the list of those between the two numbers.
 
-        It is not filtered by StartTime, which is "empty if the call has not yet been dialed", so that such a filter
-        would hide what is still queued.
+        The list is not filtered by StartTime. That time is "empty if the call has not yet been dialed", so the filter
+        would hide queued calls.
         """
         query = urlencode({"To": wanted.to_number, "From": wanted.from_number, "PageSize": PAGE_SIZE})
         for row in every_row(self._page, query):
@@ -133,7 +143,10 @@ class CxmlProvider(Provider):
         return rows_of(body.get("calls")), next_query(body.get("next_page_uri"))
 
     def _ask(self, method: str, call_sid: str, form: list[tuple[str, str]] | None = None) -> Answer | None:
-        """One request about one call; None where the id is none of the vendor's or no answer came."""
+        """Send one request about one call and return its answer.
+
+        None if the id is not the vendor's. Raises Unanswered.
+        """
         if not self.call_sid.fullmatch(call_sid):
             return None
         return ask(lambda: self._send(method, f"{self.calls_url}/{call_sid}.json", form=form))
@@ -143,7 +156,7 @@ class CxmlProvider(Provider):
         return self.http.request(method, url, headers=headers, form=form)
 
     def _read_answer(self, answer: Answer) -> DialResult:
-        """What an answer to a new call means, from the surest sign to the weakest."""
+        """Return what an answer to a new call means, from the surest sign to the weakest."""
         body = json_object(answer.body) or {}
         code = _error_code(body)
         cause = f"{self.words.vendor}:{code}" if code else f"http:{answer.status}"
@@ -156,7 +169,7 @@ class CxmlProvider(Provider):
         if answer.status in NOT_DONE_HERE:
             return PutOff(cause, fault=True, evidence=evidence)
         if answer.status in AMBIGUOUS or not 400 <= answer.status <= 499 or code in self.refusals.ambiguous:
-            # After a 500 the call may ring all the same (twilio.com/docs/api/errors/20500)
+            # After a 500 the phone may still ring (twilio.com/docs/api/errors/20500).
             return PlacementUnknown(cause, evidence)
         if answer.status == 429 or code in self.refusals.pace:
             wait_sec = retry_after_sec(answer, self.now)
@@ -168,7 +181,7 @@ class CxmlProvider(Provider):
         return Refused(Outcome.ERROR, cause, evidence)
 
     def _call_event(self, resource: Mapping[str, object], call_sid: str) -> CallEvent | None:
-        """A Call resource as an event; None where it is not the one asked for or has no status."""
+        """Return a Call resource as an event; None if its id differs or it has no status."""
         names = {**PARTY_FIELDS, **self.resource_fields}
         raw = scalars(resource)
         if not call_sid or raw.get("sid") != call_sid or not raw.get("status"):
@@ -180,7 +193,10 @@ class CxmlProvider(Provider):
 
 
 def call_form(request: DialRequest) -> list[tuple[str, str]]:
-    """The form that creates a call (twilio.com/docs/voice/api/call-resource#create-a-call-resource)."""
+    """Return the form that creates a call.
+
+    twilio.com/docs/voice/api/call-resource#create-a-call-resource
+    """
     form = [
         ("To", request.to_number),
         ("From", request.from_number),
@@ -209,6 +225,9 @@ def _error_code(body: Mapping[str, object]) -> str | None:
 
 
 def _evidence(answer: Answer, body: Mapping[str, object]) -> dict[str, str]:
-    """What the answer said, in brief; ``message`` is the reason in the vendor's words."""
+    """Return the main fields of the answer.
+
+    ``message`` is the reason in the vendor's words.
+    """
     said = excerpt(scalars(body), ("sid", "status", "code", "message"))
     return {"http_status": str(answer.status), **said}

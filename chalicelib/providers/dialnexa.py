@@ -1,4 +1,7 @@
-"""DialNexa voice agents: calls made by an agent, and webhooks of the workspace, signed with HMAC-SHA256."""
+"""DialNexa voice agents: an agent makes the calls, signed webhooks report them.
+
+The webhooks belong to the workspace and are signed with HMAC-SHA256.
+"""
 
 import hashlib
 import hmac
@@ -38,12 +41,13 @@ from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, mapp
 
 API_URL = "https://api.dialnexa.com"
 
-#: The page on webhooks has the first, bare; the OpenAPI's createWebhook has the second, with a ``sha256=`` before the
-#: digest, and the page on authentication the second too (dialnexa.com/docs/api-reference/webhooks)
+#: The headers of the signature. The page on webhooks has the first, with the bare digest. The OpenAPI's createWebhook
+#: has the second, with ``sha256=`` before the digest; the page on authentication has the second too
+#: (dialnexa.com/docs/api-reference/webhooks).
 SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
 
-#: event_type, its dots and underscores as hyphens -> how far the call has come. The webhook page has
-#: ``call_initiated``; other versions of it write ``call.initiated``
+#: The progress of a call by event_type, with hyphens for dots and underscores. The webhook page has
+#: ``call_initiated``; other versions of the page have ``call.initiated``.
 EVENT_PROGRESS = {
     "call-initiated": Progress.INITIATED,
     "call-ringing": Progress.RINGING,
@@ -52,7 +56,7 @@ EVENT_PROGRESS = {
     "transfer-completed": Progress.IN_PROGRESS,  # the agent has handed over to a person; the call goes on
 }
 
-#: event_type -> the status that it stands for where the call's own says nothing. ``call_ended`` leaves it open
+#: The status that an event_type stands for if the call has none. ``call_ended`` stands for no status.
 EVENT_STATUS = {
     "call-completed": "completed",
     "call-failed": "failed",
@@ -60,10 +64,10 @@ EVENT_STATUS = {
     "call-busy": "busy",
 }
 
-#: event_type of an event that ends a call, in any version of the pages
+#: The event_types of events that end a call, in all versions of the pages
 ENDED = ("call-ended", *EVENT_STATUS)
 
-#: The call's status -> how far it has come, where the event says nothing
+#: The progress of a call by its status, if the event says nothing
 PROGRESS = {
     "scheduled": Progress.QUEUED,
     "queued": Progress.QUEUED,
@@ -73,8 +77,8 @@ PROGRESS = {
     "ongoing": Progress.IN_PROGRESS,
 }
 
-#: The call's status -> how it ended. Webhooks say ``completed`` or ``hangup``, the history of retries the others,
-#: spelled ``no_answer`` in one sample and ``no-answer`` in the next (GET /v1/call-logs/{id}/retries)
+#: The outcome of a call by its status. Webhooks have ``completed`` or ``hangup``; the history of retries has the
+#: others, spelled ``no_answer`` in one sample and ``no-answer`` in the next (GET /v1/call-logs/{id}/retries).
 ENDINGS = {
     "completed": Outcome.COMPLETED,
     "hangup": Outcome.FAILED,  # it never connected: the reason says why
@@ -86,31 +90,31 @@ ENDINGS = {
     "cancelled": Outcome.CANCELED,
 }
 
-#: hangup_reason, or disconnection_reason, its older name -> how the attempt ended (webhook page, call_ended)
+#: The outcome by hangup_reason, or by its older name disconnection_reason (webhook page, call_ended)
 HANGUP_REASONS = {
     "user-did-not-pick-up": Outcome.NO_ANSWER,
     "user-busy": Outcome.BUSY,
     "voicemail-detected": Outcome.VOICEMAIL,
     "user-unreachable": Outcome.NO_ANSWER,  # switched off or out of reach, as SIP 480 is
     "unallocated-phone-number": Outcome.INVALID_NUMBER,
-    "invalid-phone-number": Outcome.INVALID_NUMBER,  # what older versions call the same
+    "invalid-phone-number": Outcome.INVALID_NUMBER,  # the same reason in older versions
     "network-failure": Outcome.FAILED,
     "sip-trunk-unreachable": Outcome.FAILED,
     "unknown": Outcome.FAILED,
 }
 
-#: Reasons for which the account is to blame: its trunk refuses its own login, whoever is called
+#: The reasons that blame the account: its trunk refuses its own login, for every number
 ACCOUNT_FAULTS = frozenset({"sip-auth-failed"})
 
-#: The statuses of a call in which nobody was reached, so that the reason may tell more. After ``completed`` it
-#: tells who hung up first
+#: The statuses of a call in which nobody was reached, so the reason may say more. After ``completed`` the reason says
+#: who hung up first.
 UNREACHED = ("hangup", "failed", "no-answer", "busy")
 
-#: Statuses that say less than the events ``call.no_answer`` and ``call.busy`` do
+#: The statuses that say less than the events ``call.no_answer`` and ``call.busy``
 VAGUE = ("hangup", "failed")
 
-#: 402 is an empty wallet, 403 a workspace without KYC; but a destination that is not enabled must not halt the calls
-#: to all others, nor must 404, the agent that this one call names
+#: The refusals. 402 is an empty wallet, 403 a workspace without KYC. A destination that is not enabled must not stop
+#: the calls to other destinations. The same holds for 404, which is about the agent that this call names.
 MEANINGS = Meanings(
     said=(
         (re.compile(r"phone_number must be a valid"), Outcome.INVALID_NUMBER),
@@ -121,7 +125,7 @@ MEANINGS = Meanings(
     pace=(409, 429),
 )
 
-#: Where the call stands in a webhook, and where its bare object would, in the versions that have been published
+#: The paths to the call in a webhook, or to its bare object, in all published versions
 CALL_PATHS = (("payload", "call"), ("data", "call"), ("call",), ("payload",), ("data",), ())
 
 EVIDENCE = (
@@ -136,26 +140,28 @@ EVIDENCE = (
     "ended_at",
 )
 
-#: A page of the list of calls, at most (listCalls in DialNexa's OpenAPI)
+#: The largest page of the list of calls (listCalls in DialNexa's OpenAPI)
 PAGE_SIZE = 200
 
-#: what may stand in a URL's path as a call
+#: The form of a call's id in a URL's path
 _CALL_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class DialNexa(Provider):
-    """One DialNexa workspace. Credentials: ``api_key`` (``key_id:secret``), ``webhook_secret`` and, optionally,
-    ``api_url``.
+    """One DialNexa workspace.
 
-    ``webhook_secret`` may be two secrets separated by a comma. A call is made by the agent that ``agent_version_id``
-    names, from the number that is set on that agent: the API takes none. Webhooks belong to the workspace and not to
-    a call, so our token travels in ``metadata`` under TOKEN_KEY; where it does not come back, the call's id must do.
+    Credentials: ``api_key`` (``key_id:secret``), ``webhook_secret`` and, optionally, ``api_url``. ``webhook_secret``
+    may be two secrets, separated by a comma.
+
+    The agent that ``agent_version_id`` names makes the call, from the number that is set on that agent: the API takes
+    no number. Webhooks belong to the workspace and not to a call, so our token travels in ``metadata`` under TOKEN_KEY.
+    If the token does not come back, Redial knows the call by its id.
     """
 
     name = "dialnexa"
     required: ClassVar[tuple[str, ...]] = ("api_key", "webhook_secret")
     signature_headers = tuple((name,) for name in SIGNATURE_HEADERS)
-    calls_per_second = 1.0  # no rate is published; a 429 says when to ask again
+    calls_per_second = 1.0  # no rate is published; a 429 says when to retry
     needs_answer_url = False
     needs_agent = True
     callback_per_call = False
@@ -173,12 +179,14 @@ class DialNexa(Provider):
 
     @property
     def account(self) -> str:
+        """The id of the API key."""
         return self._account
 
     def verify(self, request: CallbackRequest) -> None:
-        """Raise SignatureError unless one of the headers holds hex(HMAC-SHA256(secret, body)) for one secret.
+        """Raise SignatureError unless a header holds hex(HMAC-SHA256(secret, body)).
 
-        The signature covers no time, so a repeated delivery verifies; its ``event_id`` gives it away.
+        One of the secrets must match. The signature covers no time, so a repeated delivery verifies; Redial recognizes
+        the repeat by its ``event_id``.
         """
         given = next((value for name in SIGNATURE_HEADERS if (value := request.header(name))), None)
         if given is None:
@@ -189,7 +197,10 @@ class DialNexa(Provider):
             raise SignatureError("the signature does not match; is the webhook secret the one the sender has?")
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
-        """The event of a webhook; none for the one that verifies the address, which only wants its 200."""
+        """Return the event of a webhook.
+
+        The webhook that verifies the URL has no event; it needs the 200 only. Raises MalformedCallback.
+        """
         webhook = json_object(request.body)
         if webhook is None:
             raise MalformedCallback("the body is no JSON object; expected a webhook")
@@ -197,12 +208,14 @@ class DialNexa(Provider):
         return [] if event == "verification" else [read_event(_call_of(webhook), event, webhook)]
 
     def dial(self, request: DialRequest) -> DialResult:
+        """Send POST /v1/calls."""
         if not request.agent_version_id:
             return Refused(Outcome.ERROR, "no-agent")
         body = json.dumps(call_body(request)).encode()
         return place(lambda: self._send("POST", self._calls_url, body), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
+        """Return the event of GET /v1/calls/{id}; None if DialNexa knows no such call."""
         if not _CALL_ID.fullmatch(provider_call_id):
             return None
         answer = ask(lambda: self._send("GET", f"{self._calls_url}/{provider_call_id}"))
@@ -213,12 +226,15 @@ class DialNexa(Provider):
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The calls to the number, whatever they came from: that is the agent's own number, and not ours to choose."""
+        """Return the calls to the number, from any number.
+
+        The agent's own number is the caller; Redial cannot choose it.
+        """
         return sure(self._between(Wanted(to_number, from_number, since, until)))
 
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
-        # Calls and webhooks spell the same number with a ``+`` and without, so each is asked for; and "start_date (ISO
-        # format)" may mean a whole day, in whose zone nobody says
+        # Calls and webhooks have the same number with ``+`` and without, so both are asked for. "start_date (ISO
+        # format)" may mean a whole day in an unknown time zone, so the list begins one day early.
         since = (wanted.since.astimezone(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         for number in (wanted.to_number, digits(wanted.to_number)):
             asked = {"to": number, "start_date": since, "created_at": "asc", "limit": str(PAGE_SIZE)}
@@ -230,7 +246,10 @@ class DialNexa(Provider):
                     yield replace(found, from_number=e164_or_none(said.get("from_number")))
 
     def _page(self, asked: Mapping[str, str], page: int) -> tuple[Sequence[Row], int | None]:
-        """A page of calls, a bare list that says nothing of others: the last one is the one with none."""
+        """Return a page of calls and the number of the next page.
+
+        A page is a bare list that says nothing of other pages. The last page is the empty one.
+        """
         url = f"{self._calls_url}?{urlencode({**asked, 'page': page})}"
         answer = ask(lambda: self._send("GET", url))
         if answer.status != 200:
@@ -265,7 +284,10 @@ class DialNexa(Provider):
 
 
 def call_body(request: DialRequest) -> dict[str, object]:
-    """The request for a call (POST /v1/calls in DialNexa's OpenAPI), in which ``metadata`` is required."""
+    """Return the body that creates a call (POST /v1/calls in DialNexa's OpenAPI).
+
+    ``metadata`` is required.
+    """
     return {
         "agent_id": request.agent_version_id,
         "phone_number": request.to_number,
@@ -280,7 +302,7 @@ def _event_type(webhook: Mapping[str, object]) -> str | None:
 
 
 def _call_of(webhook: Mapping[str, object]) -> Mapping[str, object]:
-    """The call that a webhook is about: the first object on one of the paths that has an id."""
+    """Return the call of a webhook: the first object in CALL_PATHS that has an id."""
     for path in CALL_PATHS:
         found = webhook
         for name in path:
@@ -291,7 +313,10 @@ def _call_of(webhook: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[str, object]) -> CallEvent:
-    """The event that a call, and the webhook around it, tell of. Raises MalformedCallback where it names none."""
+    """Return the event of a call and of the webhook around it.
+
+    Raises MalformedCallback if they name no call.
+    """
     fields = scalars(call)
     call_id = call_id_or_none(fields.get("id"))
     if call_id is None:
@@ -300,7 +325,7 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
     reason = spelled(next((fields[name] for name in EVIDENCE[1:4] if fields.get(name)), None))
     outcome, fault = (None, None) if event in EVENT_PROGRESS else _ending(event, status, reason)
     if _talked(fields, outcome) and (outcome is not None or fault is not None):
-        # A conversation that is stated counts more than the word of the end
+        # A stated conversation counts more than the word of the end.
         outcome, fault = weighed(outcome or Outcome.FAILED, answered=True, amd=None), None
     over = outcome is not None or fault is not None
     amd = Amd.MACHINE if reason == "voicemail-detected" or status == "voicemail" else None
@@ -324,16 +349,17 @@ def read_event(call: Mapping[str, object], event: str | None, webhook: Mapping[s
 
 
 def _progress(event: str | None, status: str | None, fields: Mapping[str, str]) -> Progress | None:
-    """How far a call that goes on has come; a transcript is one of a conversation."""
+    """Return the progress of a live call. A transcript proves a conversation."""
     if fields.get("transcript", "").strip():
         return Progress.IN_PROGRESS
     return EVENT_PROGRESS.get(event or "") or PROGRESS.get(status or "")
 
 
 def _talked(fields: Mapping[str, str], outcome: Outcome | None) -> bool:
-    """True where a call that has ended states a conversation.
+    """Return True if a call that has ended states a conversation.
 
-    Nobody says whether ``duration`` includes ringing, so beside a word such as ``no-answer`` it needs an answer time.
+    No page says whether ``duration`` includes ringing. So beside a word such as ``no-answer`` it counts only together
+    with an answer time.
     """
     vague = outcome in (None, Outcome.FAILED, Outcome.ERROR)
     lasted = bool(whole_seconds(fields.get("duration"))) and (vague or bool(fields.get("answered_at", "").strip()))
@@ -341,7 +367,10 @@ def _talked(fields: Mapping[str, str], outcome: Outcome | None) -> bool:
 
 
 def _looked_up(call: Mapping[str, object], call_id: str) -> CallEvent | None:
-    """A call of the REST API as an event; None where it is not the one asked for or has no status."""
+    """Return a call of the REST API as an event.
+
+    None if its id differs or it has no status.
+    """
     if scalars(call).get("id") != call_id or not scalars(call).get("status"):
         return None
     event = read_event(call, None, {})
@@ -349,14 +378,17 @@ def _looked_up(call: Mapping[str, object], call_id: str) -> CallEvent | None:
 
 
 def _ending(event: str | None, status: str | None, reason: str | None) -> tuple[Outcome | None, str | None]:
-    """The outcome of a call that has ended, or the account's fault in its place; neither while it lives."""
+    """Return the outcome of a call that has ended, or else the account's fault.
+
+    Both are None while the call is live.
+    """
     of_event = EVENT_STATUS.get(event or "")
     known = status if status in ENDINGS and not (status in VAGUE and of_event in UNREACHED) else of_event
     told = HANGUP_REASONS.get(reason or "") or outcome_of_cause(reason)
     if told is Outcome.COMPLETED:
-        told = None  # a regular end says no more than the status does
+        told = None  # a regular end says no more than the status
     if known is None:
-        # It is over, in a word that nobody has heard of: the reason alone may tell how
+        # The call is over, but its word is unknown: only the reason may say how it ended.
         return (told, None) if event in ENDED else (None, None)
     if known in UNREACHED:
         if reason in ACCOUNT_FAULTS:

@@ -1,4 +1,4 @@
-"""Exotel Voice v1: calls that connect a number to a flow, and status callbacks that nobody signs."""
+"""Exotel Voice v1: calls that connect a number to a flow, unsigned callbacks."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +30,11 @@ from chalicelib.providers.words import mapping
 API_URL = "https://api.exotel.com"  # Singapore; accounts in Mumbai have https://api.in.exotel.com
 MAX_CALL_SEC = 14_400  # developer.exotel.com/docs/voice-v1/api-reference/connect-to-flow: TimeLimit
 
-#: after which no call is under way any more: the longest, after a queue and two phones that ring
+#: The time after which a call has certainly ended: the longest call, a queue, and the ringing of two phones
 MAX_LIFE = timedelta(seconds=MAX_CALL_SEC, minutes=30)
 
-#: developer.exotel.com/docs/references/error-codes. 403 is a suspended account or an address that is not allowed,
-#: 404 the account that the URL names. The words for do-not-disturb are those that callers of Exotel pass on
+#: The refusals (developer.exotel.com/docs/references/error-codes). 403 is a suspended account or an address that is not
+#: allowed, 404 the account that the URL names. The words for do-not-disturb are those that Exotel's users pass on
 #: (docs.sarvam.ai/api-reference/instant-outbound/webhook-payload: "registered under TRAI NDNC").
 MEANINGS = Meanings(
     said=((re.compile(r"\bNDNC\b|\bDND\b|do.not.disturb", re.IGNORECASE), Outcome.DND),),
@@ -50,17 +50,19 @@ _INDIAN = re.compile(r"\+91([1-9][0-9]{9})")
 
 
 class Exotel(Provider):
-    """One Exotel account. Credentials: ``account_sid``, ``api_key``, ``api_token`` and, optionally, ``allowed_ips``
-    and ``api_url``.
+    """One Exotel account.
 
-    Exotel signs nothing. Where ``allowed_ips`` (addresses or CIDR networks, comma-separated) is set, callbacks from
-    elsewhere are refused; where it is not, the unguessable token in the callback's URL alone must do.
+    Credentials: ``account_sid``, ``api_key``, ``api_token`` and, optionally, ``allowed_ips`` and ``api_url``.
+
+    Exotel signs nothing. If ``allowed_ips`` is set (addresses or CIDR networks, comma-separated), Redial refuses
+    callbacks from other addresses. Without the setting, only the unguessable token in the callback's URL proves a
+    callback.
     """
 
     name = "exotel"
     required: ClassVar[tuple[str, ...]] = ("account_sid", "api_key", "api_token")
     calls_per_second = 3.0  # developer.exotel.com/docs/references/error-codes#rate-limits: 200 a minute
-    needs_answer_url = False  # the flow may be named by its id in place of a URL
+    needs_answer_url = False  # a call may name the flow by its id in place of a URL
     signs_callbacks = False
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
@@ -71,23 +73,29 @@ class Exotel(Provider):
 
     @property
     def account(self) -> str:
+        """The account SID."""
         return self.credentials["account_sid"]
 
     def lacks(self, answer_url: str | None, agent: str | None) -> tuple[str, str] | None:
+        """Return the missing flow; None if the call names a flow by URL or by id."""
         if answer_url or agent:
             return None
         return "target", "exotel needs a flow: give a target, set EXOTEL_ANSWER_URL, or name agent_version_id"
 
     def verify(self, request: CallbackRequest) -> None:
+        """Raise SignatureError unless the request came from an allowed address."""
         self._allowlist.check(request)
 
     def knows_sender(self, request: CallbackRequest) -> bool:
+        """Return True if ``allowed_ips`` is set, because verify() then checks the address."""
         return self._allowlist.is_set
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        """Return the one event of a callback. Raises MalformedCallback."""
         return [read_event(read_report(request))]
 
     def dial(self, request: DialRequest) -> DialResult:
+        """Send POST /Calls/connect.json."""
         flow_url = self._flow_url(request)
         if flow_url is None:
             return PutOff(cause="no-answer-url", fault=True)
@@ -95,7 +103,10 @@ class Exotel(Provider):
         return place(lambda: self._send("POST", f"{self._calls_url}/connect.json", form), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
-        """What Exotel says of the call. It fills in times and durations some minutes after the end."""
+        """Return the event of GET /Calls/{sid}.json?details=true, or None.
+
+        Exotel adds times and durations some minutes after the end of the call.
+        """
         if not _CALL_SID.fullmatch(provider_call_id):
             return None
         url = f"{self._calls_url}/{provider_call_id}.json?details=true"
@@ -107,10 +118,10 @@ class Exotel(Provider):
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The calls from the bulk list, which "will not provide ongoing calls' details".
+        """Return the calls from the bulk list; None while an empty list proves nothing.
 
-        So there is no telling that a call was not made until it would have ended, more than four hours later. One that
-        ended is found some minutes after.
+        The list "will not provide ongoing calls' details". So an empty list proves that no call was made only when the
+        call would have ended, more than four hours later. A call that has ended is in the list some minutes afterwards.
         """
         wanted = Wanted(to_number, from_number, since, until)
         found = sure(self._between(wanted))
@@ -125,7 +136,7 @@ class Exotel(Provider):
             if other or not (wanted.is_to(said.get("From"), COUNTRY_CODE) and wanted.is_from(exophone, COUNTRY_CODE)):
                 continue
             if is_in_span(said.get("DateCreated", ""), wanted):
-                yield wanted.between(self.lookup(said.get("Sid", "")))  # the list lacks the legs, which tell more
+                yield wanted.between(self.lookup(said.get("Sid", "")))  # the list lacks the legs, which say more
 
     def _page(self, query: str) -> tuple[Sequence[Row], str | None]:
         body = answered(ask(lambda: self._send("GET", f"{self._calls_url}.json?{query}")))
@@ -162,19 +173,19 @@ class Exotel(Provider):
 
 
 def flow_address(url: str) -> str:
-    """A flow's address as Exotel documents it, without a query; any other address as it is.
+    """Return a flow's address as Exotel documents it, without a query.
 
-    What the query would tell an answer URL, the flow's applets get as CustomField.
+    Any other address is returned as it is. A flow needs no query, because its applets get our token in CustomField.
     """
     parts = urlsplit(url)
     return urlunsplit(parts._replace(query="")) if _FLOW_PATH.fullmatch(parts.path) else url
 
 
 def call_form(request: DialRequest, flow_url: str) -> list[tuple[str, str]]:
-    """The form that calls a customer and connects them to a flow: From is who is called, and there is no To.
+    """Return the form that calls a customer and connects them to a flow.
 
-    developer.exotel.com/docs/voice-v1/api-reference/connect-to-flow; every sample there writes an Indian CallerId in
-    its national form.
+    From is the number called; there is no To. The samples always write an Indian CallerId in its national form
+    (developer.exotel.com/docs/voice-v1/api-reference/connect-to-flow).
     """
     indian = _INDIAN.fullmatch(request.from_number)
     return [

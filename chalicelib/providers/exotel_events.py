@@ -1,4 +1,7 @@
-"""What Exotel's callbacks and Call resources say of a call, of which the customer's own leg tells most."""
+"""The meaning of Exotel's callbacks and Call resources.
+
+The customer's own leg says most.
+"""
 
 import json
 import re
@@ -20,19 +23,19 @@ from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled
 
 COUNTRY_CODE = "91"
 
-#: Status -> how far the call has come (developer.exotel.com/docs/references/error-codes#call-status-values)
+#: The progress of a call by its Status (developer.exotel.com/docs/references/error-codes#call-status-values)
 PROGRESS = {
     "queued": Progress.QUEUED,
     "ringing": Progress.RINGING,
-    # Said from the start: the create call's own answer has it, before any phone rings
+    # Exotel says so from the start: the answer to the create call has it, before any phone rings.
     "in-progress": Progress.INITIATED,
 }
 
-#: EventType -> how far the call has come, whatever its Status; ``terminal`` is the other one
+#: The progress of a call by EventType, which goes before Status. The other EventType is ``terminal``.
 EVENTS = {"answered": Progress.IN_PROGRESS}
 
-#: Status -> how the call ended. The callback page lists the first four, the status page ``canceled`` as well, and
-#: v3 has words of its own (developer.exotel.com/docs/voice-v3/api-reference/call-details)
+#: The outcome of a call by its Status. The callback page lists the first four, the status page ``canceled`` as well.
+#: v3 has words of its own (developer.exotel.com/docs/voice-v3/api-reference/call-details).
 ENDINGS = {
     "completed": Outcome.COMPLETED,
     "failed": Outcome.FAILED,
@@ -40,28 +43,28 @@ ENDINGS = {
     "no-answer": Outcome.NO_ANSWER,
     "canceled": Outcome.CANCELED,
     "cancelled": Outcome.CANCELED,
-    "from-leg-unanswered": Outcome.NO_ANSWER,  # in a call to a flow that is the customer's leg
+    "from-leg-unanswered": Outcome.NO_ANSWER,  # in a call to a flow, this is the customer's leg
     "to-leg-unanswered": Outcome.NO_ANSWER,
     "from-leg-cancelled": Outcome.CANCELED,
     "to-leg-cancelled": Outcome.CANCELED,
-    "from-leg-no-dial": Outcome.ERROR,  # it never got as far as the network
+    "from-leg-no-dial": Outcome.ERROR,  # the call never reached the network
     "to-leg-no-dial": Outcome.ERROR,
 }
 
-#: What stands for the Status of a leg that was never dialled
+#: The Status of a leg that was never dialled
 NOTHING_SAID = (None, "null", "none", "na")
 
-#: The Status words that the customer's own leg may correct: both say little of who was reached
+#: The Status words that the customer's own leg may correct: both say little about who was reached
 VAGUE = ("completed", "failed")
 
-#: The cause of a leg by its Q.850 name and by its code
+#: The fields with a leg's Q.850 cause: by name, and by code
 #: (support.exotel.com/support/solutions/articles/3000087475-list-of-cause-codes-for-calls)
 CAUSE_FIELDS = ("CauseCode", "Cause")
 
-#: AnsweredBy of a leg. The table has ``Human``, the sample beside it ``HUMAN``; ``NA`` is for no detection
+#: The AMD result by a leg's AnsweredBy. The table has ``Human``, the sample beside it ``HUMAN``. ``NA``: no detection.
 ANSWERED_BY = {"human": Amd.HUMAN, "machine": Amd.MACHINE, "notsure": Amd.UNKNOWN, "not-sure": Amd.UNKNOWN}
 
-#: The campaign callback's names -> those of all others (developer.exotel.com/docs/references/webhooks)
+#: The names of all other callbacks by the campaign callback's names (developer.exotel.com/docs/references/webhooks)
 ALIASES = {"call_sid": "CallSid", "status": "Status", "date_updated": "DateUpdated", "number": "To"}
 
 EVIDENCE = ("Status", "EventType", "ConversationDuration", "Duration", "Direction", "DateUpdated", "EndTime")
@@ -73,7 +76,10 @@ Leg = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A callback or a Call resource, in the callback's names; ``legs`` in the order in which they were dialled."""
+    """A callback or a Call resource, with the callback's names.
+
+    ``legs`` are in the order in which Exotel dialled them.
+    """
 
     fields: Mapping[str, str]
     legs: Sequence[Leg]
@@ -85,7 +91,10 @@ class Report:
 
     @property
     def joins_two_numbers(self) -> bool:
-        """True where From is the user's agent and To the customer. A call to a flow has no To, or the ExoPhone."""
+        """The kind of the call: True if From is the user's agent and To is the customer.
+
+        A call to a flow has no To, or To is the ExoPhone.
+        """
         to = e164_or_none(self.fields.get("To"), COUNTRY_CODE)
         return to is not None and to != self.exophone
 
@@ -96,13 +105,16 @@ class Report:
 
     @property
     def customer_leg(self) -> Leg:
-        """What is said of the customer's own leg; empty where nothing is."""
+        """The fields of the customer's own leg; empty if there are none."""
         index = 1 if self.joins_two_numbers else 0
         return self.legs[index] if index < len(self.legs) else {}
 
     @property
     def customer_talked(self) -> bool:
-        """True where a time is stated that the customer was on the line. The call's own Duration includes ringing."""
+        """The proof of a conversation: True if a stated time shows one with the customer.
+
+        The call's own Duration does not count, because it includes ringing.
+        """
         stated = [self.customer_leg.get("OnCallDuration")]
         if self.joins_two_numbers or not self.legs:
             stated.append(self.fields.get("ConversationDuration"))
@@ -110,21 +122,27 @@ class Report:
 
     @property
     def customer_cause(self) -> tuple[str, Outcome] | None:
-        """The Q.850 cause of the customer's leg, where the call reports one, and what it says."""
+        """The Q.850 cause of the customer's leg and its outcome; None if there is none."""
         leg = self.customer_leg or ({} if self.joins_two_numbers else self.fields)
         said = ((leg.get(name), outcome_of_cause(leg.get(name))) for name in CAUSE_FIELDS)
         return next(((spelled(text) or "", outcome) for text, outcome in said if outcome is not None), None)
 
     @property
     def never_rang_customer(self) -> bool:
-        """True where a call that joins two numbers tells of the agent's leg, and of the customer's nothing."""
+        """The sign that the customer's phone never rang.
+
+        True if a call that joins two numbers reports the agent's leg, and nothing of the customer's leg.
+        """
         agent = spelled(self.legs[0].get("Status")) if self.legs else None
         customer = spelled(self.customer_leg.get("Status"))
         return self.joins_two_numbers and agent not in NOTHING_SAID and customer in NOTHING_SAID
 
 
 def read_report(request: CallbackRequest) -> Report:
-    """A callback in any of its shapes: JSON, multipart or a form. Raises MalformedCallback."""
+    """Return a callback as a report, from JSON, multipart or a form.
+
+    Raises MalformedCallback.
+    """
     if request.method.upper() != "GET" and is_multipart(request.body):
         try:
             fields = dict(reversed(decode_multipart(request.body)))
@@ -146,13 +164,19 @@ def _report(fields: Mapping[str, str], legs: Sequence[Leg]) -> Report:
 
 
 def _legs(value: object) -> Sequence[Leg]:
-    """The legs of a JSON list, each an object or, in the Call resource, an object under ``Leg``."""
+    """Return the legs of a JSON list.
+
+    Each leg is an object or, in the Call resource, an object under ``Leg``.
+    """
     each: Iterable[object] = value[:2] if isinstance(value, list) else ()
     return tuple(scalars(mapping(mapping(leg).get("Leg")) or mapping(leg)) for leg in each)
 
 
 def _legs_of_form(fields: Mapping[str, str]) -> Sequence[Leg]:
-    """The legs of a form: JSON in one field, or a field for each value (``Legs[0][Status]``)."""
+    """Return the legs of a form.
+
+    They are JSON in one field, or one field for each value (``Legs[0][Status]``).
+    """
     try:
         whole = _legs(json.loads(fields.get("Legs") or "[]"))
     except (ValueError, RecursionError):
@@ -166,7 +190,10 @@ def _legs_of_form(fields: Mapping[str, str]) -> Sequence[Leg]:
 
 
 def read_event(report: Report) -> CallEvent:
-    """The event that a report carries. Raises MalformedCallback where it names no call."""
+    """Return the event that a report carries.
+
+    Raises MalformedCallback if it names no call.
+    """
     fields, leg = report.fields, report.customer_leg
     call_id = call_id_or_none(fields.get("CallSid"))
     if call_id is None:
@@ -175,7 +202,7 @@ def read_event(report: Report) -> CallEvent:
     amd = ANSWERED_BY.get(spelled(leg.get("AnsweredBy") or fields.get("AnsweredBy")) or "")
     outcome, cause = (None, None) if event in EVENTS else _ending(status, report, amd)
     if amd is Amd.UNKNOWN and outcome is not Outcome.COMPLETED:
-        amd = None  # NotSure of a leg that was never connected is no detection
+        amd = None  # NotSure on a leg that was never connected is not a detection
     return CallEvent(
         event_id=f"{call_id}:{event or 'terminal'}:{status or ''}",
         provider_call_id=call_id,
@@ -195,7 +222,7 @@ def read_event(report: Report) -> CallEvent:
 
 
 def _ending(status: str | None, report: Report, amd: Amd | None) -> tuple[Outcome | None, str | None]:
-    """How the call ended for the customer and, where their own leg tells that, the cause.
+    """Return the customer's outcome and, if their own leg says it, the cause.
 
     A detection, or a time that the customer was on the line, counts more than any word.
     """
@@ -219,12 +246,18 @@ def _ending(status: str | None, report: Report, amd: Amd | None) -> tuple[Outcom
 
 
 def _occurred_at(fields: Mapping[str, str]) -> datetime | None:
-    """When the call ended or was last changed, in UTC; a time that names no zone is Indian."""
+    """Return the time of the call's end or last change, in UTC.
+
+    A time without a zone is Indian time.
+    """
     return indian_instant(fields.get("EndTime") or fields.get("DateUpdated"))
 
 
 def _duration_sec(fields: Mapping[str, str], leg: Leg) -> int | None:
-    """How long the customer was on the line. A call to a flow joins no two parties, so its conversation may be 0."""
+    """Return how long the customer was on the line, in seconds, or None.
+
+    A call to a flow joins no two parties, so its conversation may be 0.
+    """
     stated = (leg.get("OnCallDuration"), fields.get("ConversationDuration"), fields.get("Duration"))
     return next((seconds for text in stated if (seconds := whole_seconds(text)) is not None), None)
 
@@ -236,7 +269,7 @@ def _leg_evidence(legs: Sequence[Leg]) -> dict[str, str]:
 
 
 def call_event(resource: Mapping[str, object], call_sid: str) -> CallEvent | None:
-    """A Call resource as an event; None where it is not the one asked for or has no status."""
+    """Return a Call resource as an event; None if its id differs or it has no status."""
     raw, details = scalars(resource), mapping(resource.get("Details"))
     if raw.get("Sid") != call_sid or not raw.get("Status"):
         return None

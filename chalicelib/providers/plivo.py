@@ -1,4 +1,4 @@
-"""Plivo Voice: V3-signed form callbacks in, calls out through the v1 REST API."""
+"""Plivo Voice: V3-signed form callbacks, calls through the v1 REST API."""
 
 import base64
 import hashlib
@@ -35,57 +35,60 @@ from chalicelib.providers.signing import basic_login, matches_any, path_spelling
 
 API_URL = "https://api.plivo.com"
 
-#: Signed with the token of the account or subaccount that made the call, and with the main account's
-#: (github.com/plivo/plivo-python, plivo/utils/signature_v3.py). Each may hold several, separated by commas.
+#: The headers of the signature: signed with the token of the account or subaccount that made the call, and with the
+#: main account's (github.com/plivo/plivo-python, plivo/utils/signature_v3.py). Each may hold several signatures,
+#: separated by commas.
 SIGNATURE_HEADERS = ("X-Plivo-Signature-V3", "X-Plivo-Signature-Ma-V3")
 NONCE_HEADER = "X-Plivo-Signature-V3-Nonce"
-#: more signatures in one request than any account has tokens
+#: The largest number of signatures in one request; no account has so many tokens
 MAX_SIGNATURES = 16
 
-#: How a text names a parameter of ours, and not the English words that they are
+#: The ways in which a text names our parameter ``to`` or ``from``, and not the English word
 _TO = r"""(?:^to\b|["']to["']|\bto[ _](?:number|param|field|address)|\bdst\b|\bdestination\b)"""
 _FROM = r"""(?:^from\b|["']from["']|\bfrom[ _](?:number|param|field|address)|\bsrc\b|\bcaller[ _]?id\b)"""
 
-#: What a refusal says -> outcome. Plivo documents statuses only (plivo.com/docs/voice/api/response) and gives the
-#: reason in words, so the table goes by the parameter named and not by the wording.
+#: The outcome by the words of a refusal. Plivo documents the statuses only (plivo.com/docs/voice/api/response) and
+#: gives the reason in words. So the table looks for the parameter's name, not for the exact words.
 REFUSALS = Meanings(
     said=(
         (re.compile(r"\bgeo\b|geo-?permission|\bcountry\b(?! code)", re.I), Outcome.DND),  # as hangup cause 2030
-        (re.compile(r"\boverlap", re.I), Outcome.INVALID_NUMBER),  # of src and destination: our own number called
+        (re.compile(r"\boverlap", re.I), Outcome.INVALID_NUMBER),  # of src and destination: we call our own number
         (re.compile(rf"{_TO}.*valid|invalid.*{_TO}", re.I), Outcome.INVALID_NUMBER),
     ),
     account=(
         401,
         402,
-        403,  # ForbiddenError of the SDK, where it names no country
+        403,  # ForbiddenError of the SDK, if it names no country
         404,  # the URL of a new call names the account and nothing else
         405,  # the method is right, so the API's address is wrong
     ),
 )
 
-#: What a 400 says that is about the caller's number or the account, and so about every other call as well
+#: The words of a 400 about the caller's number or the account, and so about every other call as well
 ACCOUNT_WORDS = re.compile(rf"(?!.*\boverlap)(?:.*{_FROM}|.*\bcredits?\b|.*\bbalance\b)", re.I)
 
-#: Calls on a page of any list, at most (plivo.com/docs/voice/api/call/retrieve-all-calls)
+#: The largest page of any list of calls (plivo.com/docs/voice/api/call/retrieve-all-calls)
 PAGE_SIZE = 20
 
-#: What may stand in a URL's path as a call; Plivo's own are UUIDs
+#: The form of a call's id in a URL's path. Plivo's own are UUIDs.
 _CALL_UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class Plivo(Provider):
-    """One Plivo account or subaccount. Credentials: ``auth_id``, ``auth_token`` and, optionally, ``api_url``.
+    """One Plivo account or subaccount.
 
-    ``auth_token`` may be two tokens separated by a comma: callbacks signed with either are taken, and calls
-    are placed with the first. To a subaccount's, the main account's may be added in the same way.
+    Credentials: ``auth_id``, ``auth_token`` and, optionally, ``api_url``.
 
-    Plivo reports ringing and the end of a call to us. The answer goes to the answer URL alone.
+    ``auth_token`` may be two tokens, separated by a comma: Redial accepts callbacks that are signed with either, and
+    places calls with the first. The main account's token may follow a subaccount's in the same way.
+
+    Plivo reports to us that the phone rings and that the call has ended. It reports the answer to the answer URL alone.
     """
 
     name = "plivo"
     required: ClassVar[tuple[str, ...]] = ("auth_id", "auth_token")
     signature_headers = tuple((name, NONCE_HEADER) for name in SIGNATURE_HEADERS)
-    calls_per_second = 2.0  # docs.plivo.com/docs/voice/concepts/account-limits: queued beyond
+    calls_per_second = 2.0  # docs.plivo.com/docs/voice/concepts/account-limits: Plivo queues more
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:
         super().__init__(credentials, now=now, http=http)
@@ -97,13 +100,14 @@ class Plivo(Provider):
 
     @property
     def account(self) -> str:
+        """The Auth ID of the account or subaccount."""
         return self.credentials["auth_id"]
 
     def verify(self, request: CallbackRequest) -> None:
         """Raise SignatureError unless one V3 signature holds for one token.
 
-        V2 is no substitute: it covers the URL and not the fields. V3 covers no time either, so a repeated request
-        cannot be told from a repeated delivery, and changes nothing.
+        V2 is no substitute: it covers the URL and not the fields. V3 covers no time, so a repeated request looks like a
+        repeated delivery, and changes nothing.
         """
         nonce = request.header(NONCE_HEADER)
         headers = ",".join(request.header(name) or "" for name in SIGNATURE_HEADERS)
@@ -115,7 +119,7 @@ class Plivo(Provider):
         if request.method.upper() != "GET" and is_json(request):
             raise SignatureError("the body is JSON; Plivo signs the fields of a form")
         try:
-            urls = path_spellings(request.url)  # the query is signed decoded, so its spelling makes no difference
+            urls = path_spellings(request.url)  # the query is signed decoded, so its spelling does not matter
             texts = {f"{signed_text(replace(request, url=url))}.{nonce}".encode() for url in urls}
         except ValueError:
             raise SignatureError("the request is no UTF-8 form of a callback's size, so it cannot be signed") from None
@@ -126,9 +130,11 @@ class Plivo(Provider):
             )
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        """Return the one event of a callback. Raises MalformedCallback."""
         return [read_event(read_fields(request))]
 
     def dial(self, request: DialRequest) -> DialResult:
+        """Send POST /Call/."""
         reason = unfit(request)
         if reason is not None:
             return reason
@@ -136,9 +142,11 @@ class Plivo(Provider):
         return place(lambda: self._send("POST", "/Call/", body), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
-        """What Plivo says of a call now. It has three places for calls: those that ended, live ones, queued ones.
+        """Return the call from the records, the live calls or the queued calls.
 
-        (docs.plivo.com/docs/voice/api/call: retrieve a call, a live call, a queued call; each answers 404 for others.)
+        Plivo has these three places for calls, and each answers 404 for calls of the other two
+        (docs.plivo.com/docs/voice/api/call: retrieve a call, a live call, a queued call). None if no place has the
+        call.
         """
         for query in ("", "?status=live", "?status=queued"):
             answer = self._ask("GET", "/Call/", provider_call_id, query)
@@ -154,11 +162,17 @@ class Plivo(Provider):
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The calls from all three places, each asked before the one that its calls go to, so that none slips by."""
+        """Return the calls from the queued calls, the live calls and the records.
+
+        The search follows the way of a call, so that no call slips from one place to the next unseen.
+        """
         return sure(self._between(Wanted(to_number, from_number, since, until)))
 
     def hang_up(self, provider_call_id: str) -> bool:
-        """End a live call or, where there is none of that id, cancel the request that has not been dialled yet."""
+        """End a live call, or cancel the request of a call that is not dialled yet.
+
+        Cancels the request only if no live call has the id.
+        """
         answer = self._ask("DELETE", "/Call/", provider_call_id)
         if answer is not None and answer.status == 404:
             answer = self._ask("DELETE", "/Request/", provider_call_id)
@@ -171,7 +185,7 @@ class Plivo(Provider):
                 parties = _is_between(wanted, said.get("to"), said.get("from"), said.get("direction"))
                 if parties and wanted.has(created_at(row)):
                     yield wanted.between(live_event(row))
-        # Records have the number with a ``+`` or without; the filter matches how it begins, so each is asked for
+        # Records have the number with ``+`` or without. The filter matches the number's beginning, so search for both.
         for number in (wanted.to_number, digits(wanted.to_number)):
             asked = {"to_number": number, "call_direction": "outbound", "end_time__gte": _utc_minute(wanted.since)}
             for row in every_row(partial(self._ended, asked), 0):
@@ -181,7 +195,7 @@ class Plivo(Provider):
                     yield wanted.between(ended_event(row))
 
     def _ended(self, asked: Mapping[str, str], offset: int) -> tuple[Sequence[Row], int | None]:
-        """A page of the calls that have ended, and where the next one begins."""
+        """Return a page of the calls that have ended, and the offset of the next page."""
         query = urlencode({**asked, "limit": PAGE_SIZE, "offset": offset})
         body = answered(ask(lambda: self._send("GET", f"/Call/?{query}")))
         meta, rows = body.get("meta"), rows_of(body.get("objects"))
@@ -190,7 +204,10 @@ class Plivo(Provider):
         return rows, offset + len(rows) if meta["next"] and rows else None
 
     def _under_way(self, status: str) -> Iterator[Row]:
-        """The queued or the live calls. Their list has ids alone, and takes no filter, so a long one is given up."""
+        """Yield the queued or the live calls.
+
+        Their list has ids only and takes no filter. Raises Unsure for a list that does not fit a page.
+        """
         body = answered(ask(lambda: self._send("GET", f"/Call/?status={status}&limit={PAGE_SIZE}&offset=0")))
         ids = body.get("calls")
         if not isinstance(ids, list) or len(ids) >= PAGE_SIZE:
@@ -212,7 +229,7 @@ class Plivo(Provider):
     def _read_answer(self, answer: Answer) -> DialResult:
         body = json_object(answer.body) or {}
         said = _error_text(body.get("error"))
-        # A list of ids would be that of a call to several numbers, which is never asked for.
+        # A list of ids would belong to a call to several numbers, and Redial never asks for such a call.
         call_uuid = body.get("request_uuid")
         known = isinstance(call_uuid, str) and _CALL_UUID.fullmatch(call_uuid)
         evidence = excerpt({**scalars(body), "error": said}, ("message", "request_uuid", "api_id", "error"))
@@ -229,11 +246,12 @@ class Plivo(Provider):
 
 
 def signed_text(request: CallbackRequest) -> str:
-    """What Plivo signs of a request, without the nonce (plivo-python, plivo/utils/signature_v3.py).
+    """Return the text that Plivo signs of a request, without the nonce.
 
-    The URL up to its path, ``?`` and the sorted query, its values decoded; of a POST with fields also ``.`` (left
-    out where there is no query, unlike the ``?``) and the fields, sorted, names and values run together.
-    Raises ValueError where the URL is none, or query or body no form.
+    It is the URL up to its path, ``?``, and the sorted query with decoded values. A POST with fields adds ``.`` (only
+    if there is a query; ``?`` is always there) and the sorted fields, names and values without separators
+    (plivo-python, plivo/utils/signature_v3.py). Raises ValueError if the URL is invalid, or if the query or body is not
+    a form.
     """
     url = urlparse(request.url)
     query = "&".join(f"{name}={value}" for name, value in sorted(decode_form(url.query)))
@@ -255,12 +273,18 @@ def _is_between(wanted: Wanted, to_number: str | None, from_number: str | None, 
 
 
 def _utc_minute(at: datetime) -> str:
-    """A time as the filter takes it, in UTC; seconds are left out, so it is a little earlier."""
+    """Return a time as the filter takes it, in UTC.
+
+    Seconds are cut, so it is a little earlier.
+    """
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def call_request(request: DialRequest) -> dict[str, object]:
-    """The body that creates a call (docs.plivo.com/docs/voice/api/call/make-a-call)."""
+    """Return the body that creates a call.
+
+    docs.plivo.com/docs/voice/api/call/make-a-call
+    """
     asked: dict[str, object] = {
         "from": digits(request.from_number),
         "to": digits(request.to_number),
@@ -281,6 +305,9 @@ def call_request(request: DialRequest) -> dict[str, object]:
 
 
 def _error_text(error: object) -> str:
-    """The reason of a refusal: mostly a text, sometimes an object keyed by the parameter."""
+    """Return the reason of a refusal.
+
+    It is mostly a text, sometimes an object with the parameter as its key.
+    """
     text = error if isinstance(error, str) else json.dumps(error) if error else ""
     return text.encode("utf-8", "replace").decode()[:MAX_TEXT]

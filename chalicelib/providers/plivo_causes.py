@@ -1,4 +1,4 @@
-"""What Plivo's hangup causes mean, by their codes and by their names."""
+"""The meaning of Plivo's hangup causes, by code and by name."""
 
 import re
 from collections.abc import Mapping
@@ -8,22 +8,23 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.q850 import outcome_of_cause
 from chalicelib.providers.sip import outcome_of_sip
 
-#: HangupCauseCode -> how the call ended. It goes before CallStatus, on which Plivo's pages disagree: hangups with
-#: CallStatus=completed carry 3000, 3010 and 6010 too (docs.plivo.com/docs/voice/troubleshooting/hangup-causes)
+#: The outcome by HangupCauseCode. The code goes before CallStatus, because Plivo's pages disagree on CallStatus:
+#: hangups with CallStatus=completed have 3000, 3010 and 6010 too
+#: (docs.plivo.com/docs/voice/troubleshooting/hangup-causes).
 HANGUP_CAUSES = {
     "1000": Outcome.CANCELED,
     "2000": Outcome.INVALID_NUMBER,
     "2010": Outcome.FAILED,  # "out of service", but also "unavailable", and the advice is to try later
-    "2020": Outcome.NO_ANSWER,  # the SIP endpoint is offline, as a phone that is switched off
-    "2030": Outcome.DND,  # barred: the country is not among the account's, nor are
-    "2040": Outcome.DND,  # premium numbers or
-    "2050": Outcome.DND,  # that prefix. The calls to all others go on
+    "2020": Outcome.NO_ANSWER,  # the SIP endpoint is offline, like a phone that is switched off
+    "2030": Outcome.DND,  # barred: the account does not include the country,
+    "2040": Outcome.DND,  # premium numbers, or
+    "2050": Outcome.DND,  # that prefix. The calls to all other numbers go on
     "2060": Outcome.FAILED,  # loop
     "2070": Outcome.FAILED,  # media anchoring, India
     "3000": Outcome.NO_ANSWER,
     "3010": Outcome.BUSY,
     "3020": Outcome.REJECTED,
-    "3030": Outcome.FAILED,  # unknown caller id: some carriers refuse what others put through
+    "3030": Outcome.FAILED,  # unknown caller id: some carriers refuse what other carriers accept
     "3040": Outcome.DND,  # forbidden
     "3050": Outcome.INVALID_NUMBER,  # unallocated
     "3070": Outcome.NO_ANSWER,
@@ -42,30 +43,30 @@ HANGUP_CAUSES = {
     "5020": Outcome.FAILED,
     "6000": Outcome.COMPLETED,  # our own time limit
     "6010": Outcome.NO_ANSWER,  # our own ring timeout
-    # Our answer URL or its XML was at fault; after somebody had picked up, the answer counts and not this cause
+    # Our answer URL or its XML was at fault. After somebody has picked up, the answer counts and not this cause.
     **dict.fromkeys(map(str, (*range(7011, 7015), *range(7022, 7035), *range(8011, 8015))), Outcome.FAILED),
     "9000": Outcome.CANCELED,  # lost race: another of the numbers answered first
     "9100": Outcome.VOICEMAIL,
 }
 
-#: HangupCauseCode for which the account is to blame, or its pace; same page
+#: The HangupCauseCodes that blame the account, or its rate and concurrency limits (same page)
 ACCOUNT_FAULTS = frozenset(
     {
         "1010",  # out of credits
-        "1020",  # too many dials at once
-        "5030",  # too many calls at once, of a vendor in India that has Plivo's API
-        "3140",  # our caller id is on the Do Not Originate list, whomever we call
+        "1020",  # too many concurrent dials
+        "5030",  # too many concurrent calls, at a vendor in India that has Plivo's API
+        "3140",  # our caller id is on the Do Not Originate list, for every number called
     }
 )
 
-#: HangupCauseCode -> the outcome of a call that nobody had answered, for causes that leave that open
+#: The outcome of a call that nobody answered, by HangupCauseCode, for causes that do not say whether somebody answered
 UNTOLD = {
     "0": Outcome.FAILED,  # unknown; also set by the API that ends all calls
     "6020": Outcome.FAILED,  # no media; after an answer somebody was there
 }
 
-#: What a hangup calls its cause (HangupCauseName on Plivo's page), in lower case with hyphens -> HangupCauseCode, for
-#: hangups that name no code. HangupCause has FreeSWITCH's names: see q850.
+#: The HangupCauseCode by the cause's name, for hangups without a code. The names are those of HangupCauseName on
+#: Plivo's page, in lower case with hyphens. HangupCause has FreeSWITCH's names: see q850.
 CAUSE_NAMES = {
     "unknown": "0",
     "canceled": "1000",
@@ -133,7 +134,7 @@ CAUSE_NAMES = {
     "invalid-redirect-xml": "8014",
     "lost-race": "9000",
     "machine-detected": "9100",
-    # Seen, and on no page
+    # Seen in callbacks, and on no page
     "invalid-number": "2000",
     "server-error": "5010",
 }
@@ -145,9 +146,10 @@ _CODE = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A hangup's cause and what it says. ``is_named`` where ``code`` is none of Plivo's that was sent.
+    """A hangup's cause and its outcome.
 
-    ``code`` is then Plivo's code for a name, or what Q.850 or SIP has as the vendor wrote it.
+    ``is_named`` is True if the hangup sent no code of Plivo's. ``code`` is then Plivo's code for the cause's name, or
+    the cause of Q.850 or SIP as the vendor wrote it.
     """
 
     code: str | None
@@ -156,9 +158,10 @@ class Cause:
 
 
 def cause_in(fields: Mapping[str, str]) -> Cause:
-    """Return the cause that a hangup gives: Plivo's code, else its name in any spelling, else Q.850's or SIP's.
+    """Return the cause of a hangup.
 
-    Vendors that have Plivo's API send Q.850's 16 or SIP's 486 as the code.
+    Plivo's code goes first, then the cause's name in any spelling, then a cause of Q.850 or SIP. Vendors that have
+    Plivo's API send Q.850's 16 or SIP's 486 as the code.
     """
     given = fields.get("HangupCauseCode", "").strip()
     code = str(int(given)) if _CODE.fullmatch(given) else None

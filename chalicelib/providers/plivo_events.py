@@ -1,4 +1,7 @@
-"""What Plivo's callbacks and call records say: the hangup cause first, then the call's status."""
+"""The meaning of Plivo's callbacks and call records.
+
+The hangup cause goes before the call's status.
+"""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +17,7 @@ from chalicelib.providers.forms import excerpt, instant, scalars
 from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, UNTOLD, Cause, cause_in
 from chalicelib.providers.words import call_id_or_none, leg_of, spelled, whole_seconds
 
-#: CallStatus -> how far the call has come (plivo.com/docs/voice/xml/request/call-status)
+#: The progress of a call by CallStatus (plivo.com/docs/voice/xml/request/call-status)
 PROGRESS = {
     "queued": Progress.QUEUED,  # in a call record only
     "ringing": Progress.RINGING,
@@ -22,22 +25,22 @@ PROGRESS = {
     "answered": Progress.IN_PROGRESS,
 }
 
-#: CallStatus -> how the call ended, where the hangup cause does not say
+#: The outcome of a call by CallStatus, if the hangup cause does not say
 ENDINGS = {
     "completed": Outcome.COMPLETED,  # if it was answered: one page says that every call ends so, answered or not
     "busy": Outcome.BUSY,
     "failed": Outcome.FAILED,
-    "timeout": Outcome.NO_ANSWER,  # "while connecting", a carrier's or Plivo's; causes 3070 and 6010 count as it does
+    "timeout": Outcome.NO_ANSWER,  # "while connecting", a carrier's or Plivo's; causes 3070 and 6010 count the same
     "no-answer": Outcome.NO_ANSWER,
     "cancel": Outcome.CANCELED,
     "canceled": Outcome.CANCELED,
     "cancelled": Outcome.CANCELED,
 }
 
-#: Machine -> what detection heard. Without detection, or while it listens, there is no such field
+#: The AMD result by Machine. Without AMD, or while AMD runs, the field is missing.
 MACHINE = {"true": Amd.MACHINE, "false": Amd.HUMAN}
 
-#: What is kept of a callback as evidence
+#: The fields of a callback that are kept as evidence
 EVIDENCE = (
     "Event",
     "CallStatus",
@@ -55,7 +58,7 @@ EVIDENCE = (
     "STIRAttestation",
 )
 
-#: The fields of a call record -> those of a hangup callback (docs.plivo.com/docs/voice/api/call/the-call-object)
+#: The hangup callback's field for each field of a call record (docs.plivo.com/docs/voice/api/call/the-call-object)
 RECORD_FIELDS = {
     "call_uuid": "CallUUID",
     "from_number": "From",
@@ -68,7 +71,7 @@ RECORD_FIELDS = {
     "hangup_cause_code": "HangupCauseCode",
     "hangup_source": "HangupSource",
 }
-#: ... and those of a live or queued call -> those of any callback
+#: The callback's field for each field of a live or queued call
 LIVE_FIELDS = {
     "call_uuid": "CallUUID",
     "from": "From",
@@ -77,13 +80,14 @@ LIVE_FIELDS = {
     "session_start": "SessionStart",
 }
 
-#: the longest call is one day (time_limit of docs.plivo.com/docs/voice/api/call/make-a-call), and it rings before
+#: The longest time from StartTime to EndTime. The longest call is one day (time_limit of
+#: docs.plivo.com/docs/voice/api/call/make-a-call), after the ringing.
 _MAX_LENGTH = timedelta(hours=25)
 _NAMES_ITS_ZONE = re.compile(r".*\d(Z|[+-]\d\d:?\d\d)", re.DOTALL)
 
 
 def read_event(fields: Mapping[str, str]) -> CallEvent:
-    """The event that a callback carries. Raises MalformedCallback where it names no call."""
+    """Return the event of a callback. Raises MalformedCallback if it names no call."""
     call_id = call_id_or_none(_call_uuid(fields))
     if call_id is None:
         raise MalformedCallback("RequestUUID and CallUUID name no call; expected 1 to 128 visible characters")
@@ -93,7 +97,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
     has_ended = kind in ("", "hangup") or bool(fields.get("HangupCauseCode", "").strip())
     amd = MACHINE.get(fields.get("Machine", "").strip().lower())
     if has_ended and amd is Amd.HUMAN and not _says_that_it_was_answered(fields):
-        amd = None  # "no machine" is no person on a call that nobody answered
+        amd = None  # "not an answering machine" is not a person on a call that nobody answered
     outcome, fault = _ending(status, cause, fields) if has_ended else (None, None)
     if (outcome or fault) and (amd is not None or _was_talked(fields)):
         outcome, fault = weighed(outcome or Outcome.FAILED, answered=True, amd=amd), None
@@ -116,7 +120,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
 
 
 def ended_event(record: Mapping[str, object]) -> CallEvent | None:
-    """A call record as an event; None where the call has not ended yet."""
+    """Return a call record as an event; None if the call has not ended yet."""
     raw = scalars(record)
     if not raw.get("end_time") and not raw.get("hangup_cause_code"):
         return None
@@ -129,7 +133,7 @@ def ended_event(record: Mapping[str, object]) -> CallEvent | None:
 
 
 def live_event(record: Mapping[str, object]) -> CallEvent | None:
-    """A live or queued call as an event; None where its status says that it is neither."""
+    """Return a live or queued call as an event; None if its status is neither."""
     raw = scalars(record)
     fields = {name: raw.get(key, "") for key, name in LIVE_FIELDS.items()}
     event = read_event({**fields, "Event": "Lookup"})
@@ -141,10 +145,10 @@ def live_event(record: Mapping[str, object]) -> CallEvent | None:
 
 
 def created_at(record: Mapping[str, object]) -> datetime | None:
-    """When a call of a list was asked for; None where that cannot be known.
+    """Return the time at which a call of a list was asked for; None if it is unknown.
 
-    ``session_start`` of a live call is in UTC. ``initiation_time`` of one that ended is in the console's time zone, and
-    only some accounts' records name that. A queued call has neither.
+    ``session_start`` of a live call is in UTC. ``initiation_time`` of a call that has ended is in the console's time
+    zone, and only some accounts' records name that zone. A queued call has neither.
     """
     raw = scalars(record)
     initiated = raw.get("initiation_time", "")
@@ -154,17 +158,19 @@ def created_at(record: Mapping[str, object]) -> datetime | None:
 
 
 def _call_uuid(fields: Mapping[str, str]) -> str:
-    """The id that the answer to our request named, else the call's own. For an outgoing call they are the same.
+    """Return the id in the answer to our request, else the call's own.
 
-    A second leg's events name the request of the first one as ALegRequestUUID, so that is never taken for theirs.
+    For an outgoing call the two are the same. A second leg's events name the request of the first leg as
+    ALegRequestUUID, so that field never counts.
     """
     return fields.get("RequestUUID") or fields.get("CallUUID") or ""
 
 
 def _leg(fields: Mapping[str, str]) -> Leg:
-    """Return the leg that a callback is about: a program's call has a request of its own, or is its own first leg.
+    """Return the leg that a callback is about.
 
-    ``<Dial>`` makes second legs. Their events name the first one, and those of the ``<Dial>`` itself begin so.
+    A program's call has a request of its own, or is its own first leg. ``<Dial>`` makes second legs. Their events name
+    the first leg, and the events of the ``<Dial>`` itself have fields or an Event that begin with Dial.
     """
     call, first = fields.get("CallUUID"), fields.get("ALegUUID")
     of_a_dial = any(name.startswith("Dial") for name in fields) or (fields.get("Event") or "").startswith("Dial")
@@ -176,9 +182,9 @@ def _leg(fields: Mapping[str, str]) -> Leg:
 
 
 def _ending(status: str | None, cause: Cause, fields: Mapping[str, str]) -> tuple[Outcome | None, str | None]:
-    """The outcome of a call that has ended, or the account's fault in its place.
+    """Return the outcome of a call that has ended, or else the account's fault.
 
-    Neither where both cause and status are words that we do not know: a lookup may tell.
+    Both are None if cause and status are unknown words: a lookup may say more.
     """
     code = cause.code or ""
     if code in ACCOUNT_FAULTS:
@@ -193,7 +199,10 @@ def _ending(status: str | None, cause: Cause, fields: Mapping[str, str]) -> tupl
 
 
 def _was_answered(fields: Mapping[str, str]) -> bool:
-    """False where AnswerTime is there and empty. Where it is not there at all, the status must do."""
+    """Return False if AnswerTime is there and empty.
+
+    Without AnswerTime the status decides, so the result is True.
+    """
     return bool(fields.get("AnswerTime", "unsaid").strip())
 
 
@@ -202,9 +211,10 @@ def _says_that_it_was_answered(fields: Mapping[str, str]) -> bool:
 
 
 def _was_talked(fields: Mapping[str, str]) -> bool:
-    """Return True for an answer time with a duration, and for a billed duration, which only an answered call has.
+    """Return True if the fields prove a conversation.
 
-    Never where the answer time is there and empty.
+    An answer time with a duration proves it, and so does a billed duration, which only an answered call has. Nothing
+    proves it if the answer time is there and empty.
     """
     if _says_that_it_was_answered(fields) and whole_seconds(fields.get("Duration")):
         return True
@@ -212,10 +222,10 @@ def _was_talked(fields: Mapping[str, str]) -> bool:
 
 
 def _occurred_at(fields: Mapping[str, str]) -> datetime | None:
-    """When the event happened, in UTC.
+    """Return the time of the event in UTC.
 
-    SessionStart is in UTC. StartTime and EndTime are in the time zone set in the account's console, which they do
-    not name, so that only the time between them can be used.
+    SessionStart is in UTC. StartTime and EndTime are in the time zone of the account's console. They do not name the
+    zone, so only the difference between them is usable.
     """
     session_at = instant(fields.get("SessionStart"))
     start, end = instant(fields.get("StartTime")), instant(fields.get("EndTime"))

@@ -1,4 +1,7 @@
-"""SignalWire's cXML calls: Twilio's API in a space of one's own, with a signing key and SIP fields of its own."""
+"""SignalWire's cXML calls: Twilio's API under the URL of a space.
+
+The signing key and the SIP fields are SignalWire's own.
+"""
 
 import hashlib
 import hmac
@@ -18,18 +21,18 @@ from chalicelib.providers.http import Http
 from chalicelib.providers.signing import matches_any, secrets_of, url_spellings, with_and_without_standard_port
 
 SIGNATURE_HEADER = "X-SignalWire-Signature"
-#: the same signature under the name that programs written for Twilio look for
+#: The header of the same signature under the name that programs for Twilio expect
 ALIAS_HEADER = "X-Twilio-Signature"
 
-#: Error codes that are about the number called -> how the attempt ended. This table and the three below are after
-#: developer.signalwire.com/rest/compatibility-api/overview/error-codes; not every code means what Twilio's does.
+#: The outcome by error code, for the codes that are about the number called. This table and the three below follow
+#: developer.signalwire.com/rest/compatibility-api/overview/error-codes; not every code means the same as at Twilio.
 NUMBER_ERRORS = {
     "21211": Outcome.INVALID_NUMBER,
     "21217": Outcome.INVALID_NUMBER,  # "does not represent a valid phone number"
-    "21219": Outcome.ERROR,  # a trial space calls verified numbers only; those it still may call
+    "21219": Outcome.ERROR,  # a trial space calls verified numbers only; those it can still call
 }
 
-#: Error codes for which the space, its project or its caller id is to blame, whatever number is called
+#: The error codes that blame the space, its project or its caller id, for every number
 ACCOUNT_FAULTS = frozenset(
     {
         "4001",  # the balance does not cover the call
@@ -45,16 +48,16 @@ ACCOUNT_FAULTS = frozenset(
     }
 )
 
-#: Error codes of pace: asking again later will do
+#: The error codes of rate limits: a later retry works
 PACE_LIMITS = frozenset(
     {
-        "15002",  # the call waited in the queue until its time was up, and was never dialled
+        "15002",  # the call waited in the queue until its time was over, and was never dialled
         "20429",  # too many requests
-        "21611",  # the queue of calls is full; it holds 10,000, from which one a second is taken by default
+        "21611",  # the queue of calls is full; it holds 10,000, and by default one a second leaves it
     }
 )
 
-#: Errors of SignalWire's own, after which the call may ring
+#: The errors of SignalWire's own, after which the phone may ring
 INTERNAL_ERRORS = frozenset({"20001", "20504"})
 
 WORDS = Vocabulary(
@@ -67,11 +70,13 @@ WORDS = Vocabulary(
 
 
 class SignalWire(CxmlProvider):
-    """One SignalWire project. Credentials: ``space_url``, ``project_id``, ``api_token``, ``signing_key`` and,
-    optionally, ``api_url``.
+    """One SignalWire project.
 
-    ``space_url`` may be ``example.signalwire.com``, the same with ``https://``, or ``example``. Callbacks are signed
-    with ``signing_key``, which is not the API token; it may be two separated by a comma while one replaces the other.
+    Credentials: ``space_url``, ``project_id``, ``api_token``, ``signing_key`` and, optionally, ``api_url``.
+
+    ``space_url`` may be ``example.signalwire.com``, the same with ``https://``, or ``example``. SignalWire signs
+    callbacks with ``signing_key``, which is not the API token. It may be two keys, separated by a comma, while one
+    replaces the other.
     """
 
     name = "signalwire"
@@ -93,27 +98,35 @@ class SignalWire(CxmlProvider):
 
     @property
     def account(self) -> str:
+        """The project id."""
         return self.credentials["project_id"]
 
     @property
     def calls_url(self) -> str:
+        """The URL of the project's Calls resource."""
         return self._calls_url
 
     @property
     def login(self) -> tuple[str, str]:
+        """The project id and the API token."""
         return self.account, self.credentials["api_token"]
 
     def call_form(self, request: DialRequest) -> list[tuple[str, str]]:
-        """Return Twilio's fields without TimeLimit: SignalWire has none, so it does not limit how long a call lasts."""
+        """Return Twilio's fields without TimeLimit.
+
+        SignalWire has no TimeLimit, so it does not limit the length of a call.
+        """
         return [(name, value) for name, value in super().call_form(request) if name != "TimeLimit"]
 
     def verify(self, request: CallbackRequest) -> None:
         """Raise SignatureError unless SignalWire signed the request in one of its ways.
 
         A body of JSON is signed as hex(HMAC-SHA1(key, URL + body)), or by its fields like a form (PyPI signalwire
-        2.1.1, request_validator.py). A form is signed as Twilio's but for repeated names, and a body whose SHA-256 is
-        in the URL by the URL. Their validator also takes the signature of the URL alone for any body; that one is
-        refused here, as it would let a body be exchanged (github.com/signalwire/signalwire-python,
+        2.1.1, request_validator.py). A form is signed as Twilio's, except for repeated names. A body whose SHA-256 is
+        in the URL is signed through the URL.
+
+        SignalWire's validator also accepts the signature of the URL alone for any body. Redial refuses that signature,
+        because it would let somebody exchange the body (github.com/signalwire/signalwire-python,
         core/security/webhook_validator.py).
         """
         header = SIGNATURE_HEADER if request.header(SIGNATURE_HEADER) else ALIAS_HEADER
@@ -139,6 +152,10 @@ class SignalWire(CxmlProvider):
         return [hmac.new(key.encode(), text, hashlib.sha1).hexdigest() for key in self._keys for text in texts]
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        """Return the one event of a callback.
+
+        Raises MalformedCallback if it names another project, or no call.
+        """
         fields = read_fields(request)
         project = fields.get("AccountSid")
         if project and project.lower() != self.account.lower():
@@ -147,19 +164,25 @@ class SignalWire(CxmlProvider):
 
 
 def flat_json(body: bytes) -> Params | None:
-    """Return the fields of a JSON object as a form has them; None where one is not a text or number, so unsigned."""
+    """Return the fields of a JSON object as a form has them.
+
+    None if one is not a text or a number, because SignalWire does not sign such an object by its fields.
+    """
     found = json_object(body)
     fields = scalars(found or {})
     return list(fields.items()) if found is not None and len(fields) == len(found) else None
 
 
 def params_in_order(params: Params) -> str:
-    """Parameters as SignalWire signs them: by name, a repeated name's values all and in the order sent."""
+    """Return parameters as SignalWire signs them.
+
+    They are sorted by name. A repeated name keeps all its values, in the order sent.
+    """
     return "".join(f"{name}{value}" for name, value in sorted(params, key=lambda pair: pair[0]))
 
 
 def space_address(space: str) -> str:
-    """A space's API address, from its URL, its host or its name."""
+    """Return a space's API URL, from its URL, its host or its name."""
     host = space.strip().rstrip("/").removeprefix("https://")
     if "://" in host:
         return host

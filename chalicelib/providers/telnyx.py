@@ -1,4 +1,4 @@
-"""Telnyx: Ed25519-signed Call Control events and TeXML callbacks in, calls out through the v2 REST API."""
+"""Telnyx: Ed25519-signed Call Control events and TeXML callbacks, REST v2 calls."""
 
 import base64
 import binascii
@@ -46,14 +46,15 @@ from chalicelib.providers.telnyx_placing import (
 API_URL = "https://api.telnyx.com"
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
 TIMESTAMP_HEADER = "telnyx-timestamp"
-#: how old, or how far ahead, a signature may be (github.com/team-telnyx/telnyx-python, lib/webhook_verification.py)
+#: The largest age of a signature in seconds, back or ahead (github.com/team-telnyx/telnyx-python,
+#: lib/webhook_verification.py)
 TOLERANCE_SEC = 300
 
-#: how far back events can be searched where their leg is not known (api-reference/debugging/list-call-events)
+#: The age of the oldest events that can be searched without their leg (api-reference/debugging/list-call-events)
 LOG_SEARCHED = timedelta(hours=24)
 PAGE_SIZE = 50
 
-#: pages of active calls that hang_up looks through, and the most on a page
+#: The pages of active calls that hang_up reads, and the largest page
 _PAGES = 8
 _PAGE_OF_ACTIVE_CALLS = 250
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
@@ -61,17 +62,17 @@ _CONTROL_ID = re.compile(r"v[0-9]+:[\w=-]{1,124}", re.ASCII)
 
 
 class Telnyx(Provider):
-    """One Call Control application. Credentials: ``api_key``, ``connection_id`` (the application's id), ``public_key``
-    and, optionally, ``api_url``.
+    """One Call Control application.
 
-    ``public_key`` (base64, from the portal) may be two separated by a comma while one replaces the other.
+    Credentials: ``api_key``, ``connection_id`` (the application's id), ``public_key`` and, optionally, ``api_url``.
+    ``public_key`` (base64, from the portal) may be two keys, separated by a comma, while one replaces the other.
 
     Telnyx fetches no instructions, so a call needs no answer URL: the AI assistant, stream or program behind the
-    connection drives it. An answer URL, where one is given, is the webhook of the program that drives the call:
-    ``call.answered`` goes to both, those of OUR_EVENTS come to Redial, and all others go to the program. Without one
-    all events come to Redial, which drives nothing.
+    connection drives the call. An answer URL, if given, is the webhook of the program that drives the call.
+    ``call.answered`` then goes to the program and to Redial, the events of OUR_EVENTS go to Redial, and all others go
+    to the program. Without an answer URL all events go to Redial, which drives nothing.
 
-    Calls are named by their ``call_leg_id``, which every event carries; detection may leave ``call_control_id`` out.
+    Redial names a call by its ``call_leg_id``, which every event has. AMD events may have no ``call_control_id``.
     """
 
     name = "telnyx"
@@ -91,10 +92,14 @@ class Telnyx(Provider):
 
     @property
     def account(self) -> str:
+        """The connection id."""
         return self.credentials["connection_id"]
 
     def verify(self, request: CallbackRequest) -> None:
-        """Raise SignatureError unless Telnyx signed the request in the last TOLERANCE_SEC: time first, then key."""
+        """Raise SignatureError unless Telnyx signed the request in the last TOLERANCE_SEC.
+
+        The time is checked first, then the signature.
+        """
         timestamp = request.header(TIMESTAMP_HEADER) or ""
         given = request.header(SIGNATURE_HEADER)
         if not given or not timestamp:
@@ -109,6 +114,10 @@ class Telnyx(Provider):
             raise SignatureError(f"{SIGNATURE_HEADER} does not match; is the public key that of the sender's account?")
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        """Return the one event of a Call Control or TeXML callback.
+
+        Raises MalformedCallback.
+        """
         body = json_object(request.body) if request.method.upper() != "GET" and is_json(request) else None
         if body is None or "CallSid" in body:
             return [read_texml(read_fields(request), NUMBER_ERRORS, ACCOUNT_FAULTS | PACE_LIMITS)]
@@ -118,14 +127,15 @@ class Telnyx(Provider):
         return [read_event(event)]
 
     def dial(self, request: DialRequest) -> DialResult:
+        """Send POST /v2/calls."""
         asked = call_request(request, self.account)
         return place(lambda: self._send("POST", "/calls", asked), lambda answer: read_answer(answer, self.now))
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
-        """Return what the log of events says of a call: how it ended, or that it lives, and how it began.
+        """Return what the log of events says of a call: how it began, and its end if any.
 
-        A call's own status would not tell how it ended, and is kept for ten minutes only. It has no direction and no
-        numbers either.
+        A call's own status does not say how the call ended, exists for ten minutes only, and has no direction and no
+        numbers. None if the log has no hangup and no live call has this leg.
         """
         leg = self._leg_of(provider_call_id)
         if leg is None:
@@ -143,13 +153,19 @@ class Telnyx(Provider):
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The calls whose beginning is in the log of events, of which only the last day can be searched."""
+        """Return the calls whose beginning is in the log of events.
+
+        Telnyx can search only the last day of the log, so the result is None for an earlier ``since``.
+        """
         if self.now() - since > LOG_SEARCHED:
             return None
         return sure(self._between(Wanted(to_number, from_number, since, until)))
 
     def set_wrong(self) -> tuple[str, str] | None:
-        """Return the webhook version where it is not 2: those of version 1 are not documented to be signed."""
+        """Return the webhook version if it is not 2.
+
+        Telnyx does not document that webhooks of version 1 are signed.
+        """
         found = self._data(f"/call_control_applications/{quote(self.account, safe='')}", {}).get("data")
         version = scalars(found).get("webhook_api_version") if isinstance(found, dict) else None
         if version in (None, "2"):
@@ -157,6 +173,10 @@ class Telnyx(Provider):
         return f"the application's webhook_api_version is {version}", "set it to 2: Redial takes signed webhooks only"
 
     def hang_up(self, provider_call_id: str) -> bool:
+        """End a live call by its ``call_control_id``.
+
+        If the call is named by its leg, the list of active calls gives the ``call_control_id``.
+        """
         control = provider_call_id
         if not _CONTROL_ID.fullmatch(control):
             control = scalars(self._active(control) or {}).get("call_control_id", "")
@@ -177,7 +197,10 @@ class Telnyx(Provider):
                 yield wanted.between(self.lookup(scalars(row).get("call_leg_id", "")))
 
     def _log_page(self, asked: Mapping[str, str], number: int) -> tuple[Sequence[Row], int | None]:
-        """A page of logged events and the number of the next one (api-reference/debugging/list-call-events)."""
+        """Return a page of logged events and the number of the next page.
+
+        api-reference/debugging/list-call-events
+        """
         query = urlencode({**asked, "page[number]": number, "page[size]": PAGE_SIZE})
         body = answered(ask(lambda: self._send("GET", f"/call_events?{query}")))
         meta = body.get("meta")
@@ -187,14 +210,17 @@ class Telnyx(Provider):
         return rows_of(body.get("data")), number + 1 if number < pages else None
 
     def _leg_of(self, call_id: str) -> str | None:
-        """The leg that a call's id names; a TeXML callback names calls by their call_control_id."""
+        """Return the leg that a call's id names, or None.
+
+        A TeXML callback names calls by their call_control_id.
+        """
         if _CONTROL_ID.fullmatch(call_id):
             found = self._data(f"/calls/{quote(call_id, safe='')}", {}).get("data")
             call_id = scalars(found).get("call_leg_id", "") if isinstance(found, dict) else ""
         return call_id if LEG_ID.fullmatch(call_id) else None
 
     def _hangup_of(self, leg: str) -> Mapping[str, object] | None:
-        """What the log of events has on the call's hangup; None where it has nothing."""
+        """Return the payload of the call's hangup in the log of events, or None."""
         logged = self._logged(leg, "call.hangup") or {}
         payload = payload_in(logged.get("metadata"), "hangup_cause")
         return {**payload, "event_timestamp": logged.get("event_timestamp")} if payload else None
@@ -206,7 +232,7 @@ class Telnyx(Provider):
         return next((each for each in rows if each.get("name") == name and each.get("call_leg_id") == leg), None)
 
     def _active(self, leg: str) -> Mapping[str, object] | None:
-        """The live call of that leg, from the list of the connection's."""
+        """Return the live call of that leg from the connection's active calls, or None."""
         if not LEG_ID.fullmatch(leg):
             return None
         for number in range(1, _PAGES + 1):
@@ -224,7 +250,7 @@ class Telnyx(Provider):
         return None
 
     def _data(self, path: str, query: Mapping[str, str]) -> Mapping[str, object]:
-        """The JSON at a path; empty where it cannot be had."""
+        """Return the JSON object at a path; an empty one for any answer but 200."""
         answer = ask(lambda: self._send("GET", path + (f"?{urlencode(query)}" if query else "")))
         return (json_object(answer.body) or {}) if answer.status == 200 else {}
 

@@ -1,4 +1,7 @@
-"""Telnyx's words: what its Call Control events and TeXML callbacks say of a call, and whose fault a refusal was."""
+"""The meaning of Telnyx's Call Control events, TeXML callbacks and refusals.
+
+A refusal is about the number called, or blames the account.
+"""
 
 import re
 from collections.abc import Mapping
@@ -18,46 +21,45 @@ from chalicelib.providers.q850 import outcome_of_cause
 from chalicelib.providers.sip import outcome_of_sip
 from chalicelib.providers.words import call_id_or_none, is_inbound, leg_of, spelled
 
-#: event_type -> how far the call has come (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks). All
-#: underscores are dots here, for version 1 has underscores alone.
+#: The progress of a call by event_type (developers.telnyx.com/docs/voice/programmable-voice/voice-api-webhooks). All
+#: underscores are dots here, because version 1 has underscores only.
 PROGRESS = {
     "call.initiated": Progress.INITIATED,
     "call.answered": Progress.IN_PROGRESS,
     "call.bridged": Progress.IN_PROGRESS,
-    # A key was pressed, or an assistant has talked: both happen on an answered call only
+    # A key was pressed, or an assistant has talked. Both happen on an answered call only.
     "call.dtmf.received": Progress.IN_PROGRESS,
     "call.conversation.ended": Progress.IN_PROGRESS,
     "call.conversation.insights.generated": Progress.IN_PROGRESS,
     "call.ai.gather.ended": Progress.IN_PROGRESS,
 }
 
-#: the end of a gathering of digits; ``digits`` are those that were pressed, if any
+#: The end of a gathering of digits. ``digits`` are the pressed ones, if any.
 GATHERED = "call.gather.ended"
 
-#: call.hangup's hangup_cause -> how the call ended (developers.telnyx.com/api-reference/callbacks/call-hangup).
-#: ``unspecified`` and words not here leave it to the SIP code.
+#: The outcome by call.hangup's hangup_cause (developers.telnyx.com/api-reference/callbacks/call-hangup). For
+#: ``unspecified`` and words that are not here, the SIP code decides.
 HANGUP_CAUSES = {
     "normal_clearing": Outcome.COMPLETED,
     "time_limit": Outcome.COMPLETED,  # our own time_limit_secs, counted from the answer
     "call_rejected": Outcome.REJECTED,
     "originator_cancel": Outcome.CANCELED,
     "timeout": Outcome.NO_ANSWER,  # our own timeout_secs
-    "no_answer": Outcome.NO_ANSWER,  # the same, where retry_on_timeout is false
+    "no_answer": Outcome.NO_ANSWER,  # the same, if retry_on_timeout is false
     "user_busy": Outcome.BUSY,
     "not_found": Outcome.INVALID_NUMBER,
-    "busy": Outcome.BUSY,  # seen, but not documented, as are the names of Q.850 below
+    "busy": Outcome.BUSY,  # seen in events, but not documented, like the names of Q.850 below
 }
 
-#: Words that have been seen and are not documented: the call ended in the regular manner. A SIP failure beside them
-#: says that nobody answered. Without one they count as normal_clearing does: better one call too few than to call a
-#: person twice.
+#: The words for a regular end, seen in events and not documented. A SIP failure beside them says that nobody answered.
+#: Without a SIP failure they count like normal_clearing: one call too few is better than to call a person twice.
 REGULAR_ENDS = frozenset({"normal", "user_hangup"})
 
-#: the hangup causes that no refusal of Telnyx's can be behind
+#: The hangup causes that never come from a refusal of Telnyx's
 NOT_REFUSED = ("normal_clearing", "time_limit", "originator_cancel")
 
-#: event_type -> result -> what detection heard. The two greeting events come only after a machine was heard, so
-#: whatever they say of its greeting confirms it (team-telnyx/knowledge-base, answering-machine-detection).
+#: The AMD result by event_type and result. The two greeting events come only after AMD has found an answering machine,
+#: so every result confirms it (team-telnyx/knowledge-base, answering-machine-detection).
 DETECTIONS = {
     "call.machine.detection.ended": {
         "human": Amd.HUMAN,
@@ -67,7 +69,7 @@ DETECTIONS = {
     "call.machine.greeting.ended": {
         "beep_detected": Amd.MACHINE,
         "ended": Amd.MACHINE,
-        "not_sure": Amd.MACHINE,  # of when its greeting ended
+        "not_sure": Amd.MACHINE,  # not sure when the greeting ended
     },
     "call.machine.premium.detection.ended": {
         "human_residence": Amd.HUMAN,
@@ -83,16 +85,16 @@ DETECTIONS = {
     },
 }
 
-#: Telnyx's own reasons for a refusal that are about the number called -> how the attempt ended. They end the text of
-#: an error or SIP reason, as in "403 Dialed number is not included in whitelisted countries D13"
+#: The outcome by Telnyx's own reason for a refusal, for the reasons that are about the number called. They end the text
+#: of an error or SIP reason, as in "403 Dialed number is not included in whitelisted countries D13"
 #: (developers.telnyx.com/docs/voice/sip-trunking/troubleshooting/response-codes).
 NUMBER_REASONS = {
-    "D13": Outcome.ERROR,  # its country is not enabled; that must not halt the calls to all others
+    "D13": Outcome.ERROR,  # its country is not enabled; that must not stop the calls to other countries
     "D24": Outcome.ERROR,  # a call there costs more a minute than the profile allows
     "D40": Outcome.FAILED,  # 404, but the number exists: there is no route to it now
     "D41": Outcome.ERROR,  # its prefix is forbidden, against fraud
     "D59": Outcome.INVALID_NUMBER,  # a special or short number of another region
-    "PE1": Outcome.FAILED,  # no routes, to PE6
+    "PE1": Outcome.FAILED,  # no routes, and so on to PE6
     "PE2": Outcome.FAILED,
     "PE3": Outcome.FAILED,
     "PE4": Outcome.FAILED,
@@ -102,20 +104,21 @@ NUMBER_REASONS = {
     "TV1": Outcome.FAILED,  # the carrier downstream
 }
 
-#: Reasons of pace: the same call may be placed later, with nothing mended. In a callback they are told as the
-#: account's fault, for that is how a call which was placed in vain uses up no attempt.
+#: The reasons of rate and concurrency limits: the same call may be placed later, and nobody has to repair anything. A
+#: callback reports them as the account's fault, so that the failed call does not count as an attempt.
 PACE_REASONS = frozenset({"D1", "D2", "D3", "D9", "D22", "P05"})
 
-#: Every other reason is the account's fault, though some look like the callee's: D5 and D56 come as 486 (channel
-#: billing), D18 and D19 as 404 (connection inactive, account blocked), D21 and RG1 as 480 (nothing registered).
+#: The form of a reason. Every reason in no table is the account's fault, although some look like the callee's: D5 and
+#: D56 come as 486 (channel billing), D18 and D19 as 404 (connection inactive, account blocked), D21 and RG1 as 480
+#: (nothing registered).
 _REASON = re.compile(r"\b(D[0-9]{1,2}|P[0-9]{2}|PE[1-6]|R[0-9]{2}|RG1|TM1|TV1|B3)\b")
 _SIP = re.compile(r"\s*([1-6][0-9]{2})\b")
 
-#: where a reason may stand; other texts of an event are the callee's and prove nothing
+#: The fields in which a reason may stand. An event's other texts are the callee's and prove nothing.
 _REASON_FIELDS = ("sip_hangup_cause", "sip_hangup_phrase", "hangup_cause", "hangup_reason")
 _TEXML_REASON_FIELDS = ("ErrorCode", "ErrorMessage", "HangupCause", "SipHangupCause")
 
-#: what is kept of an event as evidence
+#: The fields of an event that are kept as evidence
 EVIDENCE = (
     "event_type",
     "occurred_at",
@@ -130,16 +133,19 @@ EVIDENCE = (
     "start_time",
 )
 
-#: the names that an event has for its call, the surest first: the detection events may leave call_control_id out
+#: The ids of an event's call, the surest first. AMD events may have no call_control_id.
 CALL_IDS = ("call_leg_id", "call_control_id", "call_session_id")
 
-#: visible ASCII, as of all ids that Telnyx has shown
+#: The form of an id: visible ASCII, like all ids that Telnyx has shown
 ID = re.compile(r"[!-~]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One of Telnyx's own reasons not to make a call: about the number if it has an ``outcome``, else the account."""
+    """One of Telnyx's own reasons not to make a call.
+
+    The reason is about the number if ``outcome`` is set; otherwise it blames the account.
+    """
 
     reason: str
     outcome: Outcome | None
@@ -147,7 +153,10 @@ class Refusal:
 
 
 def refusal_in(*texts: str | None) -> Refusal | None:
-    """Telnyx's own reason in the first of the texts that ends with or holds one, such as D13."""
+    """Return Telnyx's own reason, such as D13, from the first text that holds one.
+
+    The last reason in a text counts.
+    """
     for text in texts:
         found = _REASON.findall(text or "")
         if found:
@@ -156,10 +165,11 @@ def refusal_in(*texts: str | None) -> Refusal | None:
 
 
 def read_event(event: Mapping[str, object]) -> CallEvent:
-    """A Call Control event: what is under ``data`` in a webhook, or a whole one of v1. Raises MalformedCallback.
+    """Return the event of a Call Control webhook.
 
-    v1 writes ``call_hangup`` for ``call.hangup``, and when it happened inside the payload
-    (developers.telnyx.com/development/migration/call-control-migration-guide).
+    ``event`` is the object under ``data``, or a whole webhook of v1. v1 writes ``call_hangup`` for ``call.hangup``, and
+    has the time of the event inside the payload
+    (developers.telnyx.com/development/migration/call-control-migration-guide). Raises MalformedCallback.
     """
     payload = event.get("payload")
     if not isinstance(payload, dict):
@@ -187,13 +197,13 @@ def read_event(event: Mapping[str, object]) -> CallEvent:
 
 
 def hung_up_event(event: CallEvent, payload: Mapping[str, object]) -> CallEvent:
-    """The event with the ending that a hangup's payload tells of."""
+    """Return the event with the ending from a hangup's payload."""
     texts = scalars(payload)
     return replace(_hung_up(event, texts), evidence={**event.evidence, **excerpt(texts, EVIDENCE)})
 
 
 def begun_event(event: CallEvent, logged: Mapping[str, object]) -> CallEvent:
-    """Return the event with the leg, the numbers and the session that the log has of the call's beginning."""
+    """Return the event with leg, numbers and session from the logged call.initiated."""
     texts = scalars(payload_in(logged.get("metadata"), "direction") or {})
     return replace(
         event,
@@ -214,10 +224,13 @@ def _hung_up(event: CallEvent, payload: Mapping[str, str]) -> CallEvent:
 
 
 def _outcome(cause: str, sip: int | None) -> Outcome:
-    """A hangup is an ending whatever it is called: by its cause, else by SIP, else nobody was reached."""
+    """Return the outcome of a hangup, which always ends the call.
+
+    The hangup's cause decides, else the SIP code, else nobody was reached.
+    """
     said = _outcome_of_cause(cause)
     if sip is not None and 200 <= sip <= 299 and said is not Outcome.CANCELED:
-        return Outcome.COMPLETED  # it was answered; better one call too few than to ring someone twice
+        return Outcome.COMPLETED  # it was answered; one call too few is better than to call somebody twice
     regular = Outcome.COMPLETED if cause in REGULAR_ENDS else Outcome.FAILED
     return said or outcome_of_sip(sip) or regular
 
@@ -227,7 +240,7 @@ def _outcome_of_cause(cause: str) -> Outcome | None:
 
 
 def _word(text: str | None) -> str:
-    """A word of Telnyx's in the spelling of its tables: ``User-Busy`` is ``user_busy``."""
+    """Return a word in the spelling of the tables: ``User-Busy`` is ``user_busy``."""
     return (spelled(text) or "").replace("-", "_")
 
 
@@ -244,7 +257,10 @@ def _refused(event: CallEvent, refusal: Refusal) -> CallEvent:
 
 
 def payload_in(metadata: object, field: str, depth: int = 4) -> Mapping[str, object] | None:
-    """The object that has the field, wherever the log keeps the raw event: its shape is not documented."""
+    """Return the nested object that has the field, or None.
+
+    The place of the raw event in the log is not documented.
+    """
     if not isinstance(metadata, dict) or depth == 0:
         return None
     if field in metadata:
@@ -253,7 +269,10 @@ def payload_in(metadata: object, field: str, depth: int = 4) -> Mapping[str, obj
 
 
 def was_begun(logged: Mapping[str, object], wanted: Wanted) -> bool:
-    """True where a logged event is the beginning of a wanted call. Raises Unsure where it does not say."""
+    """Return True if a logged event is the beginning of a wanted call.
+
+    Raises Unsure if the event does not say so.
+    """
     said, payload = scalars(logged), scalars(payload_in(logged.get("metadata"), "to") or {})
     if said.get("name") != "call.initiated" or is_inbound(payload.get("direction")):
         return False
@@ -262,9 +281,9 @@ def was_begun(logged: Mapping[str, object], wanted: Wanted) -> bool:
 
 
 def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account: frozenset[str]) -> CallEvent:
-    """A TeXML status or detection callback; ``number`` and ``account`` are the API's error codes.
+    """Return the event of a TeXML status or AMD callback.
 
-    Raises MalformedCallback.
+    ``number`` and ``account`` are the API's error codes. Raises MalformedCallback.
     """
     words = Vocabulary(
         vendor="telnyx",
@@ -288,7 +307,10 @@ def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account
 
 
 def _with_premium_words(event: CallEvent, fields: Mapping[str, str]) -> CallEvent:
-    """With DetectionMode=Premium, AnsweredBy may say what Call Control's premium detection says."""
+    """Return the event with the AMD result of DetectionMode=Premium, if it has one.
+
+    AnsweredBy may then hold the words of Call Control's premium detection.
+    """
     said = fields.get("AnsweredBy", "").strip().lower()
     amd = event.amd or DETECTIONS["call.machine.premium.detection.ended"].get(said)
     if amd is None or amd is event.amd or (event.outcome is None and event.fault is None):
@@ -297,14 +319,20 @@ def _with_premium_words(event: CallEvent, fields: Mapping[str, str]) -> CallEven
 
 
 def _event_id(about: Mapping[str, str], call_id: str, kind: str) -> str:
-    """Telnyx's id of the event, the same for each delivery (data.id); made from what else is stable without one."""
+    """Return an id that is the same for each delivery of the event.
+
+    It is Telnyx's own id (data.id), else it is made from other stable fields.
+    """
     given = about.get("id", "")
     at = about.get("occurred_at") or about.get("created_at") or ""
     return given if ID.fullmatch(given) else f"{call_id}:{kind}:{at[:40]}"
 
 
 def _sip_code(text: str | None) -> int | None:
-    """The code that ``486`` or ``486 Busy Here`` begins with; None for ``unspecified``."""
+    """Return the code at the start of ``486`` or ``486 Busy Here``, or None.
+
+    ``unspecified`` has no code.
+    """
     match = _SIP.match(text or "")
     return int(match[1]) if match else None
 

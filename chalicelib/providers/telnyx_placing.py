@@ -1,4 +1,4 @@
-"""What Telnyx is asked for a new call, and what its answer means."""
+"""The create-call request to Telnyx, and the meaning of its answer."""
 
 import base64
 import json
@@ -22,30 +22,30 @@ from chalicelib.providers.http import Answer
 from chalicelib.providers.placing import AMBIGUOUS, NOT_DONE_HERE, retry_after_sec
 from chalicelib.providers.telnyx_events import DETECTIONS, refusal_in
 
-#: time_limit_secs is 60 to 14,000 by error 90029, and 14,400 by the reference; the narrower of the two
+#: The bounds of time_limit_secs. Error 90029 says 60 to 14,000, the reference 14,400; these are the narrower ones.
 TIME_LIMIT_SEC = (60, 14_000)
 
-#: The events that Redial lives on. Where another application drives the call, these alone come to Redial.
+#: The events that Redial needs. If another application drives the call, only these go to Redial.
 OUR_EVENTS = ("call.initiated", "call.hangup", *DETECTIONS)
 
-#: API error codes that are about the number called, unless their pointer names another field -> how the attempt
-#: ended. This table and the two below: developers.telnyx.com/development/api-fundamentals/api-errors
+#: The outcome by API error code, for the codes that are about the number called unless their pointer names another
+#: field. This table and the two below: developers.telnyx.com/development/api-fundamentals/api-errors
 NUMBER_ERRORS = {
     "10002": Outcome.INVALID_NUMBER,
     "10016": Outcome.INVALID_NUMBER,  # "must be in +E.164 format"
 }
 
-#: API error codes for which the account, its key or its connection is to blame, whatever number is called
+#: The API error codes that blame the account, its key or its connection, for every number
 ACCOUNT_FAULTS = frozenset(
     {
-        "10001",  # the phone number is inactive: From, for it is the one of ours
+        "10001",  # the phone number is inactive: From, because From is our number
         "10009",  # authentication failed
-        "10010",  # authorization failed; with D13 at the end of its text it is the number's country instead
+        "10010",  # authorization failed; with D13 at the end of its text, the number's country is the reason
         "10017",  # the associated resource does not exist: the connection
         "10035",  # locked, "contact Telnyx support"
         "10038",  # feature not permitted at this account level
         "10039",  # feature limited at this account level
-        "20001",  # wrong API key, to 20009
+        "20001",  # wrong API key, and so on to 20009
         "20002",
         "20003",
         "20005",
@@ -54,7 +54,7 @@ ACCOUNT_FAULTS = frozenset(
         "20009",
         "20012",  # account inactive, maybe out of funds
         "20013",  # account blocked
-        "20014",  # account unverified, to 20017
+        "20014",  # account unverified, and so on to 20017
         "20015",
         "20016",
         "20017",
@@ -62,28 +62,31 @@ ACCOUNT_FAULTS = frozenset(
     }
 )
 
-#: API error codes of pace: asking again later will do
+#: The API error codes of rate and concurrency limits: a later retry works
 PACE_LIMITS = frozenset(
     {
         "10011",  # too many requests
         "90041",  # the account's channels are all in use
-        "90042",  # the outbound voice profile's
-        "90043",  # the connection's
+        "90042",  # the same for the outbound voice profile
+        "90043",  # the same for the connection
         "90103",  # dials per second: docs/voice/programmable-voice/dials-per-second-limit
     }
 )
 
-#: the fields of our request that are the same for every number called: an error that points there is the account's
+#: The fields of our request that are the same for every number. An error that points to one is the account's.
 ACCOUNT_FIELDS = ("from", "connection_id", "webhook_url", "webhook_urls", "webhook_url_method")
 
-#: HTTP statuses that mean the account is at fault where the body holds no code that we know
+#: The HTTP statuses that blame the account if the body holds no known code
 ACCOUNT_FAULT_STATUSES = (401, 402, 403)
 
 LEG_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 def call_request(request: DialRequest, connection_id: str) -> dict[str, object]:
-    """The body that creates a call (developers.telnyx.com/api-reference/call-commands/dial)."""
+    """Return the body that creates a call.
+
+    developers.telnyx.com/api-reference/call-commands/dial
+    """
     least, most = TIME_LIMIT_SEC
     asked: dict[str, object] = {
         "connection_id": connection_id,
@@ -98,28 +101,34 @@ def call_request(request: DialRequest, connection_id: str) -> dict[str, object]:
     }
     if request.answer_url:
         urls = {kind: [request.callback_url] for kind in OUR_EVENTS}
-        # The program that drives the call starts with the answer; our copy gives its time, and so the duration.
+        # The program that drives the call starts at the answer. Our copy gives the answer's time, and so the duration.
         urls["call.answered"] = [request.answer_url, request.callback_url]
         asked |= {"webhook_urls": urls, "webhook_urls_method": "POST"}
     if request.machine_detection is not MachineDetection.OFF:
-        # Telnyx never holds the call for it: sync and async are the same.
+        # Telnyx never holds the call for AMD, so sync and async are the same.
         asked["answering_machine_detection"] = "detect"
     return asked
 
 
 def command_id(call_id: str, attempt: int) -> str:
-    """The same for the same attempt: Telnyx ignores a second dial of a command_id, which it wants to be a UUID."""
+    """Return a UUID that is always the same for the same attempt.
+
+    Telnyx ignores a second dial with the same command_id, and wants a UUID.
+    """
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"redial:{call_id}:{attempt}"))
 
 
 def _client_state(request: DialRequest) -> str:
-    """What every event of the call carries, so that the program which drives it knows whose call it is."""
+    """Return the state that every event of the call carries.
+
+    It shows the program that drives the call which call of Redial this is.
+    """
     state = {"call_id": request.call_id, "attempt": request.attempt, "agent_version_id": request.agent_version_id}
     return base64.b64encode(json.dumps(state).encode()).decode()
 
 
 def read_answer(answer: Answer, now: Now) -> DialResult:
-    """What an answer to a new call means, from the surest sign to the weakest."""
+    """Return what an answer to a new call means, from the surest sign to the weakest."""
     body = json_object(answer.body) or {}
     data, error = body.get("data"), _first_error(body)
     refusal = refusal_in(error.get("detail"), error.get("title"))
@@ -147,13 +156,19 @@ def read_answer(answer: Answer, now: Now) -> DialResult:
 
 
 def _wait_sec(answer: Answer, now: Now) -> int | None:
-    """Seconds until the limit is lifted: Retry-After, or x-ratelimit-reset (api-fundamentals/rate-limiting)."""
+    """Return the seconds until the limit is lifted, or None.
+
+    Retry-After says so, or x-ratelimit-reset (api-fundamentals/rate-limiting).
+    """
     asked = retry_after_sec(answer, now)
     return retry_after_sec(answer, now, "x-ratelimit-reset") if asked is None else asked
 
 
 def _first_error(body: Mapping[str, object]) -> dict[str, str]:
-    """The first of an answer's errors; ``pointer`` is the field of ours that it blames."""
+    """Return the first of an answer's errors.
+
+    ``pointer`` is the field of our request that the error blames.
+    """
     errors = body.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     if not isinstance(first, dict):

@@ -1,4 +1,7 @@
-"""Twilio Programmable Voice: signed status callbacks in, calls out through the 2010-04-01 REST API."""
+"""Twilio Programmable Voice: signed status callbacks, calls through the REST API.
+
+The version of the API is 2010-04-01.
+"""
 
 import re
 from collections.abc import Mapping
@@ -17,14 +20,14 @@ from chalicelib.providers.signing import secrets_of
 
 API_URL = "https://api.twilio.com"
 SIGNATURE_HEADER = "X-Twilio-Signature"
-#: ``key=<id>,algorithm=HMAC_SHA256``: there where a Webhook Rule has Twilio sign with a SharedKey and not with the
-#: Auth Token (twilio.com/docs/usage/webhooks/webhook-shared-keys)
+#: The settings of the signature: ``key=<id>,algorithm=HMAC_SHA256``. The header is there if a Webhook Rule makes Twilio
+#: sign with a SharedKey in place of the Auth Token (twilio.com/docs/usage/webhooks/webhook-shared-keys).
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
-#: algorithm -> hash; those of RequestValidator (github.com/twilio/twilio-python, request_validator.py)
+#: The hash by algorithm, as in RequestValidator (github.com/twilio/twilio-python, request_validator.py)
 ALGORITHMS = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 
-#: Error codes that are about the number called -> how the attempt ended, be it that the API refused the call
-#: or that a callback says why it failed. Each has its page: twilio.com/docs/api/errors/<code>
+#: The outcome by error code, for the codes that are about the number called. The code comes from the API's refusal of a
+#: call, or from a callback about a failed call. Each code has its page: twilio.com/docs/api/errors/<code>
 NUMBER_ERRORS = {
     "13223": Outcome.INVALID_NUMBER,  # invalid phone number format
     "13224": Outcome.FAILED,  # unsupported or invalid, but its page names a telecom outage as a cause too
@@ -33,14 +36,14 @@ NUMBER_ERRORS = {
     "13227": Outcome.ERROR,  # geo permissions, as 21215
     "21211": Outcome.INVALID_NUMBER,
     "21214": Outcome.INVALID_NUMBER,  # "cannot be reached": no route (twilio.com/docs/iam/test-credentials)
-    "21215": Outcome.ERROR,  # geo permissions lack this country; that must not halt the calls to all others
-    "21216": Outcome.DND,  # Twilio will not call it (fraud, regulation), so dialling again is of no use
+    "21215": Outcome.ERROR,  # geo permissions lack this country; that must not stop the calls to other countries
+    "21216": Outcome.DND,  # Twilio will not call it (fraud, regulation), so dialling again is useless
     "21217": Outcome.INVALID_NUMBER,
-    "21219": Outcome.ERROR,  # a trial account calls verified numbers only; those it still may call
+    "21219": Outcome.ERROR,  # a trial account calls verified numbers only; those it can still call
 }
 
-#: Error codes for which the account, its credentials or its caller id is to blame, whatever number is called.
-#: Somebody must mend it, and until then each contact would lose an attempt for nothing. Same pages.
+#: The error codes that blame the account, its credentials or its caller id, for every number. Until somebody repairs
+#: the account, each dial would waste an attempt. The pages are the same.
 ACCOUNT_FAULTS = frozenset(
     {
         "10001",  # account not active: no balance, or suspended
@@ -51,15 +54,15 @@ ACCOUNT_FAULTS = frozenset(
         "20006",  # access denied
         "20008",  # test credentials used where live ones are needed
         "20403",  # forbidden
-        "20404",  # no such account, for that is all that the URL of a new call names
-        "21210",  # From is not verified; the callee is blameless, and so is every other number called from it
+        "20404",  # no such account: the URL of a new call names nothing else
+        "21210",  # From is not verified; the callee is not to blame, and the same holds for every other callee
         "21212",  # From is not valid
         "21213",  # From is missing
         "21606",  # From is not one of the account's numbers that can do this
     }
 )
 
-#: Error codes of pace: the call was never processed, and asking again later will do
+#: The error codes of rate and concurrency limits: Twilio never processed the call, and a later retry works
 PACE_LIMITS = frozenset(
     {
         "10004",  # too many concurrent calls
@@ -76,11 +79,13 @@ WORDS = Vocabulary(
 
 
 class Twilio(CxmlProvider):
-    """One Twilio account. Credentials: ``account_sid``, ``auth_token`` and, optionally, ``shared_key`` and ``api_url``.
+    """One Twilio account.
 
-    ``auth_token`` may be two tokens separated by a comma: callbacks signed with either are taken, and calls
-    are placed with the first. ``shared_key`` is the secret of the SharedKey that a Webhook Rule has callbacks signed
-    with, or two separated by a comma while one replaces the other.
+    Credentials: ``account_sid``, ``auth_token`` and, optionally, ``shared_key`` and ``api_url``.
+
+    ``auth_token`` may be two tokens, separated by a comma: Redial accepts callbacks that are signed with either, and
+    places calls with the first. ``shared_key`` is the secret of the SharedKey with which a Webhook Rule signs
+    callbacks, or two secrets, separated by a comma, while one replaces the other.
     """
 
     name = "twilio"
@@ -102,18 +107,24 @@ class Twilio(CxmlProvider):
 
     @property
     def account(self) -> str:
+        """The account SID."""
         return self.credentials["account_sid"]
 
     @property
     def calls_url(self) -> str:
+        """The URL of the account's Calls resource."""
         return self._calls_url
 
     @property
     def login(self) -> tuple[str, str]:
+        """The account SID and the first Auth Token."""
         return self.account, self._tokens[0]
 
     def verify(self, request: CallbackRequest) -> None:
-        """Raise SignatureError unless Twilio signed the request with an Auth Token or a SharedKey, by its algorithm."""
+        """Raise SignatureError unless Twilio signed the request.
+
+        The key is an Auth Token or a SharedKey; the algorithm is the one that the settings header names.
+        """
         algorithm = signature_algorithm(request.header(SETTINGS_HEADER))
         digest = ALGORITHMS.get(algorithm)
         if digest is None:
@@ -123,6 +134,10 @@ class Twilio(CxmlProvider):
         verify(request, header=SIGNATURE_HEADER, keys=keys, digest=digest)
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
+        """Return the one event of a callback.
+
+        Raises MalformedCallback if it names another account, or no call.
+        """
         fields = read_fields(request)
         account = fields.get("AccountSid")
         if account and account != self.account:
@@ -131,7 +146,10 @@ class Twilio(CxmlProvider):
 
 
 def signature_algorithm(settings: str | None) -> str:
-    """Return the algorithm that the settings' header names; HMAC_SHA1, that of the Auth Token, where it names none."""
+    """Return the algorithm in the settings header; HMAC_SHA1 if it names none.
+
+    HMAC_SHA1 is the algorithm of the Auth Token.
+    """
     for part in (settings or "").split(","):
         name, _, value = part.partition("=")
         if name.strip() == "algorithm" and value.strip():

@@ -1,4 +1,4 @@
-"""Vonage Voice: JWT-signed JSON events in, calls out through the v1 REST API."""
+"""Vonage Voice: JWT-signed JSON events, calls through the v1 REST API."""
 
 import codecs
 import hashlib
@@ -38,33 +38,34 @@ from chalicelib.providers.words import mapping
 
 API_URL = "https://api.nexmo.com"
 
-#: How old a signed webhook may be, and how far ahead its clock. Vonage names no number and its SDK checks no time
-#: (github.com/Vonage/vonage-python-sdk, jwt/src/vonage_jwt/verify_jwt.py); this is what its peers allow.
+#: The largest age of a signed webhook in seconds, back or ahead. Vonage names no number, and its SDK checks no time
+#: (github.com/Vonage/vonage-python-sdk, jwt/src/vonage_jwt/verify_jwt.py). Other vendors allow this much.
 TOLERANCE_SEC = 300
 
-#: How long a token of ours is valid, which is what Vonage takes where a token does not say
-#: (developer.vonage.com/getting-started/concepts/authentication), and how long before its end a new one is signed
+#: The life of our token in seconds, and the time before its end at which a new one is signed. Vonage uses the same life
+#: if a token names none (developer.vonage.com/getting-started/concepts/authentication).
 TOKEN_SEC = 900
 RENEWED_BEFORE_SEC = 120
 
-#: seconds: 7200 is the most by github.com/Nexmo/api-specification, definitions/voice.yml, and 86400 by the newer
-#: reference; the narrower of the two is surely taken
+#: The bounds of the timers in seconds. The longest call is 7200 in github.com/Nexmo/api-specification,
+#: definitions/voice.yml, and 86400 in the newer reference. Vonage accepts the smaller one by both.
 LENGTH_TIMER_SEC = (1, 7200)
 RINGING_TIMER_SEC = (1, 120)
 
-#: A page of the list of calls, which cannot be filtered by number (developer.vonage.com/api/voice#getCalls)
+#: The largest page of the list of calls, which has no filter by number (developer.vonage.com/api/voice#getCalls)
 PAGE_SIZE = 100
 MAX_PAGES = 10
 
-#: A record's only time is its start_time, the answer's. A call of the span may have rung that long before it.
+#: The longest time that a call rings. A record's only time is start_time, the time of the answer, so a call that was
+#: made in the span may have been answered that long after it.
 MAX_RING = timedelta(seconds=RINGING_TIMER_SEC[1])
 
-#: What a refusal says -> outcome. Errors are RFC 7807 problems (developer.vonage.com/api-errors) whose
-#: ``invalid_parameters`` name the field; older ones are worded, so the table goes by the field and not by the wording.
+#: The outcome by the words of a refusal. Errors are RFC 7807 problems (developer.vonage.com/api-errors) whose
+#: ``invalid_parameters`` name the field. Older errors have words only, so the table looks for the field's name.
 REFUSALS = Meanings(
     said=(
         (re.compile(r"(?:^|[\s$.])to(?![A-Za-z_])"), Outcome.INVALID_NUMBER),
-        # ``number`` alone is that of the endpoint in ``to``; one in ``from`` is named with it, see ACCOUNT_FIELDS
+        # ``number`` alone is the number in ``to``. A number in ``from`` is named together with it, see ACCOUNT_FIELDS.
         (re.compile(r"(?:^|[\s$.])number(?![A-Za-z_])"), Outcome.INVALID_NUMBER),
     ),
     account=(
@@ -75,25 +76,27 @@ REFUSALS = Meanings(
         405,
     ),
 )
-#: The fields of our request that are the same for every number called: an error that names one is the account's
+#: The fields of our request that are the same for every number. An error that names one is the account's.
 ACCOUNT_FIELDS = re.compile(r"(?:^|[\s$.])(?:from|event_url|event_method|answer_method)(?![A-Za-z_])")
-#: The types of problems for which the account is to blame, whatever the status; same page, generic errors
+#: The types of problems that blame the account with any status (same page, generic errors)
 ACCOUNT_PROBLEMS = re.compile(
     r"#?(?:low-balance|out-of-credit|unauthorized|forbidden|unprovisioned|account-suspended|jwt-expired|jwt-revoked"
     r"|invalid-api-key|invalid-signature)\b"
 )
 
-#: What may stand in a URL's path as a call; Vonage's own are UUIDs, and older ones 32 hex digits
+#: The form of a call's id in a URL's path. Vonage's own are UUIDs, older ones 32 hex digits.
 _CALL_UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _BEARER = re.compile(r"\s*bearer\s+(\S+)\s*", re.I)
 
 
 class Vonage(Provider):
-    """One Vonage application. Credentials: ``application_id``, ``private_key``, ``signature_secret`` and, optionally,
-    ``api_url`` (a regional endpoint, say).
+    r"""One Vonage application.
 
-    ``private_key`` is the application's, PEM; its line breaks may be written ``\\n``. ``signature_secret`` is the
-    account's, and may be two separated by a comma: webhooks signed with either are taken.
+    Credentials: ``application_id``, ``private_key``, ``signature_secret`` and, optionally, ``api_url`` (for example of
+    a regional endpoint).
+
+    ``private_key`` is the application's, in PEM; its line breaks may be written ``\n``. ``signature_secret`` is the
+    account's. It may be two secrets, separated by a comma: Redial accepts webhooks that are signed with either.
     """
 
     name = "vonage"
@@ -108,19 +111,20 @@ class Vonage(Provider):
         if not self._secrets:
             raise RedialError("VONAGE_SIGNATURE_SECRET holds no secret; expected one, or two separated by a comma")
         self._calls_url = f"{(credentials.get('api_url') or API_URL).rstrip('/')}/v1/calls"
-        #: when the current token was signed, and the token
+        #: The time at which the current token was signed, and the token
         self._signed: tuple[int, str] | None = None
 
     @property
     def account(self) -> str:
+        """The application id."""
         return self.credentials["application_id"]
 
     def verify(self, request: CallbackRequest) -> None:
-        """Raise SignatureError unless Vonage signed the request in the last TOLERANCE_SEC, body included.
+        """Raise SignatureError unless Vonage signed the request in the last TOLERANCE_SEC.
 
-        (developer.vonage.com/getting-started/concepts/webhooks#decoding-signed-webhooks). A token without
-        ``payload_hash`` says nothing of the body, so it is good for a request without one only, although Vonage's
-        own SDK takes it with any. Of a GET's query no token says anything.
+        The signature covers the body (developer.vonage.com/getting-started/concepts/webhooks#decoding-signed-webhooks).
+        A token without ``payload_hash`` says nothing of the body, so Redial accepts it only for a request without a
+        body, although Vonage's own SDK accepts it for any. No token covers the query of a GET.
         """
         token = _BEARER.fullmatch(request.header("Authorization") or "")
         if token is None:
@@ -139,11 +143,13 @@ class Vonage(Provider):
             raise SignatureError("the query of a GET is not signed; event_method must be POST")
 
     def parse(self, request: CallbackRequest) -> list[CallEvent]:
-        # .NET's fixtures begin with a byte order mark, which is not JSON and hides that the body is
+        # .NET's fixtures begin with a byte order mark, which is not JSON and hides that the rest is JSON.
+        """Return the one event of a webhook. Raises MalformedCallback."""
         body = request.body.removeprefix(codecs.BOM_UTF8)
         return [read_event(read_fields_of(replace(request, body=body)))]
 
     def dial(self, request: DialRequest) -> DialResult:
+        """Send POST /v1/calls."""
         reason = unfit(request)
         if reason is not None:
             return reason
@@ -155,6 +161,10 @@ class Vonage(Provider):
         return place(lambda: self._send("POST", self._calls_url, headers, body), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
+        """Return the event of GET /v1/calls/{uuid}; None if Vonage knows no such call.
+
+        If the record leaves the leg open, the legs of its conversation decide.
+        """
         answer = self._ask("GET", provider_call_id)
         if answer is None or answer.status != 200:
             return None
@@ -168,20 +178,24 @@ class Vonage(Provider):
     def find(
         self, to_number: str, from_number: str, since: datetime, until: datetime, agent_version_id: str | None = None
     ) -> list[CallEvent] | None:
-        """The calls from the list of all that occurred since then.
+        """Return the calls from the list of all calls since then.
 
-        "start_time is only sent if status is completed", so a call between the two numbers that rings, or ended
-        unanswered, leaves the answer open. Whether ``date_start`` passes over calls without one is not documented, so
-        an empty list says nothing either.
+        "start_time is only sent if status is completed", so a call between the two numbers that rings, or that ended
+        unanswered, leaves the answer open. No page says whether ``date_start`` leaves out calls without a start_time,
+        so an empty list says nothing either: the result is then None.
         """
         return sure(self._between(Wanted(to_number, from_number, since, until))) or None
 
     def hang_up(self, provider_call_id: str) -> bool:
+        """End a live call: PUT /v1/calls/{uuid} with the action ``hangup``."""
         answer = self._ask("PUT", provider_call_id, json.dumps({"action": "hangup"}).encode())
         return answer is not None and 200 <= answer.status <= 299
 
     def _leg(self, call_uuid: str, conversation: str) -> Leg:
-        """Return which leg of its conversation a call is; UNKNOWN where its legs cannot be listed now."""
+        """Return the leg of a call in its conversation.
+
+        UNKNOWN if the conversation's legs cannot be listed now.
+        """
         try:
             legs, more = self._page({"conversation_uuid": conversation}, 0)
         except (Unsure, Unanswered):
@@ -202,7 +216,7 @@ class Vonage(Provider):
                     yield wanted.between(looked_up_event(row, record.get("uuid", "")))
 
     def _page(self, wanted: Mapping[str, str], index: int) -> tuple[Sequence[Row], int | None]:
-        """A page of the calls, the earliest first, and where the next one begins."""
+        """Return a page of the calls, the earliest first, and the index of the next page."""
         query = urlencode({**wanted, "order": "asc", "page_size": PAGE_SIZE, "record_index": index})
         try:
             headers = self._headers()
@@ -215,7 +229,10 @@ class Vonage(Provider):
         return rows, index + len(rows) if index + len(rows) < count else None
 
     def _ask(self, method: str, call_uuid: str, body: bytes | None = None) -> Answer | None:
-        """One request about one call; None where the id is none of Vonage's, our key is none, or no answer came."""
+        """Send one request about one call and return its answer.
+
+        None if the id is not Vonage's or our key cannot sign. Raises Unanswered.
+        """
         if not _CALL_UUID.fullmatch(call_uuid):
             return None
         try:
@@ -228,11 +245,14 @@ class Vonage(Provider):
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         answer = self.http.request(method, url, headers=headers, body=body)
         if answer.status == 401:
-            self._signed = None  # Vonage rejects the token: the next request gets a new one
+            self._signed = None  # Vonage rejected the token, so the next request gets a new one
         return answer
 
     def _headers(self) -> dict[str, str]:
-        """Raises ValueError where the private key cannot sign."""
+        """Return the headers of a request.
+
+        Raises ValueError if the private key cannot sign.
+        """
         return {
             "Authorization": f"Bearer {self._token()}",
             "Accept": "application/json",
@@ -240,7 +260,10 @@ class Vonage(Provider):
         }
 
     def _token(self) -> str:
-        """Return the token of this key, signed once for its whole life. Raises ValueError, as sign_rs256 does."""
+        """Return the token of this key, signed once for its whole life.
+
+        Raises ValueError, as sign_rs256 does.
+        """
         at = int(self.now().timestamp())
         if self._signed is not None and 0 <= at - self._signed[0] < TOKEN_SEC - RENEWED_BEFORE_SEC:
             return self._signed[1]
@@ -273,9 +296,10 @@ class Vonage(Provider):
 
 
 def call_request(request: DialRequest) -> dict[str, object]:
-    """The body that creates a call (developer.vonage.com/api/voice#createCall).
+    """Return the body that creates a call (developer.vonage.com/api/voice#createCall).
 
-    Detection is told of by events, ``human`` or ``machine``, while the call goes on; there is none that it waits for.
+    Events report the AMD result, ``human`` or ``machine``, while the call goes on. Vonage has no AMD for which a call
+    waits.
     """
     asked: dict[str, object] = {
         "to": [{"type": "phone", "number": digits(request.to_number)}],
@@ -293,7 +317,10 @@ def call_request(request: DialRequest) -> dict[str, object]:
 
 
 def _has_phones(record: Row) -> bool:
-    """False for a call with a party that is no phone: a websocket, a SIP address, an app's user."""
+    """Return False if a party of the call is not a phone.
+
+    Such a party is a websocket, a SIP address or an app's user.
+    """
     return all(party(record.get(name)).get("type", "phone") == "phone" for name in ("to", "from"))
 
 
@@ -303,7 +330,10 @@ def _within(seconds: int, bounds: tuple[int, int]) -> int:
 
 
 def _seconds(value: object) -> float | None:
-    """A NumericDate (RFC 7519, 2); None where it is no number, or one beyond all clocks."""
+    """Return a NumericDate (RFC 7519, 2), or None.
+
+    None if the value is not a number, or is larger than a float.
+    """
     try:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     except OverflowError:
@@ -311,7 +341,10 @@ def _seconds(value: object) -> float | None:
 
 
 def _invalid_fields(body: Mapping[str, object]) -> str:
-    """The names of the fields that a refusal says are wrong, as text: a list of objects now, an object formerly."""
+    """Return the names of the fields that a refusal says are wrong, as text.
+
+    They come as a list of objects now, and came as an object formerly.
+    """
     listed = body.get("invalid_parameters")
     if isinstance(listed, dict):
         names = [str(name) for name in listed]

@@ -1,4 +1,7 @@
-"""What Vonage's events and call records say: the status, then its detail, the SIP code last."""
+"""The meaning of Vonage's events and call records.
+
+The status goes first, then its detail, then the SIP code.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,24 +16,24 @@ from chalicelib.providers.forms import excerpt, instant, is_json, json_object, r
 from chalicelib.providers.sip import outcome_of_sip
 from chalicelib.providers.words import call_id_or_none, leg_of, mapping, spelled, whole_seconds
 
-#: status -> how far the call has come. This table and the next two:
+#: The progress of a call by its status. This table and the next two follow
 #: developer.vonage.com/voice/voice-api/webhook-reference#event-webhook
 PROGRESS = {
     "started": Progress.INITIATED,
     "ringing": Progress.RINGING,
     "answered": Progress.IN_PROGRESS,
     "in-progress": Progress.IN_PROGRESS,
-    "input": Progress.IN_PROGRESS,  # no status of Vonage's: see INPUT
+    "input": Progress.IN_PROGRESS,  # not a status of Vonage's: see INPUT
 }
 
-#: status -> how the call ended. ``disconnected`` is a websocket's, not a phone's, so it says nothing of a call.
+#: The outcome of a call by its status. ``disconnected`` is a websocket's, not a phone's, so it says nothing of a call.
 ENDINGS = {
-    "completed": Outcome.COMPLETED,  # unless an event before it told of a machine
+    "completed": Outcome.COMPLETED,  # unless an earlier event reported an answering machine
     "busy": Outcome.BUSY,
     "unanswered": Outcome.NO_ANSWER,  # "either unreachable or the recipient declined"
     "timeout": Outcome.NO_ANSWER,  # our own ringing_timer
-    "rejected": Outcome.REJECTED,  # some carriers say so of a busy line (concepts/call-statuses, disclaimer)
-    "failed": Outcome.FAILED,  # the vaguest word of all: the SIP code may say more
+    "rejected": Outcome.REJECTED,  # some carriers send it for a busy line (concepts/call-statuses, disclaimer)
+    "failed": Outcome.FAILED,  # the vaguest word: the SIP code may say more
     "cancelled": Outcome.CANCELED,
     "canceled": Outcome.CANCELED,
     # Words of older pages and of the Client SDK's calls (developer.vonage.com, in-app-voice/concepts/call-statuses)
@@ -41,33 +44,33 @@ ENDINGS = {
     "declined": Outcome.REJECTED,
 }
 
-#: (status, detail) -> how the call ended, where the detail says more than the status
+#: The outcome by (status, detail), if the detail says more than the status
 DETAILS = {
     ("unanswered", "unavailable"): Outcome.NO_ANSWER,
     ("unanswered", "timeout"): Outcome.NO_ANSWER,
     ("rejected", "invalid-number"): Outcome.INVALID_NUMBER,
     ("rejected", "restricted"): Outcome.DND,  # by the carrier
     ("rejected", "declined"): Outcome.REJECTED,  # by the person
-    ("failed", "cannot-route"): Outcome.DND,  # not supported, or blocked for the account; others may be called
+    ("failed", "cannot-route"): Outcome.DND,  # not supported, or blocked for the account; other numbers may be called
     ("failed", "number-out-of-service"): Outcome.INVALID_NUMBER,
     ("failed", "internal-error"): Outcome.FAILED,
 }
 
-#: status -> what detection heard, told while the call goes on
+#: The AMD result by the status that reports it while the call goes on
 DETECTIONS = {
     "human": Amd.HUMAN,
     "machine": Amd.MACHINE,
 }
 
-#: a price above zero
+#: The form of a price above zero
 _PRICE = re.compile(r"(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,18})?")
 
-#: The words for what has no status: the report of an error in the application, and what the person called has pressed
-#: or said (developer.vonage.com/voice/voice-api/webhook-reference#input)
+#: The words for events without a status: ERROR for an error in the application, INPUT for keys or words of the callee
+#: (developer.vonage.com/voice/voice-api/webhook-reference#input)
 ERROR = "error"
 INPUT = "input"
 
-#: What is kept of an event as evidence
+#: The fields of an event that are kept as evidence
 EVIDENCE = (
     "status",
     "detail",
@@ -85,9 +88,10 @@ EVIDENCE = (
 
 
 def read_fields_of(request: CallbackRequest) -> dict[str, str]:
-    """The fields of an event as text, numbers out of the objects that call records hold them in.
+    """Return the fields of an event as text.
 
-    Raises MalformedCallback where there is nothing to read fields from.
+    Call records hold their numbers in objects; flat() takes them out. Raises MalformedCallback if there are no readable
+    fields.
     """
     if request.method.upper() != "GET" and is_json(request):
         found = json_object(request.body)
@@ -97,15 +101,19 @@ def read_fields_of(request: CallbackRequest) -> dict[str, str]:
 
 
 def flat(found: Mapping[str, object]) -> dict[str, str]:
-    """The texts and numbers of an event or call record: of a party its number, of an input whether there was one."""
+    """Return the texts and numbers of an event or call record.
+
+    A party becomes its number. An input becomes "yes" if there was one.
+    """
     parties = {name: party(found.get(name)).get("number", "") for name in ("to", "from")}
     return {**parties, **scalars(found), INPUT: "yes" if _was_pressed_or_said(found) else ""}
 
 
 def _was_pressed_or_said(found: Mapping[str, object]) -> bool:
-    """Return True for keys or words in an input: an object each, or the keys as text in older webhooks.
+    """Return True if an input has keys or words.
 
-    A GET has the objects as JSON. Both are there, and empty, where the time was over.
+    Each is an object; older webhooks have the keys as text, and a GET has the objects as JSON. Both are there, and
+    empty, if the time was over.
     """
     dtmf, speech = (_object_or_text(found.get(name)) for name in ("dtmf", "speech"))
     pressed = dtmf if isinstance(dtmf, str) else scalars(dtmf).get("digits")
@@ -122,9 +130,10 @@ def _object_or_text(value: object) -> Mapping[str, object] | str:
 
 
 def party(value: object) -> dict[str, str]:
-    """Return the texts of a party of a call: an object, or a list of one, as requests and some records have them.
+    """Return the texts of a party of a call.
 
-    Empty where there are several, for which of them an event is about cannot be told.
+    A party is an object, or a list of one object in requests and some records. The result is empty for a list of
+    several, because the event does not say which of them it is about.
     """
     if isinstance(value, list):
         value = value[0] if len(value) == 1 else None
@@ -134,10 +143,11 @@ def party(value: object) -> dict[str, str]:
 
 
 def read_event(fields: Mapping[str, str]) -> CallEvent:
-    """The event that a webhook carries. Raises MalformedCallback where it names neither call nor conversation.
+    """Return the event of a webhook.
 
-    Detection names its call as ``call_uuid`` where all else says ``uuid``. What names a conversation alone (an
-    error in the application's instructions, a recording) is kept under that, and decides nothing.
+    Detection names its call in ``call_uuid``, all other events in ``uuid``. An event that names a conversation only (an
+    error in the application's instructions, a recording) is kept under the conversation and decides nothing. Raises
+    MalformedCallback if the webhook names neither a call nor a conversation.
     """
     call_id = call_id_or_none(fields.get("uuid") or fields.get("call_uuid"))
     known = call_id or call_id_or_none(fields.get("conversation_uuid"))
@@ -169,7 +179,7 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
 
 
 def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Outcome | None, str | None]:
-    """The outcome and cause of a terminal event; neither while the call lives."""
+    """Return the outcome and cause of a terminal event; None twice for a live call."""
     stated = ENDINGS.get(status or "")
     if stated is None:
         return None, None
@@ -182,24 +192,28 @@ def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Ou
 
 
 def _was_talked(fields: Mapping[str, str]) -> bool:
-    """Return True for a duration with an answer's time (``start_time``) or a price: unanswered calls have neither."""
+    """Return True if the fields prove a conversation.
+
+    A duration proves it together with the answer's time (``start_time``) or a price: unanswered calls have neither.
+    """
     answered = bool(fields.get("start_time", "").strip()) or _PRICE.fullmatch(fields.get("price", "").strip())
     return bool(answered) and bool(whole_seconds(fields.get("duration")))
 
 
 def _leg(fields: Mapping[str, str]) -> Leg:
-    """Return the leg that an event is about, as far as it says: the leg of an NCCO's ``connect`` is ``outbound``, too.
+    """Return the leg that an event is about, as far as the event says it.
 
-    It looks like a call that a program asked for, and only the legs of its conversation tell; see leg_among().
+    The leg of an NCCO's ``connect`` is ``outbound``, like a call that a program asked for. Only the legs of the
+    conversation show the difference; see leg_among().
     """
     leg = leg_of(fields.get("direction"))
     return Leg.UNKNOWN if leg is Leg.OUTGOING else leg
 
 
 def leg_among(call_id: str, records: Iterable[Mapping[str, object]]) -> Leg:
-    """Return which leg a call is, by the records of all legs of its conversation.
+    """Return the leg of a call, by the records of all legs of its conversation.
 
-    A call that a program asked for is the first leg of its conversation, and answered before an NCCO connects others.
+    A call that a program asked for is the first leg of its conversation. It is answered before an NCCO connects others.
     """
     legs = [flat(record) for record in records]
     own = next((leg for leg in legs if leg.get("uuid") == call_id), None)
@@ -217,9 +231,9 @@ def leg_among(call_id: str, records: Iterable[Mapping[str, object]]) -> Leg:
 
 
 def looked_up_event(record: Mapping[str, object], call_id: str) -> CallEvent | None:
-    """A call record as an event; None where it is not the one asked for or has no status.
+    """Return a call record as an event; None if its id differs or it has no status.
 
-    The last status may be what detection heard, also of a call that has ended: the record then has an ``end_time``.
+    The last status may be an AMD result, also of a call that has ended: the record then has an ``end_time``.
     """
     fields = flat(record)
     if fields.get("uuid") != call_id or not fields.get("status"):
