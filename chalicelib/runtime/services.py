@@ -1,4 +1,4 @@
-"""The one place where the parts are put together: the environment, botocore's clients, the use cases' ports."""
+"""The composition root: it builds the settings, botocore's clients and the ports of the use cases."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -38,28 +38,33 @@ from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import RuleTriggers, SchedulerTriggers, Triggers
 
-#: AWS calls are idempotent or conditional, so botocore may repeat them; a callback must be answered within 2 s.
+#: The configuration of all clients but those of the triggers.
+#:
+#: Each request to AWS is idempotent or conditional, so botocore may repeat it. The timeouts are short because Redial
+#: must answer a callback within 2 s.
 AWS_CONFIG = Config(  # type: ignore[no-untyped-call]
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=2,
     read_timeout=5,
     max_pool_connections=32,
 )
-#: For EventBridge and Scheduler. The sweep dials what has no alarm, so a refused alarm is not worth waiting for.
-#: Botocore would repeat a LimitExceededException, which a full quota answers every time.
-ALARM_CONFIG = Config(  # type: ignore[no-untyped-call]
+#: The configuration of the clients of EventBridge and Scheduler: one attempt and short timeouts.
+#:
+#: The sweep dials a call that has no trigger, so Redial does not wait for a trigger that AWS refuses. Botocore would
+#: repeat a LimitExceededException, but AWS answers it to each request while the quota is full.
+TRIGGER_CONFIG = Config(  # type: ignore[no-untyped-call]
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
     read_timeout=1,
     max_pool_connections=32,
 )
-ALARM_SERVICES = ("events", "scheduler")
+TRIGGER_SERVICES = ("events", "scheduler")
 OTHER_BACKEND = {WakeBackend.RULE: WakeBackend.SCHEDULER, WakeBackend.SCHEDULER: WakeBackend.RULE}
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that the API and the Lambdas work with."""
+    """The ports and stores that the API and the Lambdas use."""
 
     ports: Ports
     keys: KeyStore
@@ -69,7 +74,11 @@ class Services:
 
 
 def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http | None = None) -> Services:
-    """Put the parts together. ``own_arn`` is the running Lambda's, from which the redial Lambda's is derived."""
+    """Build the services of a deployment from its environment.
+
+    ``own_arn`` is the ARN of the running Lambda. Redial derives the ARN of the redial Lambda from it if REDIAL_ARN is
+    not set. Raises RedialError if a variable of the environment is wrong.
+    """
     settings = Settings.from_env(env)
     dynamodb = client("dynamodb")
     table = settings.table_name
@@ -112,9 +121,12 @@ def build(env: Mapping[str, str], clock: Clock, own_arn: str | None, http: Http 
 
 @cache
 def client(service: str) -> Any:
-    """A botocore client, made once a process: making one costs a cold start tens of milliseconds."""
+    """Return the botocore client of an AWS service.
+
+    Each process makes a client once, because this costs a cold start tens of milliseconds.
+    """
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    config = ALARM_CONFIG if service in ALARM_SERVICES else AWS_CONFIG
+    config = TRIGGER_CONFIG if service in TRIGGER_SERVICES else AWS_CONFIG
     return _session().create_client(service, region_name=region, config=config)
 
 
@@ -124,7 +136,7 @@ def _session() -> Any:
 
 
 class _LazyTriggers:
-    """The alarms of a backend, whose client is made on the first use: most callbacks never need one."""
+    """The triggers of a backend. It makes its client on first use, because most callbacks set no trigger."""
 
     def __init__(self, settings: Settings, own_arn: str | None, backend: WakeBackend) -> None:
         self._settings = settings
@@ -159,7 +171,10 @@ class _LazyTriggers:
 
 
 def _sibling_arn(own_arn: str | None, settings: Settings) -> str:
-    """The redial Lambda's ARN by Chalice's naming, ``<app>-<stage>-redial``, beside the running one's."""
+    """Return the ARN of the redial Lambda, in the region and the account of the running Lambda.
+
+    Chalice names the redial Lambda ``<app>-<stage>-redial``. Raises RedialError if ``own_arn`` is not a Lambda's ARN.
+    """
     if not own_arn or own_arn.count(":") < 6:
         raise RedialError("REDIAL_ARN is not set, and the running Lambda's ARN is not known to derive it from")
     return ":".join([*own_arn.split(":")[:6], f"{settings.app_name}-{settings.stage}-redial"])

@@ -19,7 +19,7 @@ MAX_DAILY = 10_000_000
 
 
 class WakeBackend(StrEnum):
-    """Which alarm clock fires the wakes."""
+    """The backend that fires the wakes: EventBridge rules or EventBridge Scheduler."""
 
     RULE = "rule"
     SCHEDULER = "scheduler"

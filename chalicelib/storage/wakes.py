@@ -1,11 +1,16 @@
-"""The minutes that dials are planned in: a counter for each minute, so that no minute gets more than it can dial.
+"""The planned dials of each minute, and the wakes that are armed for them.
 
-One item holds an hour of one provider account: ``p00`` .. ``p59`` count what is planned in each minute, ``armed``
-holds the wakes that somebody has armed for them: those of the hour by their minute (``30``), so that the item of a busy
-hour stays below 1 KB, above which each write costs twice as much; others by their whole stamp.
+Redial counts the dials of each minute, so that no minute gets more dials than the account can make in it.
 
-A workspace that has a pace of its own (``workspace:<name>``) is counted in the same way. The items of a day share a
-partition, so that a wake reads what lies below it with one query.
+One item holds one hour of one provider account:
+
+- ``p00`` to ``p59`` count the dials that are planned in each minute.
+- ``armed`` holds the wakes whose triggers are set for these minutes. A wake of the same hour is stored as its minute
+  (``30``), any other wake as its whole stamp (``yyyymmddhhmm``). So the item of a busy hour stays below 1 KB. Above
+  1 KB each write costs twice as much.
+
+A workspace that has its own rate limit has items of the same form, with ``workspace:<name>`` in place of the account.
+The items of a day share a partition, so a wake reads all minutes below it with one query.
 """
 
 import contextlib
@@ -24,29 +29,36 @@ from chalicelib.storage.transact import Write, transact, update
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-#: Nothing is planned further ahead than a policy can reach, with room for what spills over.
+#: A search for a free minute ends this far ahead: the longest policy, and room for dials that full minutes push back.
 HORIZON_HOURS = 24 * 62
-#: Two writers may see the same free minute; the loser looks again.
+#: Two processes may see the same free minute. The one that fails to reserve it searches again, at most this often.
 RESERVE_TRIES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A place in a minute, and the wakes (``yyyymmddhhmm``) that are known to be armed for that hour."""
+    """A reserved place in a minute.
+
+    ``armed`` has the stamps (``yyyymmddhhmm``) of the wakes that are known to be armed for the hour of ``minute``.
+    """
 
     minute: datetime
     armed: frozenset[str]
 
 
 class WakeStore:
-    """The wake items of the table. ``capacity`` is the most dials planned in one minute of one account."""
+    """The wake items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def reserve(self, account: str, wanted: datetime, capacity: int) -> Reservation:
-        """A place in the wanted minute, or where that is full in a later one that has room. Raises TooBusy."""
+        """Reserve a place in the wanted minute or, if that is full, in a later minute that has room.
+
+        At most ``capacity`` dials are planned in one minute of one account. Raises TooBusy if every minute up to
+        HORIZON_HOURS is full, or if other processes took the free minutes RESERVE_TRIES times.
+        """
         minute = wanted
         for _ in range(RESERVE_TRIES):
             counters = self._add(account, minute, capacity)
@@ -56,16 +68,18 @@ class WakeStore:
         raise TooBusy(f"no free minute found from {wanted:%Y-%m-%dT%H:%MZ} on; try again in a moment")
 
     def release(self, account: str, minute: datetime) -> None:
-        """Give a place back that was reserved for nothing; where others keep it out, the place stays empty.
+        """Give a place back that no dial needs.
 
-        By a transaction: botocore sends one with a token, so where it repeats a request whose answer was lost,
-        DynamoDB knows it. A place given back twice would let the minute be promised to one dial too many.
+        If other writes keep DynamoDB from this, the place stays empty.
+
+        A place that is given back twice would let one dial too many into the minute. So this is a transaction:
+        botocore sends a token with it, and DynamoDB recognizes a request that botocore repeats after a lost answer.
         """
         with contextlib.suppress(TooBusy):
             transact(self._dynamodb, (), {"place": self.giving_back(account, minute)})
 
     def giving_back(self, account: str, minute: datetime) -> Write:
-        """Return the write that gives a place back, for the transaction in which a call loses its due time."""
+        """Return the write that gives a place back. It joins the transaction that takes a call's due time away."""
         return {
             "Update": {
                 "TableName": self._table,
@@ -78,7 +92,7 @@ class WakeStore:
         }
 
     def mark_armed(self, account: str, minute: datetime, wakes: set[str]) -> None:
-        """Remember that these wakes are armed for the hour that ``minute`` is in. Raises TooBusy."""
+        """Record that these wakes are armed for the hour of ``minute``. Raises TooBusy."""
         update(
             self._dynamodb,
             TableName=self._table,
@@ -88,9 +102,10 @@ class WakeStore:
         )
 
     def planned(self, first: datetime, last: datetime) -> Iterator[tuple[str, datetime, frozenset[str]]]:
-        """Every account's minutes from ``first`` to ``last``, both included, in which anything is planned.
+        """Yield each minute of each account, from ``first`` to ``last`` inclusive, in which a dial is planned.
 
-        Yields (account, minute, the wakes armed for its hour); a query for each day in between.
+        Each result is the account, the minute and the wakes that are armed for the hour of the minute. Each day costs
+        one query.
         """
         day = first.replace(hour=0, minute=0)
         while day <= last:
@@ -143,10 +158,11 @@ class WakeStore:
         return from_item(answer["Attributes"])
 
     def _gallop(self, account: str, minute: datetime, capacity: int) -> datetime:
-        """A free minute behind a run of full hours: strides of 1, 2, 4 ... hours, then halving back.
+        """Return a free minute after a run of full hours. Raises TooBusy if there is none up to HORIZON_HOURS.
 
-        The run is long where thousands of calls fell due together; stepping through it would cost each of them a
-        request for every full hour.
+        This is a galloping search: it goes ahead by 1, 2, 4 ... hours, then it halves the last stride. The run is
+        long if thousands of calls fall due together. A linear search would cost each of them one request for each
+        full hour.
         """
         full = minute.replace(minute=0)
         stride = 1
@@ -174,13 +190,13 @@ class WakeStore:
 
 @dataclass(frozen=True, slots=True)
 class _Full:
-    """A minute had no room; the counters of its hour say which has."""
+    """A minute without room, with the counters of its hour."""
 
     counters: dict[str, Any]
 
 
 def _first_free(counters: dict[str, Any], minute: datetime, capacity: int) -> datetime | None:
-    """The first minute with room from ``minute`` to the end of its hour."""
+    """Return the first minute with room from ``minute`` to the end of its hour, or None if all are full."""
     for number in range(minute.minute, 60):
         candidate = minute.replace(minute=number)
         if counters.get(_counter(candidate), 0) < capacity:
@@ -189,12 +205,12 @@ def _first_free(counters: dict[str, Any], minute: datetime, capacity: int) -> da
 
 
 def _short(wake: str, minute: datetime) -> str:
-    """Return what stands for a wake (``yyyymmddhhmm``) in the item of a minute's hour."""
+    """Return the text that stands for a wake (``yyyymmddhhmm``) in the item of the minute's hour."""
     return wake.removeprefix(_hour_stamp(minute))
 
 
 def _armed(counters: dict[str, Any], minute: datetime) -> frozenset[str]:
-    """Return the wakes that _short() stands for. Items of earlier releases hold whole stamps."""
+    """Return the whole stamps of the armed wakes. Items of earlier releases hold whole stamps already."""
     hour = _hour_stamp(minute)
     return frozenset(hour + mark if len(mark) == 2 else mark for mark in counters.get("armed", ()))
 

@@ -1,4 +1,4 @@
-"""The timing wheel: at most a few hundred one-shot alarms for any number of pending calls."""
+"""The timing wheel: a few hundred triggers for any number of pending calls."""
 
 from chalicelib.wheel import plan
 from chalicelib.wheel.triggers import RuleTriggers, SchedulerTriggers, Triggers, WakeNotSet

@@ -1,11 +1,18 @@
-"""Which wake serves which minute: the arithmetic of the timing wheel, without any I/O.
+"""The arithmetic of the timing wheel: which wake serves which minute.
 
-A dial in the next hour has a wake in its own minute. One within 48 hours has the wake of its hour, which arms the
-minutes below it when it fires; a later one the wake of its UTC day, which arms the hours. The three share one row of
-names, so that the wake of 10:00 is at once a minute's and an hour's.
+This module does no I/O.
 
-A wake takes a while to become effective (``lead``), so an hour's wake arms the minutes from ``lead`` after it to
-``lead`` after the next: the first minutes of an hour belong to the hour before. The same holds for a day.
+A wake is a time at which a trigger invokes the redial Lambda. There are three kinds of wakes:
+
+- A dial in the next hour has a minute wake, in the minute of the dial.
+- A dial within 48 hours has an hour wake. When the hour wake fires, it arms the minute wakes below it.
+- A later dial has the day wake of its UTC day. When the day wake fires, it arms the hour wakes below it.
+
+All wakes share one set of names. So the wake of 10:00 is a minute wake and an hour wake at the same time.
+
+A trigger takes effect some time after Redial has set it: ``lead``. So an hour wake arms the minutes from its own time
+plus ``lead`` to the next hour plus ``lead``. The first minutes of an hour belong to the hour before. The same is true
+for a day.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,39 +20,43 @@ from datetime import UTC, datetime, timedelta
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
-#: A dial within this time has its own minute's wake; one within HOURS_AHEAD the wake of its hour.
+#: A dial within this time has a minute wake.
 MINUTES_AHEAD = HOUR
+#: A later dial within this time has an hour wake. A dial after this time has a day wake.
 HOURS_AHEAD = 48 * HOUR
 
 
 def ceil_minute(at: datetime) -> datetime:
-    """The first full minute that is not before ``at``."""
+    """Return ``at`` rounded up to a full minute."""
     floor = at.replace(second=0, microsecond=0)
     return floor if floor == at else floor + MINUTE
 
 
 def first_minute(due_at: datetime, now: datetime, lead: timedelta) -> datetime:
-    """The minute that a call due at ``due_at`` can be dialled in: not before it is due, and no sooner than ``lead``."""
+    """Return the first minute not before ``due_at`` and at least ``lead`` after now."""
     return ceil_minute(max(due_at, now + lead))
 
 
 def hour_wake(minute: datetime, lead: timedelta) -> datetime:
-    """The hour's wake that arms this minute."""
+    """Return the hour wake that arms this minute."""
     return (minute - ceil_lead(lead)).replace(minute=0)
 
 
 def day_wake(minute: datetime, lead: timedelta) -> datetime:
-    """The day's wake that arms the hour's wake of this minute."""
+    """Return the day wake that arms the hour wake of this minute."""
     return (hour_wake(minute, lead) - ceil_lead(lead)).replace(hour=0, minute=0)
 
 
 def ceil_lead(lead: timedelta) -> timedelta:
-    """The lead in whole minutes."""
+    """Return the lead rounded up to whole minutes."""
     return -(-lead // MINUTE) * MINUTE
 
 
 def wake_for(minute: datetime, now: datetime, lead: timedelta) -> datetime:
-    """The wake to arm now for a dial in that minute: the coarsest that still has time to arm what is below it."""
+    """Return the wake to arm now for a dial in that minute.
+
+    It is the coarsest wake that still has time to arm the wakes below it.
+    """
     hour, day = hour_wake(minute, lead), day_wake(minute, lead)
     if minute - now <= MINUTES_AHEAD or hour < now + lead:
         return minute
@@ -55,7 +66,10 @@ def wake_for(minute: datetime, now: datetime, lead: timedelta) -> datetime:
 
 
 def minutes_below(wake: datetime, lead: timedelta) -> tuple[datetime, datetime] | None:
-    """The first and last minute that this wake arms as an hour's wake; None where it is no full hour."""
+    """Return the first and last minute that this wake arms as an hour wake.
+
+    Returns None if the wake is not at a full hour.
+    """
     if wake.minute:
         return None
     first = wake + ceil_lead(lead)
@@ -63,7 +77,10 @@ def minutes_below(wake: datetime, lead: timedelta) -> tuple[datetime, datetime] 
 
 
 def hours_below(wake: datetime, lead: timedelta) -> tuple[datetime, datetime] | None:
-    """The first and last hour's wake that this wake arms as a day's wake; None where it is no start of a day."""
+    """Return the first and last hour wake that this wake arms as a day wake.
+
+    Returns None if the wake is not the start of a UTC day.
+    """
     if wake.minute or wake.hour:
         return None
     lead = ceil_lead(lead)
@@ -72,31 +89,40 @@ def hours_below(wake: datetime, lead: timedelta) -> tuple[datetime, datetime] | 
 
 
 def minutes_of_hours(first: datetime, last: datetime, lead: timedelta) -> tuple[datetime, datetime]:
-    """The first and last minute that the hours' wakes from ``first`` to ``last`` arm."""
+    """Return the first and last minute that these hour wakes arm.
+
+    ``first`` and ``last`` are the first and the last hour wake.
+    """
     return first + ceil_lead(lead), last + ceil_lead(lead) + HOUR - MINUTE
 
 
 def stamp(wake: datetime) -> str:
-    """A wake as in its rule's name: ``yyyymmddhhmm``, UTC."""
+    """Return the stamp of a wake: ``yyyymmddhhmm``, UTC.
+
+    The name of the trigger ends with the stamp.
+    """
     return f"{wake.astimezone(UTC):%Y%m%d%H%M}"
 
 
 def from_stamp(text: str) -> datetime:
-    """The wake of a stamp. Raises ValueError."""
+    """Return the wake of a stamp. Raises ValueError if the text is not a stamp."""
     return datetime.strptime(text, "%Y%m%d%H%M").replace(tzinfo=UTC)
 
 
 def wake_text(wake: datetime) -> str:
-    """A wake as the redial Lambda gets it: ``2026-01-26T10:30Z``."""
+    """Return the text of a wake for the redial Lambda: ``2026-01-26T10:30Z``."""
     return f"{wake.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def from_wake_text(text: str) -> datetime:
-    """Reads what wake_text wrote. Raises ValueError."""
+    """Return the wake of a wake_text(). Raises ValueError for another text."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
 
 
 def cron(wake: datetime) -> str:
-    """EventBridge's six-field cron for one minute of one day, UTC; one of the two day fields must be ``?``."""
+    """Return EventBridge's cron expression for one minute of one day, in UTC.
+
+    The expression has six fields. EventBridge requires ``?`` in one of the two day fields.
+    """
     at = wake.astimezone(UTC)
     return f"cron({at.minute} {at.hour} {at.day} {at.month} ? {at.year})"

@@ -1,4 +1,7 @@
-"""The alarm clocks behind the wheel: one-shot EventBridge rules, or EventBridge Scheduler, behind one interface."""
+"""The scheduled triggers of the wheel, each of which fires once.
+
+They are EventBridge rules or schedules of EventBridge Scheduler. Both backends have the interface ``Triggers``.
+"""
 
 import json
 from collections.abc import Iterator
@@ -14,30 +17,37 @@ TARGET_ID = "redial"
 
 
 class WakeNotSet(RedialError):
-    """EventBridge did not take the alarm, or took the rule but not its target."""
+    """A trigger was not set: EventBridge refused it, or the target of its rule."""
 
 
 class Triggers(Protocol):
-    """One alarm a wake; every method may be called again without harm."""
+    """The triggers of a backend, one for each wake. It is safe to repeat every method."""
 
     def arm(self, wake: datetime) -> None:
-        """See to it that ``redial`` is invoked with this wake at its minute. Raises WakeNotSet."""
+        """Set the trigger that invokes ``redial`` with this wake in its minute.
+
+        Raises WakeNotSet if EventBridge does not take the trigger.
+        """
 
     def disarm(self, wake: datetime) -> None:
-        """Remove the alarm of a wake; nothing happens where there is none."""
+        """Remove the trigger of a wake. Do nothing if the wake has no trigger."""
 
     def armed(self) -> Iterator[datetime]:
-        """Every wake that has an alarm, fired ones that were not removed included."""
+        """Yield each wake that has a trigger, even one that has fired already."""
 
     def in_use(self) -> int | None:
-        """Return how many alarms of all programs count towards the quota; None where no quota is near."""
+        """Return how many triggers of all programs count towards the quota.
+
+        Returns None if the quota is too large to matter.
+        """
 
 
 class RuleTriggers:
-    """One EventBridge rule a wake, with the redial Lambda as its only target.
+    """The triggers as EventBridge rules, one for each wake.
 
-    The Lambda's resource policy lets every rule of this name's prefix in by one wildcard statement: a statement for
-    each rule would overflow the policy's 20 KB near 66 rules.
+    The redial Lambda is the only target of a rule. One wildcard statement in the Lambda's resource policy permits every
+    rule whose name starts with ``prefix``. A statement for each rule would pass the policy's limit of 20 KB at about 66
+    rules.
     """
 
     def __init__(self, events: Any, prefix: str, redial_arn: str) -> None:
@@ -46,6 +56,7 @@ class RuleTriggers:
         self._redial_arn = redial_arn
 
     def arm(self, wake: datetime) -> None:
+        """Make the rule of a wake and give it its target. Raises WakeNotSet."""
         name = self._prefix + plan.stamp(wake)
         target = {"Id": TARGET_ID, "Arn": self._redial_arn, "Input": _input(wake)}
         try:
@@ -62,6 +73,7 @@ class RuleTriggers:
             raise WakeNotSet(f"rule {name} took no target: {answer.get('FailedEntries')}")
 
     def disarm(self, wake: datetime) -> None:
+        """Delete the rule of a wake, if there is a rule."""
         name = self._prefix + plan.stamp(wake)
         try:
             # AWS refuses to delete a rule that still has a target.
@@ -72,10 +84,14 @@ class RuleTriggers:
                 raise
 
     def armed(self) -> Iterator[datetime]:
+        """Yield each wake that has a rule."""
         return _wakes(self._rules(NamePrefix=self._prefix), self._prefix)
 
     def in_use(self) -> int | None:
-        # The default bus is everybody's, and so is its quota of 300 rules.
+        """Return the number of rules on the default event bus.
+
+        All programs of the AWS account share this bus and its quota of 300 rules.
+        """
         return sum(1 for _ in self._rules())
 
     def _rules(self, **query: Any) -> Iterator[str]:
@@ -88,9 +104,10 @@ class RuleTriggers:
 
 
 class SchedulerTriggers:
-    """One schedule a wake, which removes itself once it has fired.
+    """The triggers as schedules of EventBridge Scheduler: one schedule for each wake.
 
-    Scheduler needs a role that it may assume to invoke the Lambda (``SCHEDULER_ROLE_ARN``).
+    Scheduler deletes a schedule after it has fired. To invoke the Lambda, Scheduler assumes the role ``role_arn``
+    (``SCHEDULER_ROLE_ARN``).
     """
 
     def __init__(self, scheduler: Any, prefix: str, redial_arn: str, role_arn: str) -> None:
@@ -100,6 +117,7 @@ class SchedulerTriggers:
         self._role_arn = role_arn
 
     def arm(self, wake: datetime) -> None:
+        """Make the schedule of a wake. Raises WakeNotSet."""
         try:
             self._scheduler.create_schedule(
                 Name=self._prefix + plan.stamp(wake),
@@ -116,6 +134,7 @@ class SchedulerTriggers:
             raise WakeNotSet(f"the schedule of {plan.wake_text(wake)} was not made: {error}") from error
 
     def disarm(self, wake: datetime) -> None:
+        """Delete the schedule of a wake, if there is a schedule."""
         try:
             self._scheduler.delete_schedule(Name=self._prefix + plan.stamp(wake))
         except ClientError as error:
@@ -123,6 +142,7 @@ class SchedulerTriggers:
                 raise
 
     def armed(self) -> Iterator[datetime]:
+        """Yield each wake that has a schedule."""
         query: dict[str, Any] = {"NamePrefix": self._prefix}
         while True:
             page = self._scheduler.list_schedules(**query)
@@ -132,7 +152,8 @@ class SchedulerTriggers:
             query["NextToken"] = page["NextToken"]
 
     def in_use(self) -> int | None:
-        return None  # ten million schedules are allowed
+        """Return None: AWS allows ten million schedules."""
+        return None
 
 
 def _input(wake: datetime) -> str:
@@ -144,4 +165,4 @@ def _wakes(names: Iterator[str], prefix: str) -> Iterator[datetime]:
         try:
             yield plan.from_stamp(name.removeprefix(prefix))
         except ValueError:
-            continue  # somebody else's, that happens to begin as ours do
+            continue  # another program's trigger, whose name has the same prefix
