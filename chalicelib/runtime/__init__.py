@@ -1,0 +1,1 @@
+"""The runtime of the Lambdas: settings, secrets, providers, log and metrics."""

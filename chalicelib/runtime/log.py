@@ -1,6 +1,7 @@
-"""Log lines as JSON on stdout, one event each: what happened, to which call, and what was decided.
+"""The log: JSON lines on stdout, one event in each line.
 
-Phone numbers are masked wherever they stand in a line, unless ``LOG_NUMBERS`` says ``plain``.
+A line says what happened, to which call, and what Redial decided. Redial masks the phone numbers in every field of a
+line, unless ``LOG_NUMBERS`` is ``plain``.
 """
 
 import json
@@ -16,10 +17,11 @@ from typing import Any, TypeVar
 
 from chalicelib.runtime.masking import masked
 
-#: Not Chalice's own logger, which bears the app's name: Chalice sets that one to ERROR and drops what is below.
+#: The logger of all events. Chalice's own logger, with the name of the app, is not used: Chalice sets it to ERROR and
+#: drops the lines below that level.
 _logger = logging.getLogger("redial.events")
 
-#: what every line of this invocation says: function, request_id, cold_start
+#: The fields of every line of this invocation: function, request_id, cold_start.
 _invocation: ContextVar[dict[str, Any]] = ContextVar("invocation", default={})  # noqa: B039 - never changed in place
 _cold = True
 
@@ -28,32 +30,36 @@ Result = TypeVar("Result")
 
 
 def log(event: str, **fields: Any) -> None:
-    """Write one line. ``fields`` must hold ids and words, never secrets or tokens."""
+    """Write one line. ``fields`` may hold ids and words, never secrets or tokens."""
     _write(logging.INFO, event, fields)
 
 
 def warn(event: str, **fields: Any) -> None:
-    """Write one line about something that an operator should see."""
+    """Write one line about an event that an operator should see."""
     _write(logging.WARNING, event, fields)
 
 
 def broken(event: str, error: BaseException, **fields: Any) -> None:
-    """Write one line about an error that is ours to mend, with its traceback."""
+    """Write one line about an error in Redial itself, with its traceback."""
     trace = "".join(traceback.format_exception(error))
     _write(logging.ERROR, event, {"error": repr(error), "trace": trace, **fields})
 
 
 @contextmanager
 def invocation(context: Any) -> Iterator[None]:
-    """A Lambda's invocation: every line of this block names it. ``context`` is what Lambda hands in."""
+    """Add the names of this invocation to every line of the block.
+
+    These are ``function``, ``request_id`` and ``cold_start``. ``context`` is the context object that Lambda gives to a
+    handler.
+    """
     global _cold
-    said = {
+    fields = {
         "function": getattr(context, "function_name", None),
         "request_id": getattr(context, "aws_request_id", None),
         "cold_start": _cold,
     }
     _cold = False
-    before = _invocation.set(said)
+    before = _invocation.set(fields)
     try:
         yield
     finally:
@@ -61,26 +67,30 @@ def invocation(context: Any) -> Iterator[None]:
 
 
 def say_from_here_on(**fields: Any) -> None:
-    """Let every further line of this invocation hold these fields, too."""
+    """Add these fields to every later line of this invocation."""
     _invocation.set(_invocation.get() | fields)
 
 
 def is_said(field: str) -> bool:
-    """Return whether every line of this invocation holds the field."""
+    """Return whether every line of this invocation has the field."""
     return field in _invocation.get()
 
 
 def inheriting(work: Callable[[Item], Result]) -> Callable[[Item], Result]:
-    """``work`` for a pool's threads, whose lines and counts are those of the invocation that set it going."""
-    # A copy for each run, for two threads cannot be in one context at a time.
-    here = copy_context()
-    return lambda item: here.copy().run(work, item)
+    """Wrap ``work`` for the threads of a pool.
+
+    The lines and metrics of the threads then belong to the invocation that called this function.
+    """
+    context = copy_context()
+    # Each run has its own copy, because two threads cannot enter one context at the same time.
+    return lambda item: context.copy().run(work, item)
 
 
 def set_up() -> None:
-    """Let every line of this process be one line of JSON, those of botocore and of Chalice as well.
+    """Format every line of this process as JSON.
 
-    Lambda's own handler on the root logger goes: it would write each line a second time, behind a prefix.
+    This includes the lines of botocore and of Chalice. It removes Lambda's own handler from the root logger. That
+    handler would write each line a second time, after a prefix.
     """
     handler = _Stdout()
     handler.setFormatter(_Json())
@@ -95,13 +105,19 @@ def _write(level: int, event: str, fields: dict[str, Any]) -> None:
 
 
 def put_line(text: str) -> None:
-    """Write one line to what is stdout now, at once: CloudWatch takes each for a record of its own."""
+    """Write one line to the present stdout and flush it.
+
+    CloudWatch stores each line as one record.
+    """
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 class _Json(logging.Formatter):
-    """A record as one line of JSON; what libraries say is the event ``library`` with their words in ``message``."""
+    """A formatter that makes one line of JSON of each record.
+
+    A record of a library becomes the event ``library``, with the library's text in ``message``.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", None)
@@ -116,17 +132,20 @@ class _Json(logging.Formatter):
         return _as_text({**line, "event": event, **known, **fields})
 
 
-def _as_text(said: dict[str, Any]) -> str:
-    # Read for each line, for a test or an operator may turn it; anything but the one word masks.
+def _as_text(fields: dict[str, Any]) -> str:
+    # Read for each line, because a test or an operator may change it. Every other value masks the numbers.
     plain = os.environ.get("LOG_NUMBERS") == "plain"
-    return json.dumps(said if plain else masked(said), default=str)
+    return json.dumps(fields if plain else masked(fields), default=str)
 
 
 class _Stdout(logging.Handler):
-    """Writes each line at once to what is stdout at that time, for tests and Lambda both put another in its place."""
+    """A handler that flushes each line to the present stdout.
+
+    It looks stdout up for each line, because tests and Lambda replace it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             put_line(self.format(record))
-        except Exception:  # a line that cannot be written must not break what it tells of
+        except Exception:  # a log line that cannot be written must not stop the work that it reports
             self.handleError(record)

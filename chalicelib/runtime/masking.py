@@ -1,18 +1,24 @@
-"""Phone numbers made unreadable in what is logged: the country code and the last digits stay, to tell calls apart.
+"""The masking of phone numbers in log lines.
 
-What is masked: ``+`` (also as ``%2B``) with 7 digits or more after it, spaced or not, in any text; and 8 to 15 bare
-digits in fields that hold numbers by their name. Ids are left alone, though they have digits in them.
+The country code and the last digits stay, so that an operator can distinguish calls. Redial masks:
+
+- in any text: ``+`` (also as ``%2B``) and the 7 digits or more after it, with or without spaces;
+- in a field whose name says that it holds a number: 8 to 15 digits without ``+``.
+
+Redial does not mask ids, although they contain digits.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-#: Calling codes of one and of two digits (ITU-T E.164, list of assigned codes); all others have three.
+#: The country codes of one digit (ITU-T E.164, list of assigned codes).
 ONE_DIGIT = "17"
+#: The country codes of two digits (the same list). All others have three digits.
 TWO_DIGITS = re.compile(r"2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]")
 
-#: fields that hold a number, in letters only; so does every field whose name ends in ``number`` or ``phone``
+#: The names of fields that hold a number, in lower-case letters only. A field whose name ends in ``number`` or
+#: ``phone`` holds a number, too.
 FIELDS = frozenset(
     ("to", "from", "caller", "callerid", "called", "callee", "recipient", "recipients", "numbers", "phones", "msisdn")
 )
@@ -22,7 +28,7 @@ _NO_LETTER = re.compile(r"[^a-z]")
 _E164 = re.compile(r"(\+|%(?:25)*2[bB])([0-9](?:[ ().-]{0,2}[0-9]){6,})")
 _LONG = re.compile(r"[0-9]{8}")
 _BARE = re.compile(r"(?<![0-9])[0-9]{8,15}(?![0-9])")
-#: a field inside a text: ``To=16505550199``, ``"from": "1650..."``, ``sip:1650...@example.com``
+#: A field inside a text: ``To=16505550199``, ``"from": "1650..."``, ``sip:1650...@example.com``.
 _FIELD_IN_TEXT = re.compile(
     r"(\b(?:to|from|caller|called|callee|msisdn|sips?|tel|\w*(?:number|phone))\\?[\"']?\s?(?:[=:]|%3[adAD])\s?\\?[\"']?)"
     r"([0-9]{8,15})(?![0-9])",
@@ -31,7 +37,10 @@ _FIELD_IN_TEXT = re.compile(
 
 
 def masked(value: Any, *, is_number: bool = False) -> Any:
-    """A JSON-like value without the phone numbers in it; what is none becomes its text. ``is_number``: by its name."""
+    """Return a JSON-like value in which all phone numbers are masked.
+
+    A value of another type becomes its text, masked. ``is_number`` is True for a field that holds a number by its name.
+    """
     if isinstance(value, str):
         return mask_text(value, is_number=is_number)
     if value is None or isinstance(value, bool | float):
@@ -46,7 +55,7 @@ def masked(value: Any, *, is_number: bool = False) -> Any:
 
 
 def mask_text(text: str, *, is_number: bool = False) -> str:
-    """A text without the phone numbers in it: ``+1***0199``."""
+    """Return a text in which all phone numbers are masked: ``+1***0199``."""
     if "+" in text or "%2" in text:
         text = _E164.sub(lambda found: found[1] + _mask(re.sub("[^0-9]", "", found[2])), text)
     if not _LONG.search(text):
@@ -58,7 +67,7 @@ def mask_text(text: str, *, is_number: bool = False) -> str:
 
 def _mask(digits: str) -> str:
     code = 1 if digits[0] in ONE_DIGIT else 2 if TWO_DIGITS.match(digits) else 3
-    # Of a short number four digits would be nearly all there is.
+    # Four digits of a short number would be nearly the whole number.
     shown = 4 if len(digits) - code >= 8 else 2
     return f"{digits[:code]}***{digits[-shown:]}"
 

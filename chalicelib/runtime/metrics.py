@@ -1,10 +1,11 @@
-"""CloudWatch's figures, written as lines of its embedded metric format on stdout: no library, no call to AWS.
+"""CloudWatch metrics, written to stdout as lines of the embedded metric format.
 
-An invocation gathers what it counts and measures, and writes it at its end: one line for each set of dimension values.
-Whoever counts does so after the commit that made the number true, so a number may be lost with a Lambda that is
-killed, but never says too much.
+This needs no library and no call to AWS. An invocation collects its counts and measurements, and writes them at its
+end: one line for each set of dimension values. Redial counts an event after the commit that made it true. So a Lambda
+that is killed may lose counts, but no count is too high.
 
-The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+The format:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
 import json
@@ -24,13 +25,14 @@ from chalicelib.runtime import log
 NAMESPACE = "Redial"
 STAGE = "Stage"
 
-#: the most values of one metric, and the most metrics, that one line may hold
+#: One line may hold at most this many values of one metric.
 MAX_VALUES = 100
+#: One line may hold at most this many metrics.
 MAX_METRICS = 100
 
 
 class Unit(StrEnum):
-    """CloudWatch's words for the units that we use."""
+    """The units of Redial's metrics, in CloudWatch's words."""
 
     COUNT = "Count"
     SECONDS = "Seconds"
@@ -39,10 +41,11 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of ours: what it is called, its unit, and what it is told apart by beside the stage.
+    """A metric. ``by`` has the names of its dimensions beside the stage.
 
-    It is there by all of its dimensions and by the stage alone, which is what the alarms look at. A ``tally`` adds up
-    within an invocation; of the others each value is kept, for percentiles and the like.
+    CloudWatch has each metric twice: by the stage and all dimensions, and by the stage alone. The alarms watch the
+    second. The values of a tally (``is_tally``) are added up within an invocation. The values of any other metric are
+    all kept, for percentiles and similar statistics.
     """
 
     name: str
@@ -73,7 +76,7 @@ CALLBACKS_REFUSED = Metric("CallbacksRefused", Unit.COUNT, ("Reason",), "callbac
 CALLS_NOT_ADOPTED = Metric("CallsNotAdopted", Unit.COUNT, ("Reason",), "callbacks whose call could not be adopted")
 SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("EntryPoint",), "answers of 500 and above")
 
-#: every metric that the code writes
+#: Every metric that the code writes.
 METRICS = (
     ATTEMPTS,
     DIALED,
@@ -101,7 +104,10 @@ Series = tuple[tuple[str, str], ...]
 
 
 class _Gathered:
-    """What one invocation has counted and measured so far; the threads of its dial pool share it."""
+    """The counts and measurements of one invocation so far.
+
+    The threads of its dial pool share them.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -130,12 +136,19 @@ _gathered: ContextVar[_Gathered | None] = ContextVar("gathered", default=None)
 
 
 def count(metric: Metric, value: float = 1, /, **by: str) -> None:
-    """Add to a tally. ``by`` gives each of the metric's dimensions: ``count(DIALED, Provider="twilio")``."""
+    """Add to a tally: ``count(DIALED, Provider="twilio")``.
+
+    ``by`` has the value of each of the metric's dimensions.
+    """
     measure(metric, value, **by)
 
 
 def measure(metric: Metric, value: float, /, **by: str) -> None:
-    """Take down one value, in the metric's unit. Outside of an invocation nobody reads it, so it is let go."""
+    """Record one value in the metric's unit.
+
+    Outside of an invocation nobody reads the value, so it is dropped. Raises ValueError if ``by`` does not have exactly
+    the metric's dimensions.
+    """
     gathered = _gathered.get()
     if gathered is not None:
         gathered.add(metric, round(value, 3), by)
@@ -143,7 +156,7 @@ def measure(metric: Metric, value: float, /, **by: str) -> None:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Gather what is counted in this block and write it at its end, also where the block fails."""
+    """Collect the metrics of the block, and write them at its end or when it fails."""
     gathered = _Gathered()
     token = _gathered.set(gathered)
     try:

@@ -1,4 +1,7 @@
-"""Ready providers by name, each made anew when one of the secrets that it was made with has been rotated."""
+"""Providers with their credentials, by name.
+
+When one of a provider's secrets is rotated, Redial makes a new provider with the new secret.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -11,12 +14,15 @@ from chalicelib.providers.precheck import check_sender
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.vault import DOUBTED, FRESH, Reference, Vault
 
-#: statuses by which a provider says that the credentials will not do
+#: The HTTP statuses by which a provider rejects the credentials.
 DENIED = (401, 403)
 
 
 class ReadyProviders:
-    """Makes providers on first use. Called with a provider's name it returns the one to use now."""
+    """The ready providers.
+
+    Each is made on first use: call this object with the provider's name.
+    """
 
     def __init__(self, settings: Settings, vault: Vault, now: Callable[[], datetime], http: Http | None) -> None:
         self._settings = settings
@@ -27,7 +33,10 @@ class ReadyProviders:
         self._denied: set[str] = set()
 
     def __call__(self, name: str) -> Provider:
-        """The provider, ready to use. Raises UnknownProvider, and RedialError where it is not set up."""
+        """Return the provider of this name, ready to use.
+
+        Raises UnknownProvider if Redial has no such provider, and RedialError if the provider is not set up.
+        """
         providers.provider_class(name)
         given = self._settings.credentials(name)
         if not any(map(Reference.parse, given.values())):
@@ -39,9 +48,10 @@ class ReadyProviders:
         return self._of_secrets(name, given, max_age)
 
     def check_sender(self, name: str, request: CallbackRequest) -> None:
-        """Raise SignatureError where a callback cannot be the provider's, and UnknownProvider; no secret is read.
+        """Raise SignatureError if a callback cannot come from the provider.
 
-        A provider that is not set up is left to __call__(), which says so.
+        Read no secret. Raises UnknownProvider if Redial has no such provider. A provider that is not set up passes
+        here; __call__() raises its error.
         """
         provider = providers.provider_class(name)
         given = self._settings.credentials(name)
@@ -49,9 +59,10 @@ class ReadyProviders:
             check_sender(provider, request, {k: v for k, v in given.items() if not Reference.parse(v)})
 
     def fresh(self, name: str) -> Provider | None:
-        """The provider with its secrets read again; None where they are the ones that it was used with just now.
+        """Read the secrets again, and return the provider with the new ones.
 
-        A secret read within the last minute is not asked for again, whoever sends us wrong signatures.
+        Returns None if the secrets have not changed since the last use. Redial does not read a secret again that it
+        read within the last minute. So strangers who send wrong signatures cause few requests to AWS.
         """
         given = self._settings.credentials(name)
         _, before = self._made.get(name, (None, None))
@@ -74,18 +85,22 @@ class ReadyProviders:
 
     def _make(self, name: str, credentials: Mapping[str, str], http: Http | None) -> Provider:
         for key, value in credentials.items():
-            # In a header such a value would be an error whose text, and so the log, holds the secret. A PEM has lines.
+            # In a header such a value causes an error whose text holds the secret, and Redial would log the text.
+            # A PEM key may hold line breaks.
             if not value.isprintable() and not value.lstrip().startswith("-----BEGIN"):
                 raise RedialError(f"{name.upper()}_{key.upper()} holds a line break or another unprintable character")
         return providers.load(name, credentials, now=self._now, http=http)
 
 
 class _Watched(Http):
-    """Passes requests on, and tells where the provider would not have our credentials; nothing is sent twice."""
+    """An Http that calls ``denied`` when the provider rejects the credentials.
+
+    It sends no request twice.
+    """
 
     def __init__(self, http: Http, denied: Callable[[], None]) -> None:
         self._inner = http
-        self._tell = denied
+        self._report_denied = denied
 
     def request(
         self,
@@ -98,5 +113,5 @@ class _Watched(Http):
     ) -> Answer:
         answer = self._inner.request(method, url, headers=headers, form=form, body=body)
         if answer.status in DENIED:
-            self._tell()
+            self._report_denied()
         return answer

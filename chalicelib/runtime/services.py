@@ -1,4 +1,4 @@
-"""The composition root: it builds the settings, botocore's clients and the ports of the use cases."""
+"""The composition root: settings, botocore's clients, the ports of the use cases."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -136,7 +136,10 @@ def _session() -> Any:
 
 
 class _LazyTriggers:
-    """The triggers of a backend. It makes its client on first use, because most callbacks set no trigger."""
+    """The triggers of a backend, with a client that is made on first use.
+
+    Most callbacks set no trigger, so they need no client.
+    """
 
     def __init__(self, settings: Settings, own_arn: str | None, backend: WakeBackend) -> None:
         self._settings = settings
@@ -171,9 +174,10 @@ class _LazyTriggers:
 
 
 def _sibling_arn(own_arn: str | None, settings: Settings) -> str:
-    """Return the ARN of the redial Lambda, in the region and the account of the running Lambda.
+    """Return the ARN of the redial Lambda, derived from the running Lambda's ARN.
 
-    Chalice names the redial Lambda ``<app>-<stage>-redial``. Raises RedialError if ``own_arn`` is not a Lambda's ARN.
+    Both are in the same region and account. Chalice names the redial Lambda ``<app>-<stage>-redial``. Raises
+    RedialError if ``own_arn`` is not a Lambda's ARN.
     """
     if not own_arn or own_arn.count(":") < 6:
         raise RedialError("REDIAL_ARN is not set, and the running Lambda's ARN is not known to derive it from")

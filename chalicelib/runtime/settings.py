@@ -1,4 +1,7 @@
-"""What Redial reads from its environment: one frozen value, made once, with an error that names what is wrong."""
+"""The settings of a deployment, read from its environment into one frozen value.
+
+An error names the variable that is wrong.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +13,11 @@ from chalicelib.domain.limits import Limits
 from chalicelib.errors import RedialError
 from chalicelib.runtime.vault import Reference
 
-#: More slots than this would make the query that looks for a free one too long.
+#: The largest concurrency limit. With more slots, the query for a free slot takes too long.
 MAX_SLOTS = 5_000
-#: how many requests a second one API key may send in the long run, where nobody says otherwise
+#: The default of KEY_REQUESTS_PER_SECOND: one API key may send this many requests a second in the long run.
 DEFAULT_KEY_REQUESTS_PER_SECOND = 50
-#: the largest daily budget of dials or of minutes
+#: The largest daily budget of dials or of minutes.
 MAX_DAILY = 10_000_000
 
 
@@ -27,7 +30,10 @@ class WakeBackend(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The environment, read. Durations are in seconds; every one can be set as the variable of the same name."""
+    """The settings of a deployment.
+
+    Durations are in seconds. Each duration is the environment variable with the name of the field, in capitals.
+    """
 
     env: Mapping[str, str] = field(repr=False)  # it holds secrets
     stage: str
@@ -56,7 +62,10 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Read the environment. Raises RedialError naming the variable, its value and what would be right."""
+        """Read the settings from the environment.
+
+        Raises RedialError if a value is wrong. The error names the variable, its value and what would be right.
+        """
         for name, value in env.items():
             if name.endswith("_ANSWER_URL") and Reference.parse(value):
                 raise RedialError(f"{name} is {value!r}; only credentials may be references, so write the URL itself")
@@ -94,25 +103,41 @@ class Settings:
         )
 
     def credentials(self, provider: str) -> dict[str, str]:
-        """A provider's variables, keyed without its name and in lower case (``account_sid``), references unread."""
+        """Return a provider's environment variables that are not empty.
+
+        A key is the variable's name in lower case, without the provider's name: ``account_sid``. A value may be a
+        reference to a secret, which this method does not read.
+        """
         prefix = f"{provider.upper()}_"
         return {k[len(prefix) :].lower(): v for k, v in self.env.items() if k.startswith(prefix) and v}
 
     def answer_url(self, provider: str) -> str | None:
-        """Where the provider fetches what to do with a call that names no target."""
+        """Return the URL for calls that name no target: ``<PROVIDER>_ANSWER_URL``.
+
+        The provider fetches from this URL what to do with the call. Returns None if the variable is not set.
+        """
         return self.env.get(f"{provider.upper()}_ANSWER_URL") or None
 
     def max_concurrent_calls(self, provider: str) -> int | None:
-        """How many calls of the provider's account may be in flight at once: ``<PROVIDER>_MAX_CONCURRENT_CALLS``."""
+        """Return the concurrency limit of the provider's account, or None if it has none.
+
+        The variable is ``<PROVIDER>_MAX_CONCURRENT_CALLS``.
+        """
         return _whole(self.env, f"{provider.upper()}_MAX_CONCURRENT_CALLS", 0, 1, MAX_SLOTS) or None
 
     def calls_per_second(self, provider: str) -> float | None:
-        """How many calls a second may start on the provider's account: ``<PROVIDER>_CALLS_PER_SECOND``, if set."""
+        """Return the rate limit of the provider's account in calls per second, or None.
+
+        The variable is ``<PROVIDER>_CALLS_PER_SECOND``.
+        """
         return _rate(self.env, f"{provider.upper()}_CALLS_PER_SECOND")
 
 
 def read_rate(text: str) -> float:
-    """Calls a second, from one a minute to 1000 a second. Raises ValueError, saying so."""
+    """Read a rate limit in calls per second.
+
+    Raises ValueError if it is not a number from one call a minute to 1000 calls a second.
+    """
     try:
         rate = float(text)
     except ValueError:

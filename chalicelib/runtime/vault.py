@@ -1,7 +1,8 @@
-"""Secrets kept elsewhere: what ``ssm:`` and ``secretsmanager:`` references in the environment stand for.
+"""The secrets of ``ssm:`` and ``secretsmanager:`` references in the environment.
 
-``ssm:/redial-prod/twilio-auth-token`` is a parameter of Systems Manager, ``secretsmanager:redial-prod/twilio`` a secret
-of Secrets Manager, by name or ARN. ``#auth_token`` behind either takes that key out of a JSON object.
+``ssm:/redial-prod/twilio-auth-token`` is a parameter of Systems Manager. ``secretsmanager:redial-prod/twilio`` is a
+secret of Secrets Manager, by its name or ARN. ``#auth_token`` at the end of a reference selects one key of a JSON
+object.
 """
 
 import json
@@ -16,19 +17,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.errors import RedialError, Unavailable
 from chalicelib.runtime.log import warn
 
-#: A secret is read again after this long.
+#: Redial uses a secret for this long before it reads the secret again.
 FRESH = timedelta(minutes=5)
-#: A secret that did not do (a signature failed, a provider said 401) is read again if it is older than this.
+#: After a sign of a wrong secret (a signature failed, a provider answered 401), Redial reads a secret again if it is
+#: older than this.
 DOUBTED = timedelta(minutes=1)
-#: A secret that could not be read is asked for again after this long: strangers' requests must not ask AWS each time.
+#: After a failed read, Redial waits this long before it reads the secret again. So not each request of a stranger
+#: causes a request to AWS.
 FAILED_KEPT = timedelta(seconds=30)
-#: GetParameters takes this many names.
+#: GetParameters takes at most this many names.
 MAX_PARAMETERS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where a secret is kept: the service, its name there, and a key of the JSON object there, if it is one."""
+    """A reference to a secret: the service, and the secret's name in this service.
+
+    ``json_key`` is the key of the secret in a JSON object. It is None if the whole text is the secret.
+    """
 
     service: str
     name: str
@@ -36,7 +42,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference | None":
-        """Read ``ssm:/path`` or ``secretsmanager:name#key``; None where the text is no reference but a value."""
+        """Read ``ssm:/path`` or ``secretsmanager:name#key``.
+
+        Returns None if the text is not a reference but the value itself.
+        """
         service, colon, rest = text.strip().partition(":")
         if not colon or service not in _SERVICES:
             return None
@@ -52,16 +61,20 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A secret that could not be read, or, where ``why`` is empty, that is not there."""
+    """A secret that could not be read.
+
+    An empty ``why`` means that the secret does not exist.
+    """
 
     why: str
     at: datetime
 
 
 class Vault:
-    """The secrets that references stand for, each remembered for five minutes.
+    """The secrets that references refer to.
 
-    ``make_client`` makes a botocore client by its service's name; it is asked only where a reference is used.
+    The vault remembers each secret for five minutes. ``make_client`` makes the botocore client of a service by the
+    service's name. The vault calls it only if there is a reference.
     """
 
     def __init__(self, make_client: Callable[[str], Any], now: Callable[[], datetime]) -> None:
@@ -73,10 +86,14 @@ class Vault:
         self._lock = threading.Lock()
 
     def resolved(self, values: Mapping[str, str], *, max_age: timedelta = FRESH) -> dict[str, str]:
-        """The values with what their references stand for; ``values`` maps variables' names to their values.
+        """Return the values with each reference replaced by its secret.
 
-        What was read longer ago than ``max_age`` is read again, everything else beside it in the same request. Where
-        that fails, what was read before goes on being used. Raises RedialError naming the variable and the reference.
+        ``values`` maps the names of variables to their values. If one secret is older than ``max_age``, the vault reads
+        all secrets of these values again, those of one service together. If the read fails, the vault uses the secrets
+        that it read before.
+
+        Raises Unavailable if the read fails and one of the secrets was never read before. Raises RedialError if a
+        secret does not exist or has the wrong form. The errors name the variable and the reference.
         """
         references = {name: found for name, value in values.items() if (found := Reference.parse(value))}
         if not references:
@@ -108,12 +125,12 @@ class Vault:
         try:
             found = read(self._make_client(service), list(wanted))
         except (ClientError, BotoCoreError) as error:
-            said = ", ".join(f"{variable} ({service}:{name})" for name, variable in wanted.items())
+            secrets = ", ".join(f"{variable} ({service}:{name})" for name, variable in wanted.items())
             if not known:
-                why = f"{said} could not be read: {_why(error)}"
+                why = f"{secrets} could not be read: {_why(error)}"
                 self._failed |= {(service, name): _Failed(why, now) for name in wanted}
                 raise Unavailable(why) from error
-            warn("secret-not-read-again", secrets=said, error=_why(error))
+            warn("secret-not-read-again", secrets=secrets, error=_why(error))
             found = {}
         for name in wanted:
             if name in found:
@@ -133,12 +150,12 @@ class Vault:
                 raise Unavailable(failed.why)
             raise RedialError(f"{variable} is {text!r}, but {where} {reference.name!r} with a text in it")
         if reference.json_key is None:
-            # A line break at the end comes from the shell that wrote the secret, and is never part of it.
+            # A line break at the end comes from the shell that wrote the secret. It is never part of the secret.
             return kept.text.strip()
         try:
             value = json.loads(kept.text)[reference.json_key]
         except (ValueError, KeyError, TypeError):
-            # Without the error, for its text may hold the secret's.
+            # The new error does not include this error, because its text may contain the secret.
             value = None
         if not isinstance(value, str):
             wanted = f"must be a JSON object with a text under {reference.json_key!r}"
@@ -150,12 +167,12 @@ _Read = Callable[[Any, Iterable[str]], dict[str, str]]
 
 
 def _read_parameters(client: Any, names: Iterable[str]) -> dict[str, str]:
-    """Parameters by name, ten to a request; one that does not exist is left out."""
+    """Read parameters by name, ten in a request. Leave out those that do not exist."""
     found: dict[str, str] = {}
     for some in _batches(names):
         answer = client.get_parameters(Names=some, WithDecryption=True)
         for parameter in answer["Parameters"]:
-            # Asked for by ARN or with a version or label, it is answered by its name without.
+            # AWS answers with the plain name, also if the request had the ARN, a version or a label.
             for name in (parameter["Name"] + parameter.get("Selector", ""), parameter.get("ARN", "")):
                 found[name] = parameter["Value"]
     return found
@@ -167,7 +184,7 @@ def _batches(names: Iterable[str]) -> Iterable[list[str]]:
 
 
 def _read_secrets(client: Any, names: Iterable[str]) -> dict[str, str]:
-    """Secrets by name or ARN; one that does not exist, or holds bytes, is left out."""
+    """Read secrets by name or ARN. Leave out those that do not exist or hold bytes."""
     found: dict[str, str] = {}
     for name in names:
         try:
@@ -182,7 +199,10 @@ def _read_secrets(client: Any, names: Iterable[str]) -> dict[str, str]:
 
 
 def _why(error: Exception) -> str:
-    """An AWS error in short; it names what was asked for, and never holds what is kept there."""
+    """Return the short text of an AWS error.
+
+    It may name the secret, but never contains it.
+    """
     if isinstance(error, ClientError):
         return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"
     return str(error)

@@ -1,0 +1,1 @@
+"""The DynamoDB table: keys, items, and a store for each kind of item."""
