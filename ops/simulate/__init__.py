@@ -1,0 +1,1 @@
+"""The simulator: all of Redial under faults, in virtual time, checked by invariants."""

@@ -1,7 +1,9 @@
-"""`python -m ops.simulate --seed 1 --calls 100 --faults heavy`: the whole of Redial under faults, in virtual time.
+"""Simulate all of Redial under faults, in virtual time.
 
-The same seed gives the same run. Exit status 1 where an invariant does not hold; the smallest run that shows it is
-then looked for and printed.
+    python -m ops.simulate --seed 1 --calls 100 --faults heavy
+
+The same seed gives the same run. If an invariant does not hold, the exit status is 1, and the command searches for the
+smallest run that shows the violation and prints that run.
 """
 
 import argparse
@@ -31,7 +33,7 @@ PROCESSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One seed's run: figures that can be sent from process to process."""
+    """The figures of one seed's run, which one process can send to another."""
 
     seed: int
     counts: Counts
@@ -40,6 +42,7 @@ class Summary:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one seed or several. Return 1 if an invariant does not hold, else 0."""
     options = _parser().parse_args(arguments)
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -66,13 +69,13 @@ def _one(console: Console, plan: Plan, *, smaller: bool) -> int:
         f"   {time.monotonic() - began:.0f} s"
     )
     if wrong and smaller:
-        with console.status("looking for a smaller run") as status:
+        with console.status("searching for a smaller run") as status:
 
-            def tell(found: Smallest) -> None:
-                size = f"{len(found.evidence.asked)} calls, {len(found.evidence.injected)} faults"
-                status.update(f"looking for a smaller run: {size}")
+            def report(found: Smallest) -> None:
+                size = f"{len(found.evidence.call_requests)} calls, {len(found.evidence.injected)} faults"
+                status.update(f"searching for a smaller run: {size}")
 
-            found = shrink(evidence, wrong[0], tell)
+            found = shrink(evidence, wrong[0], report)
         print_smallest(console, found)
     return 1 if wrong else 0
 
@@ -111,20 +114,20 @@ def _summary(plan: Plan) -> Summary:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ops.simulate", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="what chance is made of (1)")
-    parser.add_argument("--seeds", type=_seeds, help="several, as in 1-20, in two processes; sums up")
-    parser.add_argument("--calls", type=int, default=100, help="how many calls are asked for (100)")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of all random choices (1)")
+    parser.add_argument("--seeds", type=_seeds, help="a range of seeds, for example 1-20, run in two processes")
+    parser.add_argument("--calls", type=int, default=100, help="how many calls to request (100)")
     parser.add_argument("--faults", choices=[str(level) for level in Level], default=str(Level.HEAVY))
-    parser.add_argument("--rush", action="store_true", help="all calls come at the same few moments")
+    parser.add_argument("--rush", action="store_true", help="request all calls in a few bursts")
     parser.add_argument("--focus", choices=list(FOCI), help="raise the odds of one situation")
-    parser.add_argument("--as-is", action="store_true", help="do not look for a smaller run that goes wrong")
+    parser.add_argument("--as-is", action="store_true", help="do not search for a smaller run that shows the violation")
     return parser
 
 
 def _seeds(text: str) -> list[int]:
     first, dash, last = text.partition("-")
     if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; use 1-20")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of seeds (example: 1-20)")
     return list(range(int(first), int(last or first) + 1))
 
 

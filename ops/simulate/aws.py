@@ -1,4 +1,4 @@
-"""The boundary to AWS: every call of the app passes here, where it may fail, and is watched for what it wrote."""
+"""The boundary to AWS: it injects faults into the app's calls and sees its writes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,16 +19,17 @@ from ops.simulate.strict_aws import StrictAws
 
 URL = "https://dynamodb.us-east-1.amazonaws.com"
 
-#: How an AWS call fails after botocore's own retries, in turn: throttled, broken inside, or no answer at all
+#: The ways in which an AWS call fails after botocore's own retries: throttled, an internal error, or no answer
 FAILURES: tuple[Callable[[str], Exception], ...] = (
     lambda operation: _error("ThrottlingException", 400, operation),
     lambda operation: _error("InternalServerError", 500, operation),
     lambda operation: ConnectionClosedError(endpoint_url=URL),  # type: ignore[no-untyped-call]
     lambda operation: ReadTimeoutError(endpoint_url=URL),  # type: ignore[no-untyped-call]
 )
-#: Botocore sends these with a token by which DynamoDB knows a repetition.
+#: Botocore sends these with a token. DynamoDB recognizes a repetition by the token.
 REPEATED_SAFELY = ("TransactWriteItems",)
-#: What a call takes, in seconds, at least and at most, and a slow one: long enough for others to come in between
+#: The shortest and the longest time of an AWS call in seconds, and the time of a slow call. A slow call is long enough
+#: for other handlers to run meanwhile.
 TAKES_SEC = (0.005, 0.08)
 SLOW_SEC = 6.4
 
@@ -43,14 +44,14 @@ def _error(code: str, status: int, operation: str) -> ClientError:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An item that a call to DynamoDB has written or removed."""
+    """An item that a call to DynamoDB wrote or removed."""
 
     pk: str
     sk: str
 
 
 def written(operation: str, params: Mapping[str, Any]) -> Iterator[Written]:
-    """The keys that a call writes, where it succeeds."""
+    """Yield the keys that an operation writes if it succeeds."""
     writes = [params]
     if operation == "TransactWriteItems":
         writes = [next(iter(item.values())) for item in params["TransactItems"] if "ConditionCheck" not in item]
@@ -64,9 +65,10 @@ def written(operation: str, params: Mapping[str, Any]) -> Iterator[Written]:
 
 
 class AwsBoundary:
-    """Stands before botocore while ``crossed`` is in force. ``watch`` is told each key that was written.
+    """The replacement of botocore's transport while ``crossed`` is in force.
 
-    Faults happen only while a handler runs: who sets the world up, or looks at it, is left alone.
+    It calls ``watch`` with each key that the app wrote. It injects faults only while a handler runs: code that sets up
+    the world, or that reads the world's state, meets no faults.
     """
 
     def __init__(
@@ -78,15 +80,15 @@ class AwsBoundary:
         self._strict = strict
         self._watch = watch
         self._occasions: Counter[str] = Counter()
-        #: a call's id -> its index in the traffic, by which faults are named
+        #: A call's id -> the call's index in the traffic. The names of faults contain the index.
         self.names: dict[str, str] = {}
         self.made: Counter[str] = Counter()
-        #: whether a shard of the due index holds anything: most hold nothing most of the time
+        #: True if a shard of the due index holds an item. Most shards are empty most of the time.
         self.has_due: Callable[[str], bool] = lambda shard: True
 
     @contextmanager
     def crossed(self) -> Iterator[None]:
-        """Let all calls of botocore pass here."""
+        """Send all calls of botocore through this boundary."""
         original = BaseClient._make_api_call
 
         def crossing(client: Any, operation: str, params: dict[str, Any]) -> Any:
@@ -110,7 +112,7 @@ class AwsBoundary:
             yield
 
     def _short_answer(self, operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
-        """What moto answers, past botocore; None where it must be asked the long way."""
+        """Return moto's answer without botocore; None if only botocore can make the call."""
         if params.get("IndexName") == DUE_INDEX and not self.has_due(
             params["ExpressionAttributeValues"][":shard"]["S"]
         ):
@@ -150,7 +152,10 @@ class AwsBoundary:
         return FAILURES[sum(name.encode()) % len(FAILURES)](operation)
 
     def _occasion(self, operation: str, params: Mapping[str, Any]) -> str:
-        """A name for this call that other calls' presence does not change: the handler, the operation, the item."""
+        """Return a name for this AWS call that does not depend on other calls.
+
+        The name contains the handler, the operation and the item.
+        """
         name = f"{self._engine.label}/{operation}/{self._about(operation, params)}"
         self._occasions[name] += 1
         return f"{name}/{self._occasions[name]}"

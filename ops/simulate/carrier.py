@@ -1,4 +1,7 @@
-"""The model carrier: speaks the providers' HTTP, decides what becomes of each call, keeps the truth of it."""
+"""The model carrier: it answers as the providers' APIs do and ends each call.
+
+It keeps a record of what really happened to each call.
+"""
 
 import json
 from collections import Counter
@@ -19,7 +22,7 @@ from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine
 from ops.simulate.fates import FATES, MORE_OF, NAMED_WAITS_SEC, Fate
 from ops.simulate.faults import Crash, Faults
-from ops.simulate.twists import Word
+from ops.simulate.twists import Contradiction
 
 #: The host of a provider's API -> the provider
 HOSTS = {"api.twilio.com": "twilio", "api.plivo.com": "plivo"}
@@ -27,25 +30,29 @@ CONNECT_SEC, READ_SEC = 3.0, 10.0
 
 
 class Replied(StrEnum):
-    """How a create-call was answered, as the carrier knows."""
+    """The answer to a create-call, as the carrier knows it."""
 
     PLACED = "placed"
-    REFUSED = "refused"  # for the number's sake: the attempt has ended
-    DEFERRED = "deferred"  # for pace, or for the account's sake: nothing was placed
-    UNCLEAR = "unclear"  # a 5xx, or an answer that was lost: nobody at our end can know
+    REFUSED = "refused"  # because of the number: the attempt has ended
+    DEFERRED = "deferred"  # because of a rate limit or of the account: nothing was placed
+    UNCLEAR = "unclear"  # a 5xx, or a lost answer: the app cannot know what happened
 
 
-#: How many calls have a leg of their own, as to an agent, and how many callbacks do not say their direction
+#: The share of calls that make a leg of their own (to an agent, for example), and of callbacks without a direction
 WITH_A_CHILD, WITHOUT_DIRECTION = 0.3, 0.2
-#: How late a provider's records are that are late, and how often it does not answer the create-call either
+#: How many hours late a provider's records show a call, if they are late, and how often the answer to the create-call
+#: is lost as well
 RECORDS_LATE_HOURS, ANSWER_LATE_TOO = (1.2, 5.0), 0.5
-#: a fate's refusal -> how the carrier calls it
+#: The refusal in a fate -> the carrier's record of the answer
 REPLIES = {"invalid-number": Replied.REFUSED, "throttled": Replied.DEFERRED, "auth": Replied.DEFERRED}
 
 
 @dataclass(slots=True)
 class Leg:
-    """One create-call as the carrier received it. ``index`` is the call's in the traffic, ``made`` what rang."""
+    """One create-call as the carrier received it.
+
+    ``index`` is the call's index in the traffic. ``made`` is the call that rang.
+    """
 
     index: int
     call_id: str
@@ -57,62 +64,76 @@ class Leg:
     app_at: datetime
     tick: int
     replied: Replied = Replied.UNCLEAR
-    #: when whoever asked for the call had the answer, or none
+    #: when the app received the answer, or gave up waiting for it
     answered_at: datetime | None = None
     made: Call | None = None
-    #: what was posted back of it: (moment, tick, status that the app answered)
-    told: list["Told"] = field(default_factory=list)
+    #: the callbacks that the carrier posted for this leg
+    callbacks: list["AnsweredCallback"] = field(default_factory=list)
     looked_up: int = 0
-    #: what the end says in contradiction of the answer
-    word: Word | None = None
-    #: when it was to end by itself, and whether somebody asked for it to be hung up
+    #: an end that contradicts the answer
+    contradiction: Contradiction | None = None
+    #: when the call was to end by itself, and whether the app asked to hang it up
     was_to_end: datetime | None = None
     hang_up_asked: bool = False
-    #: the end is never told: the provider says that the call goes on, or a word that nobody knows
+    #: the provider never reports the end: it says that the call is in progress, or gives an unknown status
     never_ends: bool = False
     in_limbo: bool = False
-    #: the account was at fault, which only a look-up tells
+    #: the account is at fault, and only a look-up shows that
     faulted: bool = False
-    #: until then the provider's records do not show the call, and it tells nobody of it
+    #: until this time the provider's records do not show the call, and the provider sends no callbacks for it
     shown_at: datetime | None = None
 
     @property
     def sid(self) -> str | None:
+        """The provider's id of the call; None if nothing rang."""
         return self.made.order.call_id if self.made else None
 
     @property
     def ended_at(self) -> datetime | None:
-        """When the call ended, or will; None where nothing rang."""
+        """The time at which the call ended or will end; None if nothing rang."""
         return self.made.moments[-1].at if self.made else None
 
     @property
-    def was_heard(self) -> bool:
-        """True where a person answered."""
+    def person_answered(self) -> bool:
+        """A person answered the call."""
         return self.made is not None and self.made.end == "completed" and not self.made.line.behaviour.machine
 
-    def proofs(self) -> list["Told"]:
-        """The callbacks by which the app was told that somebody, or something, answered."""
-        by_the_end = self.made is not None and self.made.end == "completed" and (self.word is None or self.word.proven)
+    def proofs(self) -> list["AnsweredCallback"]:
+        """Return the callbacks that proved to the app that the call was answered."""
+        by_the_end = (
+            self.made is not None
+            and self.made.end == "completed"
+            and (self.contradiction is None or self.contradiction.proven)
+        )
         proving = {"answered", "amd"} | ({"ended"} if by_the_end else set())
-        return [told for told in self.told if told.status == 200 and told.moment in proving]
+        return [each for each in self.callbacks if each.status == 200 and each.moment in proving]
 
-    def outcome(self, machine_heard: bool) -> str | None:
-        """How it really ended, in Redial's words; ``machine_heard`` where the app was told what detection heard.
+    def outcome(self, machine_detected: bool) -> str | None:
+        """Return how the call really ended, in Redial's words.
 
-        An end that contradicts an answer is believed where nothing told of the answer.
+        ``machine_detected`` is True if the app received the result of answering machine detection. If no callback
+        reported the answer, an end that contradicts the answer is the truth that the app can know.
         """
-        if self.word is not None and self.made is not None and self.made.end == "completed" and not self.proofs():
-            return self.word.end
+        if (
+            self.contradiction is not None
+            and self.made is not None
+            and self.made.end == "completed"
+            and not self.proofs()
+        ):
+            return self.contradiction.end
         if self.made is None:
             return "invalid-number" if self.replied is Replied.REFUSED else None
-        if self.made.end == "completed" and machine_heard and self.made.line.behaviour.machine:
+        if self.made.end == "completed" and machine_detected and self.made.line.behaviour.machine:
             return "voicemail"
         return self.made.end
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A callback that the app has answered; ``kept`` where the table then showed that the attempt had ended."""
+class AnsweredCallback:
+    """A callback that the app has answered.
+
+    ``kept`` is True if the table showed the end of the attempt after that answer.
+    """
 
     moment: str
     tick: int
@@ -120,12 +141,12 @@ class Told:
     kept: bool = True
 
 
-#: Where a moment of a leg is posted: the leg, its moment and the callback, ready and signed
+#: Posts a moment of a leg to the app: takes the leg, its moment, and the signed callback
 Post = Callable[[Leg, Moment, Callback], None]
 
 
 class ModelCarrier(Http):
-    """Every provider's API at once. ``post`` is given each callback when its moment comes."""
+    """A model of all providers' APIs. It calls ``post`` with each callback in time."""
 
     def __init__(
         self, engine: Engine, chance: Chance, faults: Faults, environment: Mapping[str, str], post: Post
@@ -143,9 +164,9 @@ class ModelCarrier(Http):
         }
         self.legs: list[Leg] = []
         self.by_sid: dict[str, Leg] = {}
-        #: what a look-up says of calls that nobody asked for here: the customers' own, and legs of other calls
+        #: answers to look-ups of calls that the app did not place: customers' own calls, and legs of other calls
         self.strangers: dict[str, Reply] = {}
-        #: how many requests were answered, and what was wrong with those that are not as the vendor publishes them
+        #: the number of requests that were answered, and the errors of those that do not match the vendor's schema
         self.received = 0
         self.malformed: list[tuple[int, str]] = []
 
@@ -158,7 +179,7 @@ class ModelCarrier(Http):
         form: Sequence[tuple[str, str]] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """Answer as the provider would, unless a fault comes in between."""
+        """Answer as the provider would, unless a fault happens."""
         parts = urlsplit(url)
         provider = HOSTS[parts.hostname or ""]
         raw = urlencode(form).encode() if form is not None else body or b""
@@ -172,21 +193,21 @@ class ModelCarrier(Http):
         return self._ordered(provider, request, order)
 
     def call(self, provider: str, call_id: str) -> Call | None:
-        """That provider's call of that id, for its personality."""
+        """Return the provider's call with that id, for its personality."""
         leg = self.by_sid.get(call_id)
         return _shown(leg) if leg and leg.provider == provider else None
 
     def calls(self, provider: str) -> list[Call]:
-        """The provider's calls, the newest first, for its personality."""
+        """Return the provider's calls, the newest first, for its personality."""
         ours = (leg for leg in reversed(self.legs) if leg.provider == provider and not self._is_missing(leg))
         return [shown for leg in ours if (shown := _shown(leg)) is not None]
 
     def _is_missing(self, leg: Leg) -> bool:
-        """Whether the provider's records do not show this call yet."""
+        """Return True while the provider's records do not show this call."""
         return leg.shown_at is not None and self._engine.at < leg.shown_at
 
     def hang_up(self, call_id: str) -> Call:
-        """End a call now, as its personality is asked to."""
+        """End a call now, as its personality asks. Raises KeyError if nothing rang."""
         leg = self.by_sid[call_id]
         if leg.made is None:
             raise KeyError(call_id)
@@ -209,10 +230,10 @@ class ModelCarrier(Http):
             return Answer(503, {}, b"")
         personality = self._personalities[provider]
         wrong = self._wrong(index, personality, request)
-        stranger = next((told for sid, told in self.strangers.items() if sid in request.path), None)
+        stranger = next((reply for sid, reply in self.strangers.items() if sid in request.path), None)
         missing = Reply(404, {}) if leg is not None and request.method == "GET" and self._is_missing(leg) else None
         reply = wrong or stranger or missing or personality.manage(request, cast(Exchange, self)) or Reply(404, {})
-        reply = twists.retold(
+        reply = twists.with_faults(
             reply,
             frozenset(sid for sid, leg in self.by_sid.items() if leg.in_limbo),
             frozenset(sid for sid, leg in self.by_sid.items() if leg.faulted),
@@ -237,7 +258,9 @@ class ModelCarrier(Http):
         self.legs.append(leg)
         self._reached[index] += 1
         reply = self._take(leg, request, order, name)
-        leg.tick = self._engine.say(index, f"carrier: POST of {call_id}-{attempt} to {provider}: {_words(leg, reply)}")
+        leg.tick = self._engine.say(
+            index, f"carrier: POST of {call_id}-{attempt} to {provider}: {_reply_text(leg, reply)}"
+        )
         self._engine.linger(6.0 if self._hits("http-slow", index, *name) else 0.2)
         leg.answered_at = self._engine.at
         self._after(index, *name)
@@ -269,7 +292,7 @@ class ModelCarrier(Http):
             return personality.refused(fate.answer, order)
         fate = self._with_fault(leg, fate, name)
         leg.made = self._dial(leg, order, fate)
-        leg.word, leg.was_to_end = fate.word, leg.ended_at
+        leg.contradiction, leg.was_to_end = fate.contradiction, leg.ended_at
         self.by_sid[order.call_id] = leg
         for moment in leg.made.moments:
             self._expect(leg, moment)
@@ -279,7 +302,10 @@ class ModelCarrier(Http):
         return personality.accepted(leg.made)
 
     def _with_fault(self, leg: Leg, fate: Fate, name: tuple[object, ...]) -> Fate:
-        """The fate of a call where its provider loses its end, or fails for want of credits and says so when asked."""
+        """Return the fate of a call, changed if its provider loses the end or has a fault.
+
+        A call with a fault fails because the account is out of credits. Only a look-up shows that.
+        """
         if leg.provider == "plivo" and self._hits("fault-by-lookup", leg.index, *name):
             leg.faulted = True
             return Fate(end="failed")
@@ -291,7 +317,7 @@ class ModelCarrier(Http):
         return fate
 
     def _wrong(self, index: int, personality: Personality, request: Request) -> Reply | None:
-        """The error for a request that is not as the vendor publishes it, which is written down."""
+        """Return and record the error for a request that breaks the vendor's schema."""
         self.received += 1
         reply = invalid(personality, request)
         if reply is not None:
@@ -307,7 +333,7 @@ class ModelCarrier(Http):
 
     def _expect(self, leg: Leg, moment: Moment) -> None:
         def arrive() -> None:
-            # A call that was hung up has other moments than it was to have.
+            # A call that was hung up has other moments than those it was dialled with.
             if leg.made is not None and moment in leg.made.moments:
                 for callback in self._personalities[leg.provider].callbacks(leg.made, moment):
                     self._send(leg, leg.made, moment, callback)
@@ -315,7 +341,7 @@ class ModelCarrier(Http):
         self._engine.at_time(moment.at if leg.shown_at is None else max(moment.at, leg.shown_at), arrive)
 
     def _send(self, leg: Leg, made: Call, moment: Moment, callback: Callback) -> None:
-        """Post a callback as this call's provider words it, and the end of a leg that the call itself made."""
+        """Post a callback in the provider's words, and the end of a leg of the call."""
         has_ended = moment.name == "ended"
         talked = has_ended and made.end == "completed"
         name = (leg.index, leg.attempt, moment.name)
@@ -324,12 +350,17 @@ class ModelCarrier(Http):
             self._post(leg, Moment("child", moment.at), child)
         if has_ended and (leg.never_ends or leg.faulted):
             return
-        if talked and leg.word is not None:
-            callback = twists.contradicting(self._env, leg.provider, callback, leg.word)
-        if moment.name in ("answered", "amd") and leg.word is not None and not leg.word.proven and leg.made is not None:
+        if talked and leg.contradiction is not None:
+            callback = twists.contradicting(self._env, leg.provider, callback, leg.contradiction)
+        if (
+            moment.name in ("answered", "amd")
+            and leg.contradiction is not None
+            and not leg.contradiction.proven
+            and leg.made is not None
+        ):
             late_sec = self._chance.between(-300, 300, "answer told", *name)
             if late_sec > 0:
-                # The answer is told of only after the end that contradicts it.
+                # The callback about the answer comes after the end that contradicts it.
                 told_at = leg.made.moments[-1].at + timedelta(seconds=late_sec)
                 self._engine.at_time(told_at, lambda: self._post(leg, moment, callback))
                 return
@@ -357,7 +388,7 @@ class ModelCarrier(Http):
 
 
 def _shown(leg: Leg) -> Call | None:
-    """The call as its provider shows it, who may have lost its end."""
+    """Return the call as its provider shows it. The provider may have lost the end."""
     if leg.made is None or not leg.never_ends:
         return leg.made
     return replace(leg.made, moments=tuple(moment for moment in leg.made.moments if moment.name != "ended"))
@@ -369,12 +400,12 @@ def _answer(reply: Reply, headers: Mapping[str, str] | None = None) -> Answer:
 
 
 def _token(form: Mapping[str, Any]) -> str:
-    """The callback token in Twilio's or Plivo's create-call."""
+    """Return the callback token in a create-call of Twilio or Plivo."""
     return str(form.get("StatusCallback") or form["hangup_url"]).rpartition("/")[2]
 
 
 def _index(form: Mapping[str, Any]) -> int:
-    """Which call of the traffic this is: its own variable ``n``, found in the answer URL."""
+    """Return the call's index in the traffic: its variable ``n`` in the answer URL."""
     url = str(form.get("Url") or form.get("answer_url"))
     return int(dict(parse_qsl(urlsplit(url).query)).get("n", "-1"))
 
@@ -383,9 +414,9 @@ def _plus(number: str) -> str:
     return number if number.startswith("+") else f"+{number}"
 
 
-def _words(leg: Leg, reply: Reply) -> str:
+def _reply_text(leg: Leg, reply: Reply) -> str:
     if leg.made is None:
         return f"{reply.status}, nothing rings"
     lasts = leg.made.moments[-1].at - leg.at
-    machine = " (a machine)" if leg.made.line.behaviour.machine else ""
+    machine = " (an answering machine)" if leg.made.line.behaviour.machine else ""
     return f"{reply.status}, ends {leg.made.end}{machine} after {lasts / timedelta(seconds=1):.0f} s"

@@ -1,4 +1,7 @@
-"""Chance that a seed determines: each draw has a name, so that leaving one call out changes no other call's luck."""
+"""Chance that a seed determines. Each draw has a name.
+
+If one call is left out, the draws of all other calls stay the same.
+"""
 
 import random
 import uuid
@@ -14,31 +17,34 @@ Choice = TypeVar("Choice")
 
 
 class Chance:
-    """Draws by name. The same seed and name always give the same draw, whatever else was drawn before."""
+    """Random draws by name. One seed and one name always give the same draw."""
 
     def __init__(self, seed: int, focus: str | None = None) -> None:
         self.seed = seed
         self._focus = FOCI[focus] if focus else None
 
     def odds(self, situation: str, usual: float) -> float:
-        """How likely a situation of the traffic is: as usual, or as the run's focus says."""
+        """Return the odds of a situation in the traffic: ``usual``, or those of the focus."""
         return self._focus.odds.get(situation, usual) if self._focus else usual
 
     def share(self, fault: str, usual: float) -> float:
-        """How likely a fault is on its occasions; where there are no faults, no focus brings any."""
+        """Return the share of its occasions on which a fault happens.
+
+        A focus adds no faults to a run without faults.
+        """
         return self._focus.faults.get(fault, usual) if self._focus and usual else usual
 
     def unit(self, *name: object) -> float:
-        """A number from 0 up to 1."""
+        """Return a number from 0 up to 1."""
         text = ":".join(map(str, (self.seed, *name)))
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
     def between(self, least: float, most: float, *name: object) -> float:
-        """A number from ``least`` up to ``most``."""
+        """Return a number from ``least`` up to ``most``."""
         return least + (most - least) * self.unit(*name)
 
     def pick(self, choices: Sequence[tuple[float, Choice]], *name: object) -> Choice:
-        """One of the choices, each with its weight."""
+        """Choose one of the choices, each with its weight."""
         left = self.unit(*name) * sum(weight for weight, _ in choices)
         for weight, choice in choices:
             left -= weight
@@ -47,13 +53,13 @@ class Chance:
         return choices[-1][1]
 
     def stream(self, *name: object) -> random.Random:
-        """A generator of its own, for whoever draws many times."""
+        """Return a generator of its own, for code that draws many times."""
         return random.Random(":".join(map(str, (self.seed, *name))))  # noqa: S311 - a simulation, no secret
 
 
 @contextmanager
 def no_real_chance(chance: Chance) -> Iterator[None]:
-    """Whatever asks the machine for chance meanwhile (ids, tokens, jitter, request ids) is given the seed's."""
+    """Draw ids, tokens, jitter and request ids from the seed, not from the machine."""
     drawn = chance.stream("machine")
     before = random.getstate()
     random.seed(f"{chance.seed}:global")

@@ -1,4 +1,4 @@
-"""Virtual time: one queue of events, a clock that jumps from one to the next, and a trace of all that happens."""
+"""Virtual time: a queue of events, a clock that jumps ahead, and a trace."""
 
 import hashlib
 import heapq
@@ -13,7 +13,7 @@ from ops.simulate.turns import Turns, Worker
 
 @dataclass(order=True, slots=True)
 class Event:
-    """Something that will happen: a new ``action``, or one that waits until then and goes on in its ``worker``."""
+    """A future event: it starts a new ``action``, or it continues a ``worker``."""
 
     at: datetime
     seq: int
@@ -23,7 +23,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One line of the trace; ``call`` is the call concerned (its index in the traffic), None for all."""
+    """One line of the trace.
+
+    ``call`` is the index of the call in the traffic; None for a line about all calls.
+    """
 
     tick: int
     at: datetime
@@ -32,10 +35,11 @@ class Said:
 
 
 class Engine:
-    """The time, the queue and the trace. ``also`` gives events that are not in the queue (rules, the sweep).
+    """The time, the queue of events and the trace.
 
-    What waits for something (``linger``) lets everybody else go on meanwhile, each from where it was: handlers meet as
-    they do in Lambdas of their own. One runs at a time, and the time says which.
+    ``also`` gives events that are not in the queue: rules and the sweep. A handler that waits (``linger``) lets the
+    other handlers continue, so handlers overlap as Lambdas do. One handler runs at a time, and the virtual time decides
+    which.
     """
 
     def __init__(self, start: datetime) -> None:
@@ -50,47 +54,47 @@ class Engine:
         self._running = threading.local()
 
     def now(self) -> datetime:
-        """The app's clock, which may be off by some seconds."""
+        """Return the time of the app's clock, which may be wrong by some seconds."""
         return self.at + self.skew
 
     @property
     def label(self) -> str | None:
-        """Which handler is running here; None where none is."""
+        """The label of the handler that runs in this thread; None if no handler runs."""
         return getattr(self._running, "label", None)
 
     @property
     def began(self) -> datetime:
-        """When the handler that is running here began."""
+        """The time at which the handler in this thread began."""
         return getattr(self._running, "began", self.at)
 
     def say(self, call: int | None, text: str) -> int:
-        """Add a line to the trace. Returns its tick, which orders everything that happens."""
+        """Add a line to the trace. Return its tick, which orders all events of the run."""
         self.tick += 1
         self.trace.append(Said(self.tick, self.at, call, text))
         return self.tick
 
     def after(self, sec: float, action: Callable[[], None]) -> None:
-        """Let something happen so many seconds from now."""
+        """Schedule an action for ``sec`` seconds from now."""
         self.at_time(self.at + timedelta(seconds=sec), action)
 
     def at_time(self, at: datetime, action: Callable[[], None]) -> None:
-        """Let something happen at a time; at once where that is past."""
+        """Schedule an action for a time, or for now if that time is past."""
         self._seq += 1
         heapq.heappush(self._queue, Event(max(at, self.at), self._seq, action))
 
     @property
     def idle(self) -> bool:
-        """True where nothing is left in the queue."""
+        """The queue is empty."""
         return not self._queue
 
     def advance(self, until: datetime) -> None:
-        """Let all happen that happens up to a time, and go there."""
+        """Run all events up to a time, and set the clock to that time."""
         while (event := self._next()) is not None and event.at <= until:
             self.run(event)
         self.at = max(self.at, until)
 
     def step(self) -> bool:
-        """Let the next thing happen; False where there is none."""
+        """Run the next event. Return False if there is no event."""
         event = self._next()
         if event is None:
             return False
@@ -98,7 +102,7 @@ class Engine:
         return True
 
     def run(self, event: Event) -> None:
-        """Let an event happen, at its time."""
+        """Run an event at its time."""
         if self._queue and event is self._queue[0]:
             heapq.heappop(self._queue)
         self.at = max(self.at, event.at)
@@ -116,7 +120,7 @@ class Engine:
 
     @contextmanager
     def running(self, label: str) -> Iterator[None]:
-        """A handler runs."""
+        """Mark a handler as running in this thread."""
         self._running.label, self._running.began = label, self.at
         try:
             yield
@@ -124,7 +128,7 @@ class Engine:
             self._running.label = None
 
     def linger(self, sec: float) -> None:
-        """The running handler waits, and others go on meanwhile."""
+        """Let the running handler wait while others continue."""
         until = self.at + timedelta(seconds=sec)
         worker = self._turns.mine
         if worker is None:
@@ -136,15 +140,15 @@ class Engine:
         self.at = max(self.at, until)
 
     def close(self) -> None:
-        """End what was needed to run handlers side by side."""
+        """End the threads that ran the handlers."""
         self._turns.close()
 
     def sleep(self, seconds: float) -> None:
-        """The app's own waiting."""
+        """Wait on behalf of the app, which uses this object as its clock."""
         self.linger(seconds)
 
     def digest(self) -> str:
-        """A hash of the whole trace: two runs are the same run where theirs are equal."""
+        """Return a hash of the trace. Two runs are the same if their hashes are equal."""
         digest = hashlib.sha256()
         for said in self.trace:
             digest.update(f"{said.tick} {said.at.isoformat()} {said.call} {said.text}\n".encode())

@@ -1,4 +1,4 @@
-"""What a run leaves behind to be judged: what was asked and answered, what the carrier saw, what the table says."""
+"""The evidence of a run: requests and answers, the carrier's record, the table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from typing import Any
 from ops.simulate.carrier import Leg
 from ops.simulate.engine import Said
 from ops.simulate.faults import Injected, Level
-from ops.simulate.traffic import Act, Asked
+from ops.simulate.traffic import Act, CallRequest
 
-#: Faults that keep no request from what it promises
+#: Faults that do not stop a request from keeping its promise
 HARMLESS = (
     "callback-dropped",
     "callback-late",
@@ -26,10 +26,11 @@ HARMLESS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. ``kept`` are the indices of the calls that stay, None for all; ``muted`` the faults left out.
+    """A plan of what to run.
 
-    In a ``rush`` every call comes in a burst, to few numbers, under few slots, and is paused in the midst of it. A
-    ``focus`` (``focus.FOCI``) raises the odds of one situation.
+    ``kept`` are the indices of the calls that stay, None for all calls. ``muted`` are the faults that are left out. In
+    a ``rush`` every call comes in a burst, to few numbers, under few slots, and the workspace is paused during the
+    burst. A ``focus`` (``focus.FOCI``) raises the odds of one situation.
     """
 
     seed: int
@@ -43,9 +44,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An attempt appeared in the table: committed between two ticks, at the true time and by the app's clock.
+    """An attempt that appeared in the table.
 
-    The handler that did it ``began`` then.
+    ``tick`` orders the commit, ``at`` is the true time and ``app_at`` the time of the app's clock. ``began`` is when
+    the handler that claimed the attempt started.
     """
 
     call_id: str
@@ -60,7 +62,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class GateSeen:
-    """An account's gate or a workspace's has changed at a tick: ``closed`` says by whom, None where it is open."""
+    """A change of the gate of an account or of a workspace.
+
+    ``closed`` names who closed the gate; None if the gate is open.
+    """
 
     scope: str
     tick: int
@@ -70,7 +75,10 @@ class GateSeen:
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """One more call was counted as started in a stretch of time, of a provider's account or of the ``workspace``."""
+    """One more call that was counted as started in a stretch of time.
+
+    ``scope`` is a provider, or ``workspace``.
+    """
 
     scope: str
     tick: int
@@ -80,7 +88,10 @@ class Paced:
 
 @dataclass(frozen=True, slots=True)
 class SlotLeft:
-    """A slot that is taken in the end, until when (epoch seconds of the app's clock), and by which attempt."""
+    """A slot that is still taken at the end of the run.
+
+    ``lease_until`` is in epoch seconds of the app's clock, and ``holder`` is the attempt.
+    """
 
     slot: str
     holder: str
@@ -88,8 +99,11 @@ class SlotLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One request for an act, whatever its answer was: it may have taken effect between the two ticks."""
+class ActRequest:
+    """One request for a user's act, with any answer.
+
+    The act may have taken effect between the two ticks.
+    """
 
     kind: str
     number: str
@@ -98,10 +112,11 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A user's act that was answered 200: asked for at one tick, answered at the other.
+class AnsweredAct:
+    """A user's act that the app answered with 200.
 
-    ``left`` are calls that the act should have ended or moved, and that the table shows waiting as before.
+    The user asked at ``asked_tick`` and the app answered at ``tick``. ``left`` are the calls that the act should have
+    ended or rescheduled, and that still wait in the table as before.
     """
 
     act: Act
@@ -115,10 +130,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """At a moment when nothing ran, places of the wheel in later minutes did not match the calls that wait for them.
+    """A difference between the wheel's places and the waiting calls.
 
-    ``over`` places were held by no call and ``under`` calls lacked theirs. ``leaks`` is how many may have leaked by
-    then, through requests that failed or processes that died.
+    It was found while no handler ran.
+
+    Only places in later minutes count. ``over`` places were held by no call, and ``under`` calls had no place.
+    ``leaks`` is the number of places that may have leaked by then, through failed requests or processes that died.
     """
 
     at: datetime
@@ -128,8 +145,8 @@ class Misplaced:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A request to the app: what for, and when it was asked and answered."""
+class AppRequest:
+    """A request to the app: its label, and when it began and ended."""
 
     label: str
     began: datetime
@@ -138,7 +155,7 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class LimitSet:
-    """The workspace may have so many calls in flight from this time on."""
+    """The workspace's concurrency limit from a time on."""
 
     at: datetime
     most: int
@@ -146,7 +163,10 @@ class LimitSet:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """A call has waited for a dial that was due, and is dialled (``dialing``), moved (``scheduled``) or ended."""
+    """A wait for a due dial, and its result.
+
+    ``became`` is ``dialing``, ``scheduled`` (rescheduled) or the state in which the call ended.
+    """
 
     call_id: str
     due_at: datetime
@@ -156,51 +176,55 @@ class Waited:
 
 @dataclass(slots=True)
 class Evidence:
-    """Everything that the invariants are held against; times are true ones but where they are the table's."""
+    """All facts that the invariants check.
+
+    Times are true times, except those that the table holds.
+    """
 
     plan: Plan
     env: Mapping[str, str]
-    asked: dict[int, Asked] = field(default_factory=dict)
+    call_requests: dict[int, CallRequest] = field(default_factory=dict)
     acts: list[Act] = field(default_factory=list)
-    #: index -> the calls that were made of it
+    #: index -> the ids of the calls that the request made
     call_ids: dict[int, list[str]] = field(default_factory=dict)
-    #: answers to POST /calls and to acts that no fault explains: (index, words)
+    #: answers to POST /calls and to acts that no fault explains: (index, text)
     refused: list[tuple[int, str]] = field(default_factory=list)
     legs: Sequence[Leg] = ()
-    #: how many requests the providers received, and those not as the vendor publishes them: (index, words)
+    #: the number of requests that the providers received, and those that do not match the vendor's schema: (index,
+    #: text)
     received: int = 0
     malformed: list[tuple[int, str]] = field(default_factory=list)
     claims: list[Claimed] = field(default_factory=list)
     waited: list[Waited] = field(default_factory=list)
-    answered: list[Answered] = field(default_factory=list)
-    tried: list[Tried] = field(default_factory=list)
+    answered_acts: list[AnsweredAct] = field(default_factory=list)
+    act_requests: list[ActRequest] = field(default_factory=list)
     gates: list[GateSeen] = field(default_factory=list)
     paced: list[Paced] = field(default_factory=list)
     #: an attempt's token -> the tick at which the table showed that it had ended, or that it was taken back
     settled: dict[str, int] = field(default_factory=dict)
-    #: how many calls the workspace's own settings let be out at once
+    #: the concurrency limit in the workspace's own settings
     own_limit: int | None = None
-    #: ... and what an operator lowered that to
+    #: the lower limits that an operator set later
     lowered: list[LimitSet] = field(default_factory=list)
-    #: a call -> the tick at which it was made
+    #: a call's id -> the tick at which it was made
     made_at: dict[str, int] = field(default_factory=dict)
-    #: how often the places were compared with the calls, and where they differed
+    #: how often the places were compared with the calls, and the differences
     places_seen: int = 0
     misplaced: list[Misplaced] = field(default_factory=list)
-    requests: list[Asking] = field(default_factory=list)
-    #: callbacks of calls that somebody else made: (kind, status that the app answered)
+    requests: list[AppRequest] = field(default_factory=list)
+    #: callbacks of calls that the app did not place: (kind, status that the app answered)
     strangers: list[tuple[str, int]] = field(default_factory=list)
-    #: when a lasting fault was in force
+    #: the times in which a lasting fault was in force
     spans: Sequence[tuple[datetime, datetime]] = ()
-    #: the table in the end, as plain values
+    #: the table at the end of the run, as plain values
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     decisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
     slots_left: list[SlotLeft] = field(default_factory=list)
-    #: a number whose erasure was answered -> the keys of the items in which its digits stand
+    #: a number whose erasure was answered -> the keys of the items that still contain its digits
     digits_left: dict[str, list[str]] = field(default_factory=dict)
-    #: when no Lambda ran
+    #: the times in which no Lambda ran
     outages: Sequence[tuple[datetime, datetime]] = ()
     rules_left: list[str] = field(default_factory=list)
     aws_refused: list[str] = field(default_factory=list)
@@ -215,28 +239,31 @@ class Evidence:
     aws_calls: Counter[str] = field(default_factory=Counter)
 
     @property
-    def last_asked(self) -> list[Asked]:
-        """The calls that are asked for when all faults are long over, one for each provider."""
-        return [asked for index, asked in self.asked.items() if index >= self.plan.calls]
+    def last_asked(self) -> list[CallRequest]:
+        """The calls that are requested long after all faults, one for each provider."""
+        return [asked for index, asked in self.call_requests.items() if index >= self.plan.calls]
 
     def index_of(self, call_id: str) -> int:
-        """Which call of the traffic this one was made of; -1 where nobody asked for it."""
+        """Return the index of the request that made the call; -1 if no request did."""
         return next((index for index, ids in self.call_ids.items() if call_id in ids), -1)
 
     def is_disturbed(self, begins: datetime, ends: datetime, index: int) -> bool:
-        """Whether any fault happened between two times that may have kept a call of the traffic from its promises."""
+        """Return True if a fault between two times may explain a broken promise to a call.
+
+        ``index`` is the call's index in the traffic.
+        """
         near = (fault for fault in self.injected if begins <= fault.at <= ends)
         single = any(not fault.kind.startswith(HARMLESS) and not fault.is_of_another(index) for fault in near)
         return single or any(since <= ends and begins <= until for since, until in self.spans)
 
     def leg_of(self, token: str) -> Leg | None:
-        """The create-call of an attempt; None where it was never made."""
+        """Return the create-call of an attempt; None if there was no create-call."""
         return next((leg for leg in self.legs if leg.token == token), None)
 
-    def told_late(self, call_id: str) -> int:
-        """For how many create-calls of a call its provider had nothing to show for hours."""
+    def late_records(self, call_id: str) -> int:
+        """Count the create-calls of a call that its provider did not show for hours."""
         return sum(1 for leg in self.legs_of(call_id) if leg.shown_at is not None)
 
     def legs_of(self, call_id: str) -> list[Leg]:
-        """The create-calls for one call, in order."""
+        """Return the create-calls for one call, in order."""
         return [leg for leg in self.legs if leg.call_id == call_id]

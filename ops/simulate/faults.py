@@ -1,4 +1,4 @@
-"""The faults that a simulation injects: a table of kinds with their rates, and who is hit, which the seed decides."""
+"""The faults that a simulation injects, with their rates. The seed draws them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from ops.simulate.chance import Chance
 
 
 class Level(StrEnum):
-    """How much goes wrong."""
+    """The amount of faults in a run."""
 
     NONE = "none"
     LIGHT = "light"
@@ -18,31 +18,31 @@ class Level(StrEnum):
 
 
 class Crash(BaseException):
-    """The process dies here. No ``except Exception`` of the code under test may catch it."""
+    """The death of the process. No ``except Exception`` of the app catches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of fault: its share of the occasions under heavy faults, and what happens."""
+    """One kind of fault: its share of the occasions under heavy faults, its effect."""
 
     share: float
     what: str
 
 
-#: Light faults happen this many times more seldom than heavy ones.
+#: Light faults are this many times less frequent than heavy ones.
 LIGHTER = 6.0
 
 KINDS = {
     "aws-refused": Kind(0.006, "an AWS call fails and changes nothing"),
-    "callback-refused-by-aws": Kind(0.004, "an AWS call fails while a callback is taken in"),
+    "callback-refused-by-aws": Kind(0.004, "an AWS call fails while a callback is recorded"),
     "aws-answer-lost": Kind(0.006, "an AWS call takes effect and its answer is lost"),
     "aws-repeated": Kind(0.004, "botocore repeats an AWS call that had taken effect"),
     "died-before-aws": Kind(0.002, "the process dies before an AWS call"),
     "died-after-aws": Kind(0.002, "the process dies after an AWS call"),
-    "target-refused": Kind(0.02, "EventBridge takes a rule and not its target (FailedEntryCount)"),
-    "events-throttled": Kind(0.05, "EventBridge throttles for minutes on end"),
-    "slow": Kind(0.015, "a call takes seconds, and others go on meanwhile"),
-    "commit-slow": Kind(0.01, "a transaction takes seconds to arrive, and others go on meanwhile"),
+    "target-refused": Kind(0.02, "EventBridge accepts a rule and rejects its target (FailedEntryCount)"),
+    "events-throttled": Kind(0.05, "EventBridge throttles for minutes"),
+    "slow": Kind(0.015, "a call takes seconds, and other handlers continue meanwhile"),
+    "commit-slow": Kind(0.01, "a transaction takes seconds to arrive, and other handlers continue meanwhile"),
     "http-not-sent": Kind(0.03, "no connection to the provider"),
     "http-answer-lost-unplaced": Kind(0.02, "a create-call is lost on its way, and so is its answer"),
     "http-answer-lost-placed": Kind(0.03, "a create-call is carried out and its answer is lost"),
@@ -51,16 +51,14 @@ KINDS = {
     "http-slow": Kind(0.1, "the provider takes seconds to answer, and its callbacks come first"),
     "died-before-http": Kind(0.015, "the process dies before a request to the provider"),
     "died-after-http": Kind(0.015, "the process dies after a request to the provider"),
-    "account-fault": Kind(0.15, "the provider's account is locked for minutes on end"),
-    "provider-down": Kind(0.06, "the provider cannot be reached for minutes on end"),
-    "lookups-down": Kind(0.1, "the provider answers no question about its calls, for hours on end"),
+    "account-fault": Kind(0.15, "the provider's account is locked for minutes"),
+    "provider-down": Kind(0.06, "the provider cannot be reached for minutes"),
+    "lookups-down": Kind(0.1, "the provider answers no look-up of its calls, for hours"),
     "incident": Kind(0.03, "the provider's API and look-ups are down for hours, and half of its callbacks are lost"),
     "credentials-removed": Kind(0.015, "a provider's credentials are removed for hours"),
-    "never-ends": Kind(0.08, "a provider says for ever that a call goes on, or a word that nobody knows"),
-    "fault-by-lookup": Kind(0.1, "a call comes to nothing for the account's sake, which only a look-up tells"),
-    "records-late": Kind(
-        0.04, "a call rings that its provider's records do not show, and of which it tells hours later"
-    ),
+    "never-ends": Kind(0.08, "a provider always says that a call is in progress, or gives an unknown status"),
+    "fault-by-lookup": Kind(0.1, "a call fails because of the account, and only a look-up shows that"),
+    "records-late": Kind(0.04, "a call rings that its provider reports and shows only hours later"),
     "callback-dropped": Kind(0.05, "a callback never comes"),
     "callback-late": Kind(0.08, "a callback comes up to five minutes late, after others"),
     "callback-hours-late": Kind(0.03, "a callback comes hours late"),
@@ -72,7 +70,7 @@ KINDS = {
     "clock-step": Kind(0.2, "the clock is put forward or back by seconds"),
 }
 
-#: Kinds that last: drawn once an hour, and in force for as long as this, in minutes
+#: Lasting kinds: one draw an hour decides about each. The values are the shortest and longest duration in minutes.
 LASTING = {
     "events-throttled": (3, 20),
     "account-fault": (3, 40),
@@ -90,7 +88,7 @@ MAX_RUN = timedelta(hours=48)
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """One fault that was injected; ``name`` says where, the same in every run of the seed."""
+    """One fault that was injected. ``name`` says where, and is the same in every run."""
 
     kind: str
     name: str
@@ -98,11 +96,14 @@ class Injected:
 
     @property
     def id(self) -> str:
-        """What mutes this one fault."""
+        """The id that mutes this one fault."""
         return f"{self.kind}@{self.name}"
 
     def is_of_another(self, index: int) -> bool:
-        """Whether it hit a request of, or for, another call of the traffic alone: those are named by its index."""
+        """Return True if the fault hit only requests of, or for, another call.
+
+        Such faults have the call's index in their name.
+        """
         words = self.name.partition("/")[0].split(" ")
         if words[0].startswith(("redial", "sweep")):
             return False
@@ -112,7 +113,7 @@ class Injected:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When a lasting fault is in force."""
+    """The time in which a lasting fault is in force."""
 
     occasion: tuple[object, ...]
     begins: datetime
@@ -120,7 +121,10 @@ class Span:
 
 
 class Faults:
-    """Decides on each occasion whether a fault happens, until ``until``. ``muted`` are kinds and single faults."""
+    """Decides on each occasion whether a fault happens, until ``until``.
+
+    ``muted`` are kinds, and ids of single faults, that never happen.
+    """
 
     def __init__(self, chance: Chance, level: Level, until: datetime, muted: Iterable[str] = ()) -> None:
         self._chance = chance
@@ -132,7 +136,7 @@ class Faults:
         self.injected: list[Injected] = []
 
     def hits(self, kind: str, at: datetime, *name: object) -> bool:
-        """Whether this fault happens on this occasion. An occasion has a name of its own."""
+        """Decide if this fault happens on this occasion. Each occasion has its own name."""
         if not self._would_hit(kind, at, *name):
             return False
         fault = Injected(kind, "/".join(map(str, name)), at)
@@ -148,18 +152,21 @@ class Faults:
         return kind not in self._muted and f"{kind}@{'/'.join(map(str, name))}" not in self._muted
 
     def lasts(self, kind: str, at: datetime, *name: object) -> bool:
-        """Whether a lasting fault is in force now."""
+        """Return True if a lasting fault is in force now."""
         if (kind, *name) not in self._spans:
             self._spans[kind, *name] = list(self._draw_spans(kind, *name))
         spans = self._spans[kind, *name]
         return any(span.begins <= at < span.ends and self.hits(kind, at, *span.occasion) for span in spans)
 
     def spans(self, kind: str, *name: object) -> list[tuple[datetime, datetime]]:
-        """When a lasting fault was in force."""
+        """Return the times in which a lasting fault was in force."""
         return [(span.begins, span.ends) for span in self._spans.get((kind, *name), ())]
 
     def all_spans(self) -> list[tuple[datetime, datetime]]:
-        """When any lasting fault that somebody asked about was in force."""
+        """Return the times in which any lasting fault of the run was in force.
+
+        Faults that no code asked about are not among them.
+        """
         return [(span.begins, span.ends) for spans in self._spans.values() for span in spans]
 
     def _draw_spans(self, kind: str, *name: object) -> Iterator["Span"]:
@@ -173,5 +180,5 @@ class Faults:
             hour += timedelta(hours=1)
 
     def counted(self) -> Counter[str]:
-        """How many faults of each kind were injected."""
+        """Count the injected faults by kind."""
         return Counter(fault.kind for fault in self.injected)

@@ -1,4 +1,4 @@
-"""The table as it stands in the end, read as plain values and not by the code that is judged."""
+"""The table at the end of a run, read as plain values without the code under test."""
 
 import json
 from typing import Any
@@ -10,8 +10,8 @@ from ops.simulate.table_watch import plain_token
 
 
 def read_table(table: Any, evidence: Evidence) -> None:
-    """Fill in what the table holds; ``table`` is moto's."""
-    erased = {answered.act.number for answered in evidence.answered if answered.act.kind == "erase"}
+    """Fill the evidence with the contents of moto's table."""
+    erased = {answered.act.number for answered in evidence.answered_acts if answered.act.kind == "erase"}
     for item in table.all_items():
         pk, sk, attributes = item.hash_key.value, item.range_key.value, item.to_json()["Attributes"]
         _sort_in(pk, sk, from_item(attributes), evidence)

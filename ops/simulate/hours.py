@@ -1,4 +1,4 @@
-"""When a policy allows a dial, worked out anew from what was asked for: not by the code that is judged."""
+"""The times at which a policy allows a dial, computed without the code under test."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,10 @@ WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 
 
 def is_open(window: Mapping[str, Any], recipient_zone: str, at: datetime) -> bool:
-    """Whether a window, as in a request, is open at a time: some opening covers the wall clock and no pause does."""
+    """Return True if the window of a request is open at a time.
+
+    A window is open if one of its openings covers the local time and none of its pauses does.
+    """
     name = window["timezone"]
     local = at.astimezone(zone_of(recipient_zone if name == "recipient" else name))
     openings = window.get("open")
@@ -19,7 +22,7 @@ def is_open(window: Mapping[str, Any], recipient_zone: str, at: datetime) -> boo
 
 
 def is_open_some_time(window: Mapping[str, Any], zone: str, first: datetime, last: datetime) -> bool:
-    """Whether a window is open at some second from ``first`` to ``last``."""
+    """Return True if a window is open at some second from ``first`` to ``last``."""
     at = first
     while at <= last:
         if is_open(window, zone, at):
@@ -36,7 +39,7 @@ def _covers(week: Mapping[str, Sequence[Sequence[str]]], local: datetime) -> boo
         begins, ends = _minutes(start), _minutes(end)
         if begins <= minute < (ends if ends > begins else 24 * 60):
             return True
-    # What began yesterday and goes on past midnight
+    # An opening that began yesterday and ends after midnight
     return any(_minutes(end) <= _minutes(start) and minute < _minutes(end) for start, end in week.get(yesterday, ()))
 
 
@@ -45,8 +48,13 @@ def _minutes(wall: str) -> int:
     return int(hour) * 60 + int(minute)
 
 
-def surely_counted(cap: Mapping[str, Any], zone: str, at: datetime, made: Sequence[datetime], slack: timedelta) -> int:
-    """How many of the attempts made before ``at`` a cap counts, leaving out those that are within ``slack`` of not."""
+def counted_at_least(
+    cap: Mapping[str, Any], zone: str, at: datetime, made: Sequence[datetime], slack: timedelta
+) -> int:
+    """Count the attempts before ``at`` that a cap counts without doubt.
+
+    It leaves out attempts that are within ``slack`` of the border of the cap's period.
+    """
     if cap.get("per") == "day":
         place = zone_of(zone)
         days = {(at + off).astimezone(place).date() for off in (-slack, slack)}
@@ -60,5 +68,5 @@ def surely_counted(cap: Mapping[str, Any], zone: str, at: datetime, made: Sequen
 
 
 def utc(text: str) -> datetime:
-    """A time of the table or of a request, in UTC."""
+    """Parse a time of the table or of a request, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Invariants about dials: never twice, never two at once, never when the hours, a cap or somebody forbids it."""
+"""Invariants about dials: no double dials, and none against hours, caps or a user."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,19 +8,20 @@ from typing import Any
 
 from ops.simulate.carrier import Leg, Replied
 from ops.simulate.evidence import Claimed, Evidence
-from ops.simulate.hours import is_open_some_time, surely_counted, utc
-from ops.simulate.rules_asked import caps_of, own_wait_minutes
+from ops.simulate.hours import counted_at_least, is_open_some_time, utc
+from ops.simulate.retry_rules import caps_of, own_wait_minutes
 from ops.simulate.tally import Tally
 
-#: From reading the clock to the commit of a claim, and from there to the request, slow calls included
+#: The longest time from reading the clock to the commit of a claim, and from the claim to the request, slow calls
+#: included
 CLAIM_TAKES = timedelta(seconds=30)
 DIAL_TAKES = timedelta(seconds=60)
-#: Two readings of a clock that is stepped, and what a dial takes, may differ by this much.
+#: Two readings of a clock that is stepped may differ by this much, including the time of a dial.
 SLACK = timedelta(minutes=2)
 
 
 def one_dial(evidence: Evidence, tally: Tally) -> None:
-    """A request may be repeated only where the provider surely made nothing of it."""
+    """Expect no second request unless the provider confirmed that no call was made."""
     spent: dict[tuple[str, int], Leg] = {}
     tokens: Counter[str] = Counter()
     for leg in evidence.legs:
@@ -33,7 +34,7 @@ def one_dial(evidence: Evidence, tally: Tally) -> None:
 
 
 def one_at_a_time(evidence: Evidence, tally: Tally) -> None:
-    """While one attempt of a call is out at a carrier, none of the same call is asked for."""
+    """Expect no request for a call while another attempt of the call is in flight."""
     for call_id in evidence.calls:
         legs = evidence.legs_of(call_id)
         for earlier, later in ((a, b) for number, b in enumerate(legs) for a in legs[:number]):
@@ -43,7 +44,10 @@ def one_at_a_time(evidence: Evidence, tally: Tally) -> None:
 
 
 def window(evidence: Evidence, tally: Tally) -> None:
-    """By the app's own clock each claim, and the request after it, lies in the window."""
+    """Expect each claim and its request to the provider in the window.
+
+    The app's own clock counts.
+    """
     claimed = {claim.token: claim for claim in evidence.claims}
     for claim, hours, zone in _claims_in_windows(evidence):
         inside = is_open_some_time(hours, zone, claim.app_at - CLAIM_TAKES, claim.app_at)
@@ -59,15 +63,17 @@ def window(evidence: Evidence, tally: Tally) -> None:
 
 def _claims_in_windows(evidence: Evidence) -> Iterator[tuple[Claimed, dict[str, object], str]]:
     for claim in evidence.claims:
-        asked = evidence.asked.get(evidence.index_of(claim.call_id))
+        asked = evidence.call_requests.get(evidence.index_of(claim.call_id))
         if asked is not None and "window" in asked.retry:
             yield claim, asked.retry["window"], asked.to.zone
 
 
 def caps(evidence: Evidence, tally: Tally) -> None:
-    """Counted from what the carrier received, whoever asked for it, less what it said it never had.
+    """Expect no dial over a cap.
 
-    In the order of the claims, for it is then that a cap is looked at: one request may overtake another.
+    The count includes each create-call that the carrier received, from every call to the number, except those of which
+    the provider said that it never had them. It goes in the order of the claims, because Redial checks the cap at the
+    claim, and one request may overtake another.
     """
     made: dict[str, list[tuple[Leg, datetime]]] = {}
     rows = (row for found in evidence.attempts.values() for row in found)
@@ -76,41 +82,48 @@ def caps(evidence: Evidence, tally: Tally) -> None:
     known = [leg for leg in evidence.legs if leg.token in claimed]
     for leg in sorted(known, key=lambda leg: claimed[leg.token].tick):
         at = claimed[leg.token].app_at
-        asked = evidence.asked.get(leg.index)
-        told = [(other, was) for other, was in made.setdefault(leg.to, []) if _is_known_of(other, claimed[leg.token])]
-        before = _remembered(evidence, leg, told)
+        asked = evidence.call_requests.get(leg.index)
+        known_calls = [
+            (other, was) for other, was in made.setdefault(leg.to, []) if _may_be_known(other, claimed[leg.token])
+        ]
+        before = _remembered(evidence, leg, known_calls)
         for cap in caps_of(evidence.env, asked.retry) if asked else ():
-            used = surely_counted(cap, asked.to.zone, at, before, SLACK) if asked else 0
+            used = counted_at_least(cap, asked.to.zone, at, before, SLACK) if asked else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)
         if leg.replied is not Replied.DEFERRED and (leg.made is not None or leg.token not in never_placed):
             made[leg.to].append((leg, at))
 
 
-def _is_known_of(leg: Leg, claim: Claimed) -> bool:
-    """Whether a claim could know of an earlier create-call: not of one that its provider neither answered nor shows."""
+def _may_be_known(leg: Leg, claim: Claimed) -> bool:
+    """Return True if a claim could know of an earlier create-call.
+
+    A claim cannot know of a create-call that its provider neither answered nor shows.
+    """
     if leg.shown_at is None or leg.replied is Replied.PLACED:
         return True
-    return any(told.status == 200 and told.tick < claim.tick for told in leg.told)
+    return any(each.status == 200 and each.tick < claim.tick for each in leg.callbacks)
 
 
 def _remembered(evidence: Evidence, leg: Leg, made: list[tuple[Leg, datetime]]) -> list[datetime]:
-    """When a number was called before, less what was forgotten when its data was erased."""
-    erasing = [t for t in evidence.tried if t.kind == "erase" and t.number == leg.to and t.asked_tick < leg.tick]
-    forgotten = max((tried.tick for tried in erasing), default=0)
+    """Return the earlier dials to a number, without those that its erasure removed."""
+    erasing = [t for t in evidence.act_requests if t.kind == "erase" and t.number == leg.to and t.asked_tick < leg.tick]
+    forgotten = max((request.tick for request in erasing), default=0)
     return [at for other, at in made if other.tick > forgotten]
 
 
 def opt_out(evidence: Evidence, tally: Tally) -> None:
-    """From the answer to an opt-out or an erasure until somebody asks to opt in, the number is not claimed."""
+    """Expect no claim after an answered opt-out or erasure, until an opt-in."""
     for claim in evidence.claims:
         index = evidence.index_of(claim.call_id)
-        asked = evidence.asked.get(index)
+        asked = evidence.call_requests.get(index)
         if asked is None:
             continue
-        acts = [a for a in evidence.answered if a.act.number == asked.to.e164 and a.act.kind in ("opt-out", "erase")]
+        acts = [
+            a for a in evidence.answered_acts if a.act.number == asked.to.e164 and a.act.kind in ("opt-out", "erase")
+        ]
         outs = [a.tick for a in acts if a.tick < claim.tick]
-        back = [t for t in evidence.tried if t.number == asked.to.e164 and t.kind == "opt-in"]
+        back = [t for t in evidence.act_requests if t.number == asked.to.e164 and t.kind == "opt-in"]
         ins = [t.tick for t in back if t.asked_tick < claim.tick]
         out = bool(outs) and (not ins or max(ins) < max(outs))
         text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.at:%d %H:%M:%S}, after its number opted out"
@@ -118,34 +131,40 @@ def opt_out(evidence: Evidence, tally: Tally) -> None:
 
 
 def reached(evidence: Evidence, tally: Tally) -> None:
-    """Once a callback proved that a person answered, the call has no further attempt: by the carrier's own truth."""
+    """Expect no further attempt after a callback proved that a person answered.
+
+    The carrier's own record says whether a person answered.
+    """
     for leg in evidence.legs:
-        if not leg.was_heard:
+        if not leg.person_answered:
             continue
-        told = [t.tick for t in leg.proofs()]
-        later = [c for c in evidence.claims if c.call_id == leg.call_id and told and c.tick > min(told)]
-        text = f"{leg.call_id} is claimed again after attempt {leg.attempt} heard somebody, as the app was told"
+        proofs = [t.tick for t in leg.proofs()]
+        later = [c for c in evidence.claims if c.call_id == leg.call_id and proofs and c.tick > min(proofs)]
+        text = f"{leg.call_id} is claimed again after attempt {leg.attempt} reached a person, as a callback proved"
         tally.expect(not later, leg.index, text)
 
 
 def canceled(evidence: Evidence, tally: Tally) -> None:
-    """Once a cancel is answered, the call has no further attempt."""
-    for answered in evidence.answered:
+    """Expect no further attempt after the app answered a cancel."""
+    for answered in evidence.answered_acts:
         if answered.act.kind == "cancel":
             later = [c for c in evidence.claims if c.call_id == answered.call_id and c.tick > answered.tick]
             tally.expect(not later, answered.act.index, f"{answered.call_id} is claimed after its cancel was answered")
 
 
 def acted(evidence: Evidence, tally: Tally) -> None:
-    """What waited for a dial to the number all the time has ended or moved when the act is answered."""
-    for answered in evidence.answered:
+    """Expect that an act ended or rescheduled each waiting call to the number.
+
+    Only calls that waited from the request to the answer count.
+    """
+    for answered in evidence.answered_acts:
         if answered.act.kind in ("opt-out", "contacted", "erase"):
             text = f"{answered.act.kind} of {answered.act.number} leaves {', '.join(answered.left)} waiting as before"
             tally.expect(not answered.left, answered.act.index, text)
 
 
-def _took_back(decision: dict[str, Any], after: dict[str, Any] | None) -> bool:
-    """True where the next decision gave the place back that this one had booked."""
+def _gave_back(decision: dict[str, Any], after: dict[str, Any] | None) -> bool:
+    """Return True if the next decision gave back the place that this decision booked."""
     if after is None or not decision.get("due_at"):
         return False
     claimed = after["attempt"] != decision["attempt"] or after["reason"] in ("deferred-by-provider", "never-placed")
@@ -154,21 +173,21 @@ def _took_back(decision: dict[str, Any], after: dict[str, Any] | None) -> bool:
 
 
 def pace(evidence: Evidence, tally: Tally) -> None:
-    """Each minute of an account, or of a workspace with a pace, is promised to no more dials than it has room for.
+    """Expect no more planned dials in a minute than the rate limit allows.
 
-    A promise that the next decision took back, before its minute was over and with no claim in between, does not count.
-    What is decided of a call that may have changed to a second provider is left out: which account the promise is on,
-    it does not say.
+    A plan does not count if the next decision gave its place back before the minute was over and before any claim.
+    Decisions about a call that may have changed to a second provider are left out, because they do not say which
+    account's place they booked.
     """
     rates = {"twilio": evidence.env["TWILIO_CALLS_PER_SECOND"] or "1"}
     if own := evidence.env["WORKSPACE_CALLS_PER_SECOND"]:
         rates["workspace"] = own
     planned: Counter[tuple[str, str]] = Counter()
     for call_id, made in evidence.decisions.items():
-        asked = evidence.asked.get(evidence.index_of(call_id))
+        asked = evidence.call_requests.get(evidence.index_of(call_id))
         if asked is None:
             continue
-        kept = [decision for decision, after in zip_longest(made, made[1:]) if not _took_back(decision, after)]
+        kept = [decision for decision, after in zip_longest(made, made[1:]) if not _gave_back(decision, after)]
         planned.update(("workspace", decision["due_at"]) for decision in kept if decision.get("due_at"))
         if asked.body.get("provider", "twilio") != "twilio":
             continue
@@ -185,20 +204,20 @@ def pace(evidence: Evidence, tally: Tally) -> None:
 
 
 def a_minute(per_second: float) -> int:
-    """How many dials a minute has room for."""
+    """Return how many dials a minute has room for."""
     most, seconds = stretch(per_second)
     return max(1, 60 * most // seconds)
 
 
 def stretch(per_second: float) -> tuple[int, int]:
-    """So many calls in so many whole seconds, no more than ``per_second``."""
+    """Return calls and whole seconds: that many calls in that time keep to the rate."""
     if per_second < 1:
         return 1, -int(-1 // per_second)
     return int(per_second), 1
 
 
 def failover(evidence: Evidence, tally: Tally) -> None:
-    """The next attempt goes to another provider only where it is known how the one before ended."""
+    """Expect a change of provider only after a known end of the attempt before."""
     deferred = {
         (call_id, decision["attempt"])
         for call_id, made in evidence.decisions.items()
@@ -209,19 +228,20 @@ def failover(evidence: Evidence, tally: Tally) -> None:
         for before, after in pairwise(attempts):
             known = before.get("cause") != "no-callback" or before["provider"] == after["provider"]
             text = f"attempt {after['number']} of {call_id} goes to {after['provider']}, the one before is unknown"
-            # Turned away for want of a connection, an attempt is made again elsewhere, whatever came before it.
+            # Redial retries an attempt at the other provider if the first provider could not be reached. The attempt
+            # before does not matter then.
             tally.expect(known or (call_id, after["number"]) in deferred, evidence.index_of(call_id), text)
 
 
 def waits(evidence: Evidence, tally: Tally) -> None:
-    """Where a rule or the strategy names a wait, the next attempt is not made before it is over.
+    """Expect no attempt before the wait that a rule or the strategy names is over.
 
-    Of a call that its provider did not show, another end was believed when the next attempt was planned.
+    Attempts that the provider did not show are left out: Redial planned the next attempt after another end.
     """
     late = {leg.token for leg in evidence.legs if leg.shown_at is not None}
     for call_id, attempts in evidence.attempts.items():
         index = evidence.index_of(call_id)
-        asked = evidence.asked.get(index)
+        asked = evidence.call_requests.get(index)
         for before, after in pairwise(attempts):
             wait = own_wait_minutes(asked.retry, before["outcome"]) if asked else None
             if wait is None or not before.get("ended_at") or before["token"] in late:

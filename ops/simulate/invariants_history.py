@@ -1,14 +1,14 @@
-"""Invariants about the history: it lists what the carrier was asked for, and what really became of it."""
+"""Invariants about the history: it matches the requests that the carrier received."""
 
 from itertools import pairwise
 from typing import Any
 
 from ops.simulate.carrier import Leg, Replied
 from ops.simulate.evidence import Evidence
-from ops.simulate.rules_asked import caps_of, rule
+from ops.simulate.retry_rules import caps_of, rule
 from ops.simulate.tally import Tally
 
-#: Why a decision was made where an attempt had ended; one end has one decision.
+#: The reasons of a decision after the end of an attempt. Each end has one decision.
 AFTER_AN_ATTEMPT = (
     "retry",
     "reached",
@@ -17,16 +17,16 @@ AFTER_AN_ATTEMPT = (
     "retries-exhausted",
     "outcome-retries-exhausted",
 )
-#: What an attempt may end as of which nobody knows, or will ever know, what became of it
+#: The outcomes of an attempt whose real end nobody can know
 UNKNOWN_ENDS = ("failed", "error", "canceled")
 
 
 def numbers(evidence: Evidence, tally: Tally) -> None:
-    """The attempts in a number's item are those that were made of the history of the calls to it.
+    """Expect in a number's item the attempts in the history of its calls.
 
-    An erasure takes the item first and the calls after it, and its user may never have got it through to the end.
+    An erasure removes the item before the calls, and its user may have stopped before the erasure was complete.
     """
-    erasing = {tried.number for tried in evidence.tried if tried.kind == "erase"}
+    erasing = {request.number for request in evidence.act_requests if request.kind == "erase"}
     held: dict[str, set[str]] = {}
     for call_id, call in evidence.calls.items():
         if call.get("erased_at"):
@@ -43,7 +43,10 @@ def numbers(evidence: Evidence, tally: Tally) -> None:
 
 
 def attempts(evidence: Evidence, tally: Tally) -> None:
-    """Each request is an attempt in the history under its own id, and an attempt without one says so."""
+    """Expect each request in the history under its own id.
+
+    An attempt without a request has a cause that explains it.
+    """
     rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
     legs = {leg.token: leg for leg in evidence.legs}
     for leg in evidence.legs:
@@ -59,8 +62,8 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
                 explained, index, f"{name} was never asked for, and says {row.get('outcome')} ({row.get('cause')})"
             )
             continue
-        heard = any(told.status == 200 and told.moment != "child" for told in found.told)
-        right = given == found.sid if given is not None else not heard
+        has_callback = any(each.status == 200 and each.moment != "child" for each in found.callbacks)
+        right = given == found.sid if given is not None else not has_callback
         tally.expect(right, index, f"{name} has the provider's id {given}, which is {found.sid}")
     for call_id, found_rows in evidence.attempts.items():
         in_order = [row["number"] for row in found_rows] == list(range(1, len(found_rows) + 1))
@@ -68,7 +71,7 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
 
 
 def one_owner(evidence: Evidence, tally: Tally) -> None:
-    """No call at a provider is taken for two attempts."""
+    """Expect no call at a provider in two attempts."""
     owners: dict[tuple[str, str], str] = {}
     for call_id, found in evidence.attempts.items():
         for row in (each for each in found if each.get("provider_call_id")):
@@ -79,45 +82,53 @@ def one_owner(evidence: Evidence, tally: Tally) -> None:
 
 
 def outcomes(evidence: Evidence, tally: Tally) -> None:
-    """Where the end of an attempt was told and answered 200, the history has it; elsewhere it claims nothing false."""
+    """Expect the reported end of each attempt in the history.
+
+    If the app answered 200 to the callback, the history has its end. If not, the history claims nothing false.
+    """
     rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
     for leg in evidence.legs:
         row = rows.get(leg.token)
         if row is None:
             continue
         name, said = f"{leg.call_id}-{leg.attempt}", row.get("outcome")
-        told = {t.moment for t in leg.told if t.status == 200}
-        lost = any(t.status == 200 and not t.kept for t in leg.told)
-        tally.expect(not lost, leg.index, f"the end of {name} was answered 200 and not written down")
-        # What was answered 5xx may have been taken all the same.
-        in_doubt = leg.looked_up or any(t.moment == "amd" and t.status != 200 for t in leg.told)
-        # What detection heard says something of the person: an erased call does not take it in.
+        reported = {t.moment for t in leg.callbacks if t.status == 200}
+        lost = any(t.status == 200 and not t.kept for t in leg.callbacks)
+        tally.expect(not lost, leg.index, f"the end of {name} was answered 200 and not recorded")
+        # The app may have recorded a callback although it answered 5xx.
+        in_doubt = leg.looked_up or any(t.moment == "amd" and t.status != 200 for t in leg.callbacks)
+        # The result of answering machine detection is personal data. An erased call does not record it.
         in_doubt = in_doubt or bool(evidence.calls[leg.call_id].get("erased_at"))
-        if "ended" in told and not in_doubt:
-            truth = leg.outcome("amd" in told)
+        if "ended" in reported and not in_doubt:
+            truth = leg.outcome("amd" in reported)
             tally.expect(
-                said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and was {truth}, as was told"
+                said == truth, leg.index, f"{name} says {said} ({row.get('cause')}) and a callback reported {truth}"
             )
             tally.expect(_lasted(leg, row), leg.index, f"{name} says that it lasted {row.get('duration_sec')} s")
-        elif "ended" in told:
+        elif "ended" in reported:
             possible = _possible(leg)
             tally.expect(said in possible, leg.index, f"{name} says {said} ({row.get('cause')}) and was {possible}")
         else:
             possible = _possible(leg) | _unknown(row)
-            tally.expect(said in possible, leg.index, f"{name} says {said} ({row.get('cause')}), which nobody told")
+            tally.expect(
+                said in possible, leg.index, f"{name} says {said} ({row.get('cause')}), which no callback reported"
+            )
 
 
 def _possible(leg: Leg) -> set[str | None]:
-    """What is true of an attempt; who looks it up is not told the SIP code, by which a rejection is known."""
+    """Return the outcomes that are true of an attempt.
+
+    A look-up does not show the SIP code, which is what marks a rejection.
+    """
     known = {leg.outcome(True), leg.outcome(False)}
-    if leg.word is not None and leg.made is not None and leg.made.end == "completed":
-        # Whoever looks it up is told the truth.
-        known |= {leg.word.end, "voicemail" if leg.made.line.behaviour.machine else "completed"}
+    if leg.contradiction is not None and leg.made is not None and leg.made.end == "completed":
+        # A look-up shows the truth.
+        known |= {leg.contradiction.end, "voicemail" if leg.made.line.behaviour.machine else "completed"}
     return known | {"failed"} if leg.looked_up and "rejected" in known else known
 
 
 def _lasted(leg: Leg, row: dict[str, Any]) -> bool:
-    if leg.made is None or leg.made.end != "completed" or leg.word is not None:
+    if leg.made is None or leg.made.end != "completed" or leg.contradiction is not None:
         return True
     return bool(row.get("duration_sec") == leg.made.talk_sec(leg.made.moments[-1].at))
 
@@ -127,10 +138,10 @@ def _unknown(row: dict[str, Any]) -> set[str | None]:
 
 
 def retries(evidence: Evidence, tally: Tally) -> None:
-    """The attempts that count are at most one more than the policy's retries."""
+    """Expect at most one more counted attempt than the policy has retries."""
     for call_id, found in evidence.attempts.items():
         index = evidence.index_of(call_id)
-        asked = evidence.asked.get(index)
+        asked = evidence.call_requests.get(index)
         if asked is None:
             continue
         most = asked.retry["max_retries"] + 1
@@ -138,27 +149,28 @@ def retries(evidence: Evidence, tally: Tally) -> None:
         for_nothing = {row["token"] for row in found if not row.get("counts", True)}
         legs = [leg for leg in evidence.legs_of(call_id) if leg.token not in for_nothing]
         asked_for = sum(1 for leg in legs if leg.replied is not Replied.DEFERRED)
-        # An attempt that its provider says it never had counts for nothing, until it tells of it after all.
-        most += evidence.told_late(call_id)
+        # An attempt does not count if its provider says that it never had the call. It counts again once the provider
+        # reports it.
+        most += evidence.late_records(call_id)
         tally.expect(counted <= most, index, f"{call_id} has {counted} attempts, its policy allows {most}")
         tally.expect(asked_for <= most, index, f"{call_id} was asked for {asked_for} times, its policy allows {most}")
 
 
 def endings(evidence: Evidence, tally: Tally) -> None:
-    """Why a call ended is borne out by what was asked for and by its attempts."""
+    """Expect a reason for each ending in the request and in the attempts."""
     for call_id, call in evidence.calls.items():
         index = evidence.index_of(call_id)
-        asked = evidence.asked.get(index)
+        asked = evidence.call_requests.get(index)
         if asked is None or call["state"] != "final":
             continue
         rows = evidence.attempts.get(call_id, [])
         last = rows[-1].get("outcome") if rows else None
         summary, reason = call.get("summary_status"), call.get("reason")
-        right = _borne_out(evidence, index, asked.retry, rows, summary, reason)
+        right = _is_justified(evidence, index, asked.retry, rows, summary, reason)
         tally.expect(right, index, f"{call_id} ends {summary} ({reason}) after {len(rows)} attempts, the last {last}")
 
 
-def _borne_out(
+def _is_justified(
     evidence: Evidence,
     index: int,
     retry: dict[str, Any],
@@ -169,22 +181,22 @@ def _borne_out(
     counted = [row for row in rows if row.get("counts", True)]
     last = counted[-1].get("outcome") if counted else None
     said = rule(retry, last) if last else None
-    number = evidence.asked[index].to.e164
+    number = evidence.call_requests[index].to.e164
     by_number = {act.kind for act in evidence.acts if act.number == number}
     by_call = {act.kind for act in evidence.acts if act.index == index}
     if last == "completed" and summary not in ("canceled", "blocked", "expired"):
         return summary == "completed"
     match summary:
         case "completed":
-            # An earlier attempt may have been heard of only after the later ones.
+            # The callback of an earlier attempt may have arrived after later attempts.
             return any(row.get("outcome") == "completed" for row in counted)
         case "voicemail_final":
             return last == "voicemail" and said is None
         case "not_retryable":
             return last is not None and last != "voicemail" and said is None
         case "all_retries_exhausted":
-            late = evidence.told_late(counted[-1]["call_id"]) if counted else 0
-            return said is not None and _used_up(retry, said, counted, str(reason), late)
+            late = evidence.late_records(counted[-1]["call_id"]) if counted else 0
+            return said is not None and _has_used_up(retry, said, counted, str(reason), late)
         case "canceled":
             return "cancel" in by_call or bool(by_number & {"contacted", "erase"}) or last == "canceled"
         case "blocked":
@@ -196,7 +208,7 @@ def _borne_out(
             return False
 
 
-def _used_up(retry: dict[str, Any], said: Any, counted: list[dict[str, Any]], reason: str, late: int) -> bool:
+def _has_used_up(retry: dict[str, Any], said: Any, counted: list[dict[str, Any]], reason: str, late: int) -> bool:
     if 0 <= len(counted) - (retry["max_retries"] + 1) <= late:
         return True
     last = counted[-1]["outcome"]
@@ -207,7 +219,10 @@ def _used_up(retry: dict[str, Any], said: Any, counted: list[dict[str, Any]], re
 
 
 def decisions(evidence: Evidence, tally: Tally) -> None:
-    """Each decision leads on or ends the call, none but the last ends it for good, and the last says how it ended."""
+    """Expect that each decision continues the call or, as the last one, ends it.
+
+    The last decision has the summary and the reason of the call.
+    """
     for call_id, call in evidence.calls.items():
         index = evidence.index_of(call_id)
         made = evidence.decisions.get(call_id, [])
@@ -215,8 +230,8 @@ def decisions(evidence: Evidence, tally: Tally) -> None:
             one = (decision.get("retry_at") is None) != (decision.get("summary_status") is None)
             tally.expect(one, index, f"decision {decision['sk']} of {call_id} says both or neither of when and how")
         paused = [d["steps"][0] if d["reason"] == "paused" else "" for d in made]
-        told_again = any(step and step == after for step, after in pairwise(paused))
-        tally.expect(not told_again, index, f"{call_id} is told of one pause in several decisions")
+        is_repeated = any(step and step == after for step, after in pairwise(paused))
+        tally.expect(not is_repeated, index, f"{call_id} records one pause in several decisions")
         ends = [(d["attempt"], d["reason"], tuple(d["steps"])) for d in made if d["reason"] in AFTER_AN_ATTEMPT]
         tally.expect(len(ends) == len(set(ends)), index, f"{call_id} decides twice about one end: {ends}")
         if call["state"] == "final":

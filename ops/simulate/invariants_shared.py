@@ -1,4 +1,4 @@
-"""Invariants about what calls share: slots, the pace of an account, pauses, the circuit breaker, and erased numbers."""
+"""Invariants about slots, rate limits, pauses, the breaker and erased numbers."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -6,29 +6,31 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from ops.simulate.carrier import Replied
-from ops.simulate.evidence import Answered, Claimed, Evidence, GateSeen
+from ops.simulate.evidence import AnsweredAct, Claimed, Evidence, GateSeen
 from ops.simulate.invariants_dials import stretch
 from ops.simulate.tally import Tally
 
 PROVIDERS = ("twilio", "plivo")
-#: A claim is committed this long after its slots were leased, its pace counted and its gates looked at, at the most.
+#: The longest time from leasing slots, counting for the rate limit and checking gates to the commit of the claim
 CLAIM_TAKES = timedelta(seconds=45)
-#: A slot's lease: the longest ring and talk, two minutes for the last callback, and half an hour for the sweep
+#: The parts of a slot's lease besides the longest call: the longest ring, and a margin of two minutes for the last
+#: callback and half an hour for the sweep
 RING_SEC, LEASE_MARGIN = 60, timedelta(minutes=32)
-#: What was counted for the pace is claimed before its Lambda ends.
+#: A call that was counted for the rate limit is claimed before its Lambda ends.
 PACE_KEPT = timedelta(seconds=150)
-#: How long a clock that was stepped stays so
+#: How long a stepped clock stays wrong
 STEPPED = timedelta(seconds=600)
-#: How early a clock that is stepped may have a gate opened
+#: A stepped clock may open a gate this much too early.
 EARLY = timedelta(seconds=20)
-#: A probe of which nothing is heard makes way for the next one after two minutes, less what the two claims take.
+#: A probe without any callback gives way to the next probe after two minutes. The two claims may take some of that
+#: time.
 PROBES_APART = timedelta(seconds=60)
-#: A call that nothing stands against is asked for within this.
+#: A call that nothing delays is dialled within this time.
 GOES_THROUGH = timedelta(minutes=10)
 
 
 def slots(evidence: Evidence, tally: Tally) -> None:
-    """At each claim the attempts in flight under a limit, it included, are no more than the limit."""
+    """Expect at most as many attempts in flight as the limit, at each claim."""
     for scope, limit, belongs in _limits(evidence):
         claims = [claim for claim in evidence.claims if belongs(claim)]
         for place, claim in enumerate(claims):
@@ -54,12 +56,12 @@ def _limits(evidence: Evidence) -> Iterator[tuple[str, Callable[[Claimed], int],
 
 
 def _own_limit(evidence: Evidence, first: int, claim: Claimed) -> int:
-    """The workspace's limit at a claim: that of the process which made it."""
+    """Return the workspace's limit in the process that made the claim."""
     return next((lower.most for lower in reversed(evidence.lowered) if lower.at <= claim.began), first)
 
 
 def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
-    """Whether an earlier attempt was out when a claim was committed, for all that the app could know."""
+    """Return True if an earlier attempt was in flight, as far as the app knew."""
     lease = timedelta(seconds=RING_SEC + int(evidence.env["MAX_CALL_SECONDS"])) + LEASE_MARGIN
     if other.app_at + lease - CLAIM_TAKES < claim.app_at:
         return False
@@ -69,7 +71,10 @@ def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
 
 
 def retries_first(evidence: Evidence, tally: Tally) -> None:
-    """While a retry waits for a slot no fresh call takes one, where retries go first."""
+    """Expect that no first attempt takes a slot while a retry waits for one.
+
+    This holds only with RETRIES_FIRST.
+    """
     waiting = list(_waiting_retries(evidence)) if evidence.env["RETRIES_FIRST"] == "true" else []
     for call_id, rows in evidence.attempts.items():
         for row in (each for each in rows if each["number"] == 1):
@@ -81,7 +86,10 @@ def retries_first(evidence: Evidence, tally: Tally) -> None:
 
 
 def _waiting_retries(evidence: Evidence) -> Iterator[tuple[str, datetime, datetime, str]]:
-    """The scopes in which retries wait for a slot, since when and until when, where no fault can have lost that."""
+    """Yield the waits of retries for a slot: scope, begin, end and call id.
+
+    Waits that a fault may have disturbed are left out.
+    """
     for call_id, made in evidence.decisions.items():
         for decision, after in zip_longest(made, made[1:]):
             if decision["reason"] != "no-slot" or not decision["attempt"]:
@@ -97,9 +105,10 @@ def _waiting_retries(evidence: Evidence) -> Iterator[tuple[str, datetime, dateti
 
 
 def in_pace(evidence: Evidence, tally: Tally) -> None:
-    """No stretch of time is given more calls than the pace of its account or of the workspace; no claim goes without.
+    """Expect no more calls in a stretch of time than the rate limit allows.
 
-    While the clock was deferred, and just after, stretches come again: they are left out.
+    Each claim was counted for the rate limit. While the clock was set back, and just after, the same stretches come
+    again: they are left out.
     """
     steps = [fault.at for fault in evidence.injected if fault.kind == "clock-step"]
     for scope in (*PROVIDERS, "workspace"):
@@ -124,9 +133,9 @@ def in_pace(evidence: Evidence, tally: Tally) -> None:
 
 
 def paused(evidence: Evidence, tally: Tally) -> None:
-    """From the answer to a pause until somebody asks to resume, or until it ends by itself, nothing is claimed."""
-    asked = [tried.asked_tick for tried in evidence.tried if tried.kind == "resume"]
-    pauses = [answered for answered in evidence.answered if answered.act.kind == "pause"]
+    """Expect no claim between an answered pause and its end or a request to resume."""
+    asked = [request.asked_tick for request in evidence.act_requests if request.kind == "resume"]
+    pauses = [answered for answered in evidence.answered_acts if answered.act.kind == "pause"]
     for claim in evidence.claims:
         pause = max((p for p in pauses if p.tick < claim.tick), key=lambda p: p.tick, default=None)
         resumed = pause is not None and any(pause.tick < tick < claim.tick for tick in asked)
@@ -135,13 +144,13 @@ def paused(evidence: Evidence, tally: Tally) -> None:
         tally.expect(holds, evidence.index_of(claim.call_id), text)
 
 
-def _is_over(pause: Answered, claim: Claimed) -> bool:
+def _is_over(pause: AnsweredAct, claim: Claimed) -> bool:
     until = pause.act.body.get("until")
     return until is not None and claim.app_at >= datetime.fromisoformat(until) - EARLY
 
 
 def breaker(evidence: Evidence, tally: Tally) -> None:
-    """Behind the gate that the breaker has closed one probe at a time is claimed, and it opens when all is well."""
+    """Expect one probe at a time behind the breaker's gate, and an open gate at last."""
     for provider in PROVIDERS:
         seen = [gate for gate in evidence.gates if gate.scope.startswith(f"account:{provider}:")]
         probes: dict[int, Claimed] = {}
@@ -176,13 +185,13 @@ def _may_pass(gate: GateSeen | None, before: Claimed | None, claim: Claimed) -> 
 
 
 def deferred(evidence: Evidence, tally: Tally) -> None:
-    """What the provider turned away, for pace or for a fault of the account, uses up none of the call's attempts."""
+    """Expect that a rejection for a rate limit or an account fault uses up no attempt."""
     rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
     for leg in evidence.legs:
         if leg.replied is Replied.DEFERRED:
             row = rows.get(leg.token, {"counts": False})
-            # A call that was canceled meanwhile is not asked for again: its attempt has ended there. Where the dialer
-            # died before it could read the answer, nobody knows that the attempt was turned away.
+            # A call that was canceled meanwhile is not dialled again: its attempt has ended there. If the dialer died
+            # before it could read the answer, nobody knows that the provider rejected the attempt.
             known = row.get("outcome") != "canceled" and row.get("cause") != "no-callback"
             spent = row.get("counts", True) and known
             tally.expect(not spent, leg.index, f"{leg.call_id}-{leg.attempt} was deferred and counts as {row}")
@@ -193,12 +202,14 @@ def deferred(evidence: Evidence, tally: Tally) -> None:
 
 
 def erased(evidence: Evidence, tally: Tally) -> None:
-    """Once an erasure is answered the digits stand nowhere, but where somebody opted the number in again."""
-    for answered in evidence.answered:
+    """Expect an erased number in no item, unless a user opted the number in again."""
+    for answered in evidence.answered_acts:
         if answered.act.kind != "erase":
             continue
         number = answered.act.number
-        back = any(t.kind == "opt-in" and t.number == number and t.tick > answered.asked_tick for t in evidence.tried)
+        back = any(
+            t.kind == "opt-in" and t.number == number and t.tick > answered.asked_tick for t in evidence.act_requests
+        )
         found = evidence.digits_left.get(number, [])
         text = f"{number} was erased and stands in {', '.join(found[:3])}"
         tally.expect(back or not found, answered.act.index, text)

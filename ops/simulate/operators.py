@@ -1,4 +1,4 @@
-"""What operators do to a deployment while it runs: they remove a provider's credentials, and lower a limit."""
+"""The operators' changes during a run: they remove credentials and lower a limit."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -17,7 +17,10 @@ CREDENTIALS = {"twilio": "TWILIO_AUTH_TOKEN", "plivo": "PLIVO_AUTH_TOKEN"}
 
 
 class Operators:
-    """Change the environment, and the workspace's settings; ``begin`` begins a process that goes by them."""
+    """The operators, who change the environment and the workspace's settings.
+
+    ``begin`` starts a process that uses the changed settings.
+    """
 
     def __init__(
         self,
@@ -36,7 +39,7 @@ class Operators:
         self._begin = begin
 
     def expect(self, start: datetime) -> None:
-        """Let all of it come that this seed has."""
+        """Schedule all changes that this seed has."""
         for provider in CREDENTIALS:
             self._faults.lasts("credentials-removed", start, provider)
             for at in (at for span in self._faults.spans("credentials-removed", provider) for at in span):
@@ -51,7 +54,7 @@ class Operators:
         return any(not os.environ.get(name) for name in CREDENTIALS.values())
 
     def _set_up(self, provider: str) -> None:
-        """Begin a process with the provider's credentials, or without them while they are removed."""
+        """Begin a process with the provider's credentials, or without removed ones."""
         removed = self._faults.lasts("credentials-removed", self._engine.at, provider)
         name = CREDENTIALS[provider]
         os.environ[name] = "" if removed else self._env[name]

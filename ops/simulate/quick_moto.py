@@ -1,15 +1,16 @@
-"""moto, made quick enough for hundreds of thousands of requests.
+"""Patches that make moto fast enough for hundreds of thousands of requests.
 
-- It backs a transaction up by copying the whole table for each of its writes, so a run's cost grows with the square of
-  what it stored. Here the backup copies only the items that the transaction writes to; what is rolled back is the same.
-- It is atomic between threads: one request at a time, as DynamoDB's transactions are to those who read.
-- A query sorts the whole table before it looks for its partition. Here it is shown that partition only.
-- Each request looks for the methods of its class. Here a class has them once and for all.
-- Keys are compared after a cast by type. Here two texts are compared as they are.
-- A new table makes an RSA key for its encryption, which nothing here uses. Here its key is a name.
-- An answer's fields are looked for under six spellings each, ten fields for every value of an item. Here a field that a
-  dict has under its own name is that one, and a value has no other types than its own.
-- A value is copied as a whole before it is told as JSON, and again at each of its levels. Here it is told as it is.
+- For each write of a transaction, moto copies the whole table as a backup, so the cost of a run grows with the square
+  of what it stored. The patch copies only the items that the transaction writes to. A rollback has the same result.
+- The patched moto handles one request at a time, as DynamoDB's transactions appear to their readers.
+- A query sorts the whole table before it looks for its partition. The patch shows it that partition only.
+- Each request collects the methods of its class. The patch collects the methods of a class once.
+- Keys are compared after a cast by type. The patch compares two texts directly.
+- A new table makes an RSA key for its encryption, which no test uses. The patch returns a name.
+- For each value of an item, moto looks for ten fields under six spellings each. The patch takes a field that a dict has
+  under its own name, and looks for no other types of a value.
+- A value is copied as a whole before its conversion to JSON, and again at each of its levels. The patch converts the
+  value without a copy.
 """
 
 import copy
@@ -28,13 +29,13 @@ from moto.dynamodb.responses import DynamoHandler
 
 from ops.simulate import quick_parsing
 
-#: Where moto's own caller has ``index_name`` among the arguments of ``query`` after the hash key
+#: The position of ``index_name`` in moto's own call of ``query``, counted after the hash key
 INDEX_NAME_AT = 6
 
 _written: dict[str, set[str]] = {}
 _backups: dict[int, Table] = {}
 _shown: list[list[Item]] = []
-#: the names of an attribute value's types
+#: the names of the types of an attribute value
 TYPES = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
 
 one_at_a_time = RLock()
@@ -77,7 +78,11 @@ def _transact_quickly(self: DynamoDBBackend, transact_items: list[dict[str, Any]
 
 
 def _backup(self: Table, memo: dict[int, Any]) -> Table:
-    """moto asks for a backup before it writes anything, once for each write; they are all the same."""
+    """Return a backup with copies of the items that the transaction writes.
+
+    Moto asks for a backup before its first write, once for each write of the transaction. All these backups are the
+    same.
+    """
     if id(self) not in _backups:
         backup = copy.copy(self)
         backup.items = copy.copy(self.items)
@@ -108,7 +113,10 @@ def _query_quickly(self: Table, hash_key: DynamoType | None, *args: Any, **kwarg
 def _partition(
     table: Table, hash_key: DynamoType | None, index: str | None, conditions: Sequence[tuple[str, DynamoType]]
 ) -> list[Item]:
-    """What a query can find at all: the items of its partition, or those that its index has under that key."""
+    """Return the items that a query can find.
+
+    These are the items of its partition, or those that its index has under that key.
+    """
     if index is None:
         return list(table.items.get(hash_key, {}).values())
     wanted = [(name, value.value) for name, value in conditions]
@@ -120,7 +128,10 @@ def _partition(
 
 
 def indexed(table: Table, index: str) -> Iterable[Item]:
-    """The items that an index may hold; who knows them better may put another function in this one's place."""
+    """Return the items that an index may hold.
+
+    The simulator patches this function with one that returns fewer items.
+    """
     return (item for partition in table.items.values() for item in partition.values())
 
 

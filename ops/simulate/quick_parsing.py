@@ -1,8 +1,9 @@
-"""moto's parsing of expressions, made quick: the app sends the same few dozen expressions again and again.
+"""Patches that make moto's parsing fast: the app repeats a few dozen expressions.
 
-- An update expression is parsed once; each use of it gets a copy of its tree, which moto changes as it goes.
-- A condition is cut into words once.
-- Whoever walks a tree is asked once what it does with each type of node, and not led further than it looks.
+- An update expression is parsed once. Each use gets a copy of the tree, because moto changes the tree.
+- A condition is split into words once.
+- The patch looks up once what a tree walker does with each type of node, and does not descend further than the walker
+  looks.
 """
 
 from collections import deque
@@ -49,7 +50,10 @@ def _copied(self: Node, _memo: dict[int, Any]) -> Node:
 
 
 def _processor(self: DepthFirstTraverser, kind: type) -> Callable[[Any], Any] | None:
-    """What a walker does with a type of node: it names a class, or one that it descends from."""
+    """Return what a walker does with a type of node; None if it does nothing.
+
+    The walker's map names the type or one of its base classes.
+    """
     known: dict[type, Callable[[Any], Any] | None] = self.__dict__.setdefault("_known_kinds", {})
     if kind not in known:
         handlers = self._processing_map()

@@ -1,4 +1,4 @@
-"""How a simulation is told: a row for each invariant, what was injected, what was mended, and the smallest trace."""
+"""The report of a simulation: invariants, faults, work done, the smallest trace."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from ops.simulate.invariants import INVARIANTS, Verdict
 from ops.simulate.shrink import Smallest
 from ops.simulate.world import Watcher
 
-#: reasons for which a due dial waits that are not in the call's own policy
+#: the reasons that defer a due dial and that are not in the call's own policy
 DEFERRED = (
     "no-slot",
     "rate-limited",
@@ -31,13 +31,13 @@ DEFERRED = (
     "deferred-by-provider",
     "never-placed",
 )
-#: No trace is shown longer than this.
+#: The report shows at most this many lines of a trace.
 MAX_LINES = 120
 
 
 @contextmanager
 def watching(console: Console, what: str) -> Iterator[Watcher]:
-    """A bar that fills up as the calls of a run end."""
+    """Show a bar that fills up as the calls of a run end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what)
@@ -46,7 +46,10 @@ def watching(console: Console, what: str) -> Iterator[Watcher]:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The figures of one run, or of several added up: those of one number, and those by kind."""
+    """The figures of one run, or the sums of several runs.
+
+    ``by_kind`` holds figures that have a count for each kind.
+    """
 
     checked: Counter[str]
     violated: Counter[str]
@@ -56,7 +59,7 @@ class Counts:
 
     @classmethod
     def of(cls, evidence: Evidence, verdicts: Sequence[Verdict]) -> "Counts":
-        """Counted in one run."""
+        """Count the figures of one run."""
         dialled = {leg.token for leg in evidence.legs}
         attempts = [row for rows in evidence.attempts.values() for row in rows]
         done = {
@@ -64,7 +67,7 @@ class Counts:
             "attempts": len(attempts),
             "retries": sum(max(0, len(rows) - 1) for rows in evidence.attempts.values()),
             "phones that rang": sum(1 for leg in evidence.legs if leg.made is not None),
-            "answers to create-calls that told nothing": sum(1 for g in evidence.legs if g.replied is Replied.UNCLEAR),
+            "answers to create-calls that were unclear": sum(1 for g in evidence.legs if g.replied is Replied.UNCLEAR),
             "claims that were never dialled": sum(1 for row in attempts if row["token"] not in dialled),
             "pauses of the breaker": sum(1 for gate in evidence.gates if gate.closed == "by-breaker"),
             "calls of AWS": sum(evidence.aws_calls.values()),
@@ -72,9 +75,9 @@ class Counts:
         by_kind = {
             "endings": Counter(str(call.get("summary_status")) for call in evidence.calls.values()),
             "deferred": _deferred(evidence),
-            "answered acts": Counter(answered.act.kind for answered in evidence.answered),
+            "answered acts": Counter(answered.act.kind for answered in evidence.answered_acts),
             "dialled by the rules": evidence.redialed,
-            "mended by the sweep": evidence.swept,
+            "repaired by the sweep": evidence.swept,
             "invocations and requests that failed": evidence.failed,
         }
         return cls(
@@ -98,7 +101,7 @@ class Counts:
 
 
 def print_run(console: Console, evidence: Evidence, verdicts: Sequence[Verdict]) -> None:
-    """Everything about one run."""
+    """Print all figures of one run."""
     span = (evidence.ended_at or evidence.trace[0].at) - evidence.trace[0].at if evidence.trace else timedelta()
     late = sorted((w.at - w.due_at).total_seconds() for w in evidence.waited if w.became == "dialing")
     of_this_run = {
@@ -110,22 +113,22 @@ def print_run(console: Console, evidence: Evidence, verdicts: Sequence[Verdict])
 
 
 def print_counts(console: Console, counts: Counts, more: Mapping[str, str] = MappingProxyType({})) -> None:
-    """What was checked, what was injected, and what was done, of one run or of several."""
+    """Print the checks, the faults and the work of one run or of several."""
     console.print(_invariants(counts))
     console.print(_faults(counts.faults))
     console.print(_work(counts, more))
 
 
 def print_smallest(console: Console, found: Smallest) -> None:
-    """The smallest run that still goes wrong, line by line."""
+    """Print the smallest run that still goes wrong, line by line."""
     plan = found.plan
-    calls = sorted(found.evidence.asked)
+    calls = sorted(found.evidence.call_requests)
     console.print(f"\n[bold]Smallest run found[/] ({found.runs} tries): calls {calls} of seed {plan.seed}")
     console.print(Text(f"{found.violation.invariant}: {found.violation.text}", "red"))
     concerned = found.violation.call
     lines = [said for said in found.evidence.trace if said.call in (None, concerned)]
     for index in calls[:3]:
-        console.print(Text(f"call {index}: {found.evidence.asked[index].body}", "dim"), soft_wrap=True)
+        console.print(Text(f"call {index}: {found.evidence.call_requests[index].body}", "dim"), soft_wrap=True)
     for said in lines[:MAX_LINES]:
         console.print(Text(f"  {said.at:%d %H:%M:%S.%f}"[:-3] + f"  {said.text}"), soft_wrap=True)
     if len(lines) > MAX_LINES:
@@ -164,13 +167,16 @@ def _work(counts: Counts, more: Mapping[str, str]) -> Table:
 
 
 def _deferred(evidence: Evidence) -> Counter[str]:
-    """How often a dial was deferred, by why."""
+    """Count the deferred dials by reason."""
     reasons = (decision["reason"] for made in evidence.decisions.values() for decision in made)
     return Counter(reason for reason in reasons if reason in DEFERRED)
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the smallest of the ordered values that is no less than ``percent`` of 100 of them (nearest rank)."""
+    """Return the smallest ordered value that ``percent`` of 100 values do not exceed.
+
+    This is the percentile by nearest rank.
+    """
     return ordered[max(1, ceil(len(ordered) * percent / 100)) - 1]
 
 

@@ -1,4 +1,7 @@
-"""EventBridge's side of the rules: each fires once in its minute, unless a fault has it fire late, twice or never."""
+"""EventBridge's rules in the simulation: each fires once in its minute.
+
+A fault can make a rule fire late, twice or never.
+"""
 
 import json
 from collections.abc import Callable
@@ -14,17 +17,20 @@ from ops.simulate.faults import Faults
 from ops.simulate.settings import ACCOUNT, REGION
 from ops.simulate.strict_aws import parse_cron
 
-#: A rule that is still there after this is one for the sweep.
+#: A rule that still exists after this time is left to the sweep.
 STALE = timedelta(minutes=10, seconds=20)
 
-#: How the rule of a minute is named
+#: The beginning of the name of a minute's rule
 WAKE = "redial-dev-wake-"
 
 Fire = Callable[[str, dict[str, Any]], None]
 
 
 class Rules:
-    """Looks at moto's rules and fires each in its minute: ``fire`` is given the rule's name and its target's input."""
+    """Fires each of moto's rules in its minute.
+
+    It calls ``fire`` with the rule's name and its target's input.
+    """
 
     def __init__(self, engine: Engine, faults: Faults, chance: Chance, fire: Fire) -> None:
         self._engine = engine
@@ -37,14 +43,14 @@ class Rules:
         self._bus: EventBus | None = None
 
     def next(self) -> Event | None:
-        """The next rule to fire."""
+        """Return the next event: the firing of the next rule."""
         rules = self._rules()
         self._seen = {name: self._seen.get(name, self._engine.at) for name in rules}
         self._fired &= rules.keys()
         ahead = [
             (minute, name)
             for name, rule in rules.items()
-            # A rule that is made after its minute has begun never fires.
+            # A rule that is created after its minute has begun never fires.
             if name not in self._fired and (minute := fires_at(rule.scheduled_expression)) >= self._seen[name]
         ]
         if not ahead:
@@ -54,17 +60,17 @@ class Rules:
 
     @property
     def none_left(self) -> bool:
-        """True where there is no rule at all."""
+        """No rule exists."""
         return not self._rules()
 
     @property
     def stale_at(self) -> datetime | None:
-        """When the oldest rule becomes one for the sweep; None where there is none."""
+        """The time at which the sweep takes over the oldest rule; None if no rule exists."""
         minutes = [fires_at(rule.scheduled_expression) for rule in self._rules().values()]
         return min(minutes) + STALE if minutes else None
 
     def fires_at(self, minute: datetime) -> datetime:
-        """When the wake of a minute fires, if there is one and nothing goes wrong."""
+        """Return when the wake of a minute fires, if it exists and no fault happens."""
         return minute + timedelta(seconds=self._delay_sec(f"{WAKE}{minute:%Y%m%d%H%M}"))
 
     def _delay_sec(self, name: str) -> float:
@@ -98,6 +104,6 @@ class Rules:
 
 @lru_cache(maxsize=4096)
 def fires_at(expression: str | None) -> datetime:
-    """The one minute of a one-shot cron expression."""
+    """Parse the minute of a one-shot cron expression."""
     minute, hour, day, month, year = parse_cron(expression or "")
     return datetime(year, month, day, hour, minute, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The environment that the simulated Redial runs in, and how long a run lasts; a seed varies some of it."""
+"""The settings of the simulated Redial and the length of a run. Seeds vary them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +9,7 @@ TABLE = "redial-dev"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 WORKSPACE = "acme"
-#: What no two runs have in common with a real account
+#: The environment of every run. It has nothing in common with a real account.
 ENV = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_ACCESS_KEY_ID": "testing",
@@ -26,24 +26,24 @@ ENV = {
     "PLIVO_ANSWER_URL": "https://example.com/plivo.xml",
     "DIAL_POOL_SIZE": "1",
 }
-#: How long each Lambda may run, in seconds (.chalice/config.json)
+#: The timeout of each Lambda in seconds (.chalice/config.json)
 TIMEOUT_SEC = {"api": 29.0, "redial": 120.0, "sweep": 55.0}
-#: The calls of a run are asked for within this time from its start.
+#: All calls of a run are requested within this time from its start.
 SPAN = timedelta(hours=10)
-#: Faults go on for this long after the last call was asked for.
+#: Faults continue for this long after the last request for a call.
 FAULTS_AFTER = timedelta(hours=14)
-#: One more call of each provider is asked for this long after the faults, to see that it goes through.
+#: One more call of each provider is requested this long after the faults, to check that the call goes through.
 LAST_AFTER = timedelta(hours=2)
-#: The longest life of a call of the traffic (a start five hours ahead, then 48 hours), and what its end may take
+#: The longest life of a call of the traffic: a start five hours ahead, then 48 hours. Its end may take longer.
 MAX_LIFE = timedelta(hours=5 + 48)
 
 
-#: What a rush is run with: nothing but the account's slots, where it has any, keeps calls from being dialled at once.
+#: The environment of a rush: only the account's slots, if it has a limit, stop calls from being dialled at once.
 RUSH = {"TWILIO_CALLS_PER_SECOND": "", "WORKSPACE_CALLS_PER_SECOND": "", "WORKSPACE_MAX_CONCURRENT_CALLS": ""}
 
 
 def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
-    """The environment of a run."""
+    """Draw the environment of a run."""
     drawn = ENV | {
         "TWILIO_CALLS_PER_SECOND": chance.pick([(3, ""), (3, "0.034"), (1, "0.1"), (1, "1"), (1, "3")], "pace"),
         "PLIVO_CALLS_PER_SECOND": "0.05",
@@ -62,20 +62,23 @@ def environment(chance: Chance, *, rush: bool = False) -> dict[str, str]:
 
 
 def own_limit(chance: Chance, *, rush: bool = False) -> int | None:
-    """How many calls the workspace's own settings let be out at once; None where they say nothing."""
+    """Draw the concurrency limit in the workspace's own settings; None for no limit."""
     if rush:
         return 8 if chance.unit("own-limit") < chance.odds("own-limit", 0.5) else None
     return chance.pick([(3, None), (1, 3), (1, 6)], "own-limit")
 
 
 def start_of(chance: Chance) -> datetime:
-    """When a run begins: some minute of a year, so that clocks change in some of them."""
+    """Draw the start of a run in any minute of a year: some runs see a clock change."""
     minutes = int(chance.between(0, 364 * 24 * 60, "start"))
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
 
 
 def lowered_limit(chance: Chance, own: int | None, burst: datetime) -> tuple[datetime, int] | None:
-    """When an operator lowers the workspace's own limit, just after a burst, and to what; None where nobody does."""
+    """Draw when an operator lowers the workspace's own limit, and the new limit.
+
+    It happens just after a burst. The result is None if nobody lowers the limit.
+    """
     if own is None or own < 3:
         return None
     return burst + timedelta(seconds=chance.between(1, 15, "lowered")), 2

@@ -1,7 +1,7 @@
-"""A short way to moto's table and rules: past the HTTP that botocore would write and moto would read again.
+"""A shortcut to moto's table and rules without the HTTP that botocore would send.
 
-What a condition refuses is refused here as botocore does. Any other request that moto refuses is sent again the long
-way, so that its error is the one that botocore makes of it; a refused request has changed nothing.
+If a condition fails, this module raises the same error as botocore. If moto rejects a request for another reason, the
+caller sends the request again through botocore, which makes the error. A rejected request has changed nothing.
 """
 
 import json
@@ -15,8 +15,8 @@ from moto.events.responses import EventsHandler
 from ops.simulate.quick_moto import one_at_a_time
 from ops.simulate.settings import ACCOUNT, REGION
 
-#: operation -> moto's name for it
-OPERATIONS = {
+#: DynamoDB operation -> moto's name for it
+DYNAMODB_OPERATIONS = {
     "GetItem": "get_item",
     "Query": "query",
     "PutItem": "put_item",
@@ -25,37 +25,39 @@ OPERATIONS = {
     "TransactWriteItems": "transact_write_items",
     "BatchGetItem": "batch_get_item",
 }
-#: ... and those of EventBridge
-OF_RULES = {
+#: EventBridge operation -> moto's name for it
+EVENTS_OPERATIONS = {
     "PutRule": "put_rule",
     "PutTargets": "put_targets",
     "RemoveTargets": "remove_targets",
     "DeleteRule": "delete_rule",
     "ListRules": "list_rules",
 }
-#: What botocore says of an answer
-TAKEN = {"ResponseMetadata": {"HTTPStatusCode": 200}}
+#: The metadata that botocore adds to a successful answer
+SUCCESS = {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
 
 def answer(operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
-    """What moto answers; None where it refuses, or where there is no short way."""
+    """Return moto's answer; None if moto rejects the request or has no shortcut."""
     try:
-        if operation in OPERATIONS:
-            return _of_the_table(OPERATIONS[operation], params) | TAKEN
-        return _of_rules(OF_RULES[operation], params) | TAKEN if operation in OF_RULES else None
+        if operation in DYNAMODB_OPERATIONS:
+            return _dynamodb_answer(DYNAMODB_OPERATIONS[operation], params) | SUCCESS
+        return (
+            _events_answer(EVENTS_OPERATIONS[operation], params) | SUCCESS if operation in EVENTS_OPERATIONS else None
+        )
     except (ConditionalCheckFailed, TransactionCanceledException) as refusal:
-        raise _told(refusal.description, operation) from None
-    except Exception:  # whatever it is, the long way says it properly
+        raise _client_error(refusal.description, operation) from None
+    except Exception:  # botocore reports every other error properly
         return None
 
 
 def of_request(body: str | bytes, operation: str) -> dict[str, Any] | None:
-    """What moto answers to a request as it goes over the wire; None as for ``answer``."""
+    """Return moto's answer to a request in its JSON form; None as for ``answer``."""
     return answer(operation, json.loads(body))
 
 
-def _told(description: str, operation: str) -> ClientError:
-    """The error that botocore makes of moto's answer."""
+def _client_error(description: str, operation: str) -> ClientError:
+    """Return the error that botocore makes of moto's answer."""
     said: dict[str, Any] = json.loads(description)
     code = str(said.pop("__type")).rpartition("#")[2]
     error = {"Code": code, "Message": said.pop("message", None) or said.pop("Message", "")}
@@ -63,7 +65,7 @@ def _told(description: str, operation: str) -> ClientError:
     return ClientError(response, operation)  # type: ignore[no-untyped-call]
 
 
-def _of_the_table(name: str, params: dict[str, Any]) -> dict[str, Any]:
+def _dynamodb_answer(name: str, params: dict[str, Any]) -> dict[str, Any]:
     handler = DynamoHandler()
     handler.body = json.loads(json.dumps(params))
     handler.region = REGION
@@ -73,7 +75,7 @@ def _of_the_table(name: str, params: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _of_rules(name: str, params: dict[str, Any]) -> dict[str, Any]:
+def _events_answer(name: str, params: dict[str, Any]) -> dict[str, Any]:
     handler = EventsHandler()
     handler.body, handler.querystring, handler.uri_match = json.dumps(params), {}, {}
     handler.region = REGION

@@ -1,4 +1,7 @@
-"""Makes a run that goes wrong smaller: fewer calls, then fewer kinds of fault, then fewer single faults."""
+"""The shrinking of a run that goes wrong.
+
+It leaves out calls, then kinds of fault, then single faults.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +15,7 @@ from ops.simulate.world import simulate
 
 Part = TypeVar("Part")
 
-#: A run is done again at most so often to make it smaller.
+#: The shrinking repeats a run at most this many times.
 MAX_RUNS = 120
 
 
@@ -26,8 +29,13 @@ class Smallest:
     runs: int = 0
 
 
-def shrink(evidence: Evidence, violation: Violation, tell: Callable[[Smallest], None] = lambda found: None) -> Smallest:
-    """Leave out whatever is not needed for a violation of the same invariant."""
+def shrink(
+    evidence: Evidence, violation: Violation, report: Callable[[Smallest], None] = lambda found: None
+) -> Smallest:
+    """Remove all parts of a run that a violation of the same invariant does not need.
+
+    It calls ``report`` after each smaller run.
+    """
     found = Smallest(evidence.plan, evidence, violation)
 
     def fails(plan: Plan) -> bool:
@@ -38,11 +46,11 @@ def shrink(evidence: Evidence, violation: Violation, tell: Callable[[Smallest], 
         wrong = violations_of(judge(again, [violation.invariant]))
         if wrong:
             found.plan, found.evidence, found.violation = plan, again, wrong[0]
-        tell(found)
+        report(found)
         return bool(wrong)
 
     base = found.plan
-    kept = sorted(base.kept if base.kept is not None else evidence.asked)
+    kept = sorted(base.kept if base.kept is not None else evidence.call_requests)
     if violation.call in kept and fails(replace(base, kept=frozenset({violation.call}))):
         kept = [violation.call]
     else:
@@ -57,9 +65,10 @@ def shrink(evidence: Evidence, violation: Violation, tell: Callable[[Smallest], 
 
 
 def least(parts: Sequence[Part], fails: Callable[[Sequence[Part]], bool]) -> list[Part]:
-    """A part of ``parts`` that still fails and of which no piece can be left out (ddmin, Zeller and Hildebrandt 2002).
+    """Return a minimal part of ``parts`` that still fails.
 
-    ``parts`` as a whole are known to fail.
+    No piece of the result can be left out (ddmin, Zeller and Hildebrandt 2002). The caller knows that ``parts`` as a
+    whole fail.
     """
     kept = list(parts)
     if fails([]):

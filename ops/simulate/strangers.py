@@ -1,4 +1,7 @@
-"""Callbacks of calls that are not to be redialled: the customers' own, legs of other calls, calls of no direction."""
+"""Callbacks of calls that Redial must not redial.
+
+These are customers' own calls, legs of other calls, and calls without a direction.
+"""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +16,8 @@ from ops.simulate.evidence import Evidence
 from ops.simulate.settings import PUBLIC_URL, SPAN
 from ops.simulate.users import Ask
 
-#: What a callback, and a look-up, say of each kind; the provider knows the direction that a callback leaves out
+#: The fields of the callback and of the look-up for each kind. The provider knows a direction that the callback leaves
+#: out.
 KINDS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "an inbound call": ({"Direction": "inbound"}, {"direction": "inbound"}),
     "a leg of another call": (
@@ -25,12 +29,12 @@ KINDS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 }
 OUR_NUMBER = "+14155550100"
 
-#: The policy under which calls are adopted that the user's own code placed
+#: The policy for adopted calls, which the user's own code placed
 POLICY = {"retry": {"max_retries": 2, "strategy": {"type": "fixed", "wait_minutes": 5}}}
 
 
 class Strangers:
-    """Has Twilio tell of such calls, at random times, at the address at which calls are adopted."""
+    """Posts Twilio's callbacks of such calls to the adoption address, at random times."""
 
     def __init__(
         self, engine: Engine, chance: Chance, carrier: ModelCarrier, evidence: Evidence, ask: Ask, key: str
@@ -44,7 +48,7 @@ class Strangers:
         self._address: str | None = None
 
     def expect(self, start: datetime) -> None:
-        """Let some of them come."""
+        """Schedule some of the callbacks."""
         for number in range(max(len(KINDS), self._evidence.plan.calls // 8)):
             at = start + SPAN * self._chance.unit("stranger", number)
             self._engine.at_time(at, lambda number=number: self._come(number))  # type: ignore[misc]

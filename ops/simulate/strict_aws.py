@@ -1,6 +1,7 @@
-"""What AWS enforces and the emulators do not, checked on every request that the code under test makes.
+"""The rules that AWS enforces and the emulators do not.
 
-Quotas and rules as in the EventBridge, Lambda and DynamoDB quota pages of AWS.
+They are checked on every request of the code under test. The quotas are from AWS's pages about the quotas of
+EventBridge, Lambda and DynamoDB.
 """
 
 import json
@@ -14,9 +15,9 @@ MAX_INPUT_BYTES = 8_192
 MAX_POLICY_BYTES = 20 * 1024
 MAX_TRANSACTION_ITEMS = 100
 MAX_ITEM_BYTES = 400 * 1024
-#: key attribute -> the most bytes that it may have; none may be empty
+#: key attribute -> its maximum size in bytes; an empty value is not allowed
 MAX_KEY_CHARS = {"pk": 2048, "sk": 1024, "history_pk": 2048, "history_sk": 1024, "due_shard": 2048}
-#: field -> least and most value of EventBridge's six cron fields
+#: field -> minimum and maximum of EventBridge's six cron fields
 CRON_FIELDS = (
     ("minute", 0, 59),
     ("hour", 0, 23),
@@ -28,11 +29,14 @@ CRON_FIELDS = (
 
 
 class AwsWouldRefuse(AssertionError):
-    """AWS would have answered this request with an error."""
+    """A request that AWS would reject with an error."""
 
 
 def parse_cron(expression: str) -> tuple[int, int, int, int, int]:
-    """(minute, hour, day, month, year) of a one-shot cron expression, refused as AWS refuses it."""
+    """Parse the minute, hour, day, month and year of a one-shot cron expression.
+
+    Raises AwsWouldRefuse if AWS would reject the expression.
+    """
     if not (expression.startswith("cron(") and expression.endswith(")")):
         raise AwsWouldRefuse(f"{expression!r} is no cron expression")
     fields = expression[5:-1].split(" ")
@@ -48,7 +52,7 @@ def parse_cron(expression: str) -> tuple[int, int, int, int, int]:
 
 
 class StrictAws:
-    """Watches the clients that it is attached to, counts their calls, and refuses what AWS would refuse."""
+    """The watcher of botocore clients: it counts calls and rejects what AWS rejects."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -70,18 +74,18 @@ class StrictAws:
         client.meta.events.register("provide-client-params.*", self._before)
 
     def detach(self, client: Any) -> None:
-        """Watch a botocore client no longer."""
+        """Stop watching a botocore client."""
         client.meta.events.unregister("provide-client-params.*", self._before)
 
     def counted(self) -> Counter[str]:
-        """How often each operation was called."""
+        """Count the calls of each operation."""
         return Counter(self.calls)
 
     def _before(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         self.check(model.name, params)
 
     def check(self, operation: str, params: dict[str, Any]) -> None:
-        """Count one request. Raises AwsWouldRefuse."""
+        """Count one request. Raises AwsWouldRefuse if AWS would reject the request."""
         self.calls.append(operation)
         check = self._checks.get(operation)
         try:
@@ -91,7 +95,7 @@ class StrictAws:
                 return
             check(params)
         except AwsWouldRefuse as refusal:
-            # Whoever asked may swallow the error; the list does not forget it.
+            # The caller may swallow the error. The list keeps the error.
             self.refused.append(str(refusal))
             raise
 
@@ -126,7 +130,7 @@ class StrictAws:
         self.rules.pop(params["Name"], None)
 
     def _add_permission(self, params: dict[str, Any]) -> None:
-        # A statement as Lambda stores it costs some 300 bytes.
+        # Lambda stores about 300 bytes for a statement.
         self.policy_bytes[params["FunctionName"]] += 220 + len(params.get("SourceArn", "")) + len(params["StatementId"])
         if self.policy_bytes[params["FunctionName"]] > MAX_POLICY_BYTES:
             raise AwsWouldRefuse(f"the policy of {params['FunctionName']} outgrew {MAX_POLICY_BYTES} bytes")
@@ -142,7 +146,7 @@ class StrictAws:
 
 
 def _items_in(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every item and key that a request to DynamoDB holds."""
+    """Yield every item and key in a request to DynamoDB."""
     yield from (params[name] for name in ("Key", "Item", "ExclusiveStartKey") if name in params)
     for write in params.get("TransactItems", []):
         ((_, what),) = write.items()

@@ -1,4 +1,4 @@
-"""Watches the table from moto's side: what is due, when each attempt was claimed, and since when each call waits."""
+"""The watch of moto's table: due items, claimed attempts and waiting calls."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,13 +26,16 @@ class Waiting:
 
 
 class TableWatch:
-    """Told of every key that was written, it reads the item that is there now. ``find`` gives moto's table."""
+    """Records the changes of the table: it reads each item that the app wrote.
+
+    ``find`` returns moto's table.
+    """
 
     def __init__(self, engine: Engine, find: Callable[[], Any]) -> None:
         self._engine = engine
         self._find = find
         self.due: dict[Written, datetime] = {}
-        #: in which shard of the due index each of them is
+        #: the shard of the due index that holds each of these items
         self._shards: dict[Written, str] = {}
         self.claims: list[Claimed] = []
         self.waited: list[Waited] = []
@@ -55,7 +58,7 @@ class TableWatch:
         self._tokens: set[str] = set()
 
     def touched(self, key: Written) -> None:
-        """A key was written."""
+        """Record a write to a key."""
         item = self._read(key)
         self._note_due(key, item)
         if key.pk.startswith("WAKE#"):
@@ -71,27 +74,27 @@ class TableWatch:
             self._note_attempt(key, _plain(item) if item else {})
 
     def indexed(self, table: Any, index: str) -> Iterator[Item]:
-        """The items that the due index holds, or those that another may hold."""
+        """Return the items that the due index holds, or that another index may hold."""
         if index == "due":
             return (item for key in list(self.due) if (item := self._read(key)) is not None)
         return (item for partition in table.items.values() for item in partition.values())
 
     def has_due(self, shard: str) -> bool:
-        """Whether anything at all is in a shard of the due index."""
+        """Return True if a shard of the due index holds an item."""
         return shard in self._shards.values()
 
     @property
     def live_until(self) -> datetime:
-        """When the policy ends first of those of all calls that have not ended."""
+        """The time at which the policy of a call that has not ended expires first."""
         return min(self._ends_at.values(), default=self._engine.at)
 
     def has_ended(self, call_id: str, attempt: int) -> bool:
-        """Whether the table says now how an attempt ended."""
+        """Return True if the table now shows the outcome of an attempt."""
         item = self._read(Written(f"CALL#{call_id}", f"ATTEMPT#{attempt:04d}"))
         return item is not None and _plain(item).get("outcome") is not None
 
     def misplaced(self, after: datetime) -> tuple[int, int]:
-        """Return how many places in later minutes no call holds, and how many calls lack theirs."""
+        """Count the places in later minutes without a call, and the calls without a place."""
         held = sum(self._places.values(), Counter[tuple[str, datetime]]())
         later = Counter({place: count for place, count in held.items() if place[1] > after})
         waiting = [each for each in self.waiting.values() if each.due_at > after]
@@ -170,7 +173,7 @@ class TableWatch:
         self.claims.append(Claimed(call_id, number, token, tick, at, app_at, data["provider"], self._engine.began))
 
     def _closed_gate(self, pk: str) -> dict[str, Any]:
-        """A gate's data from its last copy on until the first of them goes; nothing while it is open, or half so."""
+        """Return a gate's data while the gate and all its copies exist, else nothing."""
         gate = self._read(Written(pk, "GATE"))
         rows = self._find().items.get(DynamoType({"S": pk}), {})
         return _plain(gate) if gate is not None and len(rows) > COPIES else {}
@@ -191,11 +194,11 @@ class TableWatch:
 
 
 def plain_token(attempt: dict[str, Any]) -> str:
-    """An attempt's token as it was before its call's erasure."""
+    """Return an attempt's token as it was before the erasure of its call."""
     return str(attempt["token"]).removeprefix("erased.")
 
 
 def _plain(item: Item) -> dict[str, Any]:
-    """The map ``data`` of an item as plain values."""
+    """Return the map ``data`` of an item as plain values."""
     data: dict[str, Any] = from_item(item.to_json()["Attributes"])["data"]
     return data

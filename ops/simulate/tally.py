@@ -1,11 +1,11 @@
-"""Counts what an invariant looked at, and keeps what it found wrong."""
+"""A tally of one invariant: it counts the checks and keeps the violations."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must not be: of which invariant, of which call (its index), in words."""
+    """A violation of an invariant: the invariant's name, the call's index, and a text."""
 
     invariant: str
     call: int
@@ -13,7 +13,7 @@ class Violation:
 
 
 class Tally:
-    """One invariant's count of a run."""
+    """The checks and violations of one invariant in one run."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -21,7 +21,7 @@ class Tally:
         self.violations: list[Violation] = []
 
     def expect(self, holds: bool, call: int, text: str) -> None:
-        """Look at one thing, which is right where ``holds``."""
+        """Count one check, and record a violation if ``holds`` is False."""
         self.checked += 1
         if not holds:
             self.violations.append(Violation(self._name, call, text))

@@ -1,4 +1,4 @@
-"""Random traffic: calls under random policies to a few numbers, and what users do to them meanwhile."""
+"""Random traffic: calls under random policies to a few numbers, and users' acts."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ FROM_NUMBER = "+14155550100"
 FAILOVER_NUMBER = "+14155550101"
 PROVIDERS = ("twilio", "plivo")
 
-#: A number's beginning, the digits to fill up, and the one zone that it is in
+#: The beginning of a number, how many digits follow, and the number's only time zone
 RANGES = (
     ("+165055501", 2, "America/Los_Angeles"),
     ("+121255501", 2, "America/New_York"),
@@ -24,45 +24,45 @@ RANGES = (
 )
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-#: How many calls have a twin: one that is asked for at the same time for the same number
+#: The share of calls with a twin: another call to the same number at the same time
 TWINS = 0.2
 
-#: How many calls are asked for from the second provider
+#: The share of calls that are requested from the second provider
 BY_PLIVO = 0.15
-#: How many calls are asked for twice with the same Idempotency-Key, though they were answered
+#: The share of calls that are requested again with the same Idempotency-Key, though the app has answered
 ASKED_TWICE = 0.15
 
-#: How many calls come in one of the bursts of a run, and for how many seconds one goes on
+#: The share of calls that come in one of the bursts of a run, and the length of a burst in seconds
 IN_A_BURST, BURST_SEC = 0.45, 0.2
-#: The requests of a burst are answered within this.
+#: The app answers the requests of a burst within this time.
 ANSWERED_SEC = 0.6
-#: How many calls of a burst go to one number
+#: The share of a burst's calls that go to one number
 SAME_NUMBER = 0.3
 #: The strategy of the calls of a burst
-SOON = {"type": "fixed", "wait_minutes": 5}
-#: A run has a burst, and one more for each so many calls; and at most so many pauses.
+BURST_STRATEGY = {"type": "fixed", "wait_minutes": 5}
+#: A run has one burst, and one more for each CALLS_A_BURST calls. It has at most PAUSES pauses.
 CALLS_A_BURST, PAUSES = 50, 3
-#: A pause is extended so often, each time so many seconds after the wake at its end has fired.
-EXTENDED, TAKEN_UP_SEC = 2, (0.3, 1.2)
+#: How often a pause is extended, and how many seconds after the wake at its end has fired
+EXTENDED, RESUMED_SEC = 2, (0.3, 1.2)
 
-#: How many windows close within minutes, and how many calls are to begin in the last minute of theirs
-SHORT, LAST_MINUTE = 0.3, 0.05
+#: The share of windows that close within minutes, and of calls that begin in the last minute of their window
+CLOSING_SOON, LAST_MINUTE = 0.3, 0.05
 
-#: (opening, end) of the windows that policies have; some cross midnight
+#: (opening, end) of the windows of policies; some cross midnight
 HOURS = (("09:00", "21:00"), ("08:00", "20:00"), ("18:00", "02:00"), ("22:00", "06:00"), ("00:00", "24:00"))
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A phone number and the zone of whoever has it."""
+    """A phone number and the time zone of its owner."""
 
     e164: str
     zone: str
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One ``POST /calls``: when, and with what body."""
+class CallRequest:
+    """One ``POST /calls``: when it is sent, and its body."""
 
     index: int
     at: datetime
@@ -71,17 +71,18 @@ class Asked:
 
     @property
     def retry(self) -> dict[str, Any]:
+        """The retry part of the body."""
         retry: dict[str, Any] = self.body["retry"]
         return retry
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a user does later on.
+    """An act of a user after the request for a call.
 
-    ``cancel`` of a call; ``opt-out``, ``opt-in``, ``contacted`` or ``erase`` of a number; ``pause`` and ``resume`` of
-    the workspace, a pause that ends by itself with how long it ``lasts``. ``then`` is done once this is answered; what
-    ``extends`` a pause comes so long after its end.
+    ``cancel`` acts on a call; ``opt-out``, ``opt-in``, ``contacted`` and ``erase`` act on a number; ``pause`` and
+    ``resume`` act on the workspace. ``lasts`` is the length of a pause that ends by itself. The user does ``then``
+    after the answer to this act. An act that ``extends`` a pause comes that long after the end of the pause.
     """
 
     at: datetime
@@ -95,7 +96,7 @@ class Act:
 
 
 def numbers(count: int) -> list[Number]:
-    """So many numbers, spread over the world."""
+    """Return ``count`` numbers, spread over the world."""
     found = []
     for ordinal in range(count):
         begins, digits, zone = RANGES[ordinal % len(RANGES)]
@@ -104,8 +105,11 @@ def numbers(count: int) -> list[Number]:
     return found
 
 
-def calls(chance: Chance, count: int, start: datetime, span: timedelta, *, rush: bool = False) -> list[Asked]:
-    """The calls of a run, in the order of their indices; each depends on the seed and its index alone."""
+def calls(chance: Chance, count: int, start: datetime, span: timedelta, *, rush: bool = False) -> list[CallRequest]:
+    """Return the calls of a run in the order of their indices.
+
+    Each call depends only on the seed and its index.
+    """
     pool = numbers(max(2, count // (6 if rush else 3)))
     share = 1.0 if rush else chance.odds("in-a-burst", IN_A_BURST)
     begins = bursts(chance, count, start, span)
@@ -114,7 +118,7 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta, *, rush:
         rng = chance.stream("call", index)
         at, to = start + span * rng.random(), rng.choice(pool)
         if index and rng.random() < TWINS:
-            # Asked for while the call before is being placed, for the same number.
+            # Requested while the call before is being placed, for the same number
             twin = chance.stream("call", index - 1)
             at, to = start + span * twin.random() + timedelta(seconds=rng.uniform(0.05, 0.1)), twin.choice(pool)
         call = _call(chance, rng, index, at, to)
@@ -123,12 +127,14 @@ def calls(chance: Chance, count: int, start: datetime, span: timedelta, *, rush:
 
 
 def bursts(chance: Chance, count: int, start: datetime, span: timedelta) -> list[datetime]:
-    """When the bursts of a run of so many calls begin."""
+    """Return the times at which the bursts of a run of so many calls begin."""
     return [start + span * chance.unit("burst", number) for number in range(1 + count // CALLS_A_BURST)]
 
 
-def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], begins: Sequence[datetime], share: float) -> Asked:
-    """The call, or one like it that is to be dialled at once, while many others are."""
+def _in_burst(
+    chance: Chance, call: CallRequest, pool: Sequence[Number], begins: Sequence[datetime], share: float
+) -> CallRequest:
+    """Return the call, or one like it that belongs to a burst and is due at once."""
     rng = chance.stream("in-burst", call.index)
     if rng.random() >= share:
         return call
@@ -139,26 +145,29 @@ def _in_burst(chance: Chance, call: Asked, pool: Sequence[Number], begins: Seque
         if rng.random() < chance.odds("same-number", SAME_NUMBER)
         else call.to
     )
-    retry = {name: value for name, value in call.retry.items() if name != "window"} | {"strategy": SOON}
+    retry = {name: value for name, value in call.retry.items() if name != "window"} | {"strategy": BURST_STRATEGY}
     retry["max_retries"] = max(1, retry["max_retries"])
     now = {name: value for name, value in call.body.items() if name not in ("start_at", "timezone")}
     return replace(call, at=at, to=to, body=now | {"to_number": to.e164, "retry": retry})
 
 
-def last_calls(first_index: int, at: datetime) -> list[Asked]:
-    """A call of each provider to a number of its own, when nothing goes wrong any more."""
+def last_calls(first_index: int, at: datetime) -> list[CallRequest]:
+    """Return one call of each provider to a number of its own, after all faults."""
     retry = {"max_retries": 0, "strategy": {"type": "fixed", "wait_minutes": 1}, "expires_after_hours": 3}
     found = []
     for place, provider in enumerate(PROVIDERS):
         to = Number(f"+1303555019{place}", "America/Denver")
         body = {"from_number": FROM_NUMBER, "to_number": to.e164, "provider": provider, "retry": retry}
         body["variables"] = {"n": str(first_index + place)}
-        found.append(Asked(first_index + place, at + timedelta(minutes=10 * place), to, body))
+        found.append(CallRequest(first_index + place, at + timedelta(minutes=10 * place), to, body))
     return found
 
 
 def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush: bool = False) -> Act | None:
-    """The pauses of the workspace, each followed by what comes after it; None where nobody pauses anything."""
+    """Return the first pause of the workspace, linked to the acts after it.
+
+    It is None if nobody pauses the workspace.
+    """
     rng = chance.stream("pauses")
     times = []
     for _ in range(int(chance.odds("pauses", 1 if rush else rng.randint(0, PAUSES)))):
@@ -169,8 +178,8 @@ def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush
         lasts = timedelta(minutes=rng.uniform(2, 40))
         if rng.random() < (0.8 if rush else 0.6):
             for _ in range(int(chance.odds("extensions", EXTENDED))):
-                # Somebody extends the pause at the very moment at which what waits for its end is taken up again.
-                just_then, longer = timedelta(seconds=rng.uniform(*TAKEN_UP_SEC)), timedelta(minutes=rng.uniform(2, 8))
+                # A user extends the pause just when the calls that wait for its end are about to start again.
+                just_then, longer = timedelta(seconds=rng.uniform(*RESUMED_SEC)), timedelta(minutes=rng.uniform(2, 8))
                 following = Act(at, "pause", -1, "", {}, lasts=longer, then=following, extends=just_then)
             following = Act(at, "pause", -1, "", {"reason": "simulated"}, lasts=lasts, then=following)
         else:
@@ -179,12 +188,12 @@ def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush
     return following
 
 
-def acts(chance: Chance, asked: Iterable[Asked]) -> list[Act]:
-    """What users do to those calls and their numbers."""
+def acts(chance: Chance, asked: Iterable[CallRequest]) -> list[Act]:
+    """Return the users' acts on these calls and on their numbers."""
     return [act for call in asked for act in _acts(chance, chance.stream("acts", call.index), call)]
 
 
-def _call(chance: Chance, rng: random.Random, index: int, at: datetime, to: Number) -> Asked:
+def _call(chance: Chance, rng: random.Random, index: int, at: datetime, to: Number) -> CallRequest:
     body: dict[str, Any] = {
         "from_number": FROM_NUMBER,
         "to_number": to.e164,
@@ -196,7 +205,7 @@ def _call(chance: Chance, rng: random.Random, index: int, at: datetime, to: Numb
     if rng.random() < 0.4:
         later = at + timedelta(minutes=rng.randint(1, 300))
         if rng.random() < 0.6:
-            # As people plan: many calls for one full hour.
+            # As people plan: many calls at one full hour.
             later = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(hours=at.hour // 6 * 6 + 6)
         body["start_at"] = later.isoformat()
     if chance.unit("last-minute", index) < chance.odds("last-minute", LAST_MINUTE):
@@ -207,7 +216,7 @@ def _call(chance: Chance, rng: random.Random, index: int, at: datetime, to: Numb
     if rng.random() < chance.odds("by-plivo", BY_PLIVO):
         body["provider"] = "plivo"
         body["retry"].pop("failover", None)
-    return Asked(index, at, to, body)
+    return CallRequest(index, at, to, body)
 
 
 def _retry(chance: Chance, rng: random.Random, at: datetime) -> dict[str, Any]:
@@ -257,8 +266,8 @@ def _rules(rng: random.Random) -> dict[str, Any]:
 
 def _window(chance: Chance, rng: random.Random, at: datetime) -> dict[str, Any]:
     opens, ends = rng.choice(HOURS)
-    if rng.random() < chance.odds("closes-soon", SHORT):
-        # It closes just after the call was asked for, when a retry of it is due.
+    if rng.random() < chance.odds("closes-soon", CLOSING_SOON):
+        # The window closes just after the request, when a retry is due.
         return _closing(at - timedelta(minutes=30), at + timedelta(minutes=rng.randint(2, 6)))
     days = WEEK if rng.random() < 0.7 else rng.sample(WEEK, 4)
     window: dict[str, Any] = {
@@ -280,11 +289,11 @@ def _cap(rng: random.Random) -> dict[str, Any]:
     return {"max_attempts": rng.randint(1, 3), "per_hours": rng.choice((1, 4, 24))}
 
 
-def _acts(chance: Chance, rng: random.Random, call: Asked) -> list[Act]:
+def _acts(chance: Chance, rng: random.Random, call: CallRequest) -> list[Act]:
     found = []
 
     def then(kind: str, sec: float, body: dict[str, Any]) -> datetime:
-        # On a full minute, when the rules fire, as often as not.
+        # Half of the acts come at a full minute, when the rules fire.
         at = call.at + timedelta(seconds=sec)
         if rng.random() < 0.5:
             at = at.replace(second=0, microsecond=0) + timedelta(seconds=60 + rng.uniform(0, 4))
@@ -294,7 +303,7 @@ def _acts(chance: Chance, rng: random.Random, call: Asked) -> list[Act]:
     if rng.random() < chance.odds("cancel", 0.12):
         then("cancel", rng.choice((1, 20, 300, 3600, 20000)) * rng.uniform(0.5, 2), {})
     elif rng.random() < chance.odds("cancel-at-dial", 0.08):
-        # While the provider is being asked to place it
+        # While the app asks the provider to place the call
         at = call.at + timedelta(seconds=rng.uniform(0.2, 1.2))
         found.append(Act(at, "cancel", call.index, call.to.e164, {}))
     if rng.random() < chance.odds("opt-out", 0.07):
@@ -309,7 +318,7 @@ def _acts(chance: Chance, rng: random.Random, call: Asked) -> list[Act]:
         body = rng.choice(({}, {"postpone_minutes": rng.randint(5, 300)}))
         then("contacted", rng.choice((20, 300, 3600)) * rng.uniform(0.5, 2), body)
     elif rng.random() < chance.odds("contacted", 0.08):
-        # While the attempt lives, or its end is on its way
+        # While the attempt is in flight, or its last callback is on the way
         body = rng.choice(({}, {"postpone_minutes": rng.randint(30, 300)}))
         at = call.at + timedelta(seconds=rng.uniform(2, 60))
         found.append(Act(at, "contacted", call.index, call.to.e164, body))

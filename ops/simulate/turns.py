@@ -1,4 +1,4 @@
-"""Threads that take turns: one runs at a time, and says when the next may, so that a run is the same every time."""
+"""Threads that take turns. One runs at a time, so a run is the same every time."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ Job = Callable[[], None]
 
 
 class Worker:
-    """A thread that does one job after another, and stops in the midst of one where the job says so."""
+    """A thread that does one job after another. A job can rest and continue later."""
 
     def __init__(self, turns: "Turns") -> None:
         self._turns = turns
@@ -16,15 +16,15 @@ class Worker:
         threading.Thread(target=self._work, daemon=True).start()
 
     def give(self, job: Job | None) -> None:
-        """What to do at the next turn; None to end."""
+        """Give the worker its next job; None ends the thread."""
         self._job = job
 
     def take_turn(self) -> None:
-        """Go on. Whoever calls this has to wait for the turn to be over."""
+        """Continue the job. The caller has to wait for the end of the turn."""
         self._go.release()
 
     def rest(self) -> None:
-        """Called in the midst of a job: the turn is over, and the job goes on with the next one."""
+        """End the turn in the middle of a job. The job continues with the next turn."""
         self._turns.over.release()
         self._go.acquire()
 
@@ -36,14 +36,17 @@ class Worker:
                 return
             try:
                 self._job()
-            except BaseException as error:  # told to whoever gave the turn
+            except BaseException as error:  # The thread that gave the turn raises this error.
                 self._turns.failed = error
             self._turns.idle.append(self)
             self._turns.over.release()
 
 
 class Turns:
-    """Gives the turns: ``begin`` does a job until it rests or is done, ``go_on`` continues one that rests."""
+    """Gives turns to workers.
+
+    ``begin`` does a job until it rests or is done. ``go_on`` continues a job that rests.
+    """
 
     def __init__(self) -> None:
         self.over = threading.Semaphore(0)
@@ -53,11 +56,11 @@ class Turns:
 
     @property
     def mine(self) -> Worker | None:
-        """The worker whose turn it is; None for whoever gives the turns."""
+        """The worker whose turn it is; None in the thread that gives the turns."""
         return getattr(self.local, "worker", None)
 
     def begin(self, job: Job) -> None:
-        """Do a job until it rests or is done. Raises what the job raises."""
+        """Start a job, and wait until it rests or is done. Raises what the job raises."""
         worker = self.idle.pop() if self.idle else Worker(self)
         worker.give(job)
         self.go_on(worker)
@@ -71,7 +74,7 @@ class Turns:
             raise failed
 
     def close(self) -> None:
-        """End the threads that have nothing to do."""
+        """End the idle threads."""
         for worker in self.idle:
             worker.give(None)
             worker.take_turn()

@@ -1,4 +1,4 @@
-"""A whole Redial in virtual time: the real app on moto, its Lambdas, its rules, its users and its callbacks."""
+"""A whole Redial in virtual time: the app on moto, its Lambdas, rules and users."""
 
 import json
 import os
@@ -26,10 +26,10 @@ from ops.local.exchange import Callback
 from ops.local.line import Moment
 from ops.simulate import quick_moto, settings, traffic
 from ops.simulate.aws import AwsBoundary
-from ops.simulate.carrier import Leg, ModelCarrier, Told
+from ops.simulate.carrier import AnsweredCallback, Leg, ModelCarrier
 from ops.simulate.chance import Chance, no_real_chance
 from ops.simulate.engine import Engine, Event
-from ops.simulate.evidence import Asking, Evidence, Misplaced, Plan
+from ops.simulate.evidence import AppRequest, Evidence, Misplaced, Plan
 from ops.simulate.faults import Crash, Faults, Injected
 from ops.simulate.final_table import read_table
 from ops.simulate.operators import Operators
@@ -40,22 +40,22 @@ from ops.simulate.strict_aws import StrictAws
 from ops.simulate.table_watch import TableWatch
 from ops.simulate.users import Users
 
-#: Lambda tries an event that failed twice more, after one minute and after two.
+#: Lambda retries a failed event twice: after one minute and after two more.
 EVENT_TRIES = 3
-#: The clock of the app is never further off than this.
-FURTHEST_OFF_SEC = 8.0
-#: The sweep runs once a minute, so many seconds after its beginning.
+#: The app's clock is never wrong by more than this.
+MAX_SKEW_SEC = 8.0
+#: The sweep runs once a minute, this many seconds after the beginning of the minute.
 SWEEP_AT_SEC = 40
-#: A rule that is left over is looked for again only so often.
+#: The sweep looks for a rule that is left over only this often.
 STALE_AGAIN = timedelta(minutes=10)
-#: What is due for so long will not be done any more; the run need not go on.
+#: Redial will not do an item any more that has been due for this long. The run stops.
 STUCK = timedelta(hours=6)
-#: A call that is live so long after its policy's end has not ended in time, whatever comes.
+#: A call that is live this long after the end of its policy has not ended in time. The run stops.
 DOOMED = timedelta(hours=12)
-#: Whatever has happened, this long after the last fault nothing is left to do.
+#: This long after the last fault, nothing is left to do.
 TEN_DAYS = timedelta(days=10)
-#: Faults by which a place in the wheel may be lost, between taking it and writing the call: where the process dies,
-#: and where one of these writes fails
+#: The faults that may lose a place in the wheel after Redial took the place and before it wrote the call: the process
+#: dies, or one of these writes fails
 LEAKING = (
     "aws-refused",
     "callback-refused-by-aws",
@@ -65,16 +65,16 @@ LEAKING = (
     "died-after-aws",
 )
 LEAKING_WRITES = ("UpdateItem", "TransactWriteItems")
-#: Places in minutes sooner than this may be in use already, by a clock that is stepped.
+#: A place in a minute sooner than this may be in use already, because of a stepped clock.
 LATER = timedelta(minutes=2)
-#: Even where nothing is due the sweep runs this often.
+#: The sweep runs at least this often, even if nothing is due.
 SWEEP_ANYWAY = timedelta(hours=6)
 
 Watcher = Callable[[int, int], None]
 
 
 class VirtualContext:
-    """A Lambda's context by the virtual clock."""
+    """A Lambda's context that uses the virtual clock."""
 
     def __init__(self, engine: Engine, function: str) -> None:
         self._engine = engine
@@ -83,11 +83,15 @@ class VirtualContext:
         self.invoked_function_arn = ""
 
     def get_remaining_time_in_millis(self) -> float:
+        """Return the time until the Lambda's timeout in milliseconds."""
         return max(0.0, (self._ends_at - self._engine.at) / timedelta(milliseconds=1))
 
 
 class World:
-    """One run of one plan. ``progress`` is called with the calls that have ended, and all of them."""
+    """One run of one plan.
+
+    It calls ``progress`` with the number of calls that have ended and the number of all calls.
+    """
 
     def __init__(self, plan: Plan, progress: Watcher = lambda done, of: None) -> None:
         self.plan = plan
@@ -109,16 +113,16 @@ class World:
         )
         self._progress = progress
         self._swept_at = self.start
-        #: how many handlers run side by side
+        #: how many handlers run at the same time
         self._running = 0
 
     def run(self) -> Evidence:
-        """Run it to its end and hand over what is to be judged."""
+        """Run the plan to its end and return the evidence."""
         rush = self.plan.rush
         asked = traffic.calls(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
         asked += traffic.last_calls(self.plan.calls, self.faults.until + settings.LAST_AFTER)
         kept = [call for call in asked if self.plan.kept is None or call.index in self.plan.kept]
-        self.evidence.asked = {call.index: call for call in kept}
+        self.evidence.call_requests = {call.index: call for call in kept}
         with self._standing():
             operators = Operators(self.engine, self.chance, self.faults, self.env, self.evidence, self._begin_process)
             users = Users(
@@ -138,7 +142,8 @@ class World:
             for act in self.evidence.acts:
                 users.plan(act)
             pause = traffic.pauses(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
-            # Where a limit is lowered in a rush, the calls that are in flight by then are what is looked at.
+            # If a limit is lowered in a rush, the run examines the calls that are in flight then. A pause would hide
+            # them.
             if pause is not None and not (rush and self.evidence.own_limit):
                 users.plan(pause)
             self._step_clocks()
@@ -162,7 +167,7 @@ class World:
             if steps % 50 == 0:
                 waiting = len(self.watch.waiting) + sum(1 for key in self.watch.due if key.sk == "CALL")
                 self._progress(
-                    len(self.watch.call_ids) - min(waiting, len(self.watch.call_ids)), len(self.evidence.asked)
+                    len(self.watch.call_ids) - min(waiting, len(self.watch.call_ids)), len(self.evidence.call_requests)
                 )
 
     def _is_quiet(self) -> bool:
@@ -175,12 +180,13 @@ class World:
 
     @contextmanager
     def _standing(self) -> Iterator[None]:
-        """Everything is patched and set up: moto, the clock, chance, the app."""
-        # A machine's own AWS settings must not reach what is simulated here.
+        """Set up moto, the clock, chance and the app, and take them down at the end."""
+        # The AWS settings of this machine must not reach the simulation.
         cleared = {name: "" for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL") if name in os.environ}
         quick_moto.install()
         with ExitStack() as stack:
-            # Chalice's client puts a copy in its place for each call, and calls that overlap leave one there.
+            # Chalice's client replaces ``os.environ`` with a copy for each call, and calls that overlap leave a copy in
+            # its place.
             stack.enter_context(patch.object(os, "environ", os.environ))
             stack.enter_context(patch.dict(os.environ, self.env | cleared))
             for name in cleared:
@@ -193,9 +199,9 @@ class World:
             parts.client.cache_clear()
             stack.enter_context(moto.mock_aws())
             stack.enter_context(patch.object(quick_moto, "indexed", self.watch.indexed))
-            # No query of a run comes near the megabyte at which DynamoDB turns the page.
+            # No query of a run comes near the megabyte at which DynamoDB ends a page.
             stack.enter_context(patch.object(Item, "size", lambda item: 0))
-            # moto measures an item anew for each attribute that it gets; here all are measured in the end.
+            # moto measures an item again for each attribute that it gets. The run measures all items once, at its end.
             stack.enter_context(patch.object(LimitedSizeDict, "__setitem__", dict.__setitem__))
             self._set_up()
             stack.enter_context(self.aws.crossed())
@@ -219,11 +225,11 @@ class World:
         self._begin_process()
 
     def _begin_process(self) -> None:
-        """A process of the app begins, or begins anew after one has died."""
+        """Begin a process of the app: the first one, or one after a crash."""
         current.restart(self.engine, self.carrier)
 
     def _look_at_places(self) -> None:
-        """Compare the places in the wheel with the calls that wait, where no handler is in the midst of a change."""
+        """Compare the places in the wheel with the waiting calls while no handler runs."""
         if self._running:
             return
         over, under = self.watch.misplaced(self.engine.at + LATER)
@@ -232,7 +238,7 @@ class World:
             leaks = sum(1 for fault in self.faults.injected if _may_leak(fault))
             self.evidence.misplaced.append(Misplaced(self.engine.at, over, under, leaks))
 
-    # What happens by itself: rules, the sweep, the clock
+    # Events that no user causes: rules, the sweep, the clock
 
     def _also(self) -> Event | None:
         found = [event for event in (self.rules.next(), self._next_sweep()) if event is not None]
@@ -267,7 +273,7 @@ class World:
     def _step_clock(self, at: datetime) -> None:
         name = f"{at:%d %H:%M}"
         if self.faults.hits("clock-step", at, name):
-            off_sec = round(self.chance.between(-FURTHEST_OFF_SEC, FURTHEST_OFF_SEC, "step", name), 3)
+            off_sec = round(self.chance.between(-MAX_SKEW_SEC, MAX_SKEW_SEC, "step", name), 3)
             self._set_skew(timedelta(seconds=off_sec))
             self.engine.after(600, lambda: self._set_skew(timedelta()))
 
@@ -278,7 +284,7 @@ class World:
     # Lambdas and requests
 
     def _invoke(self, function: str, payload: Any, label: str, tries: int = 1) -> None:
-        """Invoke a Lambda as AWS does with an event: twice again where it fails."""
+        """Invoke a Lambda as AWS does with an event: retry it twice if it fails."""
         if self.faults.lasts("outage", self.engine.at):
             self.engine.say(None, f"outage: {function} does not run: {label}")
             return
@@ -316,7 +322,10 @@ class World:
             self._begin_process()
 
     def _ask(self, label: str, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
-        """One HTTP request to the app: the status and JSON of its answer; a dead process is answered for as 502."""
+        """Send one HTTP request to the app. Return the status and the JSON of its answer.
+
+        The status is 502 if the process dies, and 503 while no Lambda runs.
+        """
         if self.faults.lasts("outage", self.engine.at):
             return 503, None
         began = self.engine.at
@@ -326,7 +335,7 @@ class World:
         except Crash as crash:
             self._failed("api", crash)
             return 502, None
-        self.evidence.requests.append(Asking(label, began, self.engine.at))
+        self.evidence.requests.append(AppRequest(label, began, self.engine.at))
         if answer.status_code >= 500:
             self.evidence.failed[f"api: {answer.status_code}"] += 1
         return answer.status_code, answer.json_body
@@ -334,8 +343,14 @@ class World:
     # Callbacks
 
     def _post(self, leg: Leg, moment: Moment, callback: Callback) -> None:
-        """Let a callback of the carrier reach the app: soon, late, twice or never."""
-        name = (leg.index, leg.call_id[-4:] if leg.index < 0 else leg.attempt, leg.provider, moment.name, len(leg.told))
+        """Deliver a callback of the carrier to the app: soon, late, twice or never."""
+        name = (
+            leg.index,
+            leg.call_id[-4:] if leg.index < 0 else leg.attempt,
+            leg.provider,
+            moment.name,
+            len(leg.callbacks),
+        )
         now = self.engine.at
 
         def hits(kind: str) -> bool:
@@ -368,8 +383,8 @@ class World:
         text = f"callback {moment.name} of {leg.call_id}-{leg.attempt} is answered {status}: {effect}"
         tick = self.engine.say(leg.index, text)
         kept = moment.name != "ended" or self.watch.has_ended(leg.call_id, leg.attempt)
-        leg.told.append(Told(moment.name, tick, status, kept))
-        # Some providers repeat what was answered 5xx, Twilio and Plivo as they come do not.
+        leg.callbacks.append(AnsweredCallback(moment.name, tick, status, kept))
+        # Some providers repeat a callback that was answered with 5xx. Twilio and Plivo do not by default.
         if status >= 500 and tries % 10 < 4 and self.chance.unit("repeats", leg.index, leg.attempt) < 0.5:
             self.engine.after(15.0 * tries, lambda: self._deliver(leg, moment, callback, tries + 1))
 
@@ -405,10 +420,10 @@ def _may_leak(fault: Injected) -> bool:
 
 
 def simulate(plan: Plan, progress: Watcher = lambda done, of: None) -> Evidence:
-    """Run a plan."""
+    """Run a plan and return the evidence."""
     return World(plan, progress).run()
 
 
 def without(plan: Plan, **changes: Any) -> Plan:
-    """The same plan with less in it."""
+    """Return the same plan with less in it."""
     return replace(plan, **changes)

@@ -7,9 +7,9 @@ import pytest
 from ops.simulate.chance import Chance
 from ops.simulate.engine import Engine
 from ops.simulate.faults import Faults, Level
-from ops.simulate.hours import is_open, surely_counted
+from ops.simulate.hours import counted_at_least, is_open
 from ops.simulate.report import _spread, percentile
-from ops.simulate.rules_asked import own_wait_minutes, rule
+from ops.simulate.retry_rules import own_wait_minutes, rule
 from ops.simulate.shrink import least
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)  # a Monday
@@ -130,10 +130,10 @@ def test_a_window_is_open_where_an_opening_covers_the_wall_clock_and_no_pause_do
 def test_a_cap_counts_what_it_surely_covers() -> None:
     made = [START - timedelta(hours=hours) for hours in (30, 24, 2, 1)]
     slack = timedelta(minutes=2)
-    assert surely_counted({"per_hours": 24}, "UTC", START, made, slack) == 2
-    assert surely_counted({"per": "day"}, "UTC", START, made, slack) == 2
-    assert surely_counted({"per": "day"}, "Pacific/Auckland", START, made, slack) == 2
-    assert surely_counted({"per": "day"}, "UTC", START.replace(hour=0), made, slack) == 0
+    assert counted_at_least({"per_hours": 24}, "UTC", START, made, slack) == 2
+    assert counted_at_least({"per": "day"}, "UTC", START, made, slack) == 2
+    assert counted_at_least({"per": "day"}, "Pacific/Auckland", START, made, slack) == 2
+    assert counted_at_least({"per": "day"}, "UTC", START.replace(hour=0), made, slack) == 0
 
 
 def test_what_a_request_says_of_an_outcome_is_read_with_its_defaults() -> None:
@@ -169,8 +169,8 @@ def test_a_percentile_is_one_of_the_values(seconds: list[float], percent: int, v
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "shown"),
     [([], "-"), ([4.0], "4 s, 4 s, 4 s"), ([0.0, 0.0, 90.0], "0 s, 90 s, 90 s")],
 )
-def test_the_spread_of_a_run_never_exceeds_its_greatest_delay(seconds: list[float], told: str) -> None:
-    assert _spread(seconds) == told
+def test_the_spread_of_a_run_never_exceeds_its_greatest_delay(seconds: list[float], shown: str) -> None:
+    assert _spread(seconds) == shown

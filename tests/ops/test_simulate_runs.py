@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from ops.simulate.__main__ import main
-from ops.simulate.carrier import Leg, Replied, Told
+from ops.simulate.carrier import AnsweredCallback, Leg, Replied
 from ops.simulate.evidence import (
-    Answered,
-    Asking,
+    ActRequest,
+    AnsweredAct,
+    AppRequest,
     Claimed,
     Evidence,
     GateSeen,
@@ -23,7 +24,6 @@ from ops.simulate.evidence import (
     Misplaced,
     Plan,
     SlotLeft,
-    Tried,
     Waited,
 )
 from ops.simulate.faults import Level
@@ -66,7 +66,7 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
 
 def test_leaving_calls_out_leaves_the_others_what_they_ask_for(whole: Evidence) -> None:
     fewer = simulate(replace(PLAN, kept=frozenset({2, 7})))
-    assert fewer.asked == {index: whole.asked[index] for index in (2, 7)}
+    assert fewer.call_requests == {index: whole.call_requests[index] for index in (2, 7)}
 
 
 def test_the_command_tells_of_each_invariant_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +115,7 @@ def claim_again(evidence: Evidence, call_id: str, **changes: Any) -> None:
 
 def answered(evidence: Evidence, kind: str, leg: Leg, left: tuple[str, ...] = ()) -> None:
     act = Act(leg.at, kind, leg.index, leg.to, {})
-    evidence.answered.append(Answered(act, leg.call_id, leg.tick, leg.tick, leg.at, left))
+    evidence.answered_acts.append(AnsweredAct(act, leg.call_id, leg.tick, leg.tick, leg.at, left))
 
 
 def row_of(evidence: Evidence, leg: Leg) -> dict[str, Any]:
@@ -127,8 +127,8 @@ def in_window(evidence: Evidence) -> str:
     return next(
         claim.call_id
         for claim in evidence.claims
-        if "window" in evidence.asked[evidence.index_of(claim.call_id)].retry
-        and "24:00" not in str(evidence.asked[evidence.index_of(claim.call_id)].retry["window"])
+        if "window" in evidence.call_requests[evidence.index_of(claim.call_id)].retry
+        and "24:00" not in str(evidence.call_requests[evidence.index_of(claim.call_id)].retry["window"])
     )
 
 
@@ -149,7 +149,7 @@ def claim_at_every_hour(evidence: Evidence) -> None:
 
 
 def post_over_cap(evidence: Evidence) -> None:
-    capped = next(leg for leg in evidence.legs if "caps" in evidence.asked[leg.index].retry)
+    capped = next(leg for leg in evidence.legs if "caps" in evidence.call_requests[leg.index].retry)
     claim = next(claim for claim in evidence.claims if claim.token == capped.token)
     for n in range(1, 6):
         evidence.legs = [*evidence.legs, replace(capped, token=f"more{n}", replied=Replied.PLACED)]
@@ -159,7 +159,7 @@ def post_over_cap(evidence: Evidence) -> None:
 
 def claim_after(kind: str) -> Callable[[Evidence], None]:
     def doctor(evidence: Evidence) -> None:
-        evidence.tried = []  # nobody opts in again
+        evidence.act_requests = []  # nobody opts in again
         answered(evidence, kind, first_leg(evidence))
         claim_again(evidence, first_leg(evidence).call_id)
 
@@ -171,7 +171,7 @@ def leave_waiting(evidence: Evidence) -> None:
 
 
 def overbook(evidence: Evidence) -> None:
-    by_twilio = {index for index, asked in evidence.asked.items() if "provider" not in asked.body}
+    by_twilio = {index for index, asked in evidence.call_requests.items() if "provider" not in asked.body}
     call_id = next(call_id for call_id in evidence.decisions if evidence.index_of(call_id) in by_twilio)
     made = evidence.decisions[call_id]
     due_at, at = "2026-01-26T10:00:00+00:00", "2026-01-26T10:05:00+00:00"
@@ -185,8 +185,10 @@ def change_provider(evidence: Evidence) -> None:
 
 
 def hurry(evidence: Evidence) -> None:
-    for index, asked in evidence.asked.items():
-        evidence.asked[index] = replace(asked, body=asked.body | {"retry": {**asked.retry, "on": {}, "strategy": WAIT}})
+    for index, asked in evidence.call_requests.items():
+        evidence.call_requests[index] = replace(
+            asked, body=asked.body | {"retry": {**asked.retry, "on": {}, "strategy": WAIT}}
+        )
 
 
 WAIT = {"type": "fixed", "wait_minutes": 10**5}
@@ -223,7 +225,7 @@ def tell_a_lie(evidence: Evidence) -> None:
 
 
 def swallow(evidence: Evidence) -> None:
-    first_leg(evidence).told.append(Told("ended", 10**6, 200, kept=False))
+    first_leg(evidence).callbacks.append(AnsweredCallback("ended", 10**6, 200, kept=False))
 
 
 def retry_too_often(evidence: Evidence) -> None:
@@ -279,14 +281,14 @@ def keep_slot(evidence: Evidence) -> None:
 def claim_in_pause(evidence: Evidence) -> None:
     claim = evidence.claims[-1]
     act = Act(claim.at, "pause", -1, "", {"until": (claim.app_at + timedelta(minutes=1)).isoformat()})
-    evidence.answered.append(Answered(act, "", claim.tick - 1, claim.tick - 1, claim.at))
+    evidence.answered_acts.append(AnsweredAct(act, "", claim.tick - 1, claim.tick - 1, claim.at))
 
 
 def resume_too_late(evidence: Evidence) -> None:
     claim = evidence.claims[-1]
     tick = claim.tick
-    evidence.answered.append(Answered(Act(claim.at, "pause", -1, "", {}), "", tick - 1, tick - 1, claim.at))
-    evidence.tried.append(Tried("resume", "", tick + 1, tick + 2))
+    evidence.answered_acts.append(AnsweredAct(Act(claim.at, "pause", -1, "", {}), "", tick - 1, tick - 1, claim.at))
+    evidence.act_requests.append(ActRequest("resume", "", tick + 1, tick + 2))
 
 
 def trip(evidence: Evidence, claim: Claimed, later: timedelta = timedelta()) -> GateSeen:
@@ -320,7 +322,7 @@ def turn_away(evidence: Evidence) -> None:
 
 def keep_digits(evidence: Evidence) -> None:
     leg = first_leg(evidence)
-    evidence.tried = []
+    evidence.act_requests = []
     answered(evidence, "erase", leg)
     evidence.digits_left[leg.to] = ["NUMBER#acme NUMBER"]
 
@@ -346,7 +348,7 @@ def call_too_early(evidence: Evidence) -> None:
     leg = first_leg(evidence)
     answered(evidence, "contacted", leg)
     until = leg.app_at + timedelta(hours=1)
-    evidence.answered[-1] = replace(evidence.answered[-1], until=until)
+    evidence.answered_acts[-1] = replace(evidence.answered_acts[-1], until=until)
     claim_again(evidence, leg.call_id, app_at=until - timedelta(minutes=1))
 
 
@@ -381,7 +383,7 @@ def give_up_early(evidence: Evidence) -> None:
 
 def answer_late(evidence: Evidence) -> None:
     began = first_leg(evidence).at
-    evidence.requests.append(Asking("place 0 1", began, began + timedelta(seconds=40)))
+    evidence.requests.append(AppRequest("place 0 1", began, began + timedelta(seconds=40)))
 
 
 def adopt(evidence: Evidence) -> None:

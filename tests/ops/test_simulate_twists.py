@@ -13,7 +13,7 @@ from ops.local import carrier_plivo, carrier_twilio
 from ops.local.exchange import Callback, Personality, Reply
 from ops.local.line import Call, Line, Order
 from ops.simulate import twists
-from ops.simulate.twists import Word
+from ops.simulate.twists import Contradiction
 
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
 TWILIO = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "secret"}
@@ -61,8 +61,8 @@ def test_an_end_that_contradicts_a_talk_is_believed_only_where_nothing_shows_it(
     provider: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = end_of_a_talk(provider, monkeypatch)
-    proven = twists.contradicting(ENV, provider, end, Word(word))
-    unproven = twists.contradicting(ENV, provider, end, Word(word, proven=False))
+    proven = twists.contradicting(ENV, provider, end, Contradiction(word))
+    unproven = twists.contradicting(ENV, provider, end, Contradiction(word, proven=False))
     assert [read(provider, end).outcome, read(provider, proven).outcome] == [Outcome.COMPLETED] * 2
     assert read(provider, unproven).outcome == word
 
@@ -83,13 +83,13 @@ def test_a_child_leg_has_an_id_of_its_own_and_is_no_outgoing_leg(
 
 def test_a_look_up_tells_of_limbo_and_of_credits_for_the_calls_named() -> None:
     body = {"sid": "a", "status": "ringing", "calls": [{"sid": "b", "status": "ringing"}, {"sid": "c", "status": "x"}]}
-    told = twists.retold(Reply(200, body), frozenset("ab"), frozenset())
+    told = twists.with_faults(Reply(200, body), frozenset("ab"), frozenset())
     assert told.body == {
         "sid": "a",
         "status": "limbo",
         "calls": [{"sid": "b", "status": "limbo"}, {"sid": "c", "status": "x"}],
     }
     record = {"objects": [{"call_uuid": "d", "hangup_cause_code": 3000}, {"call_uuid": "e"}]}
-    assert twists.retold(Reply(200, record), frozenset(), frozenset("de")).body == {
+    assert twists.with_faults(Reply(200, record), frozenset(), frozenset("de")).body == {
         "objects": [{"call_uuid": "d", **twists.OUT_OF_CREDITS}, {"call_uuid": "e"}]
     }

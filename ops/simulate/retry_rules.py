@@ -1,20 +1,20 @@
-"""What a request's ``retry`` says of an outcome, read from the request and not from the policy made of it."""
+"""The retry rules of a request, read without the policy that Redial makes of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Retried where the request does not say
+#: The outcomes that are retried by default
 BY_DEFAULT = ("busy", "no-answer")
-#: Never retried, whatever the request says
+#: The outcomes that are never retried, even if the request asks for it
 NEVER = ("completed", "canceled", "invalid-number", "dnd")
-#: What a second provider brings: ``failed`` is tried there at once, once
+#: The rule for ``failed`` with a second provider: one dial there without a wait
 FAILOVER = {"wait_minutes": 0, "max_retries": 1}
-#: What holds where neither the request nor DEFAULT_CAP says another cap
+#: The cap if neither the request nor DEFAULT_CAP sets another one
 DEFAULT_CAP = "5/24h"
 
 
 def caps_of(env: Mapping[str, str], retry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The caps of a request, else the environment's default."""
+    """Return the caps of a request, or the environment's default."""
     default = env.get("DEFAULT_CAP") or DEFAULT_CAP
     if "caps" in retry or default == "off":
         found: Sequence[Mapping[str, Any]] = retry.get("caps", ())
@@ -24,7 +24,10 @@ def caps_of(env: Mapping[str, str], retry: Mapping[str, Any]) -> Sequence[Mappin
 
 
 def rule(retry: Mapping[str, Any], outcome: str) -> Mapping[str, Any] | None:
-    """The rule for an outcome, ``{}`` where it is retried as the strategy says; None where it is not retried."""
+    """Return the rule for an outcome.
+
+    It is ``{}`` if the outcome is retried by the strategy alone, and None if it is not retried.
+    """
     if outcome in NEVER:
         return None
     default: Any = FAILOVER if outcome == "failed" and "failover" in retry else outcome in BY_DEFAULT
@@ -35,7 +38,10 @@ def rule(retry: Mapping[str, Any], outcome: str) -> Mapping[str, Any] | None:
 
 
 def own_wait_minutes(retry: Mapping[str, Any], outcome: str | None) -> float | None:
-    """The wait after an outcome, in minutes; None where it is not retried or has no one wait."""
+    """Return the wait after an outcome in minutes.
+
+    It is None if the outcome is not retried, or if the strategy has no single wait.
+    """
     if outcome is None or (said := rule(retry, outcome)) is None:
         return None
     strategy = retry["strategy"]
