@@ -1,4 +1,7 @@
-"""What an attempt becomes by an event: how far it has come, and how it ended. Pure values; nothing is decided here."""
+"""The changes of an attempt by an event: its progress and its end.
+
+No function here decides about the call.
+"""
 
 from dataclasses import replace
 from datetime import datetime
@@ -6,17 +9,20 @@ from datetime import datetime
 from chalicelib.domain.call import ANOTHER_CALLS, TIMED_OUT, Attempt, AttemptPhase
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.reached import having_heard, outcome_of_end, weighed
+from chalicelib.domain.reached import outcome_of_end, weighed, with_progress
 
 
 def under_way(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
     """Return the attempt after an event of a call that goes on."""
-    heard = having_heard(attempt, event, happened_at(event, attempt, now))
-    return replace(heard, provider_call_id=event.provider_call_id, phase=AttemptPhase.PLACED)
+    progressed = with_progress(attempt, event, happened_at(event, attempt, now))
+    return replace(progressed, provider_call_id=event.provider_call_id, phase=AttemptPhase.PLACED)
 
 
 def with_end(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
-    """Return the attempt with the end that an event tells of, given what was heard before."""
+    """Return the attempt with the end that the event reports.
+
+    Evidence from earlier events counts, too.
+    """
     ended_at = happened_at(event, attempt, now)
     return replace(
         attempt,
@@ -33,7 +39,10 @@ def with_end(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
 
 
 def with_fault(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
-    """Return the attempt of which no call came, for which the account is to blame: it counts for nothing."""
+    """Return the attempt as ended by a fault of the account.
+
+    No call was placed, and the attempt does not count.
+    """
     return replace(
         attempt,
         phase=AttemptPhase.ENDED,
@@ -47,18 +56,21 @@ def with_fault(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
 
 
 def as_another_calls(attempt: Attempt, now: datetime) -> Attempt:
-    """Return an adopted attempt that Redial itself placed for another call, where it goes on and counts."""
+    """Return an adopted attempt as ended, because Redial placed it for another call.
+
+    The attempt continues and counts in the other call.
+    """
     return replace(
         attempt, phase=AttemptPhase.ENDED, outcome=Outcome.CANCELED, ended_at=now, cause=ANOTHER_CALLS, counts=False
     )
 
 
 def with_answer(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
-    """Return an attempt that had ended as not answered, after an event that proves that it was."""
-    heard = having_heard(attempt, event, min(happened_at(event, attempt, now), attempt.ended_at or now))
+    """Return an attempt that ended unanswered, after an event that proves an answer."""
+    progressed = with_progress(attempt, event, min(happened_at(event, attempt, now), attempt.ended_at or now))
     return replace(
-        heard,
-        outcome=weighed(event.outcome or Outcome.COMPLETED, answered=True, amd=heard.amd),
+        progressed,
+        outcome=weighed(event.outcome or Outcome.COMPLETED, answered=True, amd=progressed.amd),
         duration_sec=event.duration_sec if event.duration_sec is not None else attempt.duration_sec,
         counts=True,
         evidence={**attempt.evidence, **event.evidence},
@@ -66,31 +78,35 @@ def with_answer(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
 
 
 def with_detection(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
-    """Return an attempt that has ended with its first AMD result."""
+    """Return an ended attempt with its first AMD result."""
     return replace(attempt, amd=event.amd, evidence={**attempt.evidence, **event.evidence})
 
 
 def with_machine(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
-    """Return an attempt that was ``completed`` and had reached an answering machine."""
+    """Return a ``completed`` attempt as a voicemail, after AMD found no person."""
     return replace(with_detection(attempt, event, now), outcome=Outcome.VOICEMAIL)
 
 
 def with_duration(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
-    """Return an attempt that has ended with the duration that it lacked."""
+    """Return an ended attempt with the duration that was missing."""
     return replace(attempt, duration_sec=event.duration_sec)
 
 
 def happened_at(event: CallEvent, attempt: Attempt, now: datetime) -> datetime:
-    """The provider's time where it can be true, else ours: its clock may be off, and its callbacks hours late."""
+    """Return the time of an event: the provider's time if possible, else ``now``.
+
+    A time before the claim or after ``now`` is impossible: the provider's clock is wrong. Redial prefers the provider's
+    time because a callback may be hours late.
+    """
     if event.occurred_at is not None and attempt.claimed_at <= event.occurred_at <= now:
         return event.occurred_at
     return now
 
 
 def _talked_sec(attempt: Attempt, event: CallEvent, ended_at: datetime) -> int | None:
-    """How long an answered call lasted, for a provider that does not say so (Telnyx's hangup has no duration).
+    """Return the seconds between answer and end, for an end without a duration.
 
-    None where nobody knows when the call ended.
+    Telnyx's hangup has no duration. Return None if the call was not answered, or if the time of its end is unknown.
     """
     if attempt.answered_at is None or event.cause in TIMED_OUT:
         return None

@@ -1,4 +1,4 @@
-"""A call and its attempts: frozen values, and what of them the outside world is told."""
+"""A call and its attempts, as frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,53 +12,64 @@ from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import Policy
 
-NEVER_HEARD_OF = "no-callback"  # the cause of an attempt whose end neither a callback nor a look-up told
-NEVER_ENDED = "never-ended"  # the cause of an attempt that went on for hours longer than a call can last
-NOBODY_TO_ASK = "provider-not-set-up"  # the cause of an attempt whose provider cannot be asked any more
-NEVER_PLACED = "never-placed"  # the cause of an attempt that the provider says it never had
-ANOTHER_CALLS = "another-calls"  # the cause of an adopted attempt that Redial itself placed, for another call
-#: Causes of attempts that timed out: nobody knows how, or when, they ended.
-TIMED_OUT = (NEVER_HEARD_OF, NEVER_ENDED, NOBODY_TO_ASK)
-#: Causes that are Redial's own guess: a callback that tells how the attempt really ended replaces it.
+# Causes that Redial itself gives to an attempt
+NO_CALLBACK = "no-callback"  # neither a callback nor a look-up reported the end
+NEVER_ENDED = "never-ended"  # the call went on for hours longer than a call can last
+NOT_SET_UP = "provider-not-set-up"  # the provider was removed from the deployment, so Redial cannot ask it
+NEVER_PLACED = "never-placed"  # the provider says that it never got the call
+ANOTHER_CALLS = "another-calls"  # an adopted attempt that Redial itself had placed for another call
+#: the causes of attempts that timed out: the true outcome and the time of the end are unknown
+TIMED_OUT = (NO_CALLBACK, NEVER_ENDED, NOT_SET_UP)
+#: the causes that are guesses of Redial: a late callback with the true end replaces them
 GUESSED = (*TIMED_OUT, NEVER_PLACED)
 
 
 class CallState(StrEnum):
-    """The one state that a call is in."""
+    """The state of a call. See lifecycle.py for the changes between the states."""
 
-    SCHEDULED = "scheduled"
-    DIALING = "dialing"
-    IN_PROGRESS = "in-progress"
+    SCHEDULED = "scheduled"  # waits for its next dial
+    DIALING = "dialing"  # an attempt was claimed and is not answered yet
+    IN_PROGRESS = "in-progress"  # the attempt was answered
     FINAL = "final"
 
 
 class AttemptPhase(StrEnum):
-    """How far we are with one attempt; what the provider says of it is its ``progress`` and ``outcome``."""
+    """The phase of an attempt in Redial.
 
-    DIALING = "dialing"  # claimed: the provider is being asked, or we died while asking
-    PLACEMENT_UNKNOWN = "placement-unknown"  # asked, and the answer was lost
-    PLACED = "placed"
+    The provider's own view is in ``progress`` and ``outcome``.
+    """
+
+    DIALING = "dialing"  # claimed: the request to the provider is under way, or the dialer died during the request
+    PLACEMENT_UNKNOWN = "placement-unknown"  # the request was sent, and the provider's answer was lost
+    PLACED = "placed"  # the provider accepted the call
     ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What the user asked for. Times are UTC; ``due_at`` is the minute of the next dial, the truth of the schedule.
+    """A call as the user requested it, and its current state. Times are UTC.
 
-    ``attempt`` is the number of the latest attempt, 0 before the first. ``deadline_at`` is set while an attempt is
-    live: past it the attempt's callback counts as lost. ``version`` rises with every change.
-
-    ``places`` are the scopes (accounts, workspaces) that hold a place of the timing wheel in the minute of ``due_at``.
-    ``policy_ends_at`` is the policy's own end where the call expires later, for its window is closed then.
-    ``zones`` are those that the number may be in, as far as the policy needs them. ``others_made`` are the attempts of
-    other calls to the same number, as of the latest claim and as far back as the policy's caps reach, and
-    ``quiet_until`` is the time until which those attempts have the number left alone.
-    ``next_target_url`` replaces ``target_url`` on the next attempt. ``failover_account`` is the account of the policy's
-    second provider, which ``provider`` and ``account`` are changed to when it takes over. After ``canceled_at``, the
-    moment of a cancel, no callback leads to another attempt; nor after ``contacted_at``, when the customer called back,
-    before ``not_before`` (None: for good). ``waits_for`` names the obstacle of the latest decision, so that to
-    wait on for the same one is no new decision. Since ``erased_at`` nothing in the call names the person
-    any more, and ``to_number`` is empty. ``is_adopted`` says that the user's own code placed the first attempt.
+    - ``state`` and ``attempt``: the state, and the number of the latest attempt (0 before the first).
+    - ``version``: rises with every change.
+    - ``due_at``: the minute of the next dial. If the wheel's items say another minute, ``due_at`` is right.
+    - ``deadline_at``: set while an attempt is live. At this time, Redial takes the attempt's callback for lost.
+    - ``expires_at``: no attempt is made after this time. ``policy_ends_at`` is the end of the policy's own hours. It is
+      set only if ``expires_at`` is later, because the window is closed at that end.
+    - ``zones``: the time zones that the number may be in; empty if the policy does not need them.
+    - ``others_made``: the attempts of other calls to the same number, at the latest claim. They go back as far as the
+      policy's caps reach.
+    - ``quiet_until``: because of those attempts, the number is not dialled before this time.
+    - ``places``: the scopes (accounts, workspaces) in which the wheel holds a place for the minute of ``due_at``.
+    - ``next_target_url``: replaces ``target_url`` on the next attempt.
+    - ``failover_account``: the account of the policy's second provider. When that provider takes over, ``provider`` and
+      ``account`` change to it.
+    - ``deferrals``: how many times in a row the provider placed no call.
+    - ``waits_for``: the obstacle of the latest decision. The history records no second decision for the same obstacle.
+    - ``canceled_at``: the time of a cancel. After it, no callback leads to another attempt.
+    - ``contacted_at``: the time at which the customer called back. After it, no attempt is made before ``not_before``
+      (None: never).
+    - ``erased_at``: the time of an erasure. After it, ``to_number`` is empty, and no field names the person.
+    - ``is_adopted``: True if the user's own code placed the first attempt.
     """
 
     id: str
@@ -103,22 +114,27 @@ class Call:
 
     @property
     def retry_group_id(self) -> str:
-        """What links every attempt of this call."""
+        """The id that links all attempts of this call."""
         return "rg_" + self.id.removeprefix("call_")
 
     @property
     def is_live(self) -> bool:
-        """True while an attempt is in flight."""
+        """An attempt of the call is in flight."""
         return self.state in (CallState.DIALING, CallState.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One dial, numbered from 1. ``token`` is the unguessable part of its callback URL.
+    """One dial of a call.
 
-    ``counts`` is False where the account was at fault, or the call was never placed: such an attempt uses up none of
-    the policy's. ``slots`` are those that it holds while it lives, of the calls that may be in flight at once.
-    ``budget`` names where the dial was counted in its workspace's daily budget, if that has one.
+    - ``number``: counts from 1.
+    - ``token``: the secret, random part of the attempt's callback address.
+    - ``counts``: False if the account was at fault or the call was never placed. Such an attempt uses up none of the
+      policy's attempts.
+    - ``cause``: the provider's code for the end, or one of Redial's own causes.
+    - ``slots``: the slots of concurrency limits that the attempt holds while it is live.
+    - ``budget``: the item that counted the dial in the workspace's daily budget; None if there is no budget.
+    - ``evidence``: the provider's raw fields from which ``outcome`` comes.
     """
 
     call_id: str
@@ -145,20 +161,21 @@ class Attempt:
 
     @property
     def id(self) -> str:
-        """The attempt by a name of its own: ``<call>-<number>``."""
+        """The id of the attempt: ``<call>-<number>``."""
         return f"{self.call_id}-{self.number}"
 
     @property
     def was_made(self) -> bool:
-        """False where the provider never had this call, or another call counts it: caps do not count it here.
+        """The provider got this attempt, and the attempt belongs to this call.
 
-        An attempt that counts was made: somebody answered what had been taken for never placed.
+        Caps count only attempts that were made. An attempt with ``counts`` was always made: if its cause is still
+        ``never-placed``, a late callback has shown that it was answered.
         """
         return self.counts or self.cause not in (NEVER_PLACED, ANOTHER_CALLS)
 
     @property
     def status(self) -> str:
-        """The attempt in one word: its outcome, else what the provider said last, else our phase."""
+        """The outcome of the attempt, else the provider's latest progress, else the phase."""
         if self.outcome:
             return self.outcome
         if self.progress and self.phase is AttemptPhase.PLACED:
@@ -167,7 +184,7 @@ class Attempt:
 
     @property
     def past(self) -> PastAttempt:
-        """This attempt as decide() sees it. Only for attempts that have ended."""
+        """The attempt as decide() needs it. Raises ValueError if it has not ended."""
         if self.outcome is None or self.ended_at is None:
             raise ValueError(f"attempt {self.number} of {self.call_id} has not ended")
         return PastAttempt(self.number, self.outcome, self.claimed_at, self.ended_at)
@@ -175,18 +192,21 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A call with its attempts in order."""
+    """A call with its attempts, in order."""
 
     call: Call
     attempts: tuple[Attempt, ...] = ()
 
     def attempt(self, number: int) -> Attempt | None:
-        """The attempt of that number; None where it was never made."""
+        """Return the attempt of that number; None if it was never made."""
         return next((a for a in self.attempts if a.number == number), None)
 
     @property
     def situation(self) -> Situation:
-        """What decide() has to know: the attempts that count, and all that were made to the number."""
+        """The facts that decide() needs: the attempts that count, and all dials.
+
+        The dials are all attempts that were made to the number, by this call and by others.
+        """
         call = self.call
         own = (attempt.claimed_at for attempt in self.attempts if attempt.was_made)
         return Situation(
@@ -200,5 +220,5 @@ class CallRecord:
         )
 
     def replacing(self, attempt: Attempt) -> tuple[Attempt, ...]:
-        """The attempts with one of them changed."""
+        """Return the attempts, with ``attempt`` in place of the one that has its number."""
         return tuple(attempt if a.number == attempt.number else a for a in self.attempts)

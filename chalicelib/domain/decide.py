@@ -1,7 +1,10 @@
-"""decide(): whether to dial again, when, and why. Pure, deterministic and total on every valid policy.
+"""Decisions about a call: dial again or not, when, and why.
 
-Three moments ask the same questions. Before the first attempt ``first()`` finds its place, after each one ``decide()``
-finds the next one's, and at the moment of dialling ``may_dial()`` asks again, for hours may have passed.
+The three functions are pure and deterministic, and return a decision for every valid policy:
+
+- ``first()`` finds the time of the first attempt.
+- ``decide()`` decides after each attempt, and finds the time of the next one.
+- ``may_dial()`` checks that time again at the moment of the dial, because hours may have passed.
 """
 
 from collections.abc import Callable
@@ -19,7 +22,7 @@ from chalicelib.domain.work import TooComplex, Work
 
 
 class Reason(StrEnum):
-    """Why a decision came out as it did: a closed set, safe to count and to branch on."""
+    """The reason of a decision: a closed set, so users can count and compare reasons."""
 
     STARTED = "started"
     RETRY = "retry"
@@ -57,11 +60,16 @@ class Reason(StrEnum):
 class Situation:
     """The facts about a call that a decision needs. Times are UTC.
 
-    ``attempts`` are this call's attempts that count, in order. ``dialed_at`` are the starts of all attempts to the
-    number, this call's and others', sorted, as far back as the policy's caps reach. Until ``quiet_until``, the number
-    is not dialled, because of ``quiet_after`` and an attempt of another call. ``zones`` are the zones that the number
-    may be in, empty if they are unknown. ``not_before`` is set if the customer called back and asked to wait. If
-    ``expires_at`` is later than the policy's own end, ``policy_ends_at`` is that end, and the window is closed then.
+    - ``expires_at``: no attempt is made after this time.
+    - ``zones``: the time zones that the number may be in; empty if they are unknown.
+    - ``attempts``: this call's attempts that count, in order.
+    - ``dialed_at``: the starts of all attempts to the number, of this call and of others. They are sorted, and go back
+      as far as the policy's caps reach.
+    - ``quiet_until``: the number is not dialled before this time, because of ``quiet_after`` and an attempt of another
+      call.
+    - ``not_before``: set if the customer called back and wants no call before this time.
+    - ``policy_ends_at``: the end of the policy's own hours, set only if ``expires_at`` is later because the window is
+      closed at that end.
     """
 
     expires_at: datetime
@@ -73,7 +81,7 @@ class Situation:
     policy_ends_at: datetime | None = None
 
     def with_attempt(self, attempt: PastAttempt) -> "Situation":
-        """The situation after one more attempt."""
+        """Return the situation after one more attempt."""
         return replace(
             self, attempts=(*self.attempts, attempt), dialed_at=tuple(sorted((*self.dialed_at, attempt.started_at)))
         )
@@ -81,7 +89,11 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided. Exactly one of ``retry_at`` and ``summary_status`` is set; ``steps`` read as the reasoning."""
+    """A decision and its reasoning.
+
+    Either ``retry_at`` is set (the time of the next dial, UTC), or ``summary_status`` (how the call ends). ``steps``
+    are sentences for users. They say, in order, how Redial came to the decision.
+    """
 
     reason: Reason
     steps: tuple[str, ...] = ()
@@ -90,10 +102,11 @@ class Decision:
 
     @property
     def is_final(self) -> bool:
+        """The decision ends the call."""
         return self.summary_status is not None
 
 
-#: outcomes that end a call at once -> how the call ends, and the reason
+#: the outcomes that end a call under every policy -> how the call ends, and the reason
 ENDINGS: dict[Outcome, tuple[SummaryStatus, Reason]] = {
     Outcome.COMPLETED: (SummaryStatus.COMPLETED, Reason.REACHED),
     Outcome.CANCELED: (SummaryStatus.CANCELED, Reason.CANCELED),
@@ -101,18 +114,22 @@ ENDINGS: dict[Outcome, tuple[SummaryStatus, Reason]] = {
     Outcome.INVALID_NUMBER: (SummaryStatus.NOT_RETRYABLE, Reason.OUTCOME_NOT_RETRYABLE),
 }
 
-#: A window and a cap can each move a dial past the other's limit; real policies settle in two or three rounds.
+#: rounds of a search: the window may postpone a dial past a cap, and the cap may postpone it past the window's close.
+#: Real policies need two or three rounds.
 MAX_MOVES = 64
-#: so many times of the day, or so many zones of a cap per day, cost as much as one unit of work
+#: times of the day, and zones of a daily cap, that cost one unit of work (see work.py)
 TIMES_A_UNIT, CAPS_A_UNIT = 4, 2
 
 
-#: A decision keeps so many of its first and of its last steps: an item of DynamoDB holds 400 KB.
+#: how many of its first and of its last steps a decision keeps: a DynamoDB item holds at most 400 KB
 MAX_FIRST_STEPS, MAX_LAST_STEPS = 30, 10
 
 
 def decide(policy: Policy, situation: Situation, work: Work | None = None) -> Decision:
-    """Decide after the last attempt of the situation, which has at least one."""
+    """Decide after the last attempt of the situation, which has at least one.
+
+    If the decision takes more than ``work``, the call ends as ``too-complex``.
+    """
     return _within(work, lambda spent: _decide(policy, situation, spent))
 
 
@@ -128,43 +145,51 @@ def _decide(policy: Policy, situation: Situation, work: Work) -> Decision:
     rule = policy.rule(outcome)
     if not rule.retry:
         if outcome is Outcome.VOICEMAIL:
-            return _final(SummaryStatus.VOICEMAIL_FINAL, Reason.VOICEMAIL_IS_FINAL, "voicemail is final by policy")
-        step = f"{outcome} is not retried by policy"
+            step = "the policy does not retry after voicemail"
+            return _final(SummaryStatus.VOICEMAIL_FINAL, Reason.VOICEMAIL_IS_FINAL, step)
+        step = f"the policy does not retry after {outcome}"
         return _final(SummaryStatus.NOT_RETRYABLE, Reason.OUTCOME_NOT_RETRYABLE, step)
     return _used_up(policy, rule, situation) or _next(policy, rule, situation, work)
 
 
 def reached_earlier(situation: Situation, *before: str) -> Decision | None:
-    """Return the end of a call that an attempt has completed, after the steps ``before``; None where none has.
+    """Return the end of the call if an earlier attempt was completed, else None.
 
-    The callback of that attempt came so late that a further attempt was made meanwhile.
+    The callback of that attempt came so late that Redial had already made another attempt. ``before`` are the steps
+    that come first in the decision.
     """
     earlier = next((t for t in situation.attempts if t.outcome is Outcome.COMPLETED), None)
     if earlier is None:
         return None
-    steps = (*before, f"attempt {earlier.number} had ended {earlier.outcome}")
+    steps = (*before, f"earlier attempt {earlier.number} ended {earlier.outcome}")
     return Decision(Reason.REACHED, steps, summary_status=SummaryStatus.COMPLETED)
 
 
 def first(policy: Policy, situation: Situation, start_at: datetime, work: Work | None = None) -> Decision:
-    """When to make the first attempt of a call that is to start at ``start_at``."""
+    """Decide when to make the first attempt of a call that starts at ``start_at``."""
     proposal = Proposal(start_at, f"starts at {_utc(start_at)}")
     return _within(work, lambda spent: _place(policy, situation, proposal, Reason.STARTED, spent))
 
 
 def may_dial(policy: Policy, situation: Situation, now: datetime) -> Decision:
-    """Whether the attempt that is due may be dialled now: ``due`` with ``retry_at == now``, else moved, else final."""
+    """Decide whether the due attempt may be dialled now.
+
+    If so, the reason is ``due`` and ``retry_at`` is ``now``. If not, the attempt is ``rescheduled``, or the call ends.
+    """
     proposal = Proposal(now, f"due at {_utc(now)}")
     placed = _within(None, lambda spent: _place(policy, situation, proposal, Reason.DUE, spent))
     return replace(placed, reason=Reason.RESCHEDULED) if placed.retry_at not in (None, now) else placed
 
 
 def _within(work: Work | None, decide_with: Callable[[Work], Decision]) -> Decision:
-    """Decide within the bound on work. A call whose decision would take more ends, rather than stall others' dials."""
+    """Decide within the bound on work.
+
+    If a decision takes more work, the call ends. Otherwise the dials of other calls would have to wait.
+    """
     try:
         decision = decide_with(work or Work())
     except TooComplex:
-        step = "the policy's windows and caps take too much work to find a time; give it fewer intervals"
+        step = "finding a time takes too much work; give the policy's window fewer intervals"
         return _final(SummaryStatus.BLOCKED, Reason.TOO_COMPLEX, step)
     left_out = len(decision.steps) - MAX_FIRST_STEPS - MAX_LAST_STEPS
     if left_out <= 1:
@@ -174,6 +199,7 @@ def _within(work: Work | None, decide_with: Callable[[Work], Decision]) -> Decis
 
 
 def _used_up(policy: Policy, rule: OutcomeRule, situation: Situation) -> Decision | None:
+    """Return the end of the call if no retry is left, in all or for this outcome."""
     retries = len(situation.attempts) - 1
     outcome = situation.attempts[-1].outcome
     if retries >= policy.max_retries:
@@ -197,35 +223,38 @@ def _next(policy: Policy, rule: OutcomeRule, situation: Situation, work: Work) -
             work.spend(len(zones) * len(policy.strategy.times) // TIMES_A_UNIT)
         proposal = propose(policy.strategy, situation.attempts, zones)
     if proposal is None:
-        step = "the strategy has no further time"
+        step = "the strategy has no time for another attempt"
         return _final(SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.NO_DATES_LEFT, step)
     return _place(policy, situation, proposal, Reason.RETRY, work)
 
 
 @dataclass(slots=True)
 class _Place:
-    """A dial looking for its time: where it stands, and what has moved it there."""
+    """The time of a dial during the search, and the steps that led to this time."""
 
     at: datetime
     steps: list[str] = field(default_factory=list)
 
 
 def _place(policy: Policy, situation: Situation, proposal: Proposal, reason: Reason, work: Work) -> Decision:
-    """Move a proposed dial to the first time that the window, the caps and the end of the policy all allow."""
+    """Postpone a proposed dial to the first time that all rules allow.
+
+    The rules are the window, the caps and the end of the policy.
+    """
     if policy.needs_zones and not situation.zones:
         return _zone_unknown((proposal.step,))
     place = _proposed(policy, situation, proposal)
     for _ in range(MAX_MOVES):
         if place.at > situation.expires_at:
             return _too_late(policy, place, situation)
-        stood_at = place.at
+        tried_at = place.at
         work.spend(_cost_of_a_move(policy, situation))
         ending = _into_window(policy, situation, place, work) or _under_caps(policy, situation, place)
         if ending is not None:
             return ending
-        if place.at == stood_at:
+        if place.at == tried_at:
             return _found(policy, situation, place, reason)
-    return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, "window and caps leave no time for a dial")
+    return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, "the window and the caps leave no time")
 
 
 def _cost_of_a_move(policy: Policy, situation: Situation) -> int:
@@ -233,7 +262,7 @@ def _cost_of_a_move(policy: Policy, situation: Situation) -> int:
 
 
 def _proposed(policy: Policy, situation: Situation, proposal: Proposal) -> _Place:
-    """Where the search begins: not before the times until which the customer is to be left alone."""
+    """Return the start of the search: the proposal, postponed by contact and quiet."""
     place = _Place(proposal.at, [proposal.step])
     if situation.not_before is not None and place.at < situation.not_before:
         place.at = situation.not_before
@@ -241,12 +270,17 @@ def _proposed(policy: Policy, situation: Situation, proposal: Proposal) -> _Plac
     quiet_until = _quiet_until(policy, situation)
     if quiet_until is not None and place.at < quiet_until:
         place.at = quiet_until
-        place.steps.append(f"the number is left alone until {_utc(place.at)}, after an earlier attempt to it")
+        place.steps.append(
+            f"postponed until {_utc(place.at)} by quiet_after, because of an earlier attempt to the number"
+        )
     return place
 
 
 def _quiet_until(policy: Policy, situation: Situation) -> datetime | None:
-    """Return until when attempts to the number, this call's own and others', have it left alone."""
+    """Return the end of the latest quiet after an attempt to the number, else None.
+
+    The attempt may belong to this call or to another one.
+    """
     hours = policy.quiet_after
     own = (t.ended_at + timedelta(hours=hours[t.outcome]) for t in situation.attempts if t.outcome in hours)
     return max((*own, *filter(None, (situation.quiet_until,))), default=None)
@@ -256,7 +290,8 @@ def _found(policy: Policy, situation: Situation, place: _Place, reason: Reason) 
     caps = (check(cap, place.at, situation.dialed_at, situation.zones) for cap in policy.caps)
     counted = tuple(f"cap {verdict.used + 1} of {verdict.cap}" for verdict in caps)
     if situation.policy_ends_at is not None and place.at > situation.policy_ends_at:
-        place.steps.append(f"the policy ends at {_utc(situation.expires_at)}, {extended(situation.policy_ends_at)}")
+        own_end = f"the policy's hours end at {_utc(situation.policy_ends_at)} while the window is closed"
+        place.steps.append(f"{own_end}, so the call expires at {_utc(situation.expires_at)}")
     return Decision(reason, (*place.steps, *counted), retry_at=place.at)
 
 
@@ -270,7 +305,7 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
         step = f"{never_open(window, zones)}: give the call a timezone"
         return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, step)
     if opening.at > situation.expires_at:
-        # Where it would open only after the end of the policy, that is what ends the call.
+        # The policy's end comes first, so the policy's end is the reason.
         step = f"the window does not open before the policy ends at {_utc(situation.expires_at)}"
         return _ended(place, SummaryStatus.EXPIRED, Reason.POLICY_EXPIRED, step)
     place.at = opening.at
@@ -279,16 +314,11 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
 
 
 def never_open(window: Window | None, zones: tuple[str, ...]) -> str:
-    """Return the sentence about a window that no instant of the coming weeks opens in all of ``zones``."""
+    """Return a sentence that says why the window never opens in all of ``zones``."""
     if window is not None and never_opens(window):
-        return "the hours, pauses and presets that hold for the number leave no hour of the week open"
+        return "the hours, pauses and presets for the number leave no hour of the week open"
     shown = ", ".join(zones[:5]) + (f" and {len(zones) - 5} more" if len(zones) > 5 else "")
     return f"the window is never open at the same time in all zones of the number ({shown})"
-
-
-def extended(policy_ends_at: datetime) -> str:
-    """Return the words that say why a policy ends later than its hours say."""
-    return f"not at {_utc(policy_ends_at)} while the window is closed"
 
 
 def _under_caps(policy: Policy, situation: Situation, place: _Place) -> Decision | None:
@@ -317,7 +347,7 @@ def _too_late(policy: Policy, place: _Place, situation: Situation) -> Decision:
 
 
 def _zone_unknown(steps: tuple[str, ...]) -> Decision:
-    step = "no time zone is known for the number, so its local time is not: give the call a timezone"
+    step = "the time zone of the number is unknown: give the call a timezone"
     return Decision(Reason.ZONE_UNKNOWN, (*steps, step), summary_status=SummaryStatus.BLOCKED)
 
 

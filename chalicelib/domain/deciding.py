@@ -1,6 +1,7 @@
-"""Decide about a call after its attempt has ended, or was taken back: what decide() says, less what a user has said.
+"""Decisions about a call after its attempt has ended, or was taken back.
 
-A cancel and a contact hold whatever comes in later, and so does the end of the policy.
+decide() decides by the policy. If decide() says "retry", this module then checks three things that forbid a retry: a
+cancel, a contact ("the customer called back") and the end of the policy. No late callback lifts these three.
 """
 
 from dataclasses import replace
@@ -12,20 +13,24 @@ from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome, SummaryStatus
 from chalicelib.domain.transition import Effect, Transition, apply, becoming, failed_over
 
-#: How long a call waits after its provider rejected it for the rate or for a fault of the account: the delay doubles
-#: from the first to the last.
+#: the waits after a provider rejected a call, because of a rate limit or a fault of the account: each wait is twice as
+#: long as the one before, from the first to the last
 FIRST_DEFERRAL = timedelta(minutes=1)
 LAST_DEFERRAL = timedelta(minutes=30)
-#: A provider that names a longer wait is not believed: a call would end for it.
+#: the longest wait that Redial accepts from a provider: a longer one could make the call expire
 MAX_NAMED_WAIT = timedelta(hours=1)
 
 
 def decided_after(record: CallRecord, ended: Attempt, event: CallEvent, now: datetime, *before: str) -> Transition:
-    """Decide about the call as it is with this end. ``before`` are the steps that led here."""
+    """Decide about the call after the end of an attempt.
+
+    ``ended`` is the attempt with its end. ``before`` are the steps that come first in the decision. If the network
+    could not connect the attempt, the retry uses the policy's second provider (see failed_over()).
+    """
     call = record.call
     attempts = record.replacing(ended)
     decision = decide(call.policy, CallRecord(call, attempts).situation)
-    decision = as_agreed(call, replace(decision, steps=(*before, *decision.steps)), now)
+    decision = unless_forbidden(call, replace(decision, steps=(*before, *decision.steps)), now)
     changed = apply(call, decision, now)
     last = attempts[-1]
     if decision.retry_at is not None and last.outcome is not None:
@@ -35,8 +40,12 @@ def decided_after(record: CallRecord, ended: Attempt, event: CallEvent, now: dat
     return becoming(record, changed, ended, effect=Effect.DECIDED, at=now, decision=decision, event=event)
 
 
-def as_agreed(call: Call, decision: Decision, now: datetime) -> Decision:
-    """Return a decision to try again as far as a cancel, a contact and the end of the policy leave it."""
+def unless_forbidden(call: Call, decision: Decision, now: datetime) -> Decision:
+    """Return the decision, or the end of the call if something forbids the retry.
+
+    A cancel, a contact and the policy's end forbid a retry. If the customer called back and allows calls from
+    ``not_before`` on, return the retry at that time at the earliest.
+    """
     if decision.retry_at is None:
         return decision
     if call.canceled_at is not None:
@@ -44,8 +53,8 @@ def as_agreed(call: Call, decision: Decision, now: datetime) -> Decision:
     if call.contacted_at is not None and call.not_before is None:
         return contacted(*decision.steps, called_back(call.contacted_at))
     if now > call.expires_at:
-        ends = f"after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-        late = f"its end became known at {now:%Y-%m-%dT%H:%M:%SZ}, {ends}"
+        ends = f"after the policy ended at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        late = f"the attempt's end became known at {now:%Y-%m-%dT%H:%M:%SZ}, {ends}"
         return Decision(Reason.POLICY_EXPIRED, (*decision.steps, late), summary_status=SummaryStatus.EXPIRED)
     if call.not_before is not None and decision.retry_at < call.not_before:
         step = f"postponed until {call.not_before:%Y-%m-%dT%H:%MZ}, because the customer called back"
@@ -64,14 +73,15 @@ def contacted(*steps: str) -> Decision:
 
 
 def called_back(at: datetime) -> str:
-    """Return the step that tells of a contact."""
+    """Return the step that records a contact."""
     return f"the customer called back at {at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def deferred_until(record: CallRecord, why: str, wait: timedelta | None, now: datetime) -> Decision:
-    """Return the decision to ask the provider again later; ``wait`` is what the provider asked for, if it did.
+    """Return the decision to dial later, because the provider placed no call.
 
-    A call whose earlier attempt turns out to have reached the person meanwhile ends instead.
+    ``why`` is the first step. ``wait`` is the wait that the provider named, if any. If a late callback has shown
+    meanwhile that an earlier attempt reached the person, the call ends instead.
     """
     call, reached = record.call, reached_earlier(record.situation, why)
     if reached is not None:
@@ -81,12 +91,17 @@ def deferred_until(record: CallRecord, why: str, wait: timedelta | None, now: da
     steps = (why, f"+{round(wait.total_seconds() / 60, 1):g} min until the next try at the provider")
     if now + wait > call.expires_at:
         return Decision(Reason.POLICY_EXPIRED, steps, summary_status=SummaryStatus.EXPIRED)
-    return as_agreed(call, Decision(Reason.DEFERRED_BY_PROVIDER, steps, retry_at=now + wait), now)
+    return unless_forbidden(call, Decision(Reason.DEFERRED_BY_PROVIDER, steps, retry_at=now + wait), now)
 
 
 def postponed(call: Call, reason: Reason, step: str, until: datetime) -> Decision:
-    """The decision to try a call again later that cannot be dialled just now, for no fault of its own."""
+    """Return the decision to dial at ``until``, because an obstacle forbids it now.
+
+    Obstacles are a full concurrency limit, a pause or a used budget, for example. ``step`` names the obstacle. If the
+    policy ends before ``until``, the call ends as expired.
+    """
     if until > call.expires_at:
-        late = f"that is after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        ends = f"after the policy ends at {call.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        late = f"a retry at {until:%Y-%m-%dT%H:%M:%SZ} would come {ends}"
         return Decision(Reason.POLICY_EXPIRED, (step, late), summary_status=SummaryStatus.EXPIRED)
     return Decision(reason, (step, f"deferred until {until:%Y-%m-%dT%H:%M:%SZ}"), retry_at=until)

@@ -1,14 +1,17 @@
-"""What a late callback, one that comes after the end of its attempt, may still change: one table, read from the top.
+"""The changes that a callback may still make after the end of its attempt.
 
-    the attempt had ended       the event says             the attempt becomes       Redial decides again where
-    --------------------------  -------------------------  ------------------------  ------------------------------
-    as a guess (GUESSED)        how it ended               its true end              the call waits or was unreached
-    as not answered             that it was answered       completed, or voicemail   the call waits or was unreached
-    as completed                first AMD: a machine       voicemail                 the call ended by this attempt
-    in any way                  first AMD result           enriched                  never
-    in any way                  the duration that it lacks enriched                  never
+The first row that applies counts:
 
-Anything else changes nothing. A cancel, a contact and the end of the policy hold: see deciding.as_agreed().
+    end of the attempt      the callback says         the attempt becomes      Redial decides again if
+    ----------------------  ------------------------  -----------------------  --------------------------------
+    guessed (GUESSED)       how the attempt ended     the true end             the call waits, or ended unreached
+    not answered            the call was answered     completed, or voicemail  the call waits, or ended unreached
+    completed               first AMD: no person      voicemail                this attempt ended the call
+    any                     first AMD result          with the AMD result      never
+    any, without duration   the duration              with the duration        never
+
+Any other late callback changes nothing. A cancel, a contact and the end of the policy still forbid a retry: see
+deciding.unless_forbidden().
 """
 
 from collections.abc import Callable
@@ -26,7 +29,11 @@ from chalicelib.domain.transition import Effect, Transition, becoming, unchanged
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """One row of the table: when it applies, what the attempt becomes, and where the call is decided about again."""
+    """One row of the table.
+
+    ``applies`` says whether the row is for this callback, ``becomes`` returns the changed attempt, and ``decides`` says
+    whether Redial decides about the call again. ``step`` is the first step of that decision.
+    """
 
     applies: Callable[[Attempt, CallEvent], bool]
     becomes: Callable[[Attempt, CallEvent, datetime], Attempt]
@@ -35,7 +42,7 @@ class Late:
 
 
 def after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
-    """Take in an event of an attempt that has ended, by the first row of the table that applies."""
+    """Take in an event of an ended attempt, with the first row that applies."""
     row = next((row for row in TABLE if row.applies(attempt, event)), None)
     if row is None:
         return unchanged(record, now)
@@ -64,10 +71,14 @@ def _lacks_duration(attempt: Attempt, event: CallEvent) -> bool:
 
 
 def _waits_or_was_unreached(record: CallRecord, changed: Attempt) -> bool:
-    """What an earlier attempt came to, short of reaching the person, is no reason to move a retry that is planned."""
+    """Return whether the call waits for a retry, or ended without reaching anybody.
+
+    If the call waits, an earlier attempt matters only if it reached the person. Any other end of an earlier attempt is
+    no reason to reschedule the planned retry.
+    """
     call = record.call
-    tells = changed.outcome is Outcome.COMPLETED or call.attempt == changed.number
-    return (tells and call.state is CallState.SCHEDULED) or ended_unreached(call)
+    matters = changed.outcome is Outcome.COMPLETED or call.attempt == changed.number
+    return (matters and call.state is CallState.SCHEDULED) or ended_unreached(call)
 
 
 def _ended_by_this(record: CallRecord, changed: Attempt) -> bool:

@@ -1,17 +1,21 @@
-"""What to do about an attempt that was silent until its deadline, given what the provider says when it is asked.
+"""The next step for a silent attempt, after Redial has asked its provider.
 
-    the provider                      id known  Redial waits                        at the latest until   and then
-    --------------------------------  --------  ----------------------------------  --------------------  -----------
-    was not asked, it is too early    yes       for the callback                    the limit             asks
-    says that the call goes on        any       ten minutes                         hours past the limit  never-ended
-    says how it ended, or of a fault  any       -                                   -                     as it says
-    has no such call                  yes       -                                   the limit             no-callback
-    has no such call                  no        ten minutes                         ten minutes after     never-placed
-    cannot say which call it is       no        ten minutes                         the limit             no-callback
-    does not answer                   any       growing intervals                   the policy's end      no-callback
-    is not set up any more            any       growing intervals                   hours past the limit  not-set-up
+An attempt is silent if no end was reported until its deadline.
 
-The limit is how long an attempt can last, with its ring and its last callback.
+    the provider                   id known  Redial looks it up again     at the latest at       then the attempt ends
+    -----------------------------  --------  ---------------------------  ---------------------  ---------------------
+    is not asked: too early        yes       at the limit                 -                      -
+    says that the call goes on     any       at the limit, or in 10 min   4 h past the limit     never-ended
+    says how the call ended        any       -                            -                      as the provider says
+    reports a fault                any       -                            -                      by the fault
+    has no such call               yes       at the limit                 the limit              no-callback
+    has no such call               no        in 10 min                    10 min past the claim  never-placed
+    cannot say which call it is    no        in 10 min                    the limit              no-callback
+    does not answer                any       at growing intervals         the policy's end       no-callback
+    is not set up any more         any       at growing intervals         4 h past the limit     provider-not-set-up
+
+The limit is the time at which even the longest attempt has ended: the claim, plus the ring, the longest call and the
+last callback.
 """
 
 from dataclasses import dataclass, replace
@@ -22,9 +26,9 @@ from chalicelib.domain import lifecycle
 from chalicelib.domain.attempt_ends import under_way
 from chalicelib.domain.call import (
     NEVER_ENDED,
-    NEVER_HEARD_OF,
     NEVER_PLACED,
-    NOBODY_TO_ASK,
+    NO_CALLBACK,
+    NOT_SET_UP,
     Attempt,
     AttemptPhase,
     CallRecord,
@@ -33,34 +37,37 @@ from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.transition import Effect, Transition, becoming, unchanged
 
-#: A call that the provider says is still going on, or knows nothing of yet, is asked about again after this.
+#: the time until the next look-up if the call goes on, or if the provider does not have it yet
 ASK_AGAIN = timedelta(minutes=10)
-#: A provider that says so long after the request that it has no such call will have none; its dialer is dead by then.
+#: the time after the claim from which "no such call" is final: the dialer is dead by then, so no request is under way
 CONFIRMED_AFTER = timedelta(minutes=10)
-#: An attempt that goes on this long past its limit has lost its end: no call lasts so long.
+#: the time past its limit after which an attempt that "goes on" times out: no call lasts so long
 OVERRUN = timedelta(hours=4)
-#: A provider that does not answer is asked at least this long past the limit, however short the policy is.
+#: the time past the limit until which Redial asks a provider that does not answer, even if the policy ends earlier
 MIN_ASKING = timedelta(minutes=15)
-#: The interval grows with the time that was waited, from the first to the last.
+#: the shortest and the longest interval of look-ups that get no answer: half of the time that Redial has waited so far
 FIRST_INTERVAL = timedelta(minutes=5)
 LAST_INTERVAL = timedelta(hours=1)
 
 
 class Word(StrEnum):
-    """What a provider said of a silent attempt."""
+    """The result of a look-up of a silent attempt: the first column of the table."""
 
-    TOO_EARLY = "too-early"
+    TOO_EARLY = "too-early"  # Redial did not ask
     GOES_ON = "goes-on"
-    ENDED = "ended"
-    NONE = "none"
-    UNSURE = "unsure"
+    ENDED = "ended"  # by an outcome, or by a fault of the account
+    NONE = "none"  # the provider has no such call
+    UNSURE = "unsure"  # the provider cannot say which call it is
     UNANSWERED = "unanswered"
     NOT_SET_UP = "not-set-up"
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A provider's word about an attempt, with what it told of the call (GOES_ON, ENDED)."""
+    """The result of a look-up of attempt number ``attempt``.
+
+    ``event`` is the state of the call, if the provider reported it (GOES_ON, ENDED).
+    """
 
     word: Word
     attempt: int
@@ -69,7 +76,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class _Patience:
-    """When to ask again, until when at the latest, and the cause by which the attempt times out then."""
+    """The time of the next look-up, and when and why the attempt times out."""
 
     again_at: datetime
     until: datetime
@@ -77,9 +84,10 @@ class _Patience:
 
 
 def too_early(record: CallRecord, now: datetime, limit: timedelta) -> bool:
-    """True where the callback may still come, and the call is not to be hung up: nobody need be asked.
+    """Return whether the callback may still come, so Redial need not ask yet.
 
-    Then a callback named the provider's id first, and the dialer died before it set the deadline.
+    This happens if the dialer died before it set the attempt's deadline, but a callback had named the provider's id. A
+    canceled call is never too early, because Redial must hang it up.
     """
     attempt = record.attempt(record.call.attempt)
     known = attempt is not None and attempt.provider_call_id is not None
@@ -87,14 +95,17 @@ def too_early(record: CallRecord, now: datetime, limit: timedelta) -> bool:
 
 
 def is_silent(record: CallRecord, now: datetime) -> bool:
-    """True where the latest attempt is live and its deadline has passed."""
+    """Return whether the latest attempt is live and its deadline has passed."""
     call, attempt = record.call, record.attempt(record.call.attempt)
     overdue = call.deadline_at is not None and call.deadline_at <= now
     return overdue and attempt is not None and attempt.outcome is None
 
 
 def after_silence(record: CallRecord, said: Said, now: datetime, limit: timedelta) -> Transition:
-    """Return what becomes of a silent attempt, of which the provider said this. ``limit`` is how long one can last."""
+    """Return the change of a silent attempt after a look-up: its end, or more time.
+
+    ``limit`` is the longest time that an attempt can last, from its claim to its last callback.
+    """
     attempt = record.attempt(said.attempt)
     if attempt is None or record.call.attempt != said.attempt or not is_silent(record, now):
         return unchanged(record, now)
@@ -102,10 +113,10 @@ def after_silence(record: CallRecord, said: Said, now: datetime, limit: timedelt
         return lifecycle.absorb(record, said.attempt, said.event, now)
     patience = _patience(record, attempt, said.word, now, limit)
     if now >= patience.until:
-        heard = record
-        if said.event is not None:  # what proves that the call was answered stays with the attempt
-            heard = replace(record, attempts=record.replacing(under_way(attempt, said.event, now)))
-        return lifecycle.absorb(heard, said.attempt, _timed_out(attempt, said, patience.cause), now)
+        informed = record
+        if said.event is not None:  # the event may prove that the call was answered, and that decides how it ends
+            informed = replace(record, attempts=record.replacing(under_way(attempt, said.event, now)))
+        return lifecycle.absorb(informed, said.attempt, _timed_out(attempt, said, patience.cause), now)
     return _waiting(record, attempt, said, patience.again_at, now)
 
 
@@ -115,33 +126,34 @@ def _patience(record: CallRecord, attempt: Attempt, word: Word, now: datetime, l
     growing = now + min(max((now - (limit_at if known else attempt.claimed_at)) / 2, FIRST_INTERVAL), LAST_INTERVAL)
     before_limit = min(limit_at, now + ASK_AGAIN)
     confirmed_at = attempt.claimed_at + CONFIRMED_AFTER
-    # A canceled call is to be hung up, so whether it goes on is asked again soon.
+    # Redial must hang up a canceled call, so it asks again soon whether that call goes on.
     goes_on_until = now if record.call.canceled_at is not None else limit_at
     policy_ends = max(record.call.expires_at, limit_at + MIN_ASKING)
     table = {
-        Word.TOO_EARLY: _Patience(limit_at, limit_at, NEVER_HEARD_OF),
+        Word.TOO_EARLY: _Patience(limit_at, limit_at, NO_CALLBACK),
         Word.GOES_ON: _Patience(max(goes_on_until, now + ASK_AGAIN), limit_at + OVERRUN, NEVER_ENDED),
-        Word.UNSURE: _Patience(before_limit, limit_at, NEVER_HEARD_OF),
-        Word.UNANSWERED: _Patience(growing, policy_ends, NEVER_HEARD_OF),
-        Word.NOT_SET_UP: _Patience(growing, limit_at + OVERRUN, NOBODY_TO_ASK),
+        Word.UNSURE: _Patience(before_limit, limit_at, NO_CALLBACK),
+        Word.UNANSWERED: _Patience(growing, policy_ends, NO_CALLBACK),
+        Word.NOT_SET_UP: _Patience(growing, limit_at + OVERRUN, NOT_SET_UP),
     }
-    none = (
-        _Patience(limit_at, limit_at, NEVER_HEARD_OF) if known else _Patience(before_limit, confirmed_at, NEVER_PLACED)
-    )
+    none = _Patience(limit_at, limit_at, NO_CALLBACK) if known else _Patience(before_limit, confirmed_at, NEVER_PLACED)
     return table.get(word, none)
 
 
 def _waiting(record: CallRecord, attempt: Attempt, said: Said, until: datetime, now: datetime) -> Transition:
-    """Wait longer for the end of an attempt, with what the provider said of it along the way."""
+    """Return the change that waits longer for the end of an attempt.
+
+    The change also records the progress that the look-up found.
+    """
     if said.word is Word.GOES_ON and said.event is not None:
-        heard = lifecycle.absorb(record, attempt.number, said.event, now)
-        if heard.effect is not Effect.NOTHING:
-            return heard.until(until)
+        progressed = lifecycle.absorb(record, attempt.number, said.event, now)
+        if progressed.effect is not Effect.NOTHING:
+            return progressed.until(until)
     waiting = replace(record.call, deadline_at=until)
     lost = attempt.phase is AttemptPhase.DIALING and attempt.provider_call_id is None
     if not lost:
         return becoming(record, waiting, effect=Effect.ENRICHED, at=now)
-    # Whoever was asking the provider for the call died: nobody knows whether it was placed.
+    # The dialer died during its request, so Redial does not know whether the provider placed the call.
     phase = AttemptPhase.PLACEMENT_UNKNOWN
     unknown = replace(attempt, phase=phase, cause=attempt.cause or lifecycle.DIALER_DIED)
     return becoming(record, waiting, unknown, effect=Effect.ENRICHED, at=now)
@@ -149,10 +161,10 @@ def _waiting(record: CallRecord, attempt: Attempt, said: Said, until: datetime, 
 
 def _timed_out(attempt: Attempt, said: Said, cause: str) -> CallEvent:
     """Return the event that ends a silent attempt."""
-    told = said.event
+    found = said.event
     event = CallEvent(
         event_id=f"{cause}-{attempt.number}",
-        provider_call_id=attempt.provider_call_id or (told.provider_call_id if told else ""),
+        provider_call_id=attempt.provider_call_id or (found.provider_call_id if found else ""),
         status="failed",
         outcome=Outcome.FAILED,
         cause=cause,

@@ -1,4 +1,4 @@
-"""What a change of a call is: from one record to the next, with the decision and the event in it."""
+"""A transition: one change of a call's record, with its decision and its event."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,19 +10,20 @@ from chalicelib.domain.events import CallEvent
 
 
 class Effect(StrEnum):
-    """What an event did to a record."""
+    """The kind of a change."""
 
-    CLAIMED = "claimed"
-    DECIDED = "decided"
-    ENRICHED = "enriched"
-    NOTHING = "nothing"
+    CLAIMED = "claimed"  # the next attempt was claimed
+    DECIDED = "decided"  # Redial decided about the call, and the history gets the decision
+    ENRICHED = "enriched"  # the record changed without a decision
+    NOTHING = "nothing"  # nothing changed, so nothing is written
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of a record: what it was, what it becomes, and the decision in it, if any.
+    """A change of a record: the record before, the call after, and the decision.
 
-    ``attempt`` is the one attempt that changed; ``dropped`` is True where it is taken back as never made.
+    ``decision`` is None if nothing was decided. ``attempt`` is the one attempt that changed. ``dropped`` is True if
+    that attempt is taken back as never made.
     """
 
     before: CallRecord
@@ -36,21 +37,25 @@ class Transition:
 
     @property
     def ended_attempt(self) -> Attempt | None:
-        """The attempt whose end, or undoing, this is; None for a change that ends none."""
+        """The attempt that this change ends or takes back, else None."""
         if self.attempt is None:
             return None
         stored = self.before.attempt(self.attempt.number)
-        lived = stored is not None and stored.outcome is None
-        return self.attempt if lived and (self.dropped or self.attempt.outcome is not None) else None
+        was_live = stored is not None and stored.outcome is None
+        return self.attempt if was_live and (self.dropped or self.attempt.outcome is not None) else None
 
     @property
     def made_after_all(self) -> Attempt | None:
-        """The attempt that was taken for never placed until this change says that it was; else None."""
+        """The attempt that was in fact placed, although Redial took it for never placed.
+
+        None if this change shows nothing like that.
+        """
         stored = self.before.attempt(self.attempt.number) if self.attempt else None
         return self.attempt if stored and self.attempt and not stored.was_made and self.attempt.was_made else None
 
     @property
     def after(self) -> CallRecord:
+        """The record after the change."""
         if self.attempt is None:
             return CallRecord(self.call, self.before.attempts)
         if self.dropped:
@@ -61,11 +66,11 @@ class Transition:
         return CallRecord(self.call, self.before.replacing(self.attempt))
 
     def until(self, deadline_at: datetime) -> "Transition":
-        """The same transition with the attempt's end waited for until then."""
+        """Return the same transition with this deadline for the attempt's end."""
         return replace(self, call=replace(self.call, deadline_at=deadline_at))
 
     def booked(self, call: Call) -> "Transition":
-        """The same transition with the call in the minute that the wheel had room in."""
+        """Return the same transition with ``call``, due in the minute that was booked."""
         return replace(self, call=call)
 
 
@@ -80,7 +85,10 @@ def becoming(
     event: CallEvent | None = None,
     dropped: bool = False,
 ) -> Transition:
-    """Return the change of a record to this call and attempt. Here, and nowhere else, versions rise."""
+    """Return the change of a record to this call and attempt, with raised versions.
+
+    No other function raises a version.
+    """
     raised = replace(call, version=record.call.version + 1)
     stored = record.attempt(attempt.number) if attempt else None
     if attempt is not None and stored is not None:
@@ -89,14 +97,15 @@ def becoming(
 
 
 def unchanged(record: CallRecord, at: datetime) -> Transition:
-    """Return the change that changes nothing, and is not written."""
+    """Return the transition that changes nothing. It is not written."""
     return Transition(record, record.call, None, Effect.NOTHING, at)
 
 
 def failed_over(call: Call) -> Call:
-    """The call with its policy's second provider, if there is one: the first one's network could not connect it.
+    """Return the call with its policy's second provider, if the policy has one.
 
-    Never after an ambiguous placement, of which nobody knows whether the phone rang.
+    For a call that the first provider's network could not connect. Do not use it if Redial does not know whether the
+    provider placed the call: the phone may have rung.
     """
     failover = call.policy.failover
     if failover is None or call.failover_account is None or call.provider == failover.provider:
@@ -111,7 +120,10 @@ def failed_over(call: Call) -> Call:
 
 
 def apply(call: Call, decision: Decision, now: datetime) -> Call:
-    """Return the call as a decision leaves it. A call that had ended, and stays so, keeps the time of its end."""
+    """Return the call after a decision.
+
+    If the call had ended and stays final, it keeps the time of its end.
+    """
     cleared = replace(call, due_at=None, places=(), deadline_at=None, deferrals=0, waits_for=None)
     if decision.retry_at is not None:
         return replace(

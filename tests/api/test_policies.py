@@ -212,7 +212,7 @@ def test_a_preset_of_the_numbers_state_may_leave_no_hour(world: World) -> None:
     body = {"to_number": "+14015550100", "from_number": BODY["from_number"], "retry": retry}
     answer = world.request("POST", "/calls", body)
     assert answer.status_code == 422
-    assert "presets that hold for the number leave no hour of the week" in answer.json_body["errors"][0]["detail"]
+    assert "presets for the number leave no hour of the week" in answer.json_body["errors"][0]["detail"]
     assert world.request("POST", "/policies/preview", {**body, "from_number": None}).status_code == 422
     preview = {name: body[name] for name in ("to_number", "retry")}
     assert world.request("POST", "/policies/preview", preview).json_body["reason"] == "window-never-opens"

@@ -68,7 +68,7 @@ def test_a_claim_takes_the_next_attempt_and_leaves_nothing_due() -> None:
 
 @pytest.mark.parametrize("state", [CallState.DIALING, CallState.IN_PROGRESS, CallState.FINAL])
 def test_only_a_scheduled_call_can_be_claimed(state: CallState) -> None:
-    with pytest.raises(ValueError, match="nothing is to be claimed"):
+    with pytest.raises(ValueError, match="only a scheduled call can be claimed"):
         claimed(new_call(state=state))
 
 
@@ -170,7 +170,7 @@ def test_a_machine_heard_after_the_policy_ended_leads_to_no_retry() -> None:
     assert told.decision is not None
     assert told.decision.steps == (
         "+30 min after voicemail",
-        "its end became known at 2026-01-29T11:00:00Z, after the policy ends at 2026-01-29T10:00:00Z",
+        "the attempt's end became known at 2026-01-29T11:00:00Z, after the policy ended at 2026-01-29T10:00:00Z",
     )
 
 

@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from chalicelib.domain import lifecycle
-from chalicelib.domain.call import NEVER_HEARD_OF, CallRecord, CallState
+from chalicelib.domain.call import NO_CALLBACK, CallRecord, CallState
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
@@ -134,7 +134,7 @@ def test_an_attempt_taken_back_after_a_late_answer_is_not_made_again(evidence: C
     assert (told.call.state, told.call.summary_status) == (CallState.FINAL, SummaryStatus.COMPLETED)
     assert told.decision is not None
     assert told.decision.reason is Reason.REACHED
-    assert told.decision.steps[-1] == "attempt 1 had ended completed"
+    assert told.decision.steps[-1] == "earlier attempt 1 ended completed"
 
 
 def test_a_late_machine_after_a_failover_ends_a_call_whose_policy_says_so() -> None:
@@ -173,10 +173,10 @@ def test_a_late_machine_after_a_cancel_leads_to_no_retry() -> None:
 
 
 def test_an_answered_attempt_whose_end_is_never_heard_of_is_completed() -> None:
-    given_up = CallEvent(event_id="g", provider_call_id=SID, outcome=Outcome.FAILED, cause=NEVER_HEARD_OF)
+    given_up = CallEvent(event_id="g", provider_call_id=SID, outcome=Outcome.FAILED, cause=NO_CALLBACK)
     record = after((ANSWERED, given_up))
     (attempt,) = record.attempts
-    assert (attempt.outcome, attempt.cause, attempt.duration_sec) == (Outcome.COMPLETED, NEVER_HEARD_OF, None)
+    assert (attempt.outcome, attempt.cause, attempt.duration_sec) == (Outcome.COMPLETED, NO_CALLBACK, None)
     assert record.call.summary_status is SummaryStatus.COMPLETED
     late = after((ended(Outcome.FAILED, duration_sec=42),), record)
     assert (late.attempts[0].outcome, late.attempts[0].duration_sec) == (Outcome.COMPLETED, 42)
@@ -184,7 +184,7 @@ def test_an_answered_attempt_whose_end_is_never_heard_of_is_completed() -> None:
 
 
 def test_an_answer_heard_of_after_the_attempt_was_given_up_ends_the_call() -> None:
-    given_up = CallEvent(event_id="g", provider_call_id=SID, outcome=Outcome.FAILED, cause=NEVER_HEARD_OF)
+    given_up = CallEvent(event_id="g", provider_call_id=SID, outcome=Outcome.FAILED, cause=NO_CALLBACK)
     record = after((given_up, ANSWERED))
     assert (record.attempts[0].outcome, record.call.summary_status) == (Outcome.COMPLETED, SummaryStatus.COMPLETED)
 

@@ -61,7 +61,7 @@ class Shared:
         return [each for each in self.attempts() if each.provider_call_id == self.sid and each.was_made]
 
     def made(self, workspace: str) -> list[str]:
-        return list(self.world.services.ports.numbers.load(workspace, str(BODY["to_number"])).made)
+        return list(self.world.services.ports.numbers.load(workspace, str(BODY["to_number"])).dialed_at)
 
 
 @pytest.fixture
