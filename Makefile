@@ -37,7 +37,7 @@ format: $(INSTALLED) ## Format the code and fix what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lint: $(INSTALLED) ## Check formatting, style, types, the layers and the complexity of the heart
+lint: $(INSTALLED) ## Check formatting, style, types, the layers and the complexity of the core
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""`python -m ops <command>`: what people run beside the deployed app."""
+"""`python -m ops <command>`: the commands that operate a deployed Redial."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from ops import aws, doctor, outcomes, restore
 from ops.data import adoptions, keys, migrate, opt_outs, pause, replay, workspaces
 from ops.deploying import alarms, deploy, policies, provision, take_down, template
 
-# Each has add_parser(subparsers), which sets `run`: a function of the arguments that returns the exit status.
+# Each module has add_parser(subparsers). It sets `run`: a function of the arguments that returns the exit status.
 COMMANDS = (
     adoptions,
     alarms,
@@ -34,14 +34,17 @@ COMMANDS = (
 )
 
 
-#: the variable that lets an error through with its traceback, for who develops Redial
+#: the variable with which a command shows the traceback of an error, for developers of Redial
 TRACEBACK = "REDIAL_TRACEBACK"
-#: the exit status of a command that Ctrl-C ended, as shells have it
+#: the exit status of a command that Ctrl-C ended: 128 + SIGINT, as in shells
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status. An error is one line on stderr and the status 1."""
+    """Run a command and return its exit status.
+
+    An error is one line on stderr and the status 1.
+    """
     parser = argparse.ArgumentParser(prog="python -m ops", description="Operate Redial.")
     subparsers = parser.add_subparsers(title="commands", metavar="command", required=True)
     for command in COMMANDS:
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
-        # Here, and not when Python ends: a reader that has gone (`| head`) is an error like the others.
+        # Flush here, and not when Python ends: a reader that closed the output (`| head`) is an error like the others.
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _failed("interrupted", INTERRUPTED)
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def in_words(error: Exception, stage: str | None) -> str:
-    """Return what went wrong and, where it is known, what would be right."""
+    """Return what went wrong and, if it is known, what would be right."""
     match error:
         case RedialError():
             return str(error)
@@ -79,7 +82,7 @@ def in_words(error: Exception, stage: str | None) -> str:
 
 
 def _failed(line: str, status: int = 1) -> int:
-    # A closed pipe must not be written to once more when Python ends.
+    # Python writes to stdout once more when it ends, which fails on a closed pipe.
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the commands that ask AWS share: an answer or None, and errors in words that say what to do."""
+"""Helpers of the commands that call AWS: lookups, lists, and error messages."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ BAD_CREDENTIALS = (
 
 
 def find(ask: Callable[[], Any]) -> Any:
-    """The answer, or None where AWS has nothing by that name."""
+    """Return the answer of ``ask``, or None if AWS has no resource of that name."""
     try:
         return ask()
     except ClientError as error:
@@ -44,12 +44,12 @@ def find(ask: Callable[[], Any]) -> Any:
 
 
 def code(error: ClientError) -> str:
-    """AWS's code of an error, as in ``ResourceNotFoundException``."""
+    """Return AWS's code of an error, for example ``ResourceNotFoundException``."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def in_words(error: BotoCoreError | ClientError) -> str:
-    """What went wrong, and what would be right where that can be told."""
+    """Return what went wrong and, if it is known, what would be right."""
     match error:
         case NoCredentialsError() | PartialCredentialsError() | CredentialRetrievalError():
             return f"{error}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -65,7 +65,7 @@ def in_words(error: BotoCoreError | ClientError) -> str:
 
 
 def pages(ask: Callable[..., Any], key: str, **query: Any) -> Iterator[dict[str, Any]]:
-    """Yield what all pages of an answer hold under ``key``."""
+    """Yield the items under ``key`` on all pages of an answer."""
     while True:
         page = ask(**query)
         yield from page[key]
@@ -75,13 +75,16 @@ def pages(ask: Callable[..., Any], key: str, **query: Any) -> Iterator[dict[str,
 
 
 def queue_arn(queue_url: str, sqs: Any) -> str:
-    """The ARN of a queue."""
-    asked = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
-    return str(asked["Attributes"]["QueueArn"])
+    """Return the ARN of a queue, which SQS knows by its URL."""
+    answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+    return str(answer["Attributes"]["QueueArn"])
 
 
 def allows(policy: dict[str, Any] | None, *, service: str, source_arn: str) -> bool:
-    """Whether a Lambda's resource policy lets a service invoke it for exactly this source (wildcards included)."""
+    """Return whether a Lambda's policy lets a service invoke it for ``source_arn``.
+
+    The policy must name exactly this ARN, wildcards included.
+    """
     document = json.loads(policy["Policy"]) if policy else {}
     return any(
         statement.get("Effect") == "Allow"
@@ -93,5 +96,5 @@ def allows(policy: dict[str, Any] | None, *, service: str, source_arn: str) -> b
 
 
 def as_json(document: Any) -> str:
-    """A document in one form, so that two that say the same are equal."""
+    """Return a document as JSON with sorted keys: equal documents give equal texts."""
     return json.dumps(document, sort_keys=True)

@@ -1,4 +1,7 @@
-"""`make bench`: what the hot paths cost, as ratios and counts; absolute times are this machine's, on this day."""
+"""`make bench`: the cost of the hot paths, as ratios and counts.
+
+Absolute times hold only for this computer on this day.
+"""
 
 import sys
 import timeit
@@ -32,14 +35,17 @@ REPEATS = 7
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One line of the table: microseconds for one run, the best of several."""
+    """One line of the table: the microseconds of one run, the best of several rounds."""
 
     what: str
     micros: float
 
 
 def best_micros(work: Callable[[], object]) -> float:
-    """Microseconds for one run: the best of several rounds of as many runs as make a tenth of a second."""
+    """Return the microseconds of one run of ``work``, the best of several rounds.
+
+    A round has as many runs as take a tenth of a second.
+    """
     timer = timeit.Timer(work)
     runs, seconds = timer.autorange()
     runs = max(1, round(runs * 0.1 / max(seconds, 1e-6)))
@@ -47,7 +53,7 @@ def best_micros(work: Callable[[], object]) -> float:
 
 
 def cases() -> dict[str, Callable[[], object]]:
-    """What is measured, by name; the first is what the others are held against."""
+    """Return what is measured, by name. The others are compared with the first."""
     plain, capped = RetryIn.model_validate(RETRY).policy(), RetryIn.model_validate(CAPPED).policy()
     zone = ("Asia/Kolkata",)
     inside = PastAttempt(1, Outcome.BUSY, START, START)
@@ -67,6 +73,7 @@ def cases() -> dict[str, Callable[[], object]]:
 
 
 def main() -> int:
+    """Measure everything, print the tables, and return 0."""
     console = Console()
     measured = []
     for what, work in cases().items():
@@ -110,7 +117,7 @@ def _show_costs(console: Console) -> None:
 
 
 def _by_memory(cpu_ms: float) -> Table:
-    """Return what one redial Lambda dials a second at each memory size, and what that costs."""
+    """Tabulate the dials a second of one redial Lambda, and their cost, by memory."""
     waits = costs.dials_per_second_of_waits()
     title = f"one redial Lambda by memory, {costs.DIALS_AT_ONCE} dials at a time, a vCPU as fast as this core"
     table = Table("MB", "of a vCPU", "dials/s by CPU", "dials/s by waits", "$ per million dials", title=title)

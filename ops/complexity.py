@@ -1,6 +1,7 @@
-"""Measure how branched the heart is: ``python -m ops.complexity`` prints every function that is too hard to follow.
+"""The check of the core's complexity: ``python -m ops.complexity``.
 
-Faults hide where a function has many exits. ``make test`` runs this after the linters.
+It prints every function with too many paths, because bugs hide in such functions. ``make test`` runs it after the
+linters.
 """
 
 import sys
@@ -9,10 +10,10 @@ from pathlib import Path
 
 from radon.complexity import cc_visit
 
-#: A function of the heart has no more independent paths than this (cyclomatic complexity, McCabe 1976).
+#: The maximum of independent paths in a function of the core (cyclomatic complexity, McCabe 1976).
 MAX_COMPLEXITY = 8
-#: The heart: the state machine and its decisions, every use case, and the storage that they commit through.
-HEART = (
+#: The core: the state machine and its decisions, every use case, and the storage that they commit through.
+CORE = (
     "chalicelib/domain/lifecycle*.py",
     "chalicelib/domain/attempt_ends.py",
     "chalicelib/domain/decid*.py",
@@ -25,12 +26,15 @@ HEART = (
 )
 
 
-def offenders(root: Path, patterns: tuple[str, ...] = HEART, most: int = MAX_COMPLEXITY) -> Iterator[str]:
-    """Each function with more paths than ``most``, as one line with its place. Raises ValueError for no files."""
+def offenders(root: Path, patterns: tuple[str, ...] = CORE, most: int = MAX_COMPLEXITY) -> Iterator[str]:
+    """Yield a line, with its place, for each function of more than ``most`` paths.
+
+    Raises ValueError if a pattern matches no file.
+    """
     for pattern in patterns:
         files = sorted(root.glob(pattern))
         if not files:
-            raise ValueError(f"no file matches {pattern!r} under {root}; correct HEART in ops/complexity.py")
+            raise ValueError(f"no file matches {pattern!r} under {root}; correct CORE in ops/complexity.py")
         for file in files:
             for block in cc_visit(file.read_text(encoding="utf-8")):  # type: ignore[no-untyped-call]
                 if block.letter != "C" and block.complexity > most:
@@ -39,7 +43,7 @@ def offenders(root: Path, patterns: tuple[str, ...] = HEART, most: int = MAX_COM
 
 
 def main() -> int:
-    """Print the offenders; 1 where there are any."""
+    """Print the functions with too many paths. Return 1 if there are any, else 0."""
     found = sorted(set(offenders(Path(__file__).parents[1])))
     for line in found:
         print(line)

@@ -1,4 +1,7 @@
-"""`python -m ops outcomes`: which of a provider's words means which outcome, made from the providers' own tables."""
+"""`python -m ops outcomes`: which words of a provider mean which outcome.
+
+The command prints them from the tables in the providers' modules.
+"""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -19,9 +22,9 @@ from chalicelib.providers import (
     vonage_events,
 )
 
-#: what a SIP code means where a provider's own word is as vague as ``failed``
+#: the SIP code -> the outcome, if a provider's own word is as vague as ``failed``
 SIP: Mapping[str, Outcome] = {f"SIP {code}": outcome for code, outcome in sip.SIP_OUTCOMES.items()}
-#: provider -> its tables from words to outcomes, the most telling first
+#: provider -> its tables from words to outcomes, the one with the most specific words first
 TABLES: Mapping[str, Sequence[Mapping[Any, Any]]] = {
     "twilio": (cxml.ENDINGS, twilio.NUMBER_ERRORS, SIP),
     "signalwire": (cxml.ENDINGS, signalwire.NUMBER_ERRORS, SIP),
@@ -32,12 +35,15 @@ TABLES: Mapping[str, Sequence[Mapping[Any, Any]]] = {
     "bolna": (bolna.ENDINGS, bolna.HANGUP_REASONS),
     "dialnexa": (dialnexa.ENDINGS, dialnexa.HANGUP_REASONS),
 }
-#: As many words as fit into a cell; how many there are beyond them is said.
+#: The maximum of words in a cell. A cell with more words ends with the number of words left out.
 MAX_WORDS = 2
 
 
 def words(provider: str, outcome: Outcome) -> list[str]:
-    """A provider's words for an outcome, each once; a detail stands behind the word that it belongs to."""
+    """Return a provider's words for an outcome, each once.
+
+    A detail follows the word that it belongs to.
+    """
     found = [
         word if isinstance(word, str) else " ".join(filter(None, word))
         for table in TABLES[provider]
@@ -48,7 +54,7 @@ def words(provider: str, outcome: Outcome) -> list[str]:
 
 
 def markdown() -> str:
-    """The table of outcomes and providers, as it stands in docs/outcomes.md."""
+    """Return the table of outcomes and providers as docs/outcomes.md shows it."""
     rows = [["outcome", *TABLES], ["---"] * (len(TABLES) + 1)]
     rows += [[f"`{outcome}`", *(_cell(provider, outcome) for provider in TABLES)] for outcome in Outcome]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,4 +1,4 @@
-"""The use cases' ports for a command: of a stage's table, with the settings of its Lambdas."""
+"""The ports of the use cases for a command, with a stage's table and settings."""
 
 import os
 
@@ -10,9 +10,10 @@ from ops.deploying import chalice_config
 
 
 def ports_of(stage: str, table: str | None = None) -> Ports:
-    """Return the ports of a stage; of another table than the stage's where ``table`` is given.
+    """Return the ports of a stage.
 
-    What is set in the shell goes before ``.chalice/config.json``, the stage and the table excepted. Raise RedialError.
+    ``table`` replaces the stage's own table. A variable of the shell overrides ``.chalice/config.json``, except for the
+    stage and the table. Raises RedialError if a setting is wrong.
     """
     settings = {**chalice_config.environment(stage), **os.environ}
     return build(

@@ -1,4 +1,7 @@
-"""The steps of bringing something to what it should be, each said in one line: done, or already so."""
+"""The steps of a command that changes resources, each reported on one line.
+
+A step makes a change, or reports that the resource is already as it should be.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,33 +12,37 @@ WIDTH = 12
 
 @dataclass(slots=True)
 class Steps:
-    """``dry_run`` says what would be done and does nothing. ``changes`` counts what was, or would be, done."""
+    """The steps of one command, which ``say`` prints.
+
+    With ``dry_run`` the steps change nothing and report what they would change. ``changes`` counts the changes made, or
+    those that ``dry_run`` left out.
+    """
 
     say: Callable[[str], None]
     dry_run: bool = False
     changes: int = field(default=0, init=False)
 
     def ensure(self, what: str, holds: bool, change: Callable[[], Any]) -> None:
-        """Leave alone what holds, and change the rest."""
+        """Report ``what`` as already so if it ``holds``, or else change it."""
         if holds:
             self.already(what)
         else:
             self._do("changed", "would change", what, change)
 
     def create(self, what: str, make: Callable[[], Any]) -> None:
-        """Make what is not there."""
+        """Create a resource that does not exist."""
         self._do("created", "would create", what, make)
 
     def remove(self, what: str, act: Callable[[], Any]) -> None:
-        """Take away what is there."""
+        """Remove a resource that exists."""
         self._do("removed", "would remove", what, act)
 
     def already(self, what: str) -> None:
-        """Say that there is nothing to do about this."""
+        """Report that nothing has to change."""
         self.note("already so", what)
 
     def note(self, word: str, what: str) -> None:
-        """One line in the form of all the others."""
+        """Print one line in the form of all steps: a word, then ``what``."""
         self.say(f"  {word:<{WIDTH}}  {what}")
 
     def _do(self, done: str, would: str, what: str, act: Callable[[], Any]) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks of Redial: cold starts, counted AWS usage, and costs."""

@@ -1,8 +1,8 @@
-"""What a cold start costs, in fresh processes: the app against the least that any such app must load.
+"""The cost of a cold start in fresh processes, compared with a floor.
 
-The floor is chalice, pydantic, a botocore session and a DynamoDB client. The app is held against it like for like: its
-import and its services, with their DynamoDB client. Every process has its bytecode compiled; a Lambda's does not have
-to, and then both take longer.
+The floor is the least that any such app must load: chalice, pydantic, a botocore session and a DynamoDB client. The
+app's side has the same parts: its import, and its services with their DynamoDB client. The bytecode is compiled in
+every process. A Lambda may have to compile it first; then both sides take longer.
 """
 
 import json
@@ -21,11 +21,11 @@ from chalicelib import ids
 
 ROOT = Path(__file__).parents[2]
 RUNS = 10
-#: the app's start may cost this much of the floor
+#: the maximum cost of the app's start, as a multiple of the floor
 LIMIT = 1.25
 
 PUBLIC_URL = "https://redial.example.com/api"
-SECRET = "12345"  # noqa: S105 - of no account
+SECRET = "12345"  # noqa: S105 - a value for tests
 ENV = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "none",
@@ -48,7 +48,7 @@ import app
 from chalicelib.api import current
 current.services()
 """
-#: The first request of a process, up to where it sends its first request to AWS: there it is stopped.
+#: The code of a process's first request. It stops when it would send its first request to AWS.
 FIRST_REQUEST = """
 import app
 from types import SimpleNamespace
@@ -64,14 +64,14 @@ try:
 except AtAws:
     pass
 else:
-    raise SystemExit("it never came to AWS")
+    raise SystemExit("the code sent no request to AWS")
 """
 REDIAL = FIRST_REQUEST.replace("{invoke}", 'app.redial({"wake": "2026-01-26T10:30Z"}, context)')
 TIMED = "import time\nBEGAN = time.perf_counter()\n{code}\nprint('took', (time.perf_counter() - BEGAN) * 1000)"
 
 
 def cases() -> dict[str, str]:
-    """What is measured, by name; the first is what the others are held against."""
+    """Return the code to measure, by name. The others are compared with the first."""
     event = json.dumps(_callback())
     callback = FIRST_REQUEST.replace("{invoke}", f"import json; app.app(json.loads({event!r}), context)")
     return {
@@ -83,7 +83,10 @@ def cases() -> dict[str, str]:
 
 
 def medians_ms(codes: Mapping[str, str], runs: int = RUNS) -> dict[str, float]:
-    """The median milliseconds of each code in fresh processes, one of each in turn, ``runs`` times over."""
+    """Return the median milliseconds of each code in fresh processes.
+
+    One process of each code runs in turn, ``runs`` times.
+    """
     with tempfile.TemporaryDirectory() as compiled:
         for code in codes.values():
             _run_ms(code, compiled)
@@ -92,7 +95,7 @@ def medians_ms(codes: Mapping[str, str], runs: int = RUNS) -> dict[str, float]:
 
 
 def ratio(runs: int = RUNS) -> float:
-    """What the app's start costs, in floors."""
+    """Return the cost of the app's start as a multiple of the floor."""
     floor_ms, app_ms = medians_ms({"floor": FLOOR, "app": APP}, runs).values()
     return app_ms / floor_ms
 
@@ -108,7 +111,7 @@ def _run_ms(code: str, compiled: str) -> float:
 
 
 def _callback() -> dict[str, object]:
-    """One of Twilio's callbacks, signed, as API Gateway hands it to the Lambda."""
+    """Return a signed Twilio callback as API Gateway passes it to the Lambda."""
     token = ids.callback_token("call_" + "0" * 26, 1)
     form = {"AccountSid": ENV["TWILIO_ACCOUNT_SID"], "CallSid": "CA" + "0" * 32, "CallStatus": "busy"}
     signed = f"{PUBLIC_URL}/callbacks/twilio/{token}" + "".join(name + form[name] for name in sorted(form))

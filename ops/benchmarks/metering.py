@@ -1,7 +1,7 @@
-"""What DynamoDB charges for each request, counted by its published rules from the items that the request touched.
+"""The meter of DynamoDB's charges, by DynamoDB's published rules.
 
-moto reports no true capacity, so each request is looked at: the sizes of the items before and after it, the indexes
-whose keys it changes, and whether it is a transaction.
+moto reports no true capacity. So the meter computes the charge of each request from the sizes of its items before and
+after, from the indexes whose keys change, and from whether the request is a transaction.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 """
 
@@ -52,7 +52,10 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
 
 
 def index_writes(before: Item | None, after: Item | None) -> int:
-    """Return how many writes the change of an item makes in the indexes, which hold nothing but keys."""
+    """Return how many writes the change of an item makes in the indexes.
+
+    The indexes hold only keys.
+    """
     return sum(_writes_in(_entry(before, index), _entry(after, index)) for index in INDEXES)
 
 
@@ -65,12 +68,15 @@ def _entry(item: Item | None, index: tuple[str, ...]) -> tuple[str, ...] | None:
 def _writes_in(before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> int:
     if before == after:
         return 0
-    # Another key is a removal and a put.
+    # A changed key is a removal and a put.
     return 1 if before is None or after is None else 2
 
 
 class Meter:
-    """Counts what passes botocore while ``counting`` is in force: units of DynamoDB, and every request by its name."""
+    """A meter of DynamoDB's units, and of every request to AWS by its operation.
+
+    It counts the requests that botocore sends inside ``counting``.
+    """
 
     def __init__(self) -> None:
         self.write_units = 0.0
@@ -80,6 +86,7 @@ class Meter:
 
     @contextmanager
     def counting(self) -> Iterator["Meter"]:
+        """Count the requests until the block ends, and yield this meter."""
         meter = self
 
         def counted(client: Any, operation: str, params: dict[str, Any]) -> Any:
@@ -98,7 +105,7 @@ class Meter:
         try:
             answer = self._original(client, operation, params)
         except ClientError:
-            # A condition that fails costs what the write would have cost.
+            # A failed condition costs as much as the write.
             self.write_units += sum(factor * _units(size_bytes(item), WRITE_BYTES) for item in before)
             raise
         after = [self._item(client, write) for write in writes]
@@ -118,7 +125,7 @@ class Meter:
 
 def _writes(operation: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if operation == "TransactWriteItems":
-        # A check of a condition is charged as a write.
+        # DynamoDB charges a check of a condition as a write.
         yield from (next(iter(each.values())) for each in params["TransactItems"])
     elif operation in ("PutItem", "UpdateItem", "DeleteItem"):
         yield params
@@ -130,7 +137,7 @@ def _read_units(operation: str, params: Mapping[str, Any], answer: Mapping[str, 
         case "GetItem":
             return each * _units(size_bytes(answer.get("Item")), READ_BYTES)
         case "Query" | "Scan":
-            # A query is charged for the sum of its items, not for each.
+            # DynamoDB charges a query for the sum of its items, not for each item.
             return each * _units(sum(size_bytes(item) for item in answer.get("Items", ())), READ_BYTES)
         case "BatchGetItem":
             found = [item for items in answer["Responses"].values() for item in items]

@@ -1,6 +1,6 @@
-"""AWS's list prices in us-east-1, as of the day below: dollars, before free allowances and taxes."""
+"""AWS's list prices in us-east-1, in dollars, before free allowances and taxes."""
 
-#: When these prices were last compared with published copies of AWS's price lists, whose own pages stand beside them.
+#: The day of the last comparison with published copies of AWS's price lists. The URLs below are AWS's own pages.
 READ_ON = "2026-11-30"
 
 #: https://aws.amazon.com/dynamodb/pricing/on-demand/

@@ -1,4 +1,7 @@
-"""A story that is counted: calls that come due together, are dialled through the real handlers, and end unreached."""
+"""A counted story: calls come due together, Redial dials them, and nobody answers.
+
+The real handlers dial the calls. moto stands in for AWS.
+"""
 
 import io
 import json
@@ -34,15 +37,18 @@ from ops.simulate import quick_moto
 TABLE = "redial-dev"
 START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
 WAIT_MINUTES = 30
-#: Calls that share a wake, and so its cost.
+#: The number of calls that share a wake and its cost.
 CALLS = 10
-#: Twilio's events as its callbacks name them; a call that is busy is never answered.
+#: The statuses that Twilio's callbacks report. A busy call is never answered.
 STATUSES = [{"completed": "busy"}.get(event, event) for event in CALLBACK_EVENTS if event != "answered"]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one redialled attempt takes: its share of the wake, its claim and dial, its callbacks, its next booking."""
+    """The usage of one redialled attempt.
+
+    It includes the attempt's share of the wake, its claim and dial, its callbacks, and the booking of its next attempt.
+    """
 
     write_units: float
     read_units: float
@@ -66,7 +72,7 @@ class _Clock:
 
 
 class _Twilio:
-    """Takes every call, and remembers where its callbacks go."""
+    """A Twilio that accepts every call and remembers the address of its callbacks."""
 
     def __init__(self) -> None:
         self.addresses: dict[str, str] = {}
@@ -78,8 +84,8 @@ class _Twilio:
         return Answer(201, {"content-type": "application/json"}, body)
 
 
-class _CpuOfOurs:
-    """CPU that this thread spends, less what moto spends in AWS's place."""
+class _CpuWithoutMoto:
+    """The CPU time of this thread, without the time that moto spends in AWS's place."""
 
     def __init__(self) -> None:
         self._motos = 0.0
@@ -103,13 +109,16 @@ class _CpuOfOurs:
 
 
 def count(calls: int = CALLS) -> Counted:
-    """Dial so many calls a second time, let each be busy once more, and return what one of them took."""
+    """Return the usage of one redialled attempt, as the mean of ``calls`` attempts.
+
+    Every call is busy twice. Only the second attempt is counted. Raises RuntimeError if Redial did not dial every call.
+    """
     with _standing() as (client, clock, twilio, key):
         for number in range(calls):
             _place(client, key, number)
         _end_all(client, twilio.addresses)
         first, clock.at = dict(twilio.addresses), START + timedelta(minutes=WAIT_MINUTES)
-        cpu, meter, out = _CpuOfOurs(), Meter(), io.StringIO()
+        cpu, meter, out = _CpuWithoutMoto(), Meter(), io.StringIO()
         with meter.counting(), redirect_stdout(out):
             _wake(clock.at)
             redialled = {sid: url for sid, url in twilio.addresses.items() if sid not in first}
@@ -130,8 +139,8 @@ def count(calls: int = CALLS) -> Counted:
     )
 
 
-def _cpu(client: Client, clock: _Clock, twilio: _Twilio, cpu: _CpuOfOurs) -> tuple[float, float]:
-    """Return the milliseconds of CPU of one dial, and of one callback, in a process that is warm by now."""
+def _cpu(client: Client, clock: _Clock, twilio: _Twilio, cpu: _CpuWithoutMoto) -> tuple[float, float]:
+    """Return the milliseconds of CPU of one dial and one callback in a warm process."""
     known = dict(twilio.addresses)
     clock.at += timedelta(minutes=WAIT_MINUTES)
     with redirect_stdout(io.StringIO()), cpu.without_moto():
@@ -149,10 +158,10 @@ def _standing() -> Iterator[tuple[Client, _Clock, _Twilio, str]]:
     from app import app
 
     environ = os.environ
-    told = {**ENV, "TABLE_NAME": TABLE, "DIAL_POOL_SIZE": "1", "TWILIO_CALLS_PER_SECOND": "50"}
+    variables = {**ENV, "TABLE_NAME": TABLE, "DIAL_POOL_SIZE": "1", "TWILIO_CALLS_PER_SECOND": "50"}
     quick_moto.install()
     clock, twilio = _Clock(), _Twilio()
-    with patch.dict(os.environ, told), moto.mock_aws():
+    with patch.dict(os.environ, variables), moto.mock_aws():
         parts.client.cache_clear()
         dynamodb = parts.client("dynamodb")
         dynamodb.create_table(**table_definition(TABLE))
@@ -190,7 +199,7 @@ def _wake(at: datetime) -> None:
 
 
 def _end_all(client: Client, addresses: Mapping[str, str]) -> None:
-    """Post every call's callbacks, signed as Twilio signs them."""
+    """Post the callbacks of every call, signed as Twilio signs them."""
     for sid, url in addresses.items():
         for number, status in enumerate(STATUSES):
             form = {"AccountSid": ENV["TWILIO_ACCOUNT_SID"], "CallSid": sid, "CallStatus": status}

@@ -1,4 +1,4 @@
-"""The check that keeps the heart readable names what is too branched."""
+"""The check of the core's complexity names the functions with too many paths."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ def branched(name: str, branches: int) -> str:
 
 
 def test_a_function_with_too_many_paths_is_named_with_its_place(tmp_path: Path) -> None:
-    (tmp_path / "heart.py").write_text(branched("plain", 7) + branched("knotted", 8))
+    (tmp_path / "core.py").write_text(branched("plain", 7) + branched("knotted", 8))
     assert list(complexity.offenders(tmp_path, ("*.py",))) == [
-        "heart.py:17 knotted has 9 paths; at most 8 can be followed"
+        "core.py:17 knotted has 9 paths; at most 8 can be followed"
     ]
 
 
@@ -26,5 +26,5 @@ def test_a_pattern_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
         list(complexity.offenders(tmp_path, ("gone.py",)))
 
 
-def test_no_function_of_the_heart_is_too_branched(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_function_of_the_core_has_too_many_paths(capsys: pytest.CaptureFixture[str]) -> None:
     assert (complexity.main(), capsys.readouterr().out) == (0, "")
