@@ -1,4 +1,7 @@
-"""Checks a live deployment, and says for each fault what to do: ``python -m ops doctor --stage dev``."""
+"""The doctor: checks a live deployment and says for each fault what to do.
+
+Run it with ``python -m ops doctor --stage dev``.
+"""
 
 import argparse
 import json
@@ -14,7 +17,7 @@ from ops.doctor import lambda_limits, outside, resources, watching, wheel
 from ops.doctor.deployment import Deployment
 from ops.doctor.finding import Check, Finding, Level, amber, red
 
-#: In the order in which a fault explains the ones that follow.
+#: The checks by name. A fault can explain the faults of later checks, so the order matters.
 CHECKS: dict[str, Check] = {
     "clock": resources.clock,
     "zone rules": resources.zone_rules,
@@ -43,7 +46,10 @@ MARKS = {Level.GREEN: "[green]✓[/]", Level.AMBER: "[yellow]![/]", Level.RED: "
 
 
 def examine(on: Deployment) -> Iterator[tuple[str, Finding]]:
-    """Every finding under its check's name. A check that cannot be made is amber, and says why."""
+    """Yield every finding under the name of its check.
+
+    A check that fails on an error from AWS or Redial yields an amber finding with the reason.
+    """
     try:
         signed_in = list(resources.credentials(on))
     except (BotoCoreError, ClientError) as error:
@@ -52,18 +58,18 @@ def examine(on: Deployment) -> Iterator[tuple[str, Finding]]:
     for finding in signed_in:
         yield "credentials", finding
     for name, check in CHECKS.items():
-        for finding in _made(check, on):
+        for finding in _findings_of(check, on):
             yield name, finding
 
 
-def _made(check: Check, on: Deployment) -> list[Finding]:
+def _findings_of(check: Check, on: Deployment) -> list[Finding]:
     found: list[Finding] = []
     try:
         for finding in check(on):
-            # One by one: what was found before an error counts too.
+            # Append each finding at once, to keep those from before an error.
             found.append(finding)
     except (BotoCoreError, ClientError) as error:
-        advice = "give your credentials that permission" if _is_denied(error) else "does this AWS have it?"
+        advice = "give your credentials that permission" if _is_denied(error) else "check that this AWS has the service"
         found.append(amber(f"could not be checked: {aws.in_words(error)}", advice))
     except RedialError as error:
         found.append(amber(f"could not be checked: {error}", "repair what is red first"))
@@ -75,6 +81,7 @@ def _is_denied(error: Exception) -> bool:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``doctor``."""
     parser = subparsers.add_parser("doctor", help="check a live deployment, and say what to do about each fault")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--json", action="store_true", help="one JSON document rather than a table")
@@ -99,12 +106,12 @@ def _run(arguments: argparse.Namespace) -> int:
 def _show(stage: str, found: list[tuple[str, Finding]]) -> None:
     console = Console(highlight=False)
     table = Table(title=f"stage {stage}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("", "check", "what is so", "what to do"):
+    for heading in ("", "check", "finding", "what to do"):
         table.add_column(heading, overflow="fold")
-    said = ""
+    last_name = ""
     for name, finding in found:
-        table.add_row(MARKS[finding.level], name if name != said else "", finding.what, finding.advice)
-        said = name
+        table.add_row(MARKS[finding.level], name if name != last_name else "", finding.what, finding.advice)
+        last_name = name
     console.print(table)
     counts = {level: sum(finding.level is level for _, finding in found) for level in Level}
     console.print(", ".join(f"{n} {level}" for level, n in counts.items() if n))

@@ -1,4 +1,4 @@
-"""A deployed stage as the doctor sees it, asked of AWS once and remembered."""
+"""A deployed stage as the doctor sees it: asks AWS once and remembers the answers."""
 
 import http.client
 import json
@@ -30,14 +30,20 @@ class CannotTell(RedialError):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer over HTTP, and over TLS when its certificate ends."""
+    """An answer over HTTP.
+
+    ``certificate_ends_at`` is None if the URL is not https.
+    """
 
     status: int
     certificate_ends_at: datetime | None
 
 
 def fetch(url: str) -> Fetched:
-    """GET the URL, once. Raises OSError where there is no answer, or no certificate that can be trusted."""
+    """Get the URL once, and return its status and the end of its certificate.
+
+    Raises OSError if nothing answers, or if the certificate cannot be trusted.
+    """
     parts = urlsplit(url)
     if parts.scheme == "https":
         secure = http.client.HTTPSConnection(
@@ -61,9 +67,10 @@ def fetch(url: str) -> Fetched:
 
 
 def resolve(reference: str, make_client: aws.MakeClient) -> str:
-    """The secret behind ``ssm:/path`` or ``secretsmanager:name-or-arn``, each with ``#key`` for one field of a JSON.
+    """Return the secret that ``ssm:/path`` or ``secretsmanager:name-or-arn`` names.
 
-    Raises ClientError, or RedialError where the secret has no such field.
+    ``#key`` at the end of a reference selects one field of a secret that is a JSON object. Raises ClientError, or
+    RedialError if the secret has no such field.
     """
     store, _, rest = reference.partition(":")
     name, _, key = rest.partition("#")
@@ -76,12 +83,15 @@ def resolve(reference: str, make_client: aws.MakeClient) -> str:
     try:
         return str(json.loads(value)[key])
     except (ValueError, LookupError, TypeError):
-        raise RedialError(f"the secret {name} is no JSON object with a field {key!r}") from None
+        raise RedialError(f"the secret {name} is not a JSON object with a field {key!r}") from None
 
 
 @dataclass
 class Deployment:
-    """A stage, asked through ``make_client`` (AWS), ``http`` (providers), ``fetch`` (the API) and ``resolve``."""
+    """A stage, and the functions that ask about it.
+
+    ``make_client`` asks AWS, ``http`` the providers, ``fetch`` the API, and ``resolve`` reads a secret.
+    """
 
     stage: str
     make_client: aws.MakeClient = boto3.client
@@ -91,23 +101,27 @@ class Deployment:
     resolve: Callable[[str, aws.MakeClient], str] = resolve
 
     def __post_init__(self) -> None:
-        # A client takes longer to make than most requests to be answered.
+        # Making a client takes longer than most requests, so each is made once.
         self.make_client = cache(self.make_client)
 
     @property
     def table(self) -> str:
+        """The name of the stage's table."""
         return table_name(self.stage)
 
     @cached_property
     def caller(self) -> tuple[str, timedelta | None]:
-        """The account of the credentials, and how far this clock is ahead of AWS's; None where AWS told no time."""
+        """The account of the credentials, and how far this clock is ahead of AWS's.
+
+        The second value is None if AWS's answer has no time.
+        """
         answer = self.make_client("sts").get_caller_identity()
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         return answer["Account"], self.now() - parsedate_to_datetime(date) if date else None
 
     @cached_property
     def functions(self) -> dict[Lambda, dict[str, Any] | None]:
-        """Each Lambda's configuration, None where it is not deployed."""
+        """The configuration of each Lambda, or None if it is not deployed."""
         client = self.make_client("lambda")
         return {
             each: aws.find(partial(client.get_function_configuration, FunctionName=each.name(self.stage)))
@@ -115,7 +129,7 @@ class Deployment:
         }
 
     def function(self, each: Lambda) -> dict[str, Any]:
-        """A Lambda's configuration. Raises CannotTell where it is not deployed."""
+        """Return a Lambda's configuration. Raises CannotTell if it is not deployed."""
         found = self.functions[each]
         if found is None:
             raise CannotTell(f"the Lambda {each.name(self.stage)} is not deployed")
@@ -123,7 +137,7 @@ class Deployment:
 
     @cached_property
     def stack(self) -> str | None:
-        """The CloudFormation stack that the stage belongs to; None after ``chalice deploy``."""
+        """The CloudFormation stack of the stage, or None after ``chalice deploy``."""
         return deployed_by.stack_of(self.make_client, self.stage)
 
     @property
@@ -133,37 +147,47 @@ class Deployment:
 
     @property
     def repair(self) -> str:
-        """The command that makes the resources beside the Lambdas as they should be."""
+        """The command that corrects the resources beside the Lambdas."""
         return deployed_by.repair(self.stage, self.stack)
 
     @property
     def redial_arn(self) -> str:
+        """The ARN of ``redial``. Raises CannotTell if it is not deployed."""
         return str(self.function(REDIAL)["FunctionArn"])
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the API's Lambda is told."""
-        return told(self.function(API))
+        """The environment variables of the API's Lambda."""
+        return environment_of(self.function(API))
 
     @cached_property
     def resolved(self) -> dict[str, str]:
-        """The same with each reference to a secret replaced by the secret; what cannot be had is left out."""
+        """The environment variables, with the secret in place of each reference.
+
+        A variable is left out if its secret cannot be read.
+        """
         values = {}
         for name, value in self.environment.items():
             try:
                 values[name] = self.resolve(value, self.make_client) if is_reference(value) else value
-            except Exception:  # noqa: S112 - the check of the secrets tells why
+            except Exception:  # noqa: S112 - the check of the secrets reports why
                 continue
         return values
 
     @cached_property
     def settings(self) -> Settings:
-        """What the deployed app makes of its environment. Raises RedialError naming the wrong variable."""
+        """The settings that the deployed app reads from its environment.
+
+        Raises RedialError, which names the wrong variable.
+        """
         return Settings.from_env(self.environment)
 
     @cached_property
     def public_url(self) -> str | None:
-        """The base of the API's addresses: as it is told, or API Gateway's own; None where neither can be told."""
+        """The base of the API's addresses, or None if it is unknown.
+
+        It is ``PUBLIC_URL``, or else API Gateway's own address.
+        """
         if self.settings.public_url:
             return self.settings.public_url
         api_id = capacity.rest_api(self.make_client("lambda"), self.stage)
@@ -173,11 +197,11 @@ class Deployment:
         return None
 
 
-def told(function: dict[str, Any]) -> dict[str, str]:
-    """The environment in a Lambda's configuration."""
+def environment_of(function: dict[str, Any]) -> dict[str, str]:
+    """Return the environment variables in a Lambda's configuration."""
     return dict(function.get("Environment", {}).get("Variables", {}))
 
 
 def is_reference(value: str) -> bool:
-    """Whether an environment's value names a secret rather than being it."""
+    """Return whether a variable's value names a secret and is not the secret itself."""
     return value.startswith(("ssm:", "secretsmanager:"))

@@ -1,4 +1,4 @@
-"""The doctor's checks of what lies outside: the secrets, the public URL and the providers' credentials."""
+"""The doctor's checks of the secrets, the public URL and the providers' accounts."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,22 +19,24 @@ from ops.doctor.finding import Finding, amber, green, holds, red
 
 CERTIFICATE_LEFT = timedelta(days=14)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-#: A call that no provider has, in the form of each one's ids: to look it up is a GET that wants credentials.
+#: The id of a call that no provider has. A lookup of this call is a GET that needs credentials.
 NO_CALL = "00000000-0000-0000-0000-000000000000"
+#: provider -> the same in the form of the provider's ids
 NO_CALL_OF = {"twilio": f"CA{'0' * 32}", "exotel": "0" * 32}
 
 
 def secrets(on: Deployment) -> Iterator[Finding]:
+    """Check that each secret that the environment refers to can be read."""
     references = {name: value for name, value in sorted(on.environment.items()) if is_reference(value)}
     for name, reference in references.items():
-        why = _why_not(on, reference)
-        if why:
-            yield red(f"{name} names {reference}, which cannot be read: {why}", _advice(reference))
+        error = _read_error(on, reference)
+        if error:
+            yield red(f"{name} names {reference}, which cannot be read: {error}", _advice(reference))
     if all(name in on.resolved for name in references):
         yield green(f"{len(references)} references to secrets, all of which can be read")
 
 
-def _why_not(on: Deployment, reference: str) -> str | None:
+def _read_error(on: Deployment, reference: str) -> str | None:
     try:
         on.resolve(reference, on.make_client)
     except (BotoCoreError, ClientError) as error:
@@ -53,6 +55,7 @@ def _advice(reference: str) -> str:
 
 
 def public_url(on: Deployment) -> Iterator[Finding]:
+    """Check that the API answers at its public URL, with a certificate that lasts."""
     base = on.public_url
     if base is None:
         yield red("no API is deployed, and PUBLIC_URL is not set", on.redeploy)
@@ -84,8 +87,9 @@ def public_url(on: Deployment) -> Iterator[Finding]:
 
 
 def provider_accounts(on: Deployment) -> Iterator[Finding]:
+    """Check that each configured provider accepts its credentials and settings."""
     settings = Settings.from_env(on.resolved)
-    configured = [name for name in sorted(providers.REGISTRY) if _is_meant(settings, name)]
+    configured = [name for name in sorted(providers.REGISTRY) if _is_configured(settings, name)]
     if settings.default_provider not in providers.REGISTRY:
         known = ", ".join(sorted(providers.REGISTRY))
         yield red(f"DEFAULT_PROVIDER is {settings.default_provider!r}", f"it must be one of {known}")
@@ -96,7 +100,7 @@ def provider_accounts(on: Deployment) -> Iterator[Finding]:
             yield amber(f"{name.upper()}_ANSWER_URL is not set", "set it, or give each call a target")
 
 
-def _is_meant(settings: Settings, name: str) -> bool:
+def _is_configured(settings: Settings, name: str) -> bool:
     required = providers.provider_class(name).required
     return name == settings.default_provider or any(settings.credentials(name).get(key) for key in required)
 
@@ -107,7 +111,7 @@ def _account(on: Deployment, settings: Settings, name: str) -> Finding:
         provider = providers.load(name, settings.credentials(name), now=on.now, http=watched)
     except RedialError as error:
         return red(str(error), f"set it in .chalice/config.json, then {on.redeploy}")
-    # What came of the request itself says more than what a lookup makes of it.
+    # The HTTP status says more than the result of the lookup.
     with suppress(RedialError):
         provider.lookup(NO_CALL_OF.get(name, NO_CALL))
     variables = ", ".join(f"{name.upper()}_{key.upper()}" for key in provider.required)
@@ -129,7 +133,7 @@ def _wrong_settings(on: Deployment, settings: Settings, name: str) -> Iterator[F
 
 
 class _Watched(Http):
-    """Passes requests on and remembers what came of the last one."""
+    """An HTTP client that remembers the status or the error of its last request."""
 
     def __init__(self, inner: Http) -> None:
         self._inner = inner

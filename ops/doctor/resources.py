@@ -1,4 +1,8 @@
-"""The doctor's checks of what was deployed: credentials, clock, table, Lambdas, permission, logs and dead letters."""
+"""The doctor's checks of the deployed resources.
+
+The resources are the table, the Lambdas, their permission and logs, the dead letters, and the API. The credentials, the
+clock and the time zone rules come first.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,26 +16,29 @@ from ops import aws
 from ops.data.table import TTL_ATTRIBUTE
 from ops.deploying import capacity, chalice_config, gateway_responses
 from ops.deploying.provision_table import index_statuses, missing_indexes, wrong_shape
-from ops.doctor.deployment import Deployment, told
+from ops.doctor.deployment import Deployment, environment_of
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, dead_letters, wake_rules
 
-#: Callbacks' signatures allow for minutes, AWS's own for five; more than seconds means that nobody sets the clock.
+#: Signatures of callbacks allow minutes of difference, those of AWS five. More than seconds means that nothing sets
+#: this clock.
 MAX_SKEW_SEC = 5
-#: Releases come out every two or three months.
+#: A release of the zone rules comes out every two or three months.
 MAX_ZONE_RULES_DAYS = 60
 
 
 def credentials(on: Deployment) -> Iterator[Finding]:
-    # STS answers without a region, the table does not.
+    """Check that AWS accepts the credentials."""
+    # STS answers without a region, DynamoDB does not.
     region = on.make_client("dynamodb").meta.region_name
     yield green(f"account {on.caller[0]} in {region}")
 
 
 def clock(on: Deployment) -> Iterator[Finding]:
+    """Check that this computer's clock agrees with AWS's."""
     ahead = on.caller[1]
     if ahead is None:
-        yield amber("AWS's answer has no time", "nothing to do: an emulator need not")
+        yield amber("AWS's answer has no time", "nothing to do if it is an emulator")
         return
     skew = round(ahead.total_seconds())
     yield holds(
@@ -42,6 +49,7 @@ def clock(on: Deployment) -> Iterator[Finding]:
 
 
 def zone_rules(on: Deployment) -> Iterator[Finding]:
+    """Check that the deployed rules of time zones are recent."""
     age_days = (datetime.now(UTC).date() - zones.RELEASED_ON).days
     what = f"zone rules are those of tzdata {zones.release()}, {age_days} days old"
     advice = "pin the newest tzdata in requirements.txt and deploy: governments change their clocks at short notice"
@@ -49,10 +57,11 @@ def zone_rules(on: Deployment) -> Iterator[Finding]:
 
 
 def table(on: Deployment) -> Iterator[Finding]:
-    dynamodb, name, mend = on.make_client("dynamodb"), on.table, on.repair
+    """Check the table's keys, indexes, backups, expiry and deletion protection."""
+    dynamodb, name, repair = on.make_client("dynamodb"), on.table, on.repair
     found = aws.find(lambda: dynamodb.describe_table(TableName=name))
     if found is None:
-        yield red(f"there is no table {name}", mend)
+        yield red(f"there is no table {name}", repair)
         return
     described = found["Table"]
     status = described["TableStatus"]
@@ -62,7 +71,7 @@ def table(on: Deployment) -> Iterator[Finding]:
         yield red(f"{name}: {each}", "another program's table? deploy another stage")
     missing = [index["IndexName"] for index in missing_indexes(described)]
     for index in missing:
-        yield red(f"{name} has no index {index}", mend)
+        yield red(f"{name} has no index {index}", repair)
     if not wrong and not missing:
         yield green("keys and indexes are right")
     for index, state in index_statuses(described).items():
@@ -72,7 +81,7 @@ def table(on: Deployment) -> Iterator[Finding]:
 
 
 def _kept_safe(on: Deployment, dynamodb: Any, described: dict[str, Any]) -> Iterator[Finding]:
-    name, mend = on.table, on.repair
+    name, repair = on.table, on.repair
     backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
     ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
@@ -80,17 +89,18 @@ def _kept_safe(on: Deployment, dynamodb: Any, described: dict[str, Any]) -> Iter
     yield holds(
         recovery == "ENABLED",
         "it can be restored to any second of the last 35 days",
-        red("point-in-time recovery is off: what is deleted is lost", mend),
+        red("point-in-time recovery is off: what is deleted is lost", repair),
     )
-    yield holds(expires, f"items expire by {TTL_ATTRIBUTE}", red(f"items do not expire by {TTL_ATTRIBUTE}", mend))
+    yield holds(expires, f"items expire by {TTL_ATTRIBUTE}", red(f"items do not expire by {TTL_ATTRIBUTE}", repair))
     yield holds(
         described.get("DeletionProtectionEnabled", False),
         "it is protected from deletion",
-        red("one request can delete it", mend),
+        red("one request can delete it", repair),
     )
 
 
 def lambdas(on: Deployment) -> Iterator[Finding]:
+    """Check that each Lambda is active, with its timeout and a valid environment."""
     for each, found in on.functions.items():
         name = each.name(on.stage)
         if found is None:
@@ -109,23 +119,24 @@ def _unfit(on: Deployment, each: Lambda, found: dict[str, Any]) -> Iterator[Find
     if found["Timeout"] != timeout_sec:
         yield red(f"{name} may run {found['Timeout']} s, not {timeout_sec} s as .chalice/config.json says", deploy)
     try:
-        settings = Settings.from_env(told(found))
+        settings = Settings.from_env(environment_of(found))
     except RedialError as error:
         yield red(f"{name} cannot start: {error}", f"correct it in .chalice/config.json, then {deploy}")
         return
-    for what, has, wanted in (
+    for variable, value, wanted in (
         ("REDIAL_STAGE", settings.stage, on.stage),
         ("TABLE_NAME", settings.table_name, on.table),
     ):
-        if has != wanted:
+        if value != wanted:
             yield red(
-                f"{name} has {what} {has!r}, not {wanted!r}", f"correct it in .chalice/config.json, then {deploy}"
+                f"{name} has {variable} {value!r}, not {wanted!r}", f"correct it in .chalice/config.json, then {deploy}"
             )
 
 
 def same_environment(on: Deployment) -> Iterator[Finding]:
-    # Redial cannot be told its own ARN by CloudFormation, so that one may differ.
-    environments = [told(on.function(each)) for each in LAMBDAS]
+    """Check that all Lambdas have the same environment."""
+    # CloudFormation cannot pass the ARN of ``redial`` to ``redial`` itself, so that variable may differ.
+    environments = [environment_of(on.function(each)) for each in LAMBDAS]
     names = {name for each in environments for name in each} - {"REDIAL_ARN"}
     differing = sorted(name for name in names if len({each.get(name) for each in environments}) > 1)
     yield holds(
@@ -139,6 +150,7 @@ def same_environment(on: Deployment) -> Iterator[Finding]:
 
 
 def permission(on: Deployment) -> Iterator[Finding]:
+    """Check that the rules of wakes may invoke ``redial``."""
     partition, region, account = (on.redial_arn.split(":")[part] for part in (1, 3, 4))
     source = f"arn:{partition}:events:{region}:{account}:{wake_rules(on.stage)}"
     policy = aws.find(lambda: on.make_client("lambda").get_policy(FunctionName=REDIAL.name(on.stage)))
@@ -150,25 +162,31 @@ def permission(on: Deployment) -> Iterator[Finding]:
 
 
 def logs(on: Deployment) -> Iterator[Finding]:
+    """Check that CloudWatch deletes old logs of each Lambda."""
     client = on.make_client("logs")
-    endless = []
+    kept_forever = []
     for each in LAMBDAS:
         group = each.log_group(on.stage)
         listed = client.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
         kept = [known.get("retentionInDays") for known in listed if known["logGroupName"] == group]
         if None in kept:
-            endless.append(group)
-    yield holds(not endless, "logs end", amber(f"kept, and paid for, for ever: {', '.join(endless)}", on.repair))
+            kept_forever.append(group)
+    yield holds(
+        not kept_forever, "logs end", amber(f"kept, and paid for, for ever: {', '.join(kept_forever)}", on.repair)
+    )
 
 
 def failures(on: Deployment) -> Iterator[Finding]:
+    """Check that failed events go to the queue of dead letters, and that it is empty."""
     sqs, name = on.make_client("sqs"), dead_letters(on.stage)
     found = aws.find(lambda: sqs.get_queue_url(QueueName=name))
     if found is None:
         yield red(f"there is no queue {name}: an event that fails is lost", on.repair)
         return
-    has = sqs.get_queue_attributes(QueueUrl=found["QueueUrl"], AttributeNames=["All"])["Attributes"]
-    waiting = int(has["ApproximateNumberOfMessages"]) + int(has.get("ApproximateNumberOfMessagesNotVisible", 0))
+    attributes = sqs.get_queue_attributes(QueueUrl=found["QueueUrl"], AttributeNames=["All"])["Attributes"]
+    waiting = int(attributes["ApproximateNumberOfMessages"]) + int(
+        attributes.get("ApproximateNumberOfMessagesNotVisible", 0)
+    )
     yield holds(
         waiting == 0,
         "no event has failed",
@@ -180,45 +198,52 @@ def failures(on: Deployment) -> Iterator[Finding]:
         on.function(each)
         config = aws.find(partial(client.get_function_event_invoke_config, FunctionName=function))
         destination = ((config or {}).get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
-        if destination != has["QueueArn"]:
+        if destination != attributes["QueueArn"]:
             yield red(f"what {function} fails on is lost", on.repair)
 
 
 def concurrency(on: Deployment) -> Iterator[Finding]:
+    """Check the concurrency that is reserved for the Lambdas."""
     functions = on.make_client("lambda")
     for each, (setting, _) in capacity.RESERVED.items():
         name, wanted = each.name(on.stage), capacity.reserved(each, on.stage)
         on.function(each)
-        has = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
-        if has == 0:
+        actual = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+        if actual == 0:
             yield red(
                 f"{name} is disabled: its reserved concurrency is 0",
-                f"once that is over: aws lambda delete-function-concurrency --function-name {name}",
+                f"to enable it again: aws lambda delete-function-concurrency --function-name {name}",
             )
-        elif wanted in (0, has):
-            yield green(f"{has or 'no'} invocations are reserved for {name}")
+        elif wanted in (0, actual):
+            yield green(f"{actual or 'no'} invocations are reserved for {name}")
         else:
             yield amber(
-                f"{has or 'no'} invocations are reserved for {name}, not {wanted}: others of the account can stop it",
+                f"{actual or 'no'} invocations are reserved for {name}, not {wanted}: other Lambdas can stop it",
                 f"{on.repair}; a new account has too few: raise its Lambda concurrency, or set {setting}=0",
             )
 
 
 def throttle(on: Deployment) -> Iterator[Finding]:
+    """Check that API Gateway has the configured throttle."""
     rate, burst = capacity.throttle(on.stage)
-    has = capacity.throttled(on.make_client("apigateway"), capacity.rest_api(on.make_client("lambda"), on.stage))
-    if has is None:
+    actual = capacity.throttled(on.make_client("apigateway"), capacity.rest_api(on.make_client("lambda"), on.stage))
+    if actual is None:
         yield green("no stage of API Gateway is there to be throttled")
         return
     yield holds(
-        has == (rate, burst),
+        actual == (rate, burst),
         f"the API takes at most {rate} requests a second",
-        amber(f"the API takes {has[0]:g} requests a second and {has[1]} at once, not {rate} and {burst}", on.repair),
+        amber(
+            f"the API takes {actual[0]:g} requests a second and {actual[1]} at once, not {rate} and {burst}", on.repair
+        ),
     )
 
 
 def own_answers(on: Deployment) -> Iterator[Finding]:
-    """What API Gateway answers by itself; ``chalice deploy`` puts its own texts back."""
+    """Check the answers that API Gateway gives by itself.
+
+    ``chalice deploy`` sets them back to API Gateway's own texts.
+    """
     apis, api_id = on.make_client("apigateway"), capacity.rest_api(on.make_client("lambda"), on.stage)
     if api_id is None or capacity.throttled(apis, api_id) is None:
         yield green("no stage of API Gateway is there to answer by itself")

@@ -1,4 +1,4 @@
-"""The doctor's check of the alarms: whether they are set, and whether anybody hears of them."""
+"""The doctor's check of the alarms: each is set and notifies somebody."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from ops.doctor.finding import Finding, amber, holds
 
 
 def alarms(on: Deployment) -> Iterator[Finding]:
+    """Check that every alarm is set, and that it notifies a topic."""
     names = [alarm.name(on.stage) for alarm in every_alarm(on.stage)]
     there = described(on.make_client("cloudwatch"), names)
     missing = [name for name in names if name not in there]

@@ -1,4 +1,4 @@
-"""The doctor's checks of what runs: the wakes' rules or schedules, overdue calls, the sweep, and the API keys."""
+"""The doctor's checks of what runs: wakes, overdue calls, the sweep and API keys."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -15,9 +15,9 @@ from ops.doctor.deployment import Deployment
 from ops.doctor.finding import Finding, amber, green, holds, red
 from ops.names import SWEEP, scheduler_role_name, wake_prefix
 
-#: The sweep dials what is a minute overdue, once a minute.
+#: Once a minute, the sweep dials the calls that are a minute overdue.
 OVERDUE = timedelta(minutes=3)
-#: Somebody who has not been asked for a callback for this long will not be.
+#: The sweep looks into a callback as soon as it is overdue. It has not solved one that is overdue for this long.
 SILENT = timedelta(minutes=15)
 MAX_COUNTED = 1000
 SWEEP_SILENT = timedelta(minutes=5)
@@ -25,6 +25,7 @@ MAX_PAGES_FOR_A_KEY = 50
 
 
 def wakes(on: Deployment) -> Iterator[Finding]:
+    """Check that each wake's rule or schedule invokes ``redial`` and none is past."""
     if on.settings.wake_backend is WakeBackend.SCHEDULER:
         yield from _schedules(on)
     else:
@@ -37,12 +38,12 @@ def _rules(on: Deployment) -> Iterator[Finding]:
     ours = [rule for rule in listed if rule["Name"].startswith(prefix)]
     yield _room_for_rules(on, len(ours), len(listed) - len(ours))
     yield from _stale(on, [rule["Name"] for rule in ours])
-    lame = [rule["Name"] for rule in ours if not _fires(on, events, rule)]
+    broken = [rule["Name"] for rule in ours if not _fires(on, events, rule)]
     yield holds(
-        not lame,
+        not broken,
         "every wake that is set invokes redial",
         red(
-            f"{_some(lame)}: disabled, or with no target that is redial",
+            f"{_first_names(broken)}: disabled, or with no target that is redial",
             "delete them (aws events remove-targets, delete-rule): the sweep dials what they were for, a minute late",
         ),
     )
@@ -71,12 +72,12 @@ def _fires(on: Deployment, events: Any, rule: dict[str, Any]) -> bool:
 def _schedules(on: Deployment) -> Iterator[Finding]:
     name = scheduler_role_name(on.stage)
     role = aws.find(lambda: on.make_client("iam").get_role(RoleName=name))
-    has = role and role["Role"]["Arn"]
+    actual = role and role["Role"]["Arn"]
     yield holds(
-        has is not None and has == on.settings.scheduler_role_arn,
+        actual is not None and actual == on.settings.scheduler_role_arn,
         f"schedules invoke redial with the role {name}",
         red(
-            f"SCHEDULER_ROLE_ARN is {on.settings.scheduler_role_arn}, and the role {name} is {has or 'not there'}",
+            f"SCHEDULER_ROLE_ARN is {on.settings.scheduler_role_arn}, and the role {name} is {actual or 'not there'}",
             f"python -m ops provision --stage {on.stage} --wake-backend scheduler makes it and says what to set",
         ),
     )
@@ -86,13 +87,13 @@ def _schedules(on: Deployment) -> Iterator[Finding]:
 
 
 def _stale(on: Deployment, names: list[str]) -> Iterator[Finding]:
-    # Twice as long as the sweep waits before it removes them.
+    # The sweep removes a past wake after TRIGGER_STALE. One that is left after twice that time needs a look.
     past = [name for name in names if (at := _wake_of(on, name)) is not None and at < on.now() - 2 * TRIGGER_STALE]
     yield holds(
         not past,
         f"{len(names)} wakes are set, none of them past",
         red(
-            f"{_some(past)}: past, and not removed by the sweep",
+            f"{_first_names(past)}: past, and not removed by the sweep",
             f"see why: aws logs tail {SWEEP.log_group(on.stage)} --since 15m",
         ),
     )
@@ -106,6 +107,7 @@ def _wake_of(on: Deployment, name: str) -> datetime | None:
 
 
 def overdue(on: Deployment) -> Iterator[Finding]:
+    """Check that no call is overdue for its dial or for its callback."""
     late, silent = _due(on, items.RETRY, OVERDUE), _due(on, items.DEADLINE, SILENT)
     yield holds(
         late == 0,
@@ -123,7 +125,10 @@ def overdue(on: Deployment) -> Iterator[Finding]:
 
 
 def _due(on: Deployment, kind: str, grace: timedelta) -> int:
-    """How many calls have been due for longer than ``grace``, counted up to MAX_COUNTED a shard of the index."""
+    """Return how many calls have been due for longer than ``grace``.
+
+    The count of each shard of the index stops at MAX_COUNTED.
+    """
     before = {"N": str(items.epoch(on.now() - grace))}
     return sum(
         on.make_client("dynamodb").query(
@@ -139,6 +144,7 @@ def _due(on: Deployment, kind: str, grace: timedelta) -> int:
 
 
 def sweep(on: Deployment) -> Iterator[Finding]:
+    """Check that a schedule invokes ``sweep``, and that ``sweep`` ran lately."""
     arn, name = on.function(SWEEP)["FunctionArn"], SWEEP.name(on.stage)
     events = on.make_client("events")
     rules = [events.describe_rule(Name=each) for each in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]]
@@ -168,6 +174,7 @@ def _last_ran(on: Deployment, name: str) -> Finding:
 
 
 def keys(on: Deployment) -> Iterator[Finding]:
+    """Check that the table has an API key of an admin, or at least one that may write."""
     pages = (
         on.make_client("dynamodb")
         .get_paginator("scan")
@@ -200,7 +207,7 @@ def keys(on: Deployment) -> Iterator[Finding]:
         yield red("there is no admin's API key, and none that may write", create)
 
 
-def _some(names: list[str]) -> str:
+def _first_names(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
 

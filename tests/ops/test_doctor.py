@@ -357,7 +357,7 @@ def test_a_secret_without_the_field_that_is_named_is_red(outside: Outside) -> No
     _all_told(TWILIO_AUTH_TOKEN="secretsmanager:redial/dev#tokn")
     told = [what for name, what, _ in of(findings(outside), Level.RED) if name == "secrets"]
     assert len(told) == 1
-    assert "no JSON object with a field 'tokn'" in told[0]
+    assert "not a JSON object with a field 'tokn'" in told[0]
 
 
 def test_what_may_not_be_asked_is_amber_with_the_permission_that_lacks(outside: Outside) -> None:
