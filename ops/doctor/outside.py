@@ -72,7 +72,7 @@ def public_url(on: Deployment) -> Iterator[Finding]:
     yield holds(
         fetched.status == 200,
         f"{url} answers",
-        red(f"{url} answers {fetched.status}", "PUBLIC_URL must be the API's base, stage included where it has one"),
+        red(f"{url} answers {fetched.status}", "PUBLIC_URL must be the API's base, with the stage if it has one"),
     )
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         yield amber(f"{base} is plain HTTP", "callbacks name the people who were called: serve it over HTTPS")

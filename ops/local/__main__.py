@@ -1,4 +1,7 @@
-"""`python -m ops.local`: the local stack until Ctrl-C; the next one goes on with its calls, key and ports."""
+"""`python -m ops.local`: the local stack, until Ctrl-C.
+
+The next run continues with the calls, the key and the ports of this one.
+"""
 
 import argparse
 import signal
@@ -25,7 +28,7 @@ console = Console(highlight=False)
 
 @contextmanager
 def shown(what: str) -> Iterator[None]:
-    """Show that something is being done, then how long it took."""
+    """Show a step while it runs, then how long it took."""
     began = time.monotonic()
     with console.status(what):
         yield
@@ -33,7 +36,7 @@ def shown(what: str) -> Iterator[None]:
 
 
 def summarise(stack: LocalStack, seconds: float) -> None:
-    """Show what is running, and a first thing to do with it."""
+    """Show what is running, and what to do with it first."""
     console.print(f"\n[bold]Redial runs[/] after {seconds:.1f} s:\n")
     width = max(map(len, stack.env)) + 2
     for name, value in stack.env.items():
@@ -41,11 +44,12 @@ def summarise(stack: LocalStack, seconds: float) -> None:
     console.print(f"\n  [dim]the same, to source:[/]  {_shown_path(stack.directory / 'env')}", soft_wrap=True)
     console.print(f"  [dim]what the Lambdas log:[/] {_shown_path(stack.aws.log)}", soft_wrap=True)
     console.print(f"  [dim]the API, to read:[/]     {stack.env['BASE_URL']}/docs", soft_wrap=True)
-    console.print("\nCtrl-C stops it, the next make run goes on from there, make run FRESH=1 forgets.")
-    console.print("What happens to calls:\n")
+    console.print("\nCtrl-C stops the stack. The next make run continues from there, make run FRESH=1 starts empty.")
+    console.print("The events of calls:\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the local stack until Ctrl-C, show the events of calls, return the status."""
     parser = argparse.ArgumentParser(prog="python -m ops.local", description=__doc__)
     parser.add_argument("--fresh", action="store_true", help="forget the calls, the key and the ports of the last run")
     parser.add_argument("--directory", type=Path, default=LOCAL, help="where all of that is (.local)")
@@ -64,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     time.sleep(SECONDS_BETWEEN_CHECKS)
                     stack.check()
             finally:
-                # From here on only the cleaning up is left, and nothing may cut it short.
+                # Only the cleanup is left, and no signal may stop it.
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:

@@ -1,38 +1,50 @@
-"""What happens to calls while ``make run`` runs, read from the log of the Lambdas as it grows: a line an event."""
+"""The events of calls while ``make run`` runs, one line each.
+
+They come from the log of the Lambdas, which grows meanwhile.
+"""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: what a line shows of an event, in this order, where the event has it
+#: the fields that a line shows, in this order, if the event has them
 SHOWN = ("attempt", "provider", "status", "result", "effect", "reason", "retry_at", "summary_status")
-#: an event whose failure somebody should see, whether or not it is about a call
+#: the levels of events that are shown even if they are not about a call
 WORTH_SEEING = ("WARNING", "ERROR")
 
 
 @dataclass(slots=True)
 class CallEvents:
-    """The events of a log that have not been shown yet; the log may be written to meanwhile."""
+    """The events of a log that have not been shown yet.
+
+    The Lambdas may write to the log meanwhile.
+    """
 
     log: Path
     _read: int = field(default=0, init=False)
 
     def lines(self) -> Iterator[str]:
-        """Yield a line for each event since the last time. An unfinished line is left for the next time."""
+        """Yield a line for each event since the last call of this method.
+
+        A line that is not finished is left for the next call.
+        """
         with self.log.open("rb") as log:
             log.seek(self._read)
             for line in log:
                 if not line.endswith(b"\n"):
                     return
                 self._read += len(line)
-                told = shown(line.decode(errors="replace"))
-                if told:
-                    yield told
+                text = shown(line.decode(errors="replace"))
+                if text:
+                    yield text
 
 
 def shown(line: str) -> str | None:
-    """Return a line of the log as it is shown; None where it is not an event of a call, nor a warning."""
+    """Return the text that shows a line of the log.
+
+    Returns None if the line is neither an event of a call, nor a warning, nor an error.
+    """
     try:
         event = json.loads(line.partition("] ")[2])
     except ValueError:

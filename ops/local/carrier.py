@@ -1,4 +1,7 @@
-"""The local carrier: an HTTP server on 127.0.0.1 that stands in for telephony providers, and their phones."""
+"""The mock carrier: an HTTP server on 127.0.0.1 that stands in for providers.
+
+It answers their APIs, rings the phones of scripted numbers, and posts the callbacks.
+"""
 
 import argparse
 import importlib
@@ -18,15 +21,19 @@ from ops.local.exchange import Exchange, Personality, Reply, Request, e164, fiel
 from ops.local.line import Line, ScriptError
 from ops.local.vendor_schemas import invalid
 
-#: Each has a module ``carrier_<provider>`` of two functions: ``new_environment() -> dict[str, str]``, fresh random
-#: credentials as the variables that the app reads, and ``personality(environment) -> Personality``.
+#: The providers. Each has a module ``carrier_<provider>`` with two functions. ``new_environment() -> dict[str, str]``
+#: returns fresh random credentials as the variables that the app reads. ``personality(environment) -> Personality``
+#: returns the provider's side of the mock carrier.
 PROVIDERS = ("bolna", "dialnexa", "exotel", "plivo", "signalwire", "telnyx", "twilio", "vonage")
-#: Whose API is also found at paths that do not begin with its name.
+#: The provider whose API is also found at paths without a provider's name.
 BARE_PROVIDER = "twilio"
 
 
 def route(exchange: Exchange, personalities: Mapping[str, Personality], request: Request) -> Reply:
-    """Answer a request: the control API, or else the provider whose name begins the path, or else Twilio."""
+    """Answer a request to the control API or to a provider's API.
+
+    The first part of the path names the provider. Without a name the provider is Twilio.
+    """
     head, _, tail = request.path.removeprefix("/").partition("/")
     to = e164(request.query["to"]) if isinstance(request.query.get("to"), str) else None
     match request.method, head, tail.rstrip("/"):
@@ -57,7 +64,7 @@ def route(exchange: Exchange, personalities: Mapping[str, Personality], request:
 
 
 class _Server(ThreadingHTTPServer):
-    #: hundreds of calls may be placed at once; the default backlog of 5 would make clients wait a second
+    #: hundreds of requests may arrive together; with the default backlog of 5, clients would wait a second
     request_queue_size = 1024
 
     def __init__(self, port: int, answer: Callable[[Request], Reply]) -> None:
@@ -65,12 +72,12 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks the DNS for the host's name, which can take seconds.
+        # HTTPServer's own method asks the DNS for the name of the host, which can take seconds.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that gave up on a held answer is no fault of the carrier's.
+        # A client that stops waiting for a held answer is not a fault of the mock carrier.
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -101,15 +108,16 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = serve  # noqa: N815 (the names that the base class calls)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """The carrier keeps its own logs."""
+        """Write nothing: the exchange keeps the logs."""
 
 
 class Carrier:
-    """The running carrier: ``with Carrier(ring_sec=0.01) as carrier: carrier.url``.
+    """A running mock carrier: ``with Carrier(ring_sec=0.01) as carrier: carrier.url``.
 
-    ``environment`` is what the app needs to use it: every provider's credentials, random ones but for those that
-    the caller fixes, and its ``<PROVIDER>_API_URL``. ``port`` 0 takes any free port. ``ring_sec`` and ``talk_sec``
-    hold for lines whose script says nothing else; ``hold_sec`` is how long a ``timeout`` holds its answer back.
+    ``environment`` is what the app needs to use it: the credentials of every provider, and its ``<PROVIDER>_API_URL``.
+    The credentials are random, except those that the caller sets. ``port`` 0 takes any free port. ``ring_sec`` and
+    ``talk_sec`` apply to lines whose script has no such field. ``hold_sec`` is how long a ``timeout`` holds its answer
+    back.
     """
 
     def __init__(
@@ -146,30 +154,38 @@ class Carrier:
 
 
 def setting(text: str) -> tuple[str, str]:
-    """``NAME=value`` in two. Raises ValueError."""
+    """Split ``NAME=value`` in two. Raises ValueError if either part is missing."""
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise ValueError(f"{text!r} is no NAME=value")
+        raise ValueError(f"{text!r} is not NAME=value")
     return name, value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; prints the URL, then the environment for the app as ``NAME=value``, a line each.
+    r"""Serve until SIGINT or SIGTERM.
 
-    A private key's line breaks are printed as ``\\n``.
+    Prints the URL, then the environment for the app as ``NAME=value``, one variable on a line. The line breaks of a
+    private key are printed as ``\n``.
     """
     parser = argparse.ArgumentParser(prog="python -m ops.local.carrier", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes any free one")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes any free port")
     parser.add_argument(
-        "--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help="fix a credential (random)"
+        "--set",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a credential (default: random)",
     )
-    parser.add_argument("--ring-sec", type=float, default=1.0, help="how long a phone rings (1.0)")
-    parser.add_argument("--talk-sec", type=float, default=1.0, help="how long an answered call lasts (1.0)")
-    parser.add_argument("--hold-sec", type=float, default=30.0, help="how long a timeout holds its answer (30.0)")
+    parser.add_argument("--ring-sec", type=float, default=1.0, help="seconds that a phone rings (1.0)")
+    parser.add_argument("--talk-sec", type=float, default=1.0, help="seconds that an answered call lasts (1.0)")
+    parser.add_argument(
+        "--hold-sec", type=float, default=30.0, help="seconds that a timeout holds its answer back (30.0)"
+    )
     options = vars(parser.parse_args(argv))
     options["environment"] = dict(options.pop("set"))
     stops = {signal.SIGINT, signal.SIGTERM}
-    # Blocked before the first thread starts: every thread inherits it, and only sigwait takes them.
+    # Block the signals before the first thread starts: every thread inherits the block, and only sigwait takes them.
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     with Carrier(**options) as carrier:
         lines = [f"{name}={value}".replace("\n", "\\n") for name, value in carrier.environment.items()]

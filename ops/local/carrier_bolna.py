@@ -1,4 +1,4 @@
-"""Bolna's personality of the local carrier: calls by an agent, executions, and webhooks set on the agent."""
+"""Bolna's side of the mock carrier: an agent's calls, executions and webhooks."""
 
 import hmac
 import json
@@ -21,10 +21,10 @@ _EXECUTION = re.compile(r"/executions/(?P<id>[^/]+)")
 _STOP = re.compile(r"/call/(?P<id>[^/]+)/stop")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
-#: A call's moment to the status that it has from then on
+#: moment of a call -> its status from then on
 STATUS = {"initiated": "initiated", "ringing": "ringing", "answered": "in-progress", "amd": "in-progress"}
 
-#: How a line ends to status and hangup_reason (bolna.ai/docs/list-phone-call-hangup-status). A rejected call arrives as
+#: end of a line -> status and hangup_reason (bolna.ai/docs/list-phone-call-hangup-status). A rejected call arrives as
 #: ``completed``, as Bolna warns that it may.
 ENDINGS = {
     "completed": ("completed", "Call recipient hung up"),
@@ -35,7 +35,7 @@ ENDINGS = {
     "rejected": ("completed", "Call recipient rejected"),
 }
 
-#: A scripted fault to HTTP status and message
+#: scripted fault -> HTTP status and message
 FAULTS = {
     "invalid-number": (400, "recipient_phone_number must be a valid E.164 phone number"),
     "error": (500, "Internal server error"),
@@ -43,17 +43,17 @@ FAULTS = {
     "auth": (401, "Unauthorized"),
 }
 
-#: The words of machine detection that answered_by_voice_mail is true for
+#: the words of ``amd`` for which answered_by_voice_mail is not true
 PEOPLE = ("human", "unknown")
 
 
 def error(status: int, message: str) -> Reply:
-    """An error in Bolna's JSON."""
+    """Return an error in Bolna's JSON."""
     return Reply(status, {"error": status, "message": message})
 
 
-#: Stands for every agent that has no webhook of its own. Bolna has no such thing: it spares the local stack from
-#: knowing the agents that somebody will call with.
+#: The agent that stands for all agents without a webhook of their own. Bolna has no such agent. With it, the local
+#: stack need not know the agents that a user will call with.
 EVERY_AGENT = "*"
 
 
@@ -61,15 +61,16 @@ class Bolna:
     """Bolna's API for one account."""
 
     provider = "bolna"
-    #: 10 s, and again after anything but a 2xx
+    #: 10 s, and another try after anything but a 2xx
     delivery = Delivery(read_timeout_sec=10.0, extra_tries=1, retry_statuses=frozenset(range(300, 600)))
 
     def __init__(self, api_key: str) -> None:
         self._api_key = api_key
-        #: agent -> the address that its executions are posted to
+        #: agent -> the URL to which its executions are posted
         self._webhooks: dict[str, str] = {}
 
     def order(self, request: Request) -> Order | None:
+        """Return the order in ``POST /call``, or None."""
         if request.method != "POST" or request.path.rstrip("/") != "/call":
             return None
         body = json_object(request.body) or {}
@@ -82,6 +83,7 @@ class Bolna:
         )
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
+        """Return the error for wrong credentials or a wrong field."""
         if not self._authorized(request):
             return self.refused("auth", order)
         if not _E164.fullmatch(order.to):
@@ -91,20 +93,24 @@ class Bolna:
         if not isinstance(order.form.get("user_data", {}), dict):
             return error(400, "user_data must be an object")
         if "retry_config" in order.form:
-            # Stricter than Bolna, which would redial as well: here a mistake must be seen
+            # Stricter than Bolna, which would redial as well: here a mistake must be seen.
             return error(400, "retry_config would have both sides redial")
         return None
 
-    def invalid(self, field: str, said: str) -> Reply:
-        return error(400, f"{field}: {said}")
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return 400 with the field."""
+        return error(400, f"{field}: {message}")
 
     def accepted(self, call: Call) -> Reply:
+        """Return 200 with the execution_id."""
         return Reply(200, {"message": "done", "status": "queued", "execution_id": call.order.call_id})
 
     def refused(self, fault: str, order: Order) -> Reply:
+        """Return Bolna's error for a scripted fault, by FAULTS."""
         return error(*FAULTS[fault])
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Answer a look-up, the list, a stop or an agent's update, else return None."""
         paths = (_AGENT, _EXECUTION, _STOP, _AGENTS_CALLS)
         agent, execution, stop, listed = (path.fullmatch(request.path) for path in paths)
         if not (agent or execution or stop or listed):
@@ -128,21 +134,28 @@ class Bolna:
         return Reply(200, {"message": "done", "status": "stopped", "execution_id": call.order.call_id})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
+        """Return the execution of a moment for the agent's webhook.
+
+        The end of an answered call posts ``call-disconnected`` first.
+        """
         url = self._webhooks.get(str(call.order.form.get("agent_id"))) or self._webhooks.get(EVERY_AGENT)
         if not url or (moment.name == "amd" and not _is_voicemail(call)):
             return []
-        told = [_execution(call, moment.at)]
+        posted = [_execution(call, moment.at)]
         if moment.name == "ended" and call.at("answered", moment.at):
-            told.insert(0, told[0] | {"status": "call-disconnected", "conversation_duration": 0})
+            posted.insert(0, posted[0] | {"status": "call-disconnected", "conversation_duration": 0})
         headers = {"Content-Type": "application/json"}
-        return [Callback(url, "POST", headers, json.dumps(each).encode(), each) for each in told]
+        return [Callback(url, "POST", headers, json.dumps(each).encode(), each) for each in posted]
 
     def _authorized(self, request: Request) -> bool:
         given = request.headers.get("authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {self._api_key}".encode())
 
     def _list(self, agent_id: str, request: Request, exchange: Exchange) -> Reply:
-        """A page of an agent's executions, newest first (bolna.ai/docs/api-reference/executions/get_executions)."""
+        """Return a page of an agent's executions, newest first.
+
+        bolna.ai/docs/api-reference/executions/get_executions
+        """
         query, now = request.query, utc_now()
         since, until = (instant(str(query.get(name, ""))) for name in ("from", "to"))
         calls = [
@@ -158,7 +171,10 @@ class Bolna:
         return Reply(200, {**page, "data": [_execution(call, now) for call in calls[end - size : end]]})
 
     def _update_agent(self, agent_id: str, request: Request) -> Reply:
-        """Set where an agent's executions are posted: ``{"agent_config": {"webhook_url": ...}}``."""
+        """Set the webhook to which an agent's executions are posted.
+
+        The body is ``{"agent_config": {"webhook_url": ...}}``.
+        """
         url = mapping((json_object(request.body) or {}).get("agent_config")).get("webhook_url")
         if request.method not in ("PUT", "PATCH") or not isinstance(url, str) or not urlsplit(url).hostname:
             return error(400, "agent_config.webhook_url must be a URL")
@@ -208,15 +224,15 @@ def _is_voicemail(call: Call) -> bool:
 
 
 def _utc(at: datetime) -> str:
-    """A time as executions write it: UTC, and without saying so."""
+    """Return a time as executions write it: UTC without the name of the zone."""
     return at.replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def new_environment() -> dict[str, str]:
-    """An account that no other carrier knows, as the app's environment variables."""
+    """Return a random account's credentials as the app's environment variables."""
     return {"BOLNA_API_KEY": f"bn-{secrets.token_hex(16)}"}
 
 
 def personality(environment: Mapping[str, str]) -> Personality:
-    """Bolna's personality for the account that the environment names, as the carrier loads it."""
+    """Return Bolna's side of the mock carrier for the account in the environment."""
     return Bolna(environment["BOLNA_API_KEY"])

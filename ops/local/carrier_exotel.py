@@ -1,4 +1,4 @@
-"""Exotel's personality of the local carrier: calls to a flow, Call details and unsigned status callbacks."""
+"""Exotel's side of the mock carrier: calls, Call details and unsigned callbacks."""
 
 import hmac
 import json
@@ -24,8 +24,8 @@ _E164 = re.compile(r"\+[1-9]\d{6,14}")
 JSON_TYPE, MULTIPART_TYPE = "application/json", "multipart/form-data"
 EVENTS = ("terminal", "answered")
 
-#: How a line ends to the call's Status and that of its leg. There is no word for a rejection, which the networks
-#: signal as busy, and the callback's Status has none for a cancel.
+#: end of a line -> Status of the call and of its leg. Exotel has no word for a rejection, which the networks signal as
+#: busy, and the callback's Status has none for a cancel.
 ENDINGS = {
     "completed": ("completed", "completed"),
     "busy": ("busy", "busy"),
@@ -35,10 +35,10 @@ ENDINGS = {
     "rejected": ("busy", "busy"),
 }
 
-#: The script's word for what is heard to AnsweredBy
+#: ``amd`` of a script -> AnsweredBy; the other words become ``Machine``
 ANSWERED_BY = {"human": "Human", "unknown": "NotSure"}
 
-#: A scripted fault to HTTP status and message
+#: scripted fault -> HTTP status and message
 FAULTS = {
     "invalid-number": (400, "Invalid parameter From: {to}"),
     "error": (500, "Internal Server Error"),
@@ -65,7 +65,7 @@ def _is_at_most(form: Form, name: str, most: int) -> bool:
     return name not in form or (text.isdecimal() and int(text) <= most)
 
 
-#: Each rule of a create-call request and the message of its breach; the first one broken is answered
+#: (message, rule) for each rule of a create-call request. The error names the first broken rule.
 RULES: tuple[tuple[str, Callable[[Form], bool]], ...] = (
     (FAULTS["invalid-number"][1], lambda form: _is_number(form, "From")),
     ("Invalid parameter CallerId", lambda form: _is_number(form, "CallerId")),
@@ -90,22 +90,25 @@ def _events(form: Form) -> list[str]:
 
 
 def error(status: int, message: str) -> Reply:
-    """An error in Exotel's JSON."""
+    """Return an error in Exotel's JSON."""
     return Reply(status, {"RestException": {"Status": status, "Message": message}})
 
 
 def national(number: str) -> str:
-    """A number as Exotel writes it: an Indian one with ``0`` in place of ``+91``, others as they are."""
+    """Return a number as Exotel writes it.
+
+    An Indian number has ``0`` in place of ``+91``.
+    """
     return f"0{number[3:]}" if re.fullmatch(r"\+91\d{10}", number) else number
 
 
 def indian_time(at: datetime | None) -> str | None:
-    """A time as v1 writes it: Indian, and without saying so."""
+    """Return a time as v1 writes it: Indian time without the name of the zone."""
     return at.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S") if at else None
 
 
 def multipart(form: Mapping[str, str]) -> tuple[str, bytes]:
-    """A form as multipart/form-data: its Content-Type and its body."""
+    """Return the Content-Type and the body of a form as multipart/form-data."""
     boundary = secrets.token_hex(16)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -118,7 +121,8 @@ class Exotel:
     """Exotel's voice API v1 for one account."""
 
     provider = "exotel"
-    #: 15 s, and two more tries after anything but a 2xx; Exotel waits 5 and 15 minutes before them, the carrier not
+    #: 15 s, and two more tries after anything but a 2xx. Exotel waits 5 and 15 minutes before them, the mock carrier
+    #: does not wait.
     delivery = Delivery(read_timeout_sec=15.0, extra_tries=2, retry_statuses=frozenset(range(300, 600)))
 
     def __init__(self, account_sid: str, api_key: str, api_token: str) -> None:
@@ -126,6 +130,7 @@ class Exotel:
         self._login = basic_login(api_key, api_token)
 
     def order(self, request: Request) -> Order | None:
+        """Return the order in ``POST /v1/Accounts/{sid}/Calls/connect.json``, or None."""
         path = _PATH.fullmatch(request.path)
         if not path or path["sid"] != "connect" or request.method != "POST":
             return None
@@ -140,6 +145,7 @@ class Exotel:
         )
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
+        """Return the error for wrong credentials or for the first broken rule."""
         if not self._authorized(request):
             return self.refused("auth", order)
         for message, holds in RULES:
@@ -147,17 +153,21 @@ class Exotel:
                 return error(400, message.format_map({"to": order.to}))
         return None
 
-    def invalid(self, field: str, said: str) -> Reply:
-        return error(400, f"Invalid parameter {field}: {said}")
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return 400 with the field."""
+        return error(400, f"Invalid parameter {field}: {message}")
 
     def accepted(self, call: Call) -> Reply:
+        """Return 200 with the Call."""
         return Reply(200, {"Call": self._resource(call, call.moments[0].at)})
 
     def refused(self, fault: str, order: Order) -> Reply:
+        """Return Exotel's error for a scripted fault, by FAULTS."""
         status, message = FAULTS[fault]
         return error(status, message.format_map({"to": order.to}))
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Answer a look-up or the list, else return None."""
         path = _PATH.fullmatch(request.path)
         if not path or request.method != "GET":
             return None
@@ -173,9 +183,10 @@ class Exotel:
         return Reply(200, {"Call": self._resource(call, now) | details})
 
     def _list(self, request: Request, exchange: Exchange) -> Reply:
-        """A page of the calls that have ended: the list "will not provide ongoing calls' details".
+        """Return a page of the calls that have ended.
 
-        developer.exotel.com/api/call-details-bulk; the cursor is the number of the calls before it.
+        The list "will not provide ongoing calls' details" (developer.exotel.com/api/call-details-bulk). The cursor is
+        the number of calls before the page.
         """
         query, now = request.query, utc_now()
         asked = _RANGE.fullmatch(_text(query, "DateCreated"))
@@ -196,17 +207,21 @@ class Exotel:
         return Reply(200, {"Metadata": {**metadata, "NextPageUri": following}, "Calls": found[start:end]})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
+        """Return the status callback of a moment, by default only of the end.
+
+        It has more fields if the request names StatusCallbackEvents.
+        """
         form = call.order.form
         url, asked = _text(form, "StatusCallback"), _events(form)
         event = {"answered": "answered", "ended": "terminal"}.get(moment.name)
         if not url or event not in (asked or ["terminal"]):
             return []
-        told = self._extended(call, moment, event) if asked else self._bare(call, moment)
+        content = self._extended(call, moment, event) if asked else self._bare(call, moment)
         if _text(form, "StatusCallbackContentType") == JSON_TYPE:
-            return [Callback(url, "POST", {"Content-Type": JSON_TYPE}, json.dumps(told).encode(), told)]
-        flat = {name: json.dumps(value) if name == "Legs" else str(value or "") for name, value in told.items()}
+            return [Callback(url, "POST", {"Content-Type": JSON_TYPE}, json.dumps(content).encode(), content)]
+        flat = {name: json.dumps(value) if name == "Legs" else str(value or "") for name, value in content.items()}
         content_type, body = multipart(flat)
-        return [Callback(url, "POST", {"Content-Type": content_type}, body, told)]
+        return [Callback(url, "POST", {"Content-Type": content_type}, body, content)]
 
     def _authorized(self, request: Request) -> bool:
         path = _PATH.fullmatch(request.path)
@@ -277,7 +292,7 @@ def _answered_by(call: Call) -> str:
 
 
 def new_environment() -> dict[str, str]:
-    """An account that no other carrier knows, as the app's environment variables."""
+    """Return a random account's credentials as the app's environment variables."""
     return {
         "EXOTEL_ACCOUNT_SID": f"local{secrets.token_hex(4)}",
         "EXOTEL_API_KEY": secrets.token_hex(24),
@@ -286,5 +301,5 @@ def new_environment() -> dict[str, str]:
 
 
 def personality(environment: Mapping[str, str]) -> Personality:
-    """Exotel's personality for the account that the environment names, as the carrier loads it."""
+    """Return Exotel's side of the mock carrier for the account in the environment."""
     return Exotel(environment["EXOTEL_ACCOUNT_SID"], environment["EXOTEL_API_KEY"], environment["EXOTEL_API_TOKEN"])

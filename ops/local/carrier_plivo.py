@@ -1,4 +1,4 @@
-"""Plivo's personality of the local carrier: its call records, its refusals and its V3-signed callbacks."""
+"""Plivo's side of the mock carrier: call records, errors and V3-signed callbacks."""
 
 import base64
 import hashlib
@@ -21,22 +21,22 @@ Form = Mapping[str, Any]
 _PATH = re.compile(r"/v1/Account/(?P<account>[^/]+)/(?P<kind>Call|Request)/(?:(?P<id>[^/]+)/)?")
 _NUMBER = re.compile(r"\+?[1-9]\d{6,14}|sip:\S+")
 
-#: The zone that is set in the console of the account: callbacks give its times without saying so
+#: The zone in the settings of the account's console. Callbacks give times in this zone without naming it.
 CONSOLE_ZONE = timezone(timedelta(hours=5, minutes=30))
 
-#: How a line ends to CallStatus, and the code, name and source of the hangup
+#: end of a line -> CallStatus, and code, name and source of the hangup
 #: (https://docs.plivo.com/docs/voice/troubleshooting/hangup-causes)
 ENDINGS = {
     "completed": ("completed", 4000, "Normal Hangup", "Callee"),
     "busy": ("busy", 3010, "Busy Line", "Callee"),
-    # one of Plivo's pages says that every hangup is "completed": here some are
+    # One of Plivo's pages says that every hangup is "completed". Here some are.
     "no-answer": ("completed", 3000, "No Answer", "Carrier"),
     "canceled": ("cancel", 1000, "Canceled", "API Request"),
     "failed": ("failed", 5000, "Network Error", "Carrier"),
     "rejected": ("failed", 3020, "Rejected", "Callee"),
 }
 
-#: A scripted fault to HTTP status and error text (https://www.plivo.com/docs/voice/api/response)
+#: scripted fault -> HTTP status and error text (https://www.plivo.com/docs/voice/api/response)
 FAULTS = {
     "invalid-number": (400, "to parameter is not a valid phone number"),
     "error": (500, "internal server error"),
@@ -44,9 +44,9 @@ FAULTS = {
     "auth": (401, "could not verify your access level for that URL"),
 }
 
-#: A call's moment to the list that has it, where it is not that of the live ones; the empty word is for those ended
+#: moment of a call -> the list that has the call, ``live`` for other moments; the empty word is the list of ended calls
 PLACES = {"initiated": "queued", "ended": ""}
-#: on a page of any list (plivo.com/docs/voice/api/call/retrieve-all-calls)
+#: the maximum on a page of any list (plivo.com/docs/voice/api/call/retrieve-all-calls)
 MAX_LISTED = 20
 
 _URLS = ("answer_url", "ring_url", "hangup_url", "fallback_url", "machine_detection_url")
@@ -66,8 +66,8 @@ def _is_seconds(form: Form, name: str) -> bool:
     return name not in form or (isinstance(form[name], int) and form[name] >= 0)
 
 
-#: Each rule of a create-call request: what is said of its breach. The first one broken is answered. Many numbers
-#: in one ``to`` are refused, though Plivo takes them: here they would be a mistake.
+#: (error text, rule) for each rule of a create-call request. The error names the first broken rule. Many numbers in one
+#: ``to`` break a rule, though Plivo takes them: here they would be a mistake.
 RULES: tuple[tuple[str, Callable[[Form], bool]], ...] = (
     ("from parameter is not a valid phone number", lambda form: _NUMBER.fullmatch(_text(form, "from")) is not None),
     (FAULTS["invalid-number"][1], lambda form: _NUMBER.fullmatch(_text(form, "to")) is not None),
@@ -84,12 +84,12 @@ RULES: tuple[tuple[str, Callable[[Form], bool]], ...] = (
 
 
 def error(status: int, text: str) -> Reply:
-    """An error in Plivo's JSON."""
+    """Return an error in Plivo's JSON."""
     return Reply(status, {"api_id": str(uuid.uuid4()), "error": text})
 
 
 def signature(auth_token: str, url: str, nonce: str, form: Form) -> str:
-    """The X-Plivo-Signature-V3 of a POST.
+    """Return the X-Plivo-Signature-V3 of a POST.
 
     https://github.com/plivo/plivo-python, plivo/utils/signature_v3.py: HMAC-SHA256 over the URL without its query,
     ``?``, the sorted query decoded, ``.`` if both are there, each name and value in the names' order, ``.``, nonce.
@@ -115,6 +115,7 @@ class Plivo:
         self._auth_token = auth_token
 
     def order(self, request: Request) -> Order | None:
+        """Return the order in ``POST /v1/Account/{id}/Call/``, or None."""
         path = _PATH.fullmatch(request.path)
         if not path or path["kind"] != "Call" or path["id"] or request.method != "POST":
             return None
@@ -131,21 +132,26 @@ class Plivo:
         )
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
+        """Return the error for wrong credentials or for the first broken rule."""
         if not self._authorized(request):
             return self.refused("auth", order)
         return next((error(400, text) for text, holds in RULES if not holds(order.form)), None)
 
-    def invalid(self, field: str, said: str) -> Reply:
-        return error(400, f"{field} is not valid: {said}")
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return 400 with the field."""
+        return error(400, f"{field} is not valid: {message}")
 
     def accepted(self, call: Call) -> Reply:
+        """Return 201 with the request_uuid, which is the call's id too."""
         call_id = call.order.call_id
         return Reply(201, {"message": "call fired", "request_uuid": call_id, "api_id": str(uuid.uuid4())})
 
     def refused(self, fault: str, order: Order) -> Reply:
+        """Return Plivo's error for a scripted fault, by FAULTS."""
         return error(*FAULTS[fault])
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Answer a look-up, the list or a hangup, else return None."""
         path = _PATH.fullmatch(request.path)
         lists = request.method == "GET" and path is not None and path["kind"] == "Call"
         if not path or not (path["id"] or lists) or request.method not in ("GET", "DELETE"):
@@ -157,7 +163,7 @@ class Plivo:
         call = exchange.call(self.provider, path["id"])
         phase = call.phase(utc_now()) if call else "unknown"
         if request.method == "DELETE":
-            # A call that rings is dialled, so it is a call and no longer a request.
+            # A call that rings has been dialled: it is a Call and no longer a Request.
             kind = {"initiated": "Request", "ended": "", "unknown": ""}.get(phase, "Call")
             if path["kind"] != kind:
                 return error(404, "not found")
@@ -169,7 +175,10 @@ class Plivo:
         return Reply(200, self._record(call) if phase == "ended" else self._live(call, place))
 
     def _list(self, request: Request, exchange: Exchange) -> Reply:
-        """The ended calls, newest first, in pages of records; or the ids of the live or queued ones."""
+        """List the ended calls, newest first, or the ids of live or queued calls.
+
+        The ended calls come in pages of records.
+        """
         now, query = utc_now(), request.query
         place = _text(query, "status")
         calls = [call for call in exchange.calls(self.provider) if PLACES.get(call.phase(now), "live") == place]
@@ -193,12 +202,13 @@ class Plivo:
         return Reply(200, {"api_id": str(uuid.uuid4()), "meta": meta, "objects": shown})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
+        """Return the ring, machine detection or hangup callback of a moment."""
         form, machine = call.order.form, _is_machine(call)
         if moment.name == "ringing":
             return self._callback(_text(form, "ring_url"), self._fields(call, "Ring", "ringing"))
         if moment.name == "amd" and call.order.amd == "async" and machine:
-            heard = {"Machine": "true", "IfMachine": "continue"}
-            fields = self._fields(call, "MachineDetection", "in-progress") | heard
+            detected = {"Machine": "true", "IfMachine": "continue"}
+            fields = self._fields(call, "MachineDetection", "in-progress") | detected
             return self._callback(_text(form, "machine_detection_url"), fields)
         if moment.name == "ended":
             # "Defaults to answer_url": https://www.plivo.com/docs/api/call/
@@ -290,12 +300,12 @@ class Plivo:
             "StartTime": _local(at["initiated"]),
             "TotalCost": "0.00000",
         }
-        # "Any later URL carries Machine=true" where the call waited for detection
+        # If the call waited for detection, "any later URL carries Machine=true".
         detected = call.order.amd == "sync" and "amd" in at
         return fields | {"Machine": "true"} if detected and _is_machine(call) else fields
 
     def _callback(self, url: str, fields: Mapping[str, str]) -> list[Callback]:
-        # The fragment holds delivery options; it is neither requested nor signed.
+        # The fragment holds delivery options. Plivo neither requests nor signs it.
         url = url.partition("#")[0]
         if not url:
             return []
@@ -319,8 +329,8 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _is_machine(call: Call) -> bool:
-    heard = call.line.amd or ("machine_start" if call.line.behaviour.machine else "human")
-    return heard not in ("human", "unknown")
+    answered_by = call.line.amd or ("machine_start" if call.line.behaviour.machine else "human")
+    return answered_by not in ("human", "unknown")
 
 
 def _session_start(call: Call) -> str:
@@ -336,10 +346,10 @@ def _zoned(at: datetime) -> str:
 
 
 def new_environment() -> dict[str, str]:
-    """An account that no other carrier knows, as the app's environment variables."""
+    """Return a random account's credentials as the app's environment variables."""
     return {"PLIVO_AUTH_ID": f"MA{secrets.token_hex(9).upper()}", "PLIVO_AUTH_TOKEN": secrets.token_hex(20)}
 
 
 def personality(environment: Mapping[str, str]) -> Personality:
-    """Plivo's personality for the account that the environment names, as the carrier loads it."""
+    """Return Plivo's side of the mock carrier for the account in the environment."""
     return Plivo(environment["PLIVO_AUTH_ID"], environment["PLIVO_AUTH_TOKEN"].partition(",")[0])

@@ -1,4 +1,7 @@
-"""SignalWire's personality of the local carrier: Twilio's Call resource in SignalWire's words and under its key."""
+"""SignalWire's side of the mock carrier.
+
+It is Twilio's Call resource in SignalWire's words, signed with SignalWire's key.
+"""
 
 import base64
 import hashlib
@@ -18,7 +21,7 @@ from ops.local.line import Call, Moment, Order
 
 _ROOT = "/api/laml"
 
-#: SIP response -> the words beside it in SipInviteResultPhrase (RFC 3261, 21)
+#: SIP response -> its phrase in SipInviteResultPhrase (RFC 3261, 21)
 PHRASES = {
     "200": "OK",
     "486": "Busy Here",
@@ -26,15 +29,16 @@ PHRASES = {
     "503": "Service Unavailable",
     "603": "Decline",
 }
-#: Twilio's words for a machine -> SignalWire's, which has one
+#: Twilio's words for an answering machine -> SignalWire's, which has one
 MACHINES = {"machine_start": "machine", "machine_end_beep": "machine"}
-#: fields of Twilio's callbacks that SignalWire's have not, by how they begin
+#: prefixes of the fields of Twilio's callbacks that SignalWire's callbacks do not have
 FOREIGN = ("Called", "Caller", "FromCity", "FromCountry", "FromState", "FromZip", "To", "Duration", "SipResponseCode")
 
 
 def signature(signing_key: str, url: str, body: bytes) -> str:
-    """The X-SignalWire-Signature of a form: as Twilio's, with a repeated name's values in the order sent.
+    """Return the X-SignalWire-Signature of a form.
 
+    It is Twilio's signature, but the values of a repeated name are in the order sent.
     github.com/signalwire/signalwire-python, core/security/webhook_validator.py, scheme B.
     """
     pairs = sorted(parse_qsl(body.decode(), keep_blank_values=True), key=lambda pair: pair[0])
@@ -43,7 +47,7 @@ def signature(signing_key: str, url: str, body: bytes) -> str:
 
 
 class SignalWire(Twilio):
-    """SignalWire's cXML API for one project, whose calls have UUIDs and are answered with 200."""
+    """SignalWire's cXML API for one project. Its calls have UUIDs."""
 
     provider = "signalwire"
     root = _ROOT
@@ -57,27 +61,37 @@ class SignalWire(Twilio):
         self._signing_key = signing_key
 
     def order(self, request: Request) -> Order | None:
+        """Return the order of Twilio's request below ``/api/laml``, or None.
+
+        The call's id is a UUID.
+        """
         order = super().order(_as_twilios(request))
         return replace(order, call_id=str(uuid.uuid4())) if order else None
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
+        """Return Twilio's error without the link to Twilio's page."""
         return _without_more_info(super().refusal(_as_twilios(request), order))
 
     def refused(self, fault: str, order: Order) -> Reply:
+        """Return Twilio's error for a scripted fault without the link to Twilio's page."""
         reply = super().refused(fault, order)
         return _without_more_info(reply) or reply
 
-    def invalid(self, field: str, said: str) -> Reply:
-        reply = error(422, 20001, f"{field}: {said}")
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return 422 with error 20001."""
+        reply = error(422, 20001, f"{field}: {message}")
         return _without_more_info(reply) or reply
 
     def accepted(self, call: Call) -> Reply:
+        """Return 200 with the Call resource."""
         return replace(super().accepted(call), status=200)
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Answer what Twilio answers, below ``/api/laml``, else return None."""
         return _without_more_info(super().manage(_as_twilios(request), exchange))
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
+        """Return Twilio's callbacks in SignalWire's words and with its signature."""
         return [self._signed(callback) for callback in super().callbacks(call, moment)]
 
     def _signed(self, callback: Callback) -> Callback:
@@ -106,7 +120,7 @@ class SignalWire(Twilio):
 
 
 def _as_twilios(request: Request) -> Request:
-    """The request with Twilio's path; ``.json`` is optional here."""
+    """Return the request with Twilio's path. SignalWire's ``.json`` is optional."""
     if not request.path.startswith(f"{_ROOT}/"):
         return replace(request, path="/")
     path = request.path.removeprefix(_ROOT)
@@ -124,14 +138,14 @@ def _in_signalwires_words(form: Mapping[str, str]) -> dict[str, str]:
 
 
 def _without_more_info(reply: Reply | None) -> Reply | None:
-    """An error as it is without the link to Twilio's page."""
+    """Return an error without the link to Twilio's page; other answers as they are."""
     if reply is None or not isinstance(reply.body, dict) or "more_info" not in reply.body:
         return reply
     return replace(reply, body={name: value for name, value in reply.body.items() if name != "more_info"})
 
 
 def new_environment() -> dict[str, str]:
-    """A project that no other carrier knows, as the app's environment variables."""
+    """Return a random project's credentials as the app's environment variables."""
     return {
         "SIGNALWIRE_SPACE_URL": "local.signalwire.com",
         "SIGNALWIRE_PROJECT_ID": str(uuid.uuid4()),
@@ -141,6 +155,6 @@ def new_environment() -> dict[str, str]:
 
 
 def personality(environment: Mapping[str, str]) -> Personality:
-    """SignalWire's personality for the project that the environment names, as the carrier loads it."""
+    """Return SignalWire's side of the mock carrier for the project in the environment."""
     names = ("PROJECT_ID", "API_TOKEN", "SIGNING_KEY")
     return SignalWire(*(environment[f"SIGNALWIRE_{name}"] for name in names))

@@ -1,4 +1,4 @@
-"""Telnyx's personality of the local carrier: Call Control's dial, events, hangup and log of events."""
+"""Telnyx's side of the mock carrier: Call Control's dial, events, hangup and log."""
 
 import base64
 import hmac
@@ -28,7 +28,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 DETECTION_MODES = ("premium", "detect", "detect_beep", "detect_words", "greeting_end", "disabled")
 
-#: How a line ends to hangup_cause, hangup_source and sip_hangup_cause
+#: end of a line -> hangup_cause, hangup_source and sip_hangup_cause
 ENDINGS = {
     "completed": ("normal_clearing", "callee", "200"),
     "busy": ("user_busy", "callee", "486"),
@@ -38,10 +38,10 @@ ENDINGS = {
     "rejected": ("call_rejected", "callee", "603"),
 }
 
-#: The script's word for what is heard -> the result of standard detection, where the two differ
+#: ``amd`` of a script -> result of standard detection, if the two differ
 RESULTS = {"machine_start": "machine", "fax": "machine", "unknown": "not_sure"}
 
-#: A scripted fault to HTTP status, Telnyx's code, title, detail and the field that it blames
+#: scripted fault -> HTTP status, Telnyx's code, title, detail and the wrong field
 FAULTS = {
     "invalid-number": (
         422,
@@ -67,7 +67,7 @@ def _is_within(body: Body, name: str, least: int, most: int) -> bool:
 
 
 def _are_urls(body: Body, name: str) -> bool:
-    """Each event has an array of addresses: its subscribers all get a copy."""
+    """Return whether each event has an array of URLs: each subscriber gets a copy."""
     urls = body.get(name, {})
     return isinstance(urls, dict) and all(
         kind.startswith("call.") and isinstance(listed, list) and all(_is_url({"url": url}, "url") for url in listed)
@@ -82,7 +82,7 @@ def _is_base64(body: Body, name: str) -> bool:
         return False
 
 
-#: Each rule of a dial request: the field, the code and title of its breach. The first one broken is answered.
+#: (field, code, title, rule) for each rule of a dial request. The error names the first broken rule.
 RULES: tuple[tuple[str, str, str, Callable[[Body], bool]], ...] = (
     ("to", "10004", "Missing required parameter", lambda body: bool(body.get("to"))),
     ("to", "10016", FAULTS["invalid-number"][2], lambda body: _E164.fullmatch(str(body["to"])) is not None),
@@ -119,23 +119,29 @@ RULES: tuple[tuple[str, str, str, Callable[[Body], bool]], ...] = (
 
 
 def error(status: int, code: str, title: str, detail: str, pointer: str | None = None) -> Reply:
-    """An error in Telnyx's JSON."""
+    """Return an error in Telnyx's JSON."""
     source = {"source": {"pointer": pointer}} if pointer else {}
     return Reply(status, {"errors": [{"code": code, "title": title, "detail": detail, **source}]})
 
 
 def signature(seed: bytes, timestamp: str, body: bytes) -> str:
-    """The telnyx-signature-ed25519 of a webhook; ``seed`` is the private key's 32 bytes."""
+    """Return the telnyx-signature-ed25519 of a webhook.
+
+    ``seed`` is the private key's 32 bytes.
+    """
     return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).sign(f"{timestamp}|".encode() + body)).decode()
 
 
 def public_key(seed: bytes) -> str:
-    """The public key of a private one, as the portal shows it."""
+    """Return the public key of a private one, as Telnyx's portal shows it."""
     return base64.b64encode(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()).decode()
 
 
 def control_id(call: Call) -> str:
-    """The call's call_control_id; the carrier's own id of it is the leg's."""
+    """Return the call_control_id of a call.
+
+    The mock carrier's own id of the call is the id of its leg.
+    """
     return f"v3:{call.order.call_id}"
 
 
@@ -159,6 +165,7 @@ class Telnyx:
         self._answered: dict[str, Reply] = {}
 
     def order(self, request: Request) -> Order | None:
+        """Return the order in ``POST /v2/calls``, or None."""
         if request.method != "POST" or request.path.rstrip("/") != _CALLS:
             return None
         body = _json_object(request.body)
@@ -174,6 +181,10 @@ class Telnyx:
         )
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
+        """Return the error for wrong credentials or for the first broken rule.
+
+        A second dial of a command_id returns the answer of the first one.
+        """
         if not self._authorized(request):
             return self.refused("auth", order)
         if order.form.get("connection_id") != self._connection_id:
@@ -181,22 +192,26 @@ class Telnyx:
         for field, code, title, holds in RULES:
             if not holds(order.form):
                 return error(422, code, title, f"{field} is {order.form.get(field)!r}", f"/{field}")
-        # A second dial of a command_id is ignored, and answered as the first was.
+        # Telnyx ignores a second dial of a command_id, and answers it like the first.
         return self._answered.get(str(order.form.get("command_id")))
 
-    def invalid(self, field: str, said: str) -> Reply:
-        return error(422, "10015", "Bad Request", said, f"/{field}")
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return 422 with error 10015 and the field."""
+        return error(422, "10015", "Bad Request", message, f"/{field}")
 
     def accepted(self, call: Call) -> Reply:
+        """Return 200 with the call, and remember the answer for its command_id."""
         reply = Reply(200, {"data": self._resource(call, is_alive=False)})
         if "command_id" in call.order.form:
             self._answered[str(call.order.form["command_id"])] = reply
         return reply
 
     def refused(self, fault: str, order: Order) -> Reply:
+        """Return Telnyx's error for a scripted fault, by FAULTS."""
         return error(*FAULTS[fault])
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Answer look-ups, hangups, active calls and the log of events, else return None."""
         path, active = _CALL.fullmatch(request.path), _ACTIVE.fullmatch(request.path)
         if not (path or active or request.path == _EVENTS):
             return None
@@ -220,6 +235,7 @@ class Telnyx:
         return Reply(200, {"data": {"result": "ok"}})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
+        """Return the event of a moment, one callback for each subscriber."""
         event = self._event(call, moment)
         if event is None:
             return []
@@ -258,7 +274,10 @@ class Telnyx:
         return _page(request, found if connection == self._connection_id else [])
 
     def _log(self, request: Request, exchange: Exchange) -> Reply:
-        """A page of the log: a leg's events, or those of all calls (api-reference/debugging/list-call-events)."""
+        """Return a page of the log: the events of a leg, or of all calls.
+
+        developers.telnyx.com, api-reference/debugging/list-call-events
+        """
         query, now = request.query, utc_now()
         since = instant(str(query.get("filter[occurred_at][gte]", "")))
         leg = query.get("filter[leg_id]")
@@ -285,8 +304,8 @@ class Telnyx:
         }
 
     def _event(self, call: Call, moment: Moment) -> dict[str, Any] | None:
-        """What is told of a moment; Telnyx tells nothing of the ringing."""
-        kind, said = _KINDS.get(moment.name, (None, lambda call: {}))
+        """Return the event of a moment, or None: Telnyx has no event for ringing."""
+        kind, details = _KINDS.get(moment.name, (None, lambda call: {}))
         if kind is None:
             return None
         payload = {
@@ -302,12 +321,12 @@ class Telnyx:
             "event_type": kind,
             "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{call.order.call_id}:{kind}")),
             "occurred_at": rfc3339(moment.at),
-            "payload": payload | said(call),
+            "payload": payload | details(call),
         }
 
 
 def _page(request: Request, rows: list[dict[str, Any]]) -> Reply:
-    """A page of a list, and how many there are."""
+    """Return a page of a list, with the number of rows and pages."""
     number, size = whole(request.query, "page[number]", 1), whole(request.query, "page[size]", 20)
     meta = {"total_pages": -(-len(rows) // size), "total_results": len(rows)}
     meta |= {"page_number": number, "page_size": size}
@@ -328,7 +347,7 @@ def _hung_up(call: Call) -> dict[str, str]:
     return {"state": "hangup", "hangup_cause": cause, "hangup_source": source, "sip_hangup_cause": sip}
 
 
-#: A call's moment to the event that it fires and what is in its payload beside the ids
+#: moment of a call -> the event that it fires, and what its payload has beside the ids
 _KINDS: dict[str, tuple[str, Callable[[Call], dict[str, str]]]] = {
     "initiated": ("call.initiated", lambda call: {"direction": "outgoing", "state": "bridging"}),
     "answered": ("call.answered", lambda call: {"state": "answered"}),
@@ -346,10 +365,10 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def new_environment() -> dict[str, str]:
-    """An application that no other carrier knows, as the app's environment variables.
+    """Return a random application's credentials as the app's environment variables.
 
-    The private key that the webhooks are signed with is derived from the API key, so that a carrier which is given
-    both again signs as before.
+    The private key that signs the webhooks is derived from the API key. So a mock carrier that gets both variables
+    again signs as before.
     """
     api_key = f"KEY{secrets.token_hex(24)}"
     return {
@@ -364,6 +383,6 @@ def _seed_of(api_key: str) -> bytes:
 
 
 def personality(environment: Mapping[str, str]) -> Personality:
-    """Telnyx's personality for the application that the environment names, as the carrier loads it."""
+    """Return Telnyx's side of the mock carrier for the application in the environment."""
     api_key = environment["TELNYX_API_KEY"]
     return Telnyx(api_key, environment["TELNYX_CONNECTION_ID"], _seed_of(api_key))

@@ -1,4 +1,4 @@
-"""Twilio's personality of the local carrier: its Call resource, its refusals and its signed callbacks."""
+"""Twilio's side of the mock carrier: Call resource, errors and signed callbacks."""
 
 import base64
 import hashlib
@@ -21,14 +21,14 @@ API_VERSION = "2010-04-01"
 _PATH = re.compile(rf"/{API_VERSION}/Accounts/(?P<account>[^/]+)/Calls(?:/(?P<sid>[^/.]+))?\.json")
 _ADDRESS = re.compile(r"\+[1-9]\d{6,14}|sip:\S+|client:\S+")
 
-#: A call's moment to the StatusCallbackEvent that it fires. ``completed`` fires for every end of a call.
+#: moment of a call -> the StatusCallbackEvent that it fires; ``completed`` fires for every end of a call
 EVENTS = {"initiated": "initiated", "ringing": "ringing", "answered": "answered", "ended": "completed"}
-#: ... and to the callback's CallStatus, before the end.
+#: moment of a call before its end -> CallStatus of the callback
 CALLBACK_STATUS = {"initiated": "initiated", "ringing": "ringing", "answered": "in-progress"}
-#: ... and to the Call resource's status, which knows no ``initiated``.
+#: moment of a call before its end -> status of the Call resource, which has no ``initiated``
 RESOURCE_STATUS = {"initiated": "queued", "ringing": "ringing", "answered": "in-progress", "amd": "in-progress"}
 
-#: How a line ends to the final CallStatus and SipResponseCode. Twilio has no status for a rejection.
+#: end of a line -> final CallStatus and SipResponseCode; Twilio has no status for a rejection
 ENDINGS = {
     "completed": ("completed", "200"),
     "busy": ("busy", "486"),
@@ -38,10 +38,11 @@ ENDINGS = {
     "rejected": ("failed", "603"),
 }
 
-#: https://www.twilio.com/docs/voice/answering-machine-detection: what each mode calls a machine.
+#: mode of detection -> its word for an answering machine
+#: https://www.twilio.com/docs/voice/answering-machine-detection
 MACHINE_WORDS = {"Enable": "machine_start", "DetectMessageEnd": "machine_end_beep"}
 
-#: A scripted fault to HTTP status, Twilio's code (https://www.twilio.com/docs/api/errors) and message.
+#: scripted fault -> HTTP status, Twilio's code (https://www.twilio.com/docs/api/errors) and message
 FAULTS = {
     "invalid-number": (400, 21211, "The phone number you are attempting to call, {to}, is not valid."),
     "error": (500, 20500, "An internal server error has occurred"),
@@ -49,7 +50,7 @@ FAULTS = {
     "auth": (401, 20003, "Authenticate"),
 }
 
-#: Sent blank for numbers of which Twilio knows no place; they are signed all the same.
+#: fields that are blank if Twilio knows no place of a number; blank fields are signed too
 BLANK_FIELDS = tuple(
     f"{party}{place}" for party in ("Called", "Caller", "From", "To") for place in ("City", "Country", "State", "Zip")
 )
@@ -91,8 +92,9 @@ def _has_async_url(form: Form) -> bool:
     return _text(form, "AsyncAmd") != "true" or _is_url(form, "AsyncAmdStatusCallback")
 
 
-#: Each rule of a create-call request: the code and message of its breach. The first one broken is answered.
-#: Stricter than Twilio, which takes a call that breaks 21626 or 21262 and only warns: here a mistake must be seen.
+#: (code, message, rule) for each rule of a create-call request. The error names the first broken rule.
+#: The rules are stricter than Twilio, which only warns about a call that breaks 21626 or 21262: here a mistake must be
+#: seen.
 RULES: tuple[tuple[int, str, Callable[[Form], bool]], ...] = (
     (21201, "No 'To' number is specified", lambda form: bool(_text(form, "To"))),
     (FAULTS["invalid-number"][1], FAULTS["invalid-number"][2], lambda form: _is_address(form, "To")),
@@ -131,13 +133,13 @@ RULES: tuple[tuple[int, str, Callable[[Form], bool]], ...] = (
 
 
 def error(status: int, code: int, message: str) -> Reply:
-    """An error in Twilio's JSON."""
+    """Return an error in Twilio's JSON."""
     more_info = f"https://www.twilio.com/docs/errors/{code}"
     return Reply(status, {"code": code, "message": message, "more_info": more_info, "status": status})
 
 
 def signature(auth_token: str, url: str, form: Mapping[str, str]) -> str:
-    """The X-Twilio-Signature of a POST, or of a GET with an empty ``form``.
+    """Return the X-Twilio-Signature of a POST, or of a GET with an empty ``form``.
 
     https://www.twilio.com/docs/usage/security: HMAC-SHA1 over the URL, then each name and value in the names' order.
     """
@@ -149,7 +151,7 @@ class Twilio:
     """Twilio's voice API for one account."""
 
     provider = "twilio"
-    #: what the API's paths begin with
+    #: the prefix of the API's paths
     root = ""
     #: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides: the defaults; a 5xx is not retried
     delivery = Delivery(connect_timeout_sec=5.0, read_timeout_sec=15.0, extra_tries=1)
@@ -159,6 +161,7 @@ class Twilio:
         self._auth_token = auth_token
 
     def order(self, request: Request) -> Order | None:
+        """Return the order in ``POST /2010-04-01/Accounts/{sid}/Calls.json``, or None."""
         path = _PATH.fullmatch(request.path)
         if not path or path["sid"] or request.method != "POST":
             return None
@@ -174,6 +177,7 @@ class Twilio:
         )
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
+        """Return the error for wrong credentials or for the first broken rule."""
         if not self._authorized(request):
             return self.refused("auth", order)
         for code, message, holds in RULES:
@@ -181,18 +185,22 @@ class Twilio:
                 return error(400, code, message.format_map({"to": order.to, "from": order.from_number}))
         return None
 
-    def invalid(self, field: str, said: str) -> Reply:
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return 400 with Twilio's error 20001."""
         # 20001: "Unknown parameters": https://www.twilio.com/docs/api/errors/20001
-        return error(400, 20001, f"{field}: {said}")
+        return error(400, 20001, f"{field}: {message}")
 
     def accepted(self, call: Call) -> Reply:
+        """Return 201 with the Call resource."""
         return Reply(201, self._resource(call, call.moments[0].at))
 
     def refused(self, fault: str, order: Order) -> Reply:
+        """Return Twilio's error for a scripted fault, by FAULTS."""
         status, code, message = FAULTS[fault]
         return error(status, code, message.format_map({"to": order.to}))
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Answer a look-up, an update or the list, else return None."""
         path = _PATH.fullmatch(request.path)
         if not path or request.method not in ("GET", "POST"):
             return None
@@ -208,6 +216,10 @@ class Twilio:
         return Reply(200, self._resource(call, utc_now()))
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
+        """Return the status callback of a moment, or the result of detection.
+
+        Only the events in StatusCallbackEvent are posted, by default ``completed``.
+        """
         form = call.order.form
         # "With ApplicationSid, StatusCallback is ignored": https://www.twilio.com/docs/voice/api/call-resource
         if "ApplicationSid" in form:
@@ -249,7 +261,7 @@ class Twilio:
         return Reply(200, page | self._addresses(request, number + 1 if more else None) | {"calls": shown})
 
     def _addresses(self, request: Request, following: int | None) -> dict[str, str | None]:
-        """A page's own address and that of the next one, which keeps the filters."""
+        """Return the address of a page, and that of the next page with the same filters."""
         uri = self.root + request.path
         if following is None:
             return {"uri": uri, "next_page_uri": None}
@@ -332,7 +344,7 @@ class Twilio:
         }
 
     def _callback(self, url: str, method: str, form: Mapping[str, str]) -> Callback:
-        # The fragment holds connection overrides; it is neither requested nor signed.
+        # The fragment holds connection overrides. Twilio neither requests nor signs it.
         url = url.partition("#")[0]
         if method == "GET":
             url += ("&" if "?" in url else "?") + urlencode(form)
@@ -353,10 +365,10 @@ def _answered_by(call: Call) -> str:
 
 
 def new_environment() -> dict[str, str]:
-    """An account that no other carrier knows, as the app's environment variables."""
+    """Return a random account's credentials as the app's environment variables."""
     return {"TWILIO_ACCOUNT_SID": f"AC{secrets.token_hex(16)}", "TWILIO_AUTH_TOKEN": secrets.token_hex(16)}
 
 
 def personality(environment: Mapping[str, str]) -> Personality:
-    """Twilio's personality for the account that the environment names, as the carrier loads it."""
+    """Return Twilio's side of the mock carrier for the account in the environment."""
     return Twilio(environment["TWILIO_ACCOUNT_SID"], environment["TWILIO_AUTH_TOKEN"])

@@ -1,4 +1,4 @@
-"""Vonage's personality of the local carrier: its call records, its refusals and its signed events."""
+"""Vonage's side of the mock carrier: call records, errors and signed events."""
 
 import base64
 import hashlib
@@ -25,11 +25,11 @@ Form = Mapping[str, Any]
 _PATH = re.compile(r"/v1/calls(?:/(?P<id>[^/]+))?/?")
 _NUMBER = re.compile(r"[1-9]\d{6,14}")
 
-#: A call's moment to the status of its event, before the end
+#: moment of a call before its end -> status of its event
 EVENTS = {"initiated": "started", "ringing": "ringing", "answered": "answered"}
 
-#: How a line ends to status and detail
-#: (https://developer.vonage.com/en/voice/voice-api/webhook-reference#event-webhook), and the SIP code
+#: end of a line -> status, detail and SIP code
+#: (https://developer.vonage.com/en/voice/voice-api/webhook-reference#event-webhook)
 ENDINGS = {
     "completed": ("completed", "", 200),
     "busy": ("busy", "", 486),
@@ -39,7 +39,7 @@ ENDINGS = {
     "rejected": ("rejected", "declined", 603),
 }
 
-#: A scripted fault to HTTP status, problem type, title and the field at fault
+#: scripted fault -> HTTP status, problem type, title and the wrong field
 #: (https://developer.vonage.com/en/api-errors)
 FAULTS = {
     "invalid-number": (400, "invalid-params", "Bad Request", "to[0].number"),
@@ -48,13 +48,13 @@ FAULTS = {
     "auth": (401, "unauthorized", "Unauthorized", ""),
 }
 
-#: the longest that a token may be good for, and how far its clock may be ahead, in seconds
+#: the longest life of a token, and how far its clock may be ahead, in seconds
 MAX_TOKEN_SEC = 24 * 3600
 CLOCK_SKEW_SEC = 60
 
 
 def _endpoint(value: object) -> str:
-    """The number of a phone's endpoint; blank where it is none."""
+    """Return the number of a phone's endpoint, blank for another endpoint."""
     if not isinstance(value, dict) or value.get("type") != "phone":
         return ""
     return str(value.get("number", ""))
@@ -78,7 +78,7 @@ def _is_timer(form: Form, name: str, most: int) -> bool:
     return isinstance(value, int) and 1 <= value <= most
 
 
-#: Each rule of a create-call request: the field that its breach names. The first one broken is answered.
+#: (field, rule) for each rule of a create-call request. The error names the first broken rule.
 #: https://github.com/Nexmo/api-specification, definitions/voice.yml
 RULES: tuple[tuple[str, Callable[[Form], bool]], ...] = (
     ("to[0].number", lambda form: _NUMBER.fullmatch(_to(form)) is not None),
@@ -94,19 +94,19 @@ RULES: tuple[tuple[str, Callable[[Form], bool]], ...] = (
 
 
 def problem(status: int, kind: str, title: str, field: str = "") -> Reply:
-    """An error as Vonage's problem+json."""
-    said: dict[str, Any] = {"type": f"https://developer.vonage.com/api-errors#{kind}", "title": title}
-    said |= {"detail": title, "instance": secrets.token_hex(16)}
+    """Return an error as Vonage's problem+json."""
+    body: dict[str, Any] = {"type": f"https://developer.vonage.com/api-errors#{kind}", "title": title}
+    body |= {"detail": title, "instance": secrets.token_hex(16)}
     if field:
-        said["invalid_parameters"] = [{"name": field, "reason": "is invalid"}]
-    return Reply(status, said)
+        body["invalid_parameters"] = [{"name": field, "reason": "is invalid"}]
+    return Reply(status, body)
 
 
 class Vonage:
     """Vonage's voice API for one application."""
 
     provider = "vonage"
-    #: Repeats are documented for requests that expect instructions in answer, and events expect none.
+    #: Vonage documents repeats only for requests that expect instructions in the answer. Events expect none.
     delivery = Delivery(connect_timeout_sec=3.0, read_timeout_sec=5.0, extra_tries=0)
 
     def __init__(self, application_id: str, public_key: rsa.RSAPublicKey, signature_secret: str) -> None:
@@ -115,6 +115,7 @@ class Vonage:
         self._secret = signature_secret
 
     def order(self, request: Request) -> Order | None:
+        """Return the order in ``POST /v1/calls``, or None."""
         path = _PATH.fullmatch(request.path)
         if not path or path["id"] or request.method != "POST":
             return None
@@ -130,15 +131,18 @@ class Vonage:
         )
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
+        """Return the error for wrong credentials or for the first broken rule."""
         if not self._authorized(request):
             return self.refused("auth", order)
         broken = next((field for field, holds in RULES if not holds(order.form)), None)
         return problem(400, "invalid-params", "Bad Request", broken) if broken else None
 
-    def invalid(self, field: str, said: str) -> Reply:
-        return problem(400, "invalid-params", f"Bad Request: {said}", field)
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return 400 as invalid-params with the field."""
+        return problem(400, "invalid-params", f"Bad Request: {message}", field)
 
     def accepted(self, call: Call) -> Reply:
+        """Return 201 with the status ``started``."""
         order = call.order
         return Reply(
             201,
@@ -151,9 +155,11 @@ class Vonage:
         )
 
     def refused(self, fault: str, order: Order) -> Reply:
+        """Return Vonage's problem for a scripted fault, by FAULTS."""
         return problem(*FAULTS[fault])
 
     def manage(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Answer a look-up, the list or a hangup, else return None."""
         path = _PATH.fullmatch(request.path)
         if not path or request.method not in ("GET", "PUT") or (request.method == "PUT" and not path["id"]):
             return None
@@ -174,7 +180,10 @@ class Vonage:
         return Reply(204)
 
     def _list(self, request: Request, exchange: Exchange) -> Reply:
-        """A page of the calls: there is no filter by number (developer.vonage.com/api/voice#getCalls)."""
+        """List a page of the calls.
+
+        Vonage has no filter by number (developer.vonage.com/api/voice#getCalls).
+        """
         query = request.query
         since, until = (instant(str(query.get(name, ""))) for name in ("date_start", "date_end"))
         calls = [
@@ -192,13 +201,18 @@ class Vonage:
         return Reply(200, {**page, "_links": links, "_embedded": {"calls": shown}})
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
+        """Return the event of a moment. The last one begins with a byte order mark."""
         fields = self._fields(call, moment)
         if moment.name == "amd":
-            heard = call.line.amd or ("machine_start" if call.line.behaviour.machine else "human")
-            if heard == "unknown":
+            answered_by = call.line.amd or ("machine_start" if call.line.behaviour.machine else "human")
+            if answered_by == "unknown":
                 return []
-            # Detection alone names its call otherwise: webhook-reference#human-machine
-            fields = {"call_uuid": fields.pop("uuid"), **fields, "status": "human" if heard == "human" else "machine"}
+            # Only the event of detection has the call's id under another name: webhook-reference#human-machine
+            fields = {
+                "call_uuid": fields.pop("uuid"),
+                **fields,
+                "status": "human" if answered_by == "human" else "machine",
+            }
         elif moment.name == "ended":
             status, detail, sip = ENDINGS[call.end]
             fields |= {"status": status, "sip_code": sip} | ({"detail": detail} if detail else {})
@@ -206,27 +220,30 @@ class Vonage:
         else:
             fields["status"] = EVENTS[moment.name]
         url = str(call.order.form["event_url"][0])
-        # Some of Vonage's software begins its JSON with a byte order mark: here the last event does
+        # Some of Vonage's software begins its JSON with a byte order mark. Here the last event does.
         mark = b"\xef\xbb\xbf" if moment.name == "ended" else b""
         return [self._callback(url, mark + json.dumps(fields).encode(), fields)]
 
     def _authorized(self, request: Request) -> bool:
-        """True for a token of the application that its own key signed by RS256, neither old nor good for too long."""
+        """Return whether the token is the application's own, signed with its key by RS256.
+
+        The token must not have expired, come from the future, or be good for more than MAX_TOKEN_SEC.
+        """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         try:
             header, claims, signature = token.split(".")
             signed = f"{header}.{claims}".encode()
             self._public_key.verify(_decoded(signature), signed, padding.PKCS1v15(), hashes.SHA256())
-            algorithm, said = json.loads(_decoded(header))["alg"], json.loads(_decoded(claims))
-            now, until = utc_now().timestamp(), said.get("exp", said["iat"] + 900)
+            algorithm, granted = json.loads(_decoded(header))["alg"], json.loads(_decoded(claims))
+            now, expires_at = utc_now().timestamp(), granted.get("exp", granted["iat"] + 900)
         except (InvalidSignature, ValueError, KeyError, TypeError):
             return False
         return (
             scheme == "Bearer"
             and algorithm == "RS256"
-            and said.get("application_id") == self._application_id
-            and bool(said.get("jti"))
-            and said["iat"] - CLOCK_SKEW_SEC <= now < until <= said["iat"] + MAX_TOKEN_SEC
+            and granted.get("application_id") == self._application_id
+            and bool(granted.get("jti"))
+            and granted["iat"] - CLOCK_SKEW_SEC <= now < expires_at <= granted["iat"] + MAX_TOKEN_SEC
         )
 
     def _record(self, call: Call) -> dict[str, Any]:
@@ -282,7 +299,7 @@ class Vonage:
 
 
 def token(claims: Form, secret: str) -> str:
-    """A JWT signed by HS256, as Vonage signs its webhooks.
+    """Return a JWT signed by HS256, as Vonage signs its webhooks.
 
     https://developer.vonage.com/en/getting-started/concepts/webhooks#decoding-signed-webhooks
     """
@@ -313,7 +330,10 @@ def _json(body: bytes) -> dict[str, Any]:
 
 @cache
 def _private_key() -> str:
-    """One key for all the carriers of a process: making one takes a tenth of a second or more."""
+    """Return one key for all mock carriers of a process.
+
+    Making a key takes a tenth of a second or more.
+    """
     private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -322,7 +342,7 @@ def _private_key() -> str:
 
 
 def new_environment() -> dict[str, str]:
-    """An application that no other carrier knows, as the app's environment variables."""
+    """Return a random application's credentials as the app's environment variables."""
     return {
         "VONAGE_APPLICATION_ID": str(uuid.uuid4()),
         "VONAGE_PRIVATE_KEY": _private_key(),
@@ -331,10 +351,10 @@ def new_environment() -> dict[str, str]:
 
 
 def personality(environment: Mapping[str, str]) -> Personality:
-    """Vonage's personality for the application that the environment names, as the carrier loads it."""
+    """Return Vonage's side of the mock carrier for the application in the environment."""
     pem = environment["VONAGE_PRIVATE_KEY"].replace("\\n", "\n").encode()
     private_key = serialization.load_pem_private_key(pem, None)
     if not isinstance(private_key, rsa.RSAPrivateKey):
-        raise ValueError("VONAGE_PRIVATE_KEY is no RSA key")
+        raise ValueError("VONAGE_PRIVATE_KEY is not an RSA key")
     secret = environment["VONAGE_SIGNATURE_SECRET"].partition(",")[0]
     return Vonage(environment["VONAGE_APPLICATION_ID"], private_key.public_key(), secret)

@@ -1,6 +1,6 @@
-"""`python -m ops.local.demo`: watch calls being retried on the local stack, and check that each went as scripted.
+"""`python -m ops.local.demo`: shows Redial retry calls, and checks each call.
 
-Exits 0 where every call's history, its end and the carrier's own log are what the script says, else 1.
+The exit status is 0 if every call's history, its end and the mock carrier's log are as the script says, else 1.
 """
 
 import argparse
@@ -31,11 +31,12 @@ from ops.local.stack import STAGE, LocalStack
 
 FROM_NUMBER = "+14155550100"
 WAKE_PREFIX = f"redial-{STAGE}-wake-"
-#: How long it may take once the calls are placed: two full minutes of waiting, and room.
+#: The time limit after the calls are placed: two full minutes of waiting, and a reserve.
 LIMIT_SECONDS = 150
 SECONDS_BETWEEN_LOOKS = 0.25
 REQUEST_SECONDS = 30
-#: What is placed later in a minute may be decided in its very last moment, which leaves no time to set a rule.
+#: The last second of a minute in which the demo places calls. Redial may decide about a later call at the very end of
+#: the minute, which leaves no time to set a rule.
 LAST_SECOND_TO_PLACE = 50
 INTERRUPTED = 130
 
@@ -45,7 +46,10 @@ class DemoError(RedialError):
 
 
 class Demo:
-    """Scripts the carrier, places the calls, and looks at what becomes of them. Raises DemoError where refused."""
+    """A run of the demo: scripts the mock carrier, places the calls and watches them.
+
+    The methods raise DemoError if the stack refuses a request.
+    """
 
     def __init__(self, stack: LocalStack) -> None:
         self._stack = stack
@@ -54,7 +58,7 @@ class Demo:
         self._seen = Snapshot()
 
     def script(self) -> None:
-        """Tell the carrier how each number will behave."""
+        """Send the script of each number to the mock carrier."""
         for call in CALLS:
             self._ask("PUT", f"{self._stack.env['CARRIER_URL']}/script/{call.number}", call.script)
 
@@ -66,17 +70,20 @@ class Demo:
             self._placed.append((call, answer["id"]))
 
     def look(self) -> Snapshot:
-        """How everything stands now. Raises LocalError if a part of the stack has died."""
+        """Return the current state of the calls and the rules.
+
+        Raises LocalError if a part of the stack has died.
+        """
         try:
             self._seen = Snapshot(self._look_at_calls(), self._look_at_rules())
         except DemoError:
-            # Where something has died, that says more than the request that it left unanswered.
+            # A dead part of the stack explains more than the request that it left unanswered.
             self._stack.check()
             raise
         return self._seen
 
     def requests(self, call: ScriptedCall) -> list[dict[str, Any]]:
-        """The create-call requests for the number in the carrier's own log."""
+        """Return the create-call requests for a number from the mock carrier's log."""
         log = self._ask("GET", f"{self._stack.env['CARRIER_URL']}/calls?to={quote(call.number)}")
         return list(log["calls"])
 
@@ -114,9 +121,10 @@ class Demo:
 
 
 def run(stack: LocalStack, console: Console, svg: Path | None = None) -> bool:
-    """Place the calls, show them until they have ended or the time is up, and say whether all went as scripted.
+    """Place the calls, show them, and return whether all went as scripted.
 
-    Where all went as scripted, draw a picture of it into the file ``svg``.
+    It shows them until all have ended or the time is up. If all went as scripted, it draws a picture into the file
+    ``svg``.
     """
     demo = Demo(stack)
     with shown("script the mock carrier"):
@@ -146,6 +154,7 @@ def run(stack: LocalStack, console: Console, svg: Path | None = None) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m ops.local.demo", description="Watch calls being retried.")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the result into this file (default: no picture)")
     svg: Path | None = parser.parse_args(arguments).svg
@@ -159,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 succeeded = run(stack, console, svg)
             finally:
-                # From here on only the cleaning up is left, and nothing may cut it short.
+                # Only the cleanup is left, and no signal may stop it.
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The demo's story: the calls that it places, what must become of them, and what is seen of them."""
+"""The demo's story: its calls, how they must end, and what the demo sees of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,13 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-#: Seconds that a phone rings, and that an answered call lasts.
+#: The seconds that a phone rings, and that an answered call lasts.
 BRIEFLY = {"ring_sec": 1.0, "talk_sec": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedAttempt:
-    """How the line behaves once: ``line`` for people, ``script`` for the carrier; ``outcome`` must come of it."""
+    """The behavior of the line on one attempt.
+
+    ``line`` describes it for people, ``script`` for the mock carrier. ``outcome`` is the outcome that Redial must
+    record.
+    """
 
     line: str
     outcome: str
@@ -21,7 +25,10 @@ class ScriptedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ScriptedCall:
-    """A call to place, and how it must end: its ``summary_status`` and the ``reason`` of the last decision."""
+    """A call to place, and how it must end.
+
+    It ends with ``summary_status``, and ``reason`` is the reason of its last decision.
+    """
 
     name: str
     number: str
@@ -32,12 +39,12 @@ class ScriptedCall:
 
     @property
     def script(self) -> dict[str, Any]:
-        """What the carrier is told of the number."""
+        """The script of the number for the mock carrier."""
         return {"outcomes": [{**BRIEFLY, **attempt.script} for attempt in self.attempts]}
 
     @property
     def retry(self) -> dict[str, Any]:
-        """The ``retry`` of its request: no wait, so that the next full minute dials again."""
+        """The ``retry`` of the request, without a wait: the next full minute dials again."""
         return {"max_retries": self.max_retries, "strategy": {"type": "fixed", "wait_minutes": 0}}
 
 
@@ -45,9 +52,9 @@ BUSY = ScriptedAttempt("busy", "busy", {"outcome": "busy"})
 SILENT = ScriptedAttempt("nobody answers", "no-answer", {"outcome": "no-answer"})
 ANSWERED = ScriptedAttempt("answered", "completed", {"outcome": "completed"})
 MACHINE = ScriptedAttempt("answering machine", "voicemail", {"outcome": "voicemail"})
-# Each callback comes twice, the last one first.
+# The mock carrier posts each callback twice, and the last one first.
 SENT_TWICE = ScriptedAttempt("busy, sent twice", "busy", {"outcome": "busy", "duplicate": True, "reorder": True})
-# The carrier answers 500 to the request and places the call all the same.
+# The mock carrier answers 500 to the request, and places the call.
 PLACED_BY_A_500 = ScriptedAttempt("500, yet it rings", "completed", {"outcome": "server-error-but-placed"})
 
 CALLS = (
@@ -72,7 +79,10 @@ class SeenAttempt:
 
 @dataclass(frozen=True, slots=True)
 class SeenCall:
-    """A call as the API shows it; ``due_at`` is what ``next_attempt_at`` said of each retry, by its number."""
+    """A call as the API shows it.
+
+    ``due_at`` has the ``next_attempt_at`` that the API showed for each retry, by the number of the attempt.
+    """
 
     scripted: ScriptedCall
     state: str
@@ -83,17 +93,23 @@ class SeenCall:
 
     @property
     def next_number(self) -> int | None:
-        """The number of the attempt that is waited for, None while one is out or the call has ended."""
+        """The number of the attempt that the call waits for.
+
+        It is None while an attempt is in flight and after the call has ended.
+        """
         return len(self.attempts) + 1 if self.state == "scheduled" else None
 
     def attempt(self, number: int) -> SeenAttempt | None:
-        """The attempt of that number; None where it was not made."""
+        """Return the attempt of a number, or None if it was not made."""
         return next((attempt for attempt in self.attempts if attempt.number == number), None)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenRule:
-    """A one-shot rule that was there, and when a look at the rules found it first, and found it gone."""
+    """A one-shot rule.
+
+    The demo saw it first at ``since_at``, and saw first at ``gone_at`` that it was gone.
+    """
 
     name: str
     since_at: datetime
@@ -102,19 +118,22 @@ class SeenRule:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that is known at a moment."""
+    """The calls and the rules at one moment."""
 
     calls: tuple[SeenCall, ...] = ()
     rules: tuple[SeenRule, ...] = ()
 
     @property
     def armed(self) -> tuple[SeenRule, ...]:
-        """The rules that are still there."""
+        """The rules that still exist."""
         return tuple(rule for rule in self.rules if rule.gone_at is None)
 
 
 def read_call(scripted: ScriptedCall, body: Mapping[str, Any], due_at: Mapping[int, datetime]) -> SeenCall:
-    """The answer of ``GET /calls/{id}``, with what was known of the retries' due times."""
+    """Return the call in an answer of ``GET /calls/{id}``.
+
+    ``due_at`` has the due times of the retries in earlier answers.
+    """
     attempts = tuple(
         SeenAttempt(
             number=entry["attempt"],
@@ -131,20 +150,30 @@ def read_call(scripted: ScriptedCall, body: Mapping[str, Any], due_at: Mapping[i
 
 
 def pending(snapshot: Snapshot) -> list[str]:
-    """What is still waited for, in words; empty once every call has ended and every rule is gone."""
+    """Return what the demo still waits for, in words.
+
+    The list is empty once every call has ended and every rule is gone.
+    """
     waits = [f"call {call.scripted.name}: {_wait(call)}" for call in snapshot.calls if call.state != "final"]
     return waits + [f"rule {rule.name}: its removal" for rule in snapshot.armed]
 
 
 def differences(call: SeenCall, requests: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where a call is not as scripted, in words. ``requests`` are the create-call requests in the carrier's log."""
+    """Return the differences between a call and its script, in words.
+
+    ``requests`` are the create-call requests in the mock carrier's log.
+    """
     scripted = call.scripted
     wanted = [(number, attempt.outcome) for number, attempt in enumerate(scripted.attempts, start=1)]
     facts = (
         ("attempts", _history(wanted), _history([(a.number, a.outcome or a.status) for a in call.attempts])),
         ("summary_status", scripted.summary_status, str(call.summary_status)),
         ("reason", scripted.reason, str(call.reason)),
-        ("requests at the mock carrier", _listed([str(n) for n, _ in wanted]), _listed(sorted(map(_asked, requests)))),
+        (
+            "requests at the mock carrier",
+            _listed([str(n) for n, _ in wanted]),
+            _listed(sorted(map(_attempt_of, requests))),
+        ),
         ("dialled before it was due", _listed([]), _listed(_early(call))),
     )
     return [
@@ -163,8 +192,8 @@ def _wait(call: SeenCall) -> str:
     return f"attempt {number}, due at {due_at:%H:%M:%S}" if due_at else f"attempt {number}"
 
 
-def _asked(request: Mapping[str, Any]) -> str:
-    """Which attempt a create-call request was for: Redial tells the answer URL, in its query."""
+def _attempt_of(request: Mapping[str, Any]) -> str:
+    """Return which attempt a create-call request was for, by its answer URL's query."""
     query = parse_qs(urlsplit(str(request["form"].get("Url", ""))).query)
     return query.get("attempt", ["unnamed"])[0]
 

@@ -1,4 +1,4 @@
-"""How the demo looks: one table that fills up in a terminal, or a line for each thing that happens elsewhere."""
+"""The output of the demo: a table that fills up in a terminal, else lines of text."""
 
 import math
 import os
@@ -16,12 +16,12 @@ from rich.text import Text
 
 from ops.local.demo_story import SeenAttempt, SeenCall, Snapshot
 
-#: Where there is no terminal, lines have room for the whole table.
+#: The width of lines without a terminal, in characters: they have room for the whole table.
 PLAIN_WIDTH = 110
-#: in characters; a page on GitHub shows no more, so that the table leaves its dispensable column out
+#: the width of the picture, in characters; a page on GitHub shows no more, so the table leaves DISPENSABLE out
 PICTURE_WIDTH = 94
 
-#: column -> width; fixed, so that nothing moves while the table fills up
+#: column -> width in characters; the widths are fixed, so that nothing moves while the table fills up
 COLUMNS = {
     "Call": 4,
     "Number": 12,
@@ -32,19 +32,20 @@ COLUMNS = {
     "Outcome": 11,
     "Decision": 18,
 }
-#: The one that a narrow terminal does without.
+#: The column that a narrow terminal leaves out.
 DISPENSABLE = "The line"
 NUMERIC = ("Attempt", "Waited")
 
 OUTCOME_STYLE = {"completed": "green", "voicemail": "magenta", "busy": "yellow", "no-answer": "yellow"}
-#: Statuses too long for their column; an answer that was lost leaves it open whether the call was placed.
+#: Short forms of statuses that do not fit their column. ``placement-unknown`` means that the answer was lost, so nobody
+#: knows whether the provider placed the call.
 SHORT_STATUS = {"placement-unknown": "placed?"}
 
 Show = Callable[[Snapshot], None]
 
 
 def new_console() -> Console:
-    """The console of this process."""
+    """Return a console for the output of this process."""
     console = Console(highlight=False)
     if not _draws(console) and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
@@ -52,13 +53,16 @@ def new_console() -> Console:
 
 
 def _draws(console: Console) -> bool:
-    # FORCE_COLOR, which build servers set, makes a terminal of everything in rich's eyes.
+    # With FORCE_COLOR, which build servers set, rich takes every output for a terminal.
     return console.is_interactive and console.file.isatty()
 
 
 @contextmanager
 def following(console: Console) -> Iterator[Show]:
-    """Whatever the function that this yields is given next, is shown."""
+    """Show each snapshot that is passed to the yielded function.
+
+    A terminal shows a table that fills up. Other outputs get a line for each change.
+    """
     if not _draws(console):
         yield _Lines(console).show
         return
@@ -72,13 +76,13 @@ def following(console: Console) -> Iterator[Show]:
         now = datetime.now(UTC)
         return Group("", calls_table(latest, console.width, now), "", *waiting_for(latest, now))
 
-    # What is left on the screen in the end is printed by print_history.
+    # The live table disappears at the end (transient), and print_history prints the final one.
     with Live(console=console, get_renderable=picture, refresh_per_second=4, transient=True):
         yield show
 
 
 def print_history(console: Console, snapshot: Snapshot) -> None:
-    """Every attempt of every call, then the one-shot rules that dialled them."""
+    """Print every attempt of every call, then the one-shot rules that dialled them."""
     console.print()
     console.print(calls_table(snapshot, console.width, datetime.now(UTC)))
     console.print("\n[bold]One-shot rules[/]")
@@ -90,7 +94,10 @@ def print_history(console: Console, snapshot: Snapshot) -> None:
 
 
 def print_verdict(console: Console, snapshot: Snapshot, wrong: Sequence[Sequence[str]], left: Sequence[str]) -> None:
-    """A line for each call with its summary status, and what is ``wrong`` with it; then what was ``left`` undone."""
+    """Print a line for each call with its summary status, then what went wrong.
+
+    ``wrong`` has the differences of each call from its script. ``left`` is what the demo still waited for at its end.
+    """
     console.print("\n[bold]Calls[/]")
     for call, differences in zip(snapshot.calls, wrong, strict=True):
         mark = "[red]✗[/]" if differences else "[green]✓[/]"
@@ -103,7 +110,7 @@ def print_verdict(console: Console, snapshot: Snapshot, wrong: Sequence[Sequence
 
 
 def picture(snapshot: Snapshot, wrong: Sequence[Sequence[str]], left: Sequence[str]) -> str:
-    """Return what the demo prints at its end as an SVG that loads no font from elsewhere."""
+    """Return the demo's final output as an SVG that loads no font from elsewhere."""
     console = Console(record=True, file=StringIO(), force_terminal=True, width=PICTURE_WIDTH, highlight=False)
     console.print("[bold green]$[/] make demo")
     print_history(console, snapshot)
@@ -113,7 +120,7 @@ def picture(snapshot: Snapshot, wrong: Sequence[Sequence[str]], left: Sequence[s
 
 
 def calls_table(snapshot: Snapshot, width: int, now: datetime) -> Table:
-    """Every attempt a row: made, waited for, or only scripted yet."""
+    """Return a table with a row for each attempt: made, waited for, or only scripted."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     wide_enough = width >= sum(COLUMNS.values()) + 2 * (len(COLUMNS) - 1)
     shown = [name for name in COLUMNS if wide_enough or name != DISPENSABLE]
@@ -172,7 +179,10 @@ def _decision(call: SeenCall, number: int) -> Text:
 
 
 def waiting_for(snapshot: Snapshot, now: datetime) -> tuple[Text, Text]:
-    """What is being waited for, always two lines, so that the screen stays as it is."""
+    """Return what the demo waits for.
+
+    It is always two lines, so that the height of the screen stays the same.
+    """
     live = [call.scripted.name for call in snapshot.calls if call.state not in ("scheduled", "final")]
     if live:
         return Text(f"On the line: {_calls(live)}", "cyan"), Text(
@@ -208,17 +218,17 @@ def _seconds_left(at: datetime, now: datetime) -> int:
 
 
 class _Lines:
-    """A line for each change from one snapshot to the next."""
+    """A printer of one line for each change from one snapshot to the next."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
     def show(self, snapshot: Snapshot) -> None:
         now = datetime.now(UTC)
         for line in [line for call in snapshot.calls for line in _call_lines(call)] + _rule_lines(snapshot):
-            if line not in self._said:
-                self._said.add(line)
+            if line not in self._printed:
+                self._printed.add(line)
                 self._console.print(f"{now:%H:%M:%S}  {line}", markup=False, soft_wrap=True)
 
 

@@ -1,4 +1,7 @@
-"""The exchange behind the local carrier: takes orders for calls, plays each one's line, and delivers its callbacks."""
+"""The exchange behind the mock carrier.
+
+It takes orders for calls, plays the line of each call, and delivers the callbacks.
+"""
 
 import http.client
 import itertools
@@ -14,17 +17,20 @@ from ops.local.line import Call, Line, Moment, Order, ScriptError, read_script
 
 
 def utc_now() -> datetime:
-    """The time, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 def rfc3339(at: datetime) -> str:
-    """A time in UTC as the logs spell it: ``2026-01-26T10:30:00.000000Z``."""
+    """Return a time in UTC as the logs have it: ``2026-01-26T10:30:00.000000Z``."""
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def fields(encoded: str) -> dict[str, Any]:
-    """A form or query as ``{name: value}``, a repeated name as ``{name: [values]}``; blank values are kept."""
+    """Return a form or a query as ``{name: value}``.
+
+    A repeated name becomes ``{name: [values]}``. Blank values are kept.
+    """
     folded: dict[str, list[str]] = {}
     for name, value in parse_qsl(encoded, keep_blank_values=True):
         folded.setdefault(name, []).append(value)
@@ -32,20 +38,23 @@ def fields(encoded: str) -> dict[str, Any]:
 
 
 def whole(query: Mapping[str, Any], name: str, default: int) -> int:
-    """A whole number in a query; ``default`` where there is none."""
+    """Return a whole number of a query, or ``default`` if the query has none."""
     text = str(query.get(name, ""))
     return int(text) if text.isdecimal() else default
 
 
 def e164(number: str) -> str:
-    """The number with its ``+``, which a query string turns into a space and some providers leave out."""
+    """Return a number with its ``+``.
+
+    A query string turns the ``+`` into a space, and some providers leave it out.
+    """
     digits = number.strip().removeprefix("+")
     return f"+{digits}" if digits.isdecimal() else number
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to the carrier. ``path`` is decoded, ``headers`` have lower-case names."""
+    """A request to the mock carrier. ``path`` is decoded; header names are lower-case."""
 
     method: str
     path: str
@@ -56,7 +65,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer in JSON; no body where ``body`` is None."""
+    """An answer in JSON. It has no body if ``body`` is None."""
 
     status: int
     body: Any = None
@@ -64,7 +73,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A callback ready to send; ``form`` is its content, for the log."""
+    """A callback that is ready to send. ``form`` is its content, for the log."""
 
     url: str
     method: str
@@ -75,7 +84,10 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a provider delivers. A failed connect or an answer in ``retry_statuses`` gets ``extra_tries`` more."""
+    """The delivery policy of a provider.
+
+    A failed connect or a status in ``retry_statuses`` gets ``extra_tries`` more tries.
+    """
 
     connect_timeout_sec: float = 5.0
     read_timeout_sec: float = 15.0
@@ -84,35 +96,44 @@ class Delivery:
 
 
 class Personality(Protocol):
-    """What a provider adds: it reads its own requests, and writes its own answers and callbacks."""
+    """One provider's side of the mock carrier: its requests, answers and callbacks."""
 
     provider: str
     delivery: Delivery
 
     def order(self, request: Request) -> Order | None:
-        """Read a create-call request; None where the request is something else."""
+        """Read a create-call request. Returns None for any other request."""
 
     def refusal(self, request: Request, order: Order) -> Reply | None:
-        """The answer to a request that is not in order (credentials, fields); None where it is."""
+        """Return the error for wrong credentials or fields, or None if all are right."""
 
-    def invalid(self, field: str, said: str) -> Reply:
-        """The answer to a request with a field that is not as the vendor's document has it."""
+    def invalid(self, field: str, message: str) -> Reply:
+        """Return the error for a field that breaks the vendor's document."""
 
     def accepted(self, call: Call) -> Reply:
-        """The answer to a call that was placed."""
+        """Return the answer for a call that was placed."""
 
     def refused(self, fault: str, order: Order) -> Reply:
-        """The answer for a scripted fault: ``invalid-number``, ``error``, ``throttled`` or ``auth``."""
+        """Return the answer for a scripted fault.
+
+        The faults are ``invalid-number``, ``error``, ``throttled`` and ``auth``.
+        """
 
     def manage(self, request: Request, exchange: "Exchange") -> Reply | None:
-        """Answer the rest of the API (look up, list, hang up); None where the path is not the provider's."""
+        """Answer the rest of the API: look up, list and hang up.
+
+        Returns None if the path is not the provider's.
+        """
 
     def callbacks(self, call: Call, moment: Moment) -> list[Callback]:
-        """What the provider posts when the call reaches that moment."""
+        """Return what the provider posts when the call reaches that moment."""
 
 
 class Playback:
-    """A placed call, played: waits for its moments and posts their callbacks in order, from one thread of its own."""
+    """A placed call in play.
+
+    One thread of its own waits for the call's moments and posts their callbacks in order.
+    """
 
     def __init__(self, call: Call, personality: Personality, record: Callable[[dict[str, Any]], None]) -> None:
         self.provider = personality.provider
@@ -124,22 +145,22 @@ class Playback:
 
     @property
     def call(self) -> Call:
-        """The call as it is now laid out."""
+        """The call with its current moments."""
         with self._changed:
             return self._call
 
     def start(self) -> None:
-        """Let the callbacks flow. The call lives by the clock whether started or not."""
+        """Start to post callbacks. The moments of the call pass even without a start."""
         threading.Thread(target=self._play, daemon=True).start()
 
     def stop(self) -> None:
-        """Post nothing more."""
+        """Stop posting callbacks."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def hang_up(self) -> Call:
-        """End the call now, if it has not ended."""
+        """End the call now, if it has not ended, and return it."""
         with self._changed:
             self._call = self._call.hung_up(utc_now())
             self._changed.notify_all()
@@ -191,7 +212,10 @@ class Playback:
 
 
 def send(callback: Callback, policy: Delivery) -> tuple[int | None, str | None, bool]:
-    """Send once: the status it was answered with or the error, and whether the policy would try again."""
+    """Send a callback once.
+
+    Returns its status or None, its error or None, and whether the policy would try again.
+    """
     connected = False
     try:
         parts = urlsplit(callback.url)
@@ -214,7 +238,7 @@ def send(callback: Callback, policy: Delivery) -> tuple[int | None, str | None, 
 
 
 class Exchange:
-    """All that the carrier knows, behind one lock: the scripts, the calls, and the two logs."""
+    """The state of the mock carrier behind one lock: scripts, calls and two logs."""
 
     def __init__(self, default: Line, hold_sec: float) -> None:
         self._default = default
@@ -227,7 +251,10 @@ class Exchange:
         self._deliveries: list[dict[str, Any]] = []
 
     def script(self, number: str, body: bytes) -> None:
-        """Let the number behave so from its next attempt on. Raises ScriptError."""
+        """Set how a number behaves from its next attempt on.
+
+        The last line of the script repeats. Raises ScriptError if the number or the script is wrong.
+        """
         if not re.fullmatch(r"\+[1-9]\d{1,14}", number):
             raise ScriptError(f"the number is {number!r}; allowed: E.164, as in +16505550199")
         lines = read_script(body, self._default)
@@ -235,7 +262,10 @@ class Exchange:
             self._scripts[number] = itertools.chain(lines, itertools.repeat(lines[-1]))
 
     def place(self, personality: Personality, order: Order, refusal: Reply | None) -> Reply:
-        """Take a create-call request: log it, set its call going unless it is refused, and say what to answer."""
+        """Log a create-call request, place its call, and return the answer.
+
+        With a ``refusal`` no call is placed. A held answer returns after ``hold_sec``, or when the exchange closes.
+        """
         with self._lock:
             received_at = utc_now()
             if refusal:
@@ -257,42 +287,48 @@ class Exchange:
         return reply
 
     def call(self, provider: str, call_id: str) -> Call | None:
-        """That provider's call of that id; None where there is none."""
+        """Return a provider's call of that id, or None."""
         with self._lock:
             playback = self._playbacks.get(call_id)
         return playback.call if playback and playback.provider == provider else None
 
     def calls(self, provider: str) -> list[Call]:
-        """The provider's calls, the newest first."""
+        """Return a provider's calls, the newest first."""
         with self._lock:
             playbacks = list(self._playbacks.values())
         return [playback.call for playback in reversed(playbacks) if playback.provider == provider]
 
     def hang_up(self, call_id: str) -> Call:
-        """End the call now, if it has not ended. Raises KeyError."""
+        """End a call now, if it has not ended. Raises KeyError if there is no such call."""
         with self._lock:
             playback = self._playbacks[call_id]
         return playback.hang_up()
 
     def requests(self, to: str | None) -> list[dict[str, Any]]:
-        """The create-call requests in order of receipt; ``status`` is None where the answer was held back."""
+        """Return the create-call requests to a number, or all of them if ``to`` is None.
+
+        They are in order of receipt. Their ``status`` is None if the answer was held back.
+        """
         with self._lock:
             return [entry for entry in self._requests if to in (None, e164(entry["to"]))]
 
     def deliveries(self, to: str | None) -> list[dict[str, Any]]:
-        """Each try to deliver a callback, in the order in which they ended."""
+        """Return the tries to deliver callbacks to a number's calls, or all of them.
+
+        They are in the order in which they ended.
+        """
         with self._lock:
             return [entry for entry in self._deliveries if to in (None, e164(entry["to"]))]
 
     def clear(self) -> None:
-        """Forget scripts and logs. Calls that are under way go on."""
+        """Delete the scripts and the logs. Calls in flight continue."""
         with self._lock:
             self._scripts.clear()
             self._requests.clear()
             self._deliveries.clear()
 
     def close(self) -> None:
-        """Stop every call's callbacks and let go of held answers."""
+        """Stop the callbacks of every call and send the held answers."""
         self._closed.set()
         with self._lock:
             playbacks = list(self._playbacks.values())

@@ -1,4 +1,7 @@
-"""What a local stack keeps between two runs: its ports, its API key, the carrier's credentials, and its items."""
+"""The state that a local stack keeps between two runs.
+
+It has the ports, the API key, the credentials of the mock carrier, and the items of the tables.
+"""
 
 import json
 import shutil
@@ -9,13 +12,13 @@ from ops.local.ministack import LocalError
 from ops.local.private import write_private
 
 FOLDER = "kept"
-#: Where ministack keeps the items (see kept_items).
+#: The file in which ministack keeps the items (see kept_items).
 ITEMS = "items.jsonl"
 
 
 @dataclass(slots=True)
 class Kept:
-    """The values of the last run; at the first run there are none. Port 0 is any free one."""
+    """The values of the last run, empty at the first run. Port 0 is any free port."""
 
     directory: Path
     aws_port: int = 0
@@ -25,16 +28,20 @@ class Kept:
 
     @property
     def items(self) -> Path:
+        """The file of the tables' items."""
         return self.directory / ITEMS
 
     def save(self) -> None:
-        """Write them for the next run."""
+        """Write the values for the next run."""
         values = {name: value for name, value in asdict(self).items() if name != "directory"}
         write_private(_values(self.directory), json.dumps(values))
 
 
 def read_kept(directory: Path) -> Kept:
-    """Return what the last stack of the directory kept. Raise LocalError where that cannot be read."""
+    """Return what the last stack of the directory kept.
+
+    Raises LocalError if the file cannot be read.
+    """
     folder = directory / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _values(folder).exists():

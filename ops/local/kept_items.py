@@ -1,7 +1,7 @@
-"""The items of ministack's tables, kept in a file from one process of ministack to the next.
+"""The items of ministack's tables, kept in a file between two runs of ministack.
 
-Ministack saves its state only when it is asked to end. Here each item that a request changed is in the file before
-the request is answered, so a process that is killed loses nothing that anybody was told of.
+Ministack saves its state only if it is asked to end. Here the file has each changed item before ministack answers the
+request that changed it. So a killed process loses no change that it has confirmed.
 """
 
 import json
@@ -16,14 +16,15 @@ SINGLE_WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 TABLE = "AWS::DynamoDB::Table"
 
 Item = dict[str, Any]
-#: A table's name and an item's key in it, as text.
+#: The name of a table, and the key of an item in it as text.
 Place = tuple[str, str]
 
 
 def keep_items(dynamodb: Any, handlers: dict[str, Any], path: Path) -> None:
-    """Write every changed item to ``path``, and fill a table that CloudFormation makes with its items of the last run.
+    """Write every changed item to ``path``, and restore the items of the last run.
 
-    ``handlers`` are CloudFormation's, by the type of the resource.
+    A table that CloudFormation creates gets its items back. ``handlers`` are CloudFormation's, by the type of the
+    resource.
     """
     kept = read(path)
     handle: Handler = dynamodb.handle_request
@@ -51,13 +52,13 @@ def keep_items(dynamodb: Any, handlers: dict[str, Any], path: Path) -> None:
 
 
 def read(path: Path) -> dict[Place, Item]:
-    """Return the items of a file, and write it anew with nothing else in it."""
+    """Return the items of a file, and rewrite the file with these items only."""
     last: dict[Place, Item] = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
             table, key, item = json.loads(line)
         except ValueError:
-            # The line was being written when the process was killed: its request was not answered.
+            # The process was killed while it wrote this line, so it had not answered the request.
             continue
         last.pop((table, _text(key)), None)
         if item is not None:

@@ -1,4 +1,4 @@
-"""A scripted phone line: the words and objects of a script, and the timeline of the call that they make."""
+"""A scripted phone line: the entries of a script, and the timeline of each call."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
-#: The share of ``ring_sec`` that passes before the phone rings, and of ``talk_sec`` that detection takes.
+#: The share of ``ring_sec`` before the phone rings, and the share of ``talk_sec`` that detection takes.
 LEAD_SHARE = 0.25
 
 AMD_WORDS = (
@@ -23,10 +23,11 @@ AMD_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What an outcome's word means.
+    """The behavior of a line for one outcome of a script.
 
-    ``answer`` is how the create-call request is answered: ``placed``, ``held`` (late) or the name of a fault.
-    ``end`` is how the line ends, None where nothing rings.
+    ``answer`` is the answer to the create-call request: ``placed``, ``held`` (sent late) or the name of a fault.
+    ``end`` is how the call ends, or None if no phone rings. With ``machine`` an answering machine answers. With
+    ``silent`` the provider posts no callbacks.
     """
 
     answer: str = "placed"
@@ -55,16 +56,16 @@ OUTCOMES: dict[str, Behaviour] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a number behaves on one attempt.
+    """The behavior of a number on one attempt.
 
-    A script gives its word (``"busy"``), or an object of these fields, of which only ``outcome`` is required::
+    A script has the word of an outcome (``"busy"``), or an object of these fields. Only ``outcome`` is required::
 
         {"outcome": "completed", "ring_sec": 1, "talk_sec": 2, "duplicate": true, "reorder": true, "amd": "fax"}
 
-    The phone rings ``ring_sec`` seconds and, where answered, the call lasts ``talk_sec`` more. ``duplicate``
-    posts each callback twice; ``reorder`` holds all callbacks until the call's end and posts the last one first.
-    ``amd`` is what machine detection says, if the request asks for it: by default a human, or for ``voicemail``
-    a machine.
+    The phone rings ``ring_sec`` seconds. If somebody answers, the call lasts ``talk_sec`` more. ``duplicate`` posts
+    each callback twice. ``reorder`` holds all callbacks until the end of the call and posts the last one first. ``amd``
+    is the result of answering machine detection, if the request asks for detection. The default is an answering machine
+    for ``voicemail`` and a human for the other outcomes.
     """
 
     outcome: str
@@ -76,12 +77,12 @@ class Line:
 
     @property
     def behaviour(self) -> Behaviour:
-        """What its outcome means."""
+        """The behavior that belongs to the outcome."""
         return OUTCOMES[self.outcome]
 
 
 class ScriptError(ValueError):
-    """A script that cannot be played; says which word is wrong and which are allowed."""
+    """A script that cannot be played. It names the wrong word and the allowed ones."""
 
 
 def _one_of(words: Sequence[str]) -> tuple[Callable[[Any], bool], str]:
@@ -105,7 +106,10 @@ _LINE_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def read_script(body: bytes, default: Line) -> list[Line]:
-    """The lines of ``{"outcomes": [word or object, ...]}``, with ``default``'s times. Raises ScriptError."""
+    """Return the lines of ``{"outcomes": [word or object, ...]}``.
+
+    ``default`` has the times of an entry that names none. Raises ScriptError if the script cannot be played.
+    """
     try:
         outcomes = json.loads(body)["outcomes"]
     except (ValueError, TypeError, KeyError):
@@ -128,7 +132,11 @@ def _read_line(outcome: Any, where: str, default: Line) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A create-call request as its provider reads it; ``form`` is the request's content, for the log."""
+    """A create-call request as its provider reads it.
+
+    ``form`` is the content of the request, for the log. ``ring_limit_sec`` is how long the phone may ring. ``amd`` says
+    whether answering machine detection is off, delays the answer (``sync``), or reports later (``async``).
+    """
 
     call_id: str
     to: str
@@ -140,7 +148,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A point in a call: ``initiated``, ``ringing``, ``answered``, ``amd`` (detection done) or ``ended``."""
+    """A point in a call.
+
+    ``name`` is ``initiated``, ``ringing``, ``answered``, ``amd`` (the end of answering machine detection) or ``ended``.
+    """
 
     name: str
     at: datetime
@@ -148,7 +159,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A placed call: all its moments, past and to come, and how it ends."""
+    """A placed call: all its moments, past and future, and how it ends."""
 
     order: Order
     line: Line
@@ -157,7 +168,10 @@ class Call:
 
     @classmethod
     def dial(cls, order: Order, line: Line, end: str, placed_at: datetime) -> Self:
-        """Lay out the call's whole life; a phone that rings past the order's limit is a ``no-answer``."""
+        """Return a call with the moments of its whole life.
+
+        A phone that would ring past the order's limit ends as ``no-answer``.
+        """
         ring_sec = line.ring_sec
         if ring_sec > order.ring_limit_sec:
             ring_sec, end = order.ring_limit_sec, "no-answer"
@@ -179,15 +193,18 @@ class Call:
         return cls(order, line, tuple(Moment(n, placed_at + timedelta(seconds=s)) for n, s in steps), end)
 
     def at(self, name: str, now: datetime) -> datetime | None:
-        """When the call passed that moment; None where it has not by ``now``."""
+        """Return when the call passed a moment, or None if it has not by ``now``."""
         return next((moment.at for moment in self.moments if moment.name == name and moment.at <= now), None)
 
     def phase(self, now: datetime) -> str:
-        """The latest moment that the call has passed."""
+        """Return the name of the latest moment that the call has passed."""
         return [moment.name for moment in self.moments if moment.at <= now][-1]
 
     def hung_up(self, now: datetime) -> Self:
-        """The same call, ended now: ``completed`` where it had been answered, ``canceled`` where not."""
+        """Return the call as it is if somebody hangs up now.
+
+        An answered call ends as ``completed``, another as ``canceled``. A call that has ended stays the same.
+        """
         if self.phase(now) == "ended":
             return self
         past = [moment for moment in self.moments if moment.at <= now]
@@ -195,7 +212,10 @@ class Call:
         return replace(self, moments=(*past, Moment("ended", now)), end=end)
 
     def talk_sec(self, now: datetime) -> int:
-        """Whole seconds from answer to end, rounded up as they are billed; 0 while live or unanswered."""
+        """Return the whole seconds from answer to end, rounded up as providers bill them.
+
+        Returns 0 if the call has not ended or nobody answered.
+        """
         answered_at, ended_at = self.at("answered", now), self.at("ended", now)
         if answered_at is None or ended_at is None:
             return 0

@@ -1,4 +1,4 @@
-"""AWS on 127.0.0.1: ministack as a child process, with its Lambdas, for as long as somebody holds it."""
+"""AWS on 127.0.0.1: ministack as a child process, with its Lambdas."""
 
 import os
 import shutil
@@ -26,19 +26,21 @@ REGION = "us-east-1"
 START_SECONDS = 30
 STOP_SECONDS = 10
 SERVER = "ops.local.ministack_server"
-# What of our own environment it may see: the Lambdas inherit it, and must not find the user's own keys there.
+# The variables of this process that ministack may see. The Lambdas inherit them, and must not find the user's own keys
+# there.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 
 
 class LocalError(RedialError):
-    """The local stack did not start, or one of its parts died."""
+    """A local stack that did not start, or that lost one of its parts."""
 
 
 class Ministack:
-    """``with Ministack(directory) as aws: aws.client("dynamodb")``. It logs to ``directory/ministack.log``.
+    """A running ministack: ``with Ministack(directory) as aws: aws.client("s3")``.
 
-    ``server`` is the module that runs it, for whoever teaches it more. ``port`` 0 takes any free one. The items of
-    the tables are in the file ``items`` from one run to the next; without it they are gone.
+    It logs to ``directory/ministack.log``. ``server`` is the module that runs it; a test can pass one with more
+    extensions. ``port`` 0 takes any free port. ``items`` is the file that keeps the items of the tables between runs;
+    without it they are lost.
     """
 
     def __init__(self, directory: Path, server: str = SERVER, *, port: int = 0, items: Path | None = None) -> None:
@@ -52,7 +54,7 @@ class Ministack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to take this for AWS."""
+        """The variables with which a program uses this ministack as AWS."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -61,7 +63,7 @@ class Ministack:
         }
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this AWS."""
+        """Return a boto3 client of this ministack."""
         return boto3.client(  # type: ignore[no-untyped-call]
             service,
             endpoint_url=self.url,
@@ -74,10 +76,13 @@ class Ministack:
         )
 
     def __enter__(self) -> Self:
-        """Start it. Raises LocalError, with the end of its log, when it does not come up."""
+        """Start ministack.
+
+        Raises LocalError, with the end of the log, if it does not start.
+        """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = Path(tempfile.mkdtemp(prefix="redial-ministack-"))
-        # A new file, rather than an emptied one: another stack may still write to the old one.
+        # Make a new file and do not empty the old one: another stack may still write to it.
         self.log.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             self._process = self._spawn(log)
@@ -94,15 +99,15 @@ class Ministack:
         self.stop()
 
     def check(self) -> None:
-        """Raises LocalError if it has died."""
+        """Raise LocalError if ministack has died."""
         if self._process is None or self._process.poll() is not None:
             raise self.failure("died")
 
     def stop(self) -> None:
-        """End it with every process it started; may be called again."""
+        """End ministack and every process that it started. A second call does nothing."""
         process, self._process = self._process, None
         if process is not None:
-            # The end of its stdin is its sign to go (see ministack_server); what ignores that is killed.
+            # Ministack ends when its stdin closes (see ministack_server). A process that ignores this is killed.
             with suppress(BrokenPipeError):
                 process.stdin and process.stdin.close()
             with suppress(subprocess.TimeoutExpired):
@@ -114,7 +119,7 @@ class Ministack:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def failure(self, what: str) -> LocalError:
-        """An error that ends with the last lines of the log."""
+        """Return an error that ends with the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
         return LocalError(f"ministack {what}; the end of {self.log}:\n  " + "\n  ".join(lines))
 
@@ -126,7 +131,7 @@ class Ministack:
             "GATEWAY_PORT": str(self.port),
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            # It would look for containers of its own to remove.
+            # Ministack would look for its own containers and remove them.
             "DOCKER_HOST": "unix:///nonexistent",
             "TMPDIR": str(self._temporary),
             "STATE_DIR": str(self._temporary),
@@ -159,7 +164,7 @@ class Ministack:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now."""
+    """Return a port of 127.0.0.1 on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -167,7 +172,10 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until the last stack has let go of its port. Raise LocalError where somebody else has it."""
+    """Wait until the last stack has released its port.
+
+    Raises LocalError if another program uses the port.
+    """
 
     def is_free() -> bool:
         with socket.socket() as probe:
@@ -182,7 +190,10 @@ def wait_for_port(port: int) -> None:
 
 
 def wait_until(ready: Callable[[], bool], seconds: float, failure: Callable[[], LocalError]) -> None:
-    """Ask ``ready`` until it says yes. Raises the failure when the seconds are over."""
+    """Call ``ready`` until it returns True.
+
+    Raises ``failure()`` after ``seconds``.
+    """
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:

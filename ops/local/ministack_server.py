@@ -1,4 +1,4 @@
-"""Ministack with the gaps closed that Redial falls into, as a process that dies with its parent.
+"""Ministack with Redial's extensions, in a process that ends with its parent.
 
 Run as ``python -m ops.local.ministack_server``; its settings are ministack's own environment variables.
 """
@@ -18,17 +18,18 @@ from typing import Any
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[[str, str, Any, bytes, dict[str, Any]], Awaitable[Answer]]
 
-# Ministack looks for due rules every 10 s. AWS fires them within the minute too, but nobody watches it do so.
+# Ministack looks for due rules every 10 s. AWS fires a rule within its minute too, but here somebody watches.
 SECONDS_BETWEEN_LOOKS = 1
-# No invocation lasts longer on AWS.
+# AWS lets no invocation run longer.
 MAX_INVOCATION_SEC = 900
-#: The variable that names the file of the tables' items, where they are kept (see kept_items).
+#: The variable that names the file of the tables' items, if they are kept (see kept_items).
 KEPT_ITEMS = "REDIAL_KEPT_ITEMS"
 
 
 def main() -> None:
+    """Extend ministack and run it until the parent ends."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    # The Lambdas inherit this environment, and are to import what was deployed, not what lies here.
+    # The Lambdas inherit this environment. They must import the deployed code, not the code of this clone.
     os.environ.pop("PYTHONPATH", None)
     _keep_items(os.environ.pop(KEPT_ITEMS, None))
     _import_swagger(import_module("ministack.services.apigateway_v1"))
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 def _die_with_parent() -> None:
-    """Wait until the parent closes our stdin, or dies, then end this process and its Lambdas."""
+    """Wait until the parent closes stdin or dies, then end ministack and its Lambdas."""
     sys.stdin.buffer.read()
     shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     if os.getpgrp() == os.getpid():
@@ -56,7 +57,10 @@ def _keep_items(file: str | None) -> None:
 
 
 def _import_swagger(apigateway: Any) -> None:
-    """Teach it ImportRestApi and PutRestApi, by which ``chalice deploy`` hands in the routes, and binary types."""
+    """Add ImportRestApi, PutRestApi and binary types to ministack.
+
+    ``chalice deploy`` creates the routes with these operations.
+    """
     handle: Handler = apigateway.handle_request
     import_api: Callable[..., str] = apigateway._import_rest_api
 
@@ -91,7 +95,10 @@ def _import_swagger(apigateway: Any) -> None:
 
 
 def _show_logs(lambdas: Any) -> None:
-    """Write what the Lambdas log to our own log too, a line each, beside CloudWatch's."""
+    """Write the logs of the Lambdas to this process's log too, one line each.
+
+    CloudWatch gets them as before.
+    """
     emit: Callable[..., None] = lambdas._emit_lambda_logs
 
     def emit_and_show(function: dict[str, Any], request_id: str, text: str, *rest: Any, **options: Any) -> None:
@@ -104,7 +111,10 @@ def _show_logs(lambdas: Any) -> None:
 
 
 def _let_invocations_end(runtime: Any) -> None:
-    """Let an invocation end on the code that it began with, as AWS does, rather than kill it when that is replaced."""
+    """Let an invocation end on the code that it started with, as AWS does.
+
+    Ministack kills the invocation when its code is replaced.
+    """
     kill: Callable[[list[Any]], None] = runtime.kill_workers
 
     def kill_once_idle(worker: Any) -> None:
@@ -128,17 +138,18 @@ def _look_often(scheduler: Any) -> None:
 
 
 def _fire_young_rules(eventbridge: Any) -> None:
-    """Fire a rule in its minute even if that comes before the first look at the rule.
+    """Fire a rule in its minute even if ministack has not seen the rule before.
 
-    Ministack counts a cron rule's occurrences from its first look, so one made shortly before its only minute
-    would never fire. Counting from its creation, as it does for rates, mends that.
+    Ministack counts the occurrences of a cron rule from its first look at the rule. A rule that was made shortly before
+    its only minute would never fire. This function makes ministack count from the rule's creation, as it does for
+    rates.
     """
     tick: Callable[[], None] = eventbridge._tick_scheduled_rules
 
     def tick_from_creation() -> None:
         now = time.time()
         for key, rule in list(eventbridge._rules._data.items()):
-            # CloudFormation's rules are not stamped.
+            # CloudFormation's rules have no CreationTime.
             eventbridge._rule_last_fired.setdefault(key, rule.get("CreationTime", now))
         for gone in eventbridge._rule_last_fired.keys() - eventbridge._rules._data.keys():
             eventbridge._rule_last_fired.pop(gone, None)

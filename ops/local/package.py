@@ -1,4 +1,4 @@
-"""The app as `chalice package` makes it, made once for each state of the source."""
+"""The package of the app from `chalice package`, made once for each source state."""
 
 import hashlib
 import json
@@ -22,20 +22,22 @@ KEPT_PACKAGES = 5
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """The two files that make a deployment: the SAM template and the code that it names."""
+    """The two files of a deployment: the SAM template and the code that it names."""
 
     template: Path
     code: Path
 
     def read_template(self) -> dict[str, Any]:
+        """Return the SAM template."""
         document: dict[str, Any] = json.loads(self.template.read_text())
         return document
 
 
 def build_package(stage: str = "dev") -> Package:
-    """The package of the source as it is now, from ``.local/package`` if it has been made before.
+    """Return the package of the source as it is now.
 
-    Raises LocalError with Chalice's own words when it refuses.
+    A package that was made before comes from ``.local/package``. Raises LocalError with Chalice's output if Chalice
+    fails.
     """
     made = LOCAL / "package" / _fingerprint(stage)
     package = Package(template=made / "sam.json", code=made / "deployment.zip")
@@ -52,12 +54,12 @@ def build_package(stage: str = "dev") -> Package:
         made.parent.mkdir(exist_ok=True)
         if not made.exists():
             out.rename(made)
-    _forget_old(made.parent)
+    _remove_old(made.parent)
     return package
 
 
 def copy_source(destination: Path) -> None:
-    """A copy of what Chalice reads, without the bytecode, which it would deploy."""
+    """Copy the files that Chalice reads, without bytecode, which it would deploy."""
     for path in _source_files():
         copy = destination / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,10 @@ def copy_source(destination: Path) -> None:
 
 
 def run_chalice(project: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Run Chalice in a project and return what it said. Raises LocalError with that when it fails."""
+    """Run Chalice in a project and return its output.
+
+    Raises LocalError with the output if Chalice fails.
+    """
     done = subprocess.run(
         [sys.executable, "-c", "from chalice.cli import main; raise SystemExit(main())", *arguments],
         cwd=project,
@@ -99,7 +104,7 @@ def _fingerprint(stage: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _forget_old(packages: Path) -> None:
+def _remove_old(packages: Path) -> None:
     newest_first = sorted(packages.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in newest_first[KEPT_PACKAGES:]:
         shutil.rmtree(old, ignore_errors=True)

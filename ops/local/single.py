@@ -1,4 +1,7 @@
-"""One local stack in a clone: a second one would take its place in ``.local`` while the first one runs."""
+"""The lock that allows one local stack in a clone.
+
+A second stack would replace the files of the first one in ``.local`` while the first one runs.
+"""
 
 import fcntl
 import os
@@ -11,7 +14,10 @@ from ops.local.ministack import LocalError
 
 @contextmanager
 def only_one(directory: Path) -> Iterator[None]:
-    """Hold the directory. Raise LocalError where another process holds it; one that was killed holds nothing."""
+    """Hold the lock of a directory until the block ends.
+
+    Raises LocalError if another process holds the lock. A process that was killed holds nothing.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("a+") as lock:
         try:

@@ -1,4 +1,7 @@
-"""The whole of Redial on 127.0.0.1: AWS, a carrier, and the packaged app deployed to the one and calling the other."""
+"""The local stack: all of Redial on 127.0.0.1.
+
+It runs AWS (ministack) and the mock carrier. The packaged app is deployed to the former and calls the latter.
+"""
 
 import copy
 import json
@@ -25,11 +28,11 @@ from ops.names import LAMBDAS
 STAGE = "dev"
 STACK_NAME = "redial-local"
 BUCKET = "redial-local"
-# Ministack takes the API's id from a tag, so that its URL is known before it exists and can be told to the Lambdas.
+# Ministack takes the API's id from a tag. So the API's URL is known in time for the settings of the Lambdas.
 API_ID = "redial"
 WORKSPACE = "local"
 CARRIER_CREDENTIALS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_URL")
-# The number to call from where a vendor's request names none.
+# The number to call from if a vendor's request names none.
 FROM_NUMBER = "+14155550100"
 DEPLOY_SECONDS = 60
 
@@ -38,16 +41,16 @@ Step = Callable[[str], AbstractContextManager[None]]
 
 @contextmanager
 def silently(what: str) -> Iterator[None]:
-    """A step that nobody watches."""
+    """Do a step without showing it."""
     yield
 
 
 class LocalStack:
-    """``with LocalStack() as stack:`` holds it running; ``stack.env`` is what others need to use it.
+    """A running local stack: ``with LocalStack() as stack:``.
 
-    ``directory`` keeps the log and, while the stack runs, ``env``. ``step`` wraps each thing that is done, for
-    whoever wants to show it. With ``kept`` the stack goes on with the calls, the key and the ports of the last run.
-    Entering raises LocalError when a part does not start.
+    ``stack.env`` is what others need to use it. ``directory`` keeps the log and, while the stack runs, the file
+    ``env``. ``step`` wraps each step of the start, for a caller that shows the steps. With ``kept`` the stack continues
+    with the calls, the key and the ports of the last run. Entering raises LocalError if a part does not start.
     """
 
     def __init__(self, *, directory: Path = LOCAL, step: Step = silently, kept: Kept | None = None) -> None:
@@ -60,6 +63,7 @@ class LocalStack:
 
     @property
     def base_url(self) -> str:
+        """The base of the API's addresses."""
         return f"{self.aws.url}/_aws/execute-api/{API_ID}/api"
 
     def __enter__(self) -> Self:
@@ -74,11 +78,11 @@ class LocalStack:
         self._parts.close()
 
     def check(self) -> None:
-        """Raises LocalError if one of the parts has died."""
+        """Raise LocalError if a part of the stack has died."""
         self.aws.check()
 
     def _start(self, parts: ExitStack) -> None:
-        # One that a killed stack has left would tell whoever waits for the file that this one is ready.
+        # A killed stack may have left this file. A program that waits for the file would take this stack for ready.
         (self.directory / "env").unlink(missing_ok=True)
         kept = self._kept or Kept(self.directory)
         for port in filter(None, (kept.aws_port, kept.carrier_port)):
@@ -102,7 +106,7 @@ class LocalStack:
             "API_KEY": key,
             "WORKSPACE": WORKSPACE,
             "CARRIER_URL": carrier.url,
-            # What the user's own code places calls with, for Redial to adopt.
+            # The user's own code places calls with these credentials, for Redial to adopt.
             **{name: carrier.environment[name] for name in CARRIER_CREDENTIALS},
             "AWS_ENDPOINT_URL": self.aws.url,
         }
@@ -112,7 +116,7 @@ class LocalStack:
         self._write_env()
 
     def _key(self, kept: str) -> str:
-        """Return the kept key, or a new one where that is no admin's any more."""
+        """Return the kept key, or a new key if the kept one is not an admin's any more."""
         dynamodb, now = self.aws.client("dynamodb"), datetime.now(UTC)
         found = KeyStore(dynamodb, table_name(STAGE)).find(kept) if kept else None
         if found and found.workspace == WORKSPACE and found.role == Role.ADMIN and not found.is_expired(now):
@@ -143,16 +147,22 @@ class LocalStack:
         (stack,) = formation.describe_stacks(StackName=STACK_NAME)["Stacks"]
         if stack["StackStatus"] != "CREATE_COMPLETE":
             raise LocalError(f"the stack ended {stack['StackStatus']}: {stack.get('StackStatusReason')}")
-        # Ministack's CloudFormation leaves out what a table has beside its keys.
+        # Ministack's CloudFormation sets only the keys of a table; provision sets the rest.
         Provisioner(STAGE, make_client=self.aws.client, say=lambda line: None).provision()
 
     def template_url(self, template: Mapping[str, Any]) -> str:
-        """Where a template can be fetched: CloudFormation takes no more than 51,200 bytes inside a request."""
+        """Upload a template and return its URL.
+
+        CloudFormation accepts at most 51,200 bytes inside a request.
+        """
         self.aws.client("s3").put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(template).encode())
         return f"{self.aws.url}/{BUCKET}/template.json"
 
     def _register_webhooks(self, carrier: Carrier) -> None:
-        """What a user does once at Bolna, on every agent, and at DialNexa, for the workspace."""
+        """Register the webhooks at Bolna and DialNexa, as a user does once.
+
+        Bolna has a webhook for each agent, DialNexa one for the workspace.
+        """
         callbacks = f"{self.base_url}/callbacks"
         environment = carrier.environment
         agent = {"agent_config": {"webhook_url": f"{callbacks}/bolna"}}
@@ -167,9 +177,9 @@ class LocalStack:
 
     def _function_environment(self, carrier: Carrier) -> dict[str, str]:
         answer_urls = {f"{provider.upper()}_ANSWER_URL": f"{carrier.url}/answer" for provider in PROVIDERS}
-        # Long enough that a rule is there before its minute begins: one armed later would never fire.
+        # Long enough to set a rule before its minute begins: a rule that is set later would never fire.
         own = {"PUBLIC_URL": self.base_url, "WAKE_LEAD_SECONDS": "2", "DEFAULT_FROM_NUMBER": FROM_NUMBER}
-        own["KEY_REQUESTS_PER_SECOND"] = "1000"  # a test of crowds has one key
+        own["KEY_REQUESTS_PER_SECOND"] = "1000"  # a test of many calls has one key
         return own | carrier.environment | answer_urls
 
     def _answers(self) -> bool:
@@ -188,7 +198,7 @@ class LocalStack:
 
     def _remove_env(self) -> None:
         path = self.directory / "env"
-        # Another stack, started since, may have put its own there.
+        # A stack that started later may have written its own file.
         if path.exists() and path.read_text() == self._env_text():
             path.unlink()
 
@@ -200,12 +210,15 @@ def _ask(method: str, url: str, body: Mapping[str, Any], key: str) -> None:
 
 
 def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """A packaged template made to run here: its code in the local bucket, the API's id known, the settings local."""
+    """Return a packaged template that runs on the local stack.
+
+    Its code is in the local bucket, its API has a known id, and its settings are local.
+    """
     local: dict[str, Any] = copy.deepcopy(dict(template))
-    # The emulator knows no alarm on a sum of metrics, and nobody would look at one here.
-    resources = {name: each for name, each in local["Resources"].items() if not _watches(each)}
+    # Ministack has no alarms on a sum of metrics, and nobody would look at an alarm here.
+    resources = {name: each for name, each in local["Resources"].items() if not _is_monitoring(each)}
     local["Resources"] = resources
-    # Its CloudFormation leaves concurrency, throttle and API Gateway's answers out; provision sets them afterwards.
+    # Ministack's CloudFormation leaves out concurrency, throttle and API Gateway's answers; provision sets them later.
     for name in ("Parameters", "Conditions"):
         local.pop(name, None)
     for each in resources.values():
@@ -221,5 +234,5 @@ def localize(template: Mapping[str, Any], environment: Mapping[str, str]) -> dic
     return local
 
 
-def _watches(resource: Mapping[str, Any]) -> bool:
+def _is_monitoring(resource: Mapping[str, Any]) -> bool:
     return str(resource["Type"]).startswith("AWS::CloudWatch::")

@@ -1,4 +1,7 @@
-"""What each vendor publishes about the requests for calls, as data in ``schemas/``, and the check against it."""
+"""The check of requests for calls against the documents that vendors publish.
+
+The documents are data in ``schemas/``.
+"""
 
 import json
 import re
@@ -22,21 +25,24 @@ Pairs = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One way in which a request is not the vendor's: the field, and what is wrong with it."""
+    """One way in which a request breaks the vendor's document: a field and its error."""
 
     field: str
-    said: str
+    message: str
 
 
 @cache
 def published(provider: str) -> Mapping[str, Any]:
-    """Return the vendor's document: its source, the scheme of Authorization, and the operations."""
+    """Return the vendor's document: source, scheme of Authorization, and operations."""
     document: dict[str, Any] = json.loads((SCHEMAS / f"{provider}.json").read_text())
     return document
 
 
 def operation(provider: str, method: str, path: str) -> str | None:
-    """Return the name of the operation at that path (``create``, ``list``, ``look-up``, ``hang-up``), or None."""
+    """Return the name of the operation at a path, or None.
+
+    The names are ``create``, ``list``, ``look-up`` and ``hang-up``.
+    """
     for name, described in published(provider)["operations"].items():
         if described["method"] == method and re.fullmatch(described["path"], path):
             return str(name)
@@ -44,9 +50,10 @@ def operation(provider: str, method: str, path: str) -> str | None:
 
 
 def invalid(personality: Personality, request: Request) -> Reply | None:
-    """Return the vendor's error where a request is not as its document has it; that document is not the app's.
+    """Return the vendor's error if a request breaks the vendor's document, else None.
 
-    Credentials are left to the personality, and so are requests that are about something else than a call.
+    The document comes from the vendor and not from the app. Credentials are not checked here but by the personality. A
+    request that is not about a call is not checked.
     """
     if operation(personality.provider, request.method, request.path) is None:
         return None
@@ -57,15 +64,16 @@ def invalid(personality: Personality, request: Request) -> Reply | None:
     ]
     asked = (request.method, request.path, query, request.headers, request.body)
     found = [each for each in breaches(personality.provider, *asked) if each.field != "Authorization"]
-    return personality.invalid(found[0].field, found[0].said) if found else None
+    return personality.invalid(found[0].field, found[0].message) if found else None
 
 
 def breaches(
     provider: str, method: str, path: str, query: Pairs, headers: Mapping[str, str], body: bytes | None
 ) -> list[Breach]:
-    """Return what is wrong with a request, by the vendor's document; empty where it is right.
+    """Return what is wrong with a request by the vendor's document.
 
-    ``headers`` have lower-case names. A field that the vendor does not know is wrong.
+    The list is empty if nothing is wrong. ``headers`` have lower-case names. A field that the vendor does not know is
+    wrong.
     """
     name = operation(provider, method, path)
     if name is None:
@@ -91,7 +99,7 @@ def breaches(
 
 
 def _invalid(schema: Schema, pairs: Pairs) -> list[Breach]:
-    """Check a form or a query, whose texts stand for what the schema says."""
+    """Check a form or a query. Its texts are converted to the types of the schema."""
     folded: dict[str, Any] = {}
     repeated = []
     for name, text in pairs:
@@ -118,7 +126,7 @@ def _breaches(schema: Schema, value: object) -> Iterator[Breach]:
             unknown = sorted(set(error.instance) - set(error.schema.get("properties", {})))
             yield from (Breach(field or name, f"{name} is not a known field") for name in unknown)
         elif error.validator == "required" and not field:
-            # One error a field; its message begins with the field's name in quotes
+            # jsonschema raises one error for each missing field. The message begins with the field's name in quotes.
             missing = error.message.split("'")[1]
             yield Breach(missing, f"{missing} is required")
         else:
