@@ -1,23 +1,23 @@
-"""The doors of Redial: the routes and the Lambdas. No logic lives here."""
+"""The entry points of Redial: the routes and the Lambdas. No logic lives here."""
 
 import gc
 from typing import Any
 
-# What is loaded here stays. Looking through it for garbage while it is being loaded is a fifth of a cold start.
+# The modules that load here stay loaded. To search them for garbage while they load takes a fifth of a cold start.
 gc.disable()
 
 from chalice.app import Chalice, CloudWatchEvent
 
 from chalicelib.api import callbacks, calls, documents, numbers, pauses, policies, vendors
 from chalicelib.api.current import running_as, services
-from chalicelib.api.http import ANY_TYPE, in_our_form, secured
+from chalicelib.api.http import ANY_TYPE, normalized, secured
 from chalicelib.api.watch import watched
 from chalicelib.runtime import log, metrics
 from chalicelib.usecases.calls.redial_due import TimeLeft, redial_due
 from chalicelib.usecases.sweep import sweep as sweep_up
 from chalicelib.wheel import plan
 
-# Before Chalice, which else puts its own prefix before every line and drops those below ERROR.
+# This runs before Chalice sets up logging. Chalice would prefix every line and drop the lines below ERROR.
 log.set_up()
 app = Chalice(app_name="redial", configure_logs=False)
 app.register_blueprint(callbacks.blueprint)
@@ -31,7 +31,10 @@ app.register_blueprint(vendors.blueprint)
 
 @app.middleware("all")
 def accounting(event: Any, get_response: Any) -> Any:
-    """What every invocation of every Lambda begins and ends with: who is running, and what came of it in numbers."""
+    """Wrap every invocation of every Lambda with its log fields and its metrics.
+
+    It also remembers the ARN of the running Lambda.
+    """
     context = getattr(event, "lambda_context", None) or event.context
     running_as(context)
     with log.invocation(context), metrics.told():
@@ -39,27 +42,30 @@ def accounting(event: Any, get_response: Any) -> Any:
 
 
 @app.middleware("http")
-def in_one_form(event: Any, get_response: Any) -> Any:
-    """Every answer names its type, and Chalice's own refusals (405) are told like ours."""
-    return secured(in_our_form(get_response(event)))
+def normalize_response(event: Any, get_response: Any) -> Any:
+    """Add the Content-Type and the security headers to every response.
+
+    An error that Chalice makes by itself (405) becomes problem+json, like Redial's own errors.
+    """
+    return secured(normalized(get_response(event)))
 
 
 @app.route("/health", content_types=ANY_TYPE)
 def health() -> dict[str, str]:
-    """Answer while the API runs. Nothing else is asked, not even the table."""
+    """Answer while the API runs. The answer needs nothing else, not even the table."""
     return {"status": "ok"}
 
 
 @app.lambda_function(name="redial")
 def redial(event: dict[str, str], context: Any) -> dict[str, int]:
-    """A wake has fired: ``{"wake": "2026-01-26T10:30Z"}``."""
+    """Dial the due calls of the wake that fired: ``{"wake": "2026-01-26T10:30Z"}``."""
     wake = plan.from_wake_text(event["wake"])
     return redial_due(services().ports, wake, _time_left(context))
 
 
 @app.schedule("rate(1 minute)", name="sweep")
 def sweep(event: CloudWatchEvent) -> dict[str, int]:
-    """Every minute: mend what the wheel missed."""
+    """Repair, every minute, what the timing wheel missed."""
     return sweep_up(services().ports, _time_left(event.context))
 
 

@@ -1,4 +1,4 @@
-"""The clock, injected wherever the time matters so that tests own it."""
+"""The clock. Code that needs the time receives a clock, so that a test can set the time."""
 
 import time
 from datetime import UTC, datetime
@@ -6,18 +6,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """The time, and a wait. A test passes a clock whose time it controls."""
+
     def now(self) -> datetime:
-        """The time, aware, in UTC."""
+        """Return the time as an aware ``datetime`` in UTC."""
 
     def sleep(self, seconds: float) -> None:
-        """Come back after so many seconds."""
+        """Wait for this many seconds, then return."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the operating system."""
 
     def now(self) -> datetime:
+        """Return the time as an aware ``datetime`` in UTC."""
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
+        """Wait for this many seconds, then return."""
         time.sleep(seconds)

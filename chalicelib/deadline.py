@@ -1,4 +1,7 @@
-"""Ends what a socket waits for at a fixed time, however slowly the other side sends."""
+"""Deadlines for sockets and DNS lookups that hold even if the other side is slow.
+
+Times are values of ``time.monotonic``, in seconds.
+"""
 
 import queue
 import socket
@@ -7,9 +10,10 @@ from time import monotonic
 
 
 class Deadline:
-    """Shuts a socket down at a time. A socket's own timeout is not enough: it starts again with every byte.
+    """A timer that shuts a socket down at a fixed time.
 
-    Used as a context manager around the work. ``over`` is True once the time has passed.
+    A socket's own timeout is not enough: it starts again with every byte. Use a Deadline as a context manager around
+    the work. ``over`` is True once the time has passed.
     """
 
     def __init__(self, at: float, raw: socket.socket) -> None:
@@ -19,7 +23,7 @@ class Deadline:
         self._timer.daemon = True
 
     def watch(self, raw: socket.socket) -> None:
-        """Watch this socket from now on: the TLS one that replaces a plain one."""
+        """Watch this socket instead: the TLS socket that replaces a plain socket."""
         self._raw = raw
 
     def __enter__(self) -> "Deadline":
@@ -32,16 +36,18 @@ class Deadline:
     def _end(self) -> None:
         self.over = True
         try:
-            # Wakes the thread that waits for a byte; the owner of the socket closes it.
+            # The shutdown ends the wait for a byte in another thread. The owner of the socket closes the socket.
             socket.socket.shutdown(self._raw, socket.SHUT_RDWR)
         except OSError:
             return
 
 
 def addresses_by(at: float, host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host, or raise OSError, at the latest at that time of ``monotonic``.
+    """Return the IP addresses of a host before the deadline ``at``.
 
-    The system's resolver takes no time limit, so it works in a thread that is left behind when the time is over.
+    Raises OSError if the host has no address, and TimeoutError (an OSError) if the deadline passes first. The resolver
+    of the operating system takes no time limit, so it runs in a thread. When the deadline passes, the thread keeps
+    running and its result is ignored.
     """
     found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
 

@@ -1,4 +1,7 @@
-"""The errors of Redial: one small tree, each saying what was wrong and what would be right."""
+"""The errors of Redial. Each message says what was wrong and what would be right.
+
+All but Unreadable are RedialError. ``chalicelib/api/http.py`` has the HTTP status of each.
+"""
 
 import json
 from collections.abc import Sequence
@@ -8,35 +11,35 @@ from typing import Any
 
 
 class RedialError(Exception):
-    """Anything that Redial refuses or cannot do."""
+    """An error of Redial: it rejected a request, or it cannot do the work."""
 
 
 class UnknownProvider(RedialError):
-    """A provider that Redial does not speak."""
+    """A provider that Redial does not support."""
 
 
 class NotSetUp(RedialError):
-    """A provider that Redial speaks, and that this deployment has no credentials of."""
+    """A provider that Redial supports, but this deployment has no credentials for."""
 
 
 class NotSignedIn(RedialError):
-    """No API key, or one that is not known."""
+    """A request without an API key, or with an API key that is not known."""
 
 
 class NotYours(RedialError):
-    """A key that may not read or change that workspace's data."""
+    """An API key that may not read or change that workspace's data."""
 
 
 class NotFound(RedialError):
-    """Nothing by that id."""
+    """A request for something that does not exist, such as an unknown call id."""
 
 
 class BadRequest(RedialError):
-    """A request that cannot be read at all."""
+    """A request that cannot be parsed."""
 
 
 class TooLarge(RedialError):
-    """A request with more bytes than are read."""
+    """A request whose body has more bytes than the limit."""
 
 
 class NotJson(RedialError):
@@ -44,11 +47,14 @@ class NotJson(RedialError):
 
 
 class Conflict(RedialError):
-    """A request that the state of things does not allow."""
+    """A request that lost to another request which changed the same record."""
 
 
 class TooMany(RedialError):
-    """More requests than an API key may send. ``wait_sec`` is how long until the next one is taken."""
+    """An API key that sends more requests than its rate limit allows.
+
+    ``wait_sec`` is the time in seconds until Redial accepts the next request.
+    """
 
     def __init__(self, text: str, wait_sec: float) -> None:
         super().__init__(text)
@@ -56,11 +62,17 @@ class TooMany(RedialError):
 
 
 class Unavailable(RedialError):
-    """Something that the deployment needs cannot be read just now. The text is for the log: it may name the account."""
+    """Something that the deployment needs and cannot read at the moment.
+
+    The message is for the log only: it may name the AWS account.
+    """
 
 
 class Unreadable(Exception):
-    """A stored call whose data is not of a shape that this release knows: a fault here, and of no request."""
+    """A stored call whose data has a shape that this release does not know.
+
+    The fault is in the deployment, not in a request, so this class is not a RedialError.
+    """
 
     def __init__(self, call_id: str) -> None:
         super().__init__(
@@ -70,43 +82,49 @@ class Unreadable(Exception):
 
 
 class TooBusy(RedialError):
-    """Others kept changing the same thing; asking again will work."""
+    """A write that failed: its record kept changing, or no minute had room.
+
+    It is safe to retry.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: a JSON pointer (RFC 6901) into the body, and what is wrong with it."""
+    """One wrong field: a JSON pointer (RFC 6901) into the body, and an explanation."""
 
     pointer: str
     detail: str
 
 
-#: a value in a message, in characters
+#: the most characters of a value that a message shows
 MAX_SHOWN = 80
-#: a word that is longer than this, in characters, may be the start of the one that was meant
+#: an unknown word with more characters than this may be the start of a known word
 MIN_START = 2
 
 
 def shown(given: Any) -> str:
-    """Return a value as a message shows it: texts in single quotes, the rest as JSON, shortened where it is long."""
+    """Return a value as a message shows it, in at most MAX_SHOWN characters.
+
+    A text is in single quotes. Any other value is JSON.
+    """
     text = repr(given) if isinstance(given, str) else json.dumps(given, default=str)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 def with_value(message: str, given: Any) -> str:
-    """Return the message with the value that was given, where the message does not hold it yet."""
+    """Return the message, with the given value added if the message lacks it."""
     return message if shown(given) in message else f"{message} (got {shown(given)})"
 
 
-#: candidates among which the edit distance decides: counting edits for every known word would take too long
+#: the most known words whose edit distance is computed: for every known word, that would take too long
 MAX_CANDIDATES = 4
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Return the end of a sentence about an unknown word: the known word that is nearest, if any.
+    """Return "; did you mean ...?" with the nearest known word, or "" if none is near.
 
-    Of two words that are as many edits away, the one with the same first letter was meant: people mistype the first
-    letter least (``munday`` is ``monday``, not ``sunday``).
+    If two known words have the same edit distance, the result is the word with the same first letter: people rarely
+    mistype the first letter (``munday`` is ``monday``, not ``sunday``).
     """
     spelled = {_letters(name): name for name in known}
     given = _letters(word)
@@ -117,7 +135,10 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def _edits(given: str, meant: str) -> int:
-    """Return how many letters must be added, removed, replaced or swapped with their neighbor (Damerau, 1964)."""
+    """Return the edit distance of two words (Damerau, 1964).
+
+    An edit adds, removes or replaces a letter, or swaps two neighbors.
+    """
     before: list[int] = []
     row = list(range(len(meant) + 1))
     for i, letter in enumerate(given):
@@ -131,12 +152,12 @@ def _edits(given: str, meant: str) -> int:
 
 
 def _letters(word: str) -> str:
-    """Return a word without what tells ``maxAttempts`` from ``max_attempts``."""
+    """Return a word without case and punctuation: ``max_attempts`` is ``maxattempts``."""
     return "".join(filter(str.isalnum, word[:MAX_SHOWN].lower()))
 
 
 class Invalid(RedialError):
-    """A request whose fields are wrong."""
+    """A request with wrong fields; ``errors`` has each of them."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{e.pointer}: {e.detail}" for e in errors))

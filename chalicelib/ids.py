@@ -1,4 +1,4 @@
-"""Identifiers: sortable ids for calls, unguessable tokens for callbacks, keys for the API."""
+"""Identifiers: sortable ids of calls, secret tokens of callbacks, keys of the API."""
 
 import hashlib
 import re
@@ -19,42 +19,60 @@ def _base32(value: int, length: int) -> str:
 
 
 def sortable_id(prefix: str, now: datetime) -> str:
-    """``<prefix>_`` and 26 characters that sort by time: 48 bits of milliseconds, 80 bits of chance (a ULID)."""
+    """Return ``<prefix>_`` and 26 characters that sort by time (a ULID).
+
+    The characters hold 48 bits of milliseconds since 1970 and 80 random bits.
+    """
     millis = int(now.timestamp() * 1000)
     return f"{prefix}_{_base32(millis, 10)}{_base32(secrets.randbits(80), 16)}"
 
 
 def is_call_id(text: str) -> bool:
-    """True for what can be a call's id: nothing else needs to be looked up, or could be."""
+    """Return whether a text has the form of a call's id.
+
+    No call has an id of another form, and DynamoDB may reject a key of another form. So check a text before a look-up.
+    """
     return _CALL_ID.fullmatch(text) is not None
 
 
 def callback_token(call_id: str, attempt: int) -> str:
-    """A token that names its attempt and cannot be guessed: 128 bits of chance. Safe in a URL path."""
+    """Return a token that names an attempt and ends with 128 random bits.
+
+    Nobody can guess the token. It is safe in a URL path.
+    """
     return f"{call_id}.{attempt}.{secrets.token_hex(16)}"
 
 
 def split_callback_token(token: str) -> tuple[str, int] | None:
-    """The call and attempt that a token names; None where it is no token of ours."""
+    """Return the call id and the attempt number in a token, or None for another text."""
     found = _TOKEN.fullmatch(token)
     return (found[1], int(found[2])) if found else None
 
 
 def new_api_key() -> str:
-    """A fresh API key; only its hash is ever stored."""
+    """Return a new API key of 256 random bits. Redial stores only its hash."""
     return f"rdl_{secrets.token_urlsafe(32)}"
 
 
 def new_adoption_token() -> str:
-    """Return a fresh secret of an adoption address, 256 bits of chance; only its hash is ever stored."""
+    """Return a new secret for an adoption address, of 256 random bits.
+
+    Redial stores only its hash.
+    """
     return f"adp_{secrets.token_urlsafe(32)}"
 
 
 def new_salt() -> str:
-    """256 bits of chance, in hex, for hashes that nobody is to find in a list made beforehand."""
+    """Return a salt for hashes: 256 random bits, in hex.
+
+    Without a salt, somebody could find a hashed value in a list of precomputed hashes.
+    """
     return secrets.token_hex(32)
 
 
 def hashed(secret: str) -> str:
-    """The SHA-256, in hex, under which a key of full entropy is stored."""
+    """Return the SHA-256 of a secret, in hex, under which Redial stores the secret.
+
+    The secret must be random: a fast hash does not protect a password.
+    """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,1 @@
+"""The HTTP API: routes, request models, answers, and the OpenAPI document."""

@@ -1,4 +1,7 @@
-"""The shapes of what the API answers, for its document; nothing at run time is checked or made by them."""
+"""The models of the API's answers. Only the OpenAPI document uses them.
+
+At run time nothing validates or builds an answer with these models; ``chalicelib/api/views.py`` builds the answers.
+"""
 
 from typing import Annotated, Any
 
@@ -11,9 +14,9 @@ from chalicelib.domain.call import CallState
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 
-#: RFC 3339, UTC, with a ``Z``
+#: a time in UTC as RFC 3339 with a ``Z``
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-#: IANA zone -> the time there, with its offset
+#: IANA zone -> the local time in that zone, with its UTC offset
 LocalTimes = dict[str, str]
 Count = Annotated[int, Field(ge=0)]
 Number = Annotated[int, Field(ge=1)]
@@ -22,7 +25,7 @@ CALL_ID, CAMPAIGN_ID = "call_01kfxyz0000000000000000000", "camp_01kfxyz000000000
 AT, LATER = "2026-01-26T10:00:00Z", "2026-01-26T10:30:00Z"
 TO, FROM = "+16505550199", "+14155550100"
 STEPS = ["+30 min after busy", "cap 2 of 4 in 24 h"]
-UNREADABLE = "What is stored in a shape that this release cannot read, by id."
+UNREADABLE = "The ids of records whose stored shape this release cannot read."
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -31,7 +34,10 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 
 
 class Answer(BaseModel):
-    """An answer holds nothing that it does not name. A default here means only that a field may be left out."""
+    """The base of every answer: it has no fields beyond those that the model names.
+
+    A default in a model means only that an answer may leave the field out.
+    """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
 
@@ -49,23 +55,23 @@ class Wrong(Answer):
 class Problem(Answer):
     """An error (RFC 9457)."""
 
-    type: str = doc("The kind of problem; the status says it all.", "about:blank")
+    type: str = doc("Always `about:blank`: the status says what kind of problem it is.", "about:blank")
     title: str = doc("The status in words.", "Unprocessable Entity")
     status: Annotated[int, Field(ge=400, le=599)] = doc("The HTTP status.", 422)
     detail: str = doc("What is wrong, in one line.", "/to_number: to_number '6505550199' is not an E.164 number")
     errors: Annotated[list[Wrong], Field(max_length=MAX_ERRORS)] = doc(
-        "Each wrong field, where fields are wrong.", default=[]
+        "Each wrong field, if fields are wrong.", default=[]
     )
 
 
 class Health(Answer):
-    """The API runs."""
+    """The state of the API: it runs."""
 
     status: str = doc("Always `ok`.", "ok")
 
 
 class Target(Answer):
-    """What the provider does with an answered call."""
+    """The instructions that the provider follows when somebody answers the call."""
 
     url: str = doc("Where the provider fetches its instructions.", "https://example.com/answer.xml")
 
@@ -77,7 +83,7 @@ class Attempt(Answer):
     call_id: str = doc("The call's id.", CALL_ID)
     retry_group_id: str = doc("What all attempts of one call share.", CALL_ID.replace("call_", "rg_"))
     attempt: Number = doc("The attempt's number, from 1.", 1)
-    status: str = doc("The outcome of an attempt that has ended, else how far it is.", "busy")
+    status: str = doc("The outcome if the attempt has ended, otherwise its progress.", "busy")
     outcome: Outcome | None = doc("How the attempt ended; null before.", "busy")
     called_at: Time | None = doc("When the provider was asked to dial.", AT)
     answered_at: Time | None = doc("When the call was answered; null if it was not.", AT)
@@ -102,7 +108,7 @@ _FIRST = " Null in the rows of later attempts."
 
 
 class Call(Answer):
-    """A call with all its attempts and the policy that it was made with."""
+    """A call with all its attempts and the policy that it was placed with."""
 
     id: str = doc("The call's id.", CALL_ID)
     call_id: str = doc("The same id, by DialNexa's name.", CALL_ID)
@@ -140,8 +146,8 @@ class Call(Answer):
 class Entry(Attempt):
     """One row of the history: an attempt, or a call that was not dialled yet.
 
-    Every row has the same fields, null where there is nothing to say. The call's state and summary are in the row of
-    its first attempt.
+    Every row has the same fields; a field without a value is null. The row of a call's first attempt has the call's
+    state and summary.
     """
 
     to_number: str | None = doc(TO_NUMBER, TO)
@@ -163,12 +169,12 @@ class History(Answer):
 
 
 class Decision(Answer):
-    """Why an attempt was made, rescheduled or refused."""
+    """A decision: an attempt was made, rescheduled or refused, and why."""
 
     attempt: Count = doc("The attempt that had ended; 0 before the first.", 1)
     decided_at: Time = doc("When it was decided.", AT)
     reason: Reason = doc("What was decided, as one word.", "retry")
-    steps: list[str] = doc("How that came about, step by step.", STEPS)
+    steps: list[str] = doc("The steps that led to the decision, in order.", STEPS)
     retry_at: Time | None = doc("When the policy asks for the next attempt; null for none.", LATER)
     due_at: Time | None = doc("The minute in which the schedule had room for it.", LATER)
     local: LocalTimes = doc(
@@ -189,7 +195,7 @@ class DialNexaAttempt(Answer):
     """One attempt in DialNexa's shape."""
 
     attempt: Number = doc("The attempt's number, from 1.", 1)
-    status: str = doc("The outcome of an attempt that has ended, else how far it is.", "busy")
+    status: str = doc("The outcome if the attempt has ended, otherwise its progress.", "busy")
     duration_sec: Count = doc("Seconds of conversation.", 0)
     called_at: Time = doc("When the provider was asked to dial.", "2026-01-26T10:00:00.000Z")
     timestamp: Time = doc("The same time, by the other name that DialNexa has for it.", "2026-01-26T10:00:00.000Z")
@@ -225,13 +231,13 @@ class BolnaExecution(Answer):
     retry_count: Count = doc("Retries that were made or are pending.", 1)
     retry_config: BolnaRetries = doc("How often the call is retried.")
     retry_history: list[BolnaAttempt] = doc("The attempts that have ended, the first one first.")
-    scheduled_at: Time = doc("When the next attempt is due; left out where there is none.", LATER, "")
+    scheduled_at: Time = doc("When the next attempt is due; left out if there is none.", LATER, "")
 
 
 class GomobileStatus(Answer):
     """The status of an attempt's call."""
 
-    status: str = doc("The outcome of an attempt that has ended, else how far it is.", "no_answer")
+    status: str = doc("The outcome if the attempt has ended, otherwise its progress.", "no_answer")
 
 
 class GomobileAttempt(Answer):
@@ -285,7 +291,7 @@ class PreviewAttempt(Answer):
     local: LocalTimes = doc("That time in each zone of the number.", {"Asia/Kolkata": "2026-01-26T16:00+05:30"})
     outcome: Outcome | None = doc("How it is assumed to end; null beyond the assumed outcomes.", "busy")
     reason: Reason = doc("Why it would be made, as one word.", "retry")
-    steps: list[str] = doc("How its time came about, step by step.", STEPS)
+    steps: list[str] = doc("The steps that led to its time, in order.", STEPS)
 
 
 class Preview(Answer):
@@ -294,13 +300,13 @@ class Preview(Answer):
     attempts: list[PreviewAttempt] = doc("The attempts, the first one first.")
     summary_status: SummaryStatus | None = doc("How the call would end; null if the outcomes do not say.", "completed")
     reason: Reason | None = doc("Why it would end, as one word.", "reached")
-    steps: list[str] = doc("How that came about, step by step.", STEPS)
+    steps: list[str] = doc("The steps that led to that end, in order.", STEPS)
     timezones: list[str] = doc("The zones whose clocks count.", ["Asia/Kolkata"])
     expires_at: Time = doc("No attempt would be made from then on.", "2026-01-29T10:00:00Z")
 
 
 class Adoption(Answer):
-    """Where calls that the user's own code placed are adopted."""
+    """The address that adopts calls which your own code placed."""
 
     token_since: Time | None = doc("When the address was made; null if there is none.", AT)
     address: str = doc(
@@ -330,7 +336,7 @@ class Policies(Answer):
 
 
 class OptOut(Answer):
-    """When and why a number opted out."""
+    """An opt-out: the time at which a number opted out, and the reason."""
 
     number: str = doc("The number in E.164.", TO)
     opted_out: bool = doc("Whether the number may not be called.", True)
@@ -345,19 +351,19 @@ class OptedOut(OptOut):
 
 
 class Contacted(Answer):
-    """What came of a customer's call back."""
+    """The effect of a customer's call back on the pending calls."""
 
     number: str = doc("The number in E.164.", TO)
     calls_changed: Count = doc("The pending calls that ended, or wait.", 1)
-    postpone_until: Time | None = doc("When the wait ends; null where they ended.", LATER)
+    postpone_until: Time | None = doc("When the wait ends; null if the calls ended.", LATER)
 
 
 class Erasure(Answer):
-    """What was erased of a number."""
+    """The data of a number that was erased, as counts."""
 
     number: str = doc("The number in E.164.", TO)
     erased_at: Time = doc("When it was erased.", AT)
-    complete: bool = doc("False where there is more to erase: send the request again.", True)
+    complete: bool = doc("False if there is more to erase: send the request again.", True)
     calls: Count = doc("The calls that no longer name the person.", 3)
     calls_ended: Count = doc("The pending calls that ended with it.", 1)
     attempts: Count = doc("The attempts that no longer name the person.", 5)
@@ -366,7 +372,7 @@ class Erasure(Answer):
 
 
 class Pause(Answer):
-    """Whether the workspace is paused."""
+    """The pause of the workspace, if there is one."""
 
     paused: bool = doc("Whether no call is dialled.", True)
     reason: str | None = doc("Why, as the request said.", "the script is wrong")
@@ -375,15 +381,15 @@ class Pause(Answer):
 
 
 class Resumed(Pause):
-    """The same after a resume."""
+    """The pause after a resume: none, and whether there was one before."""
 
     was_paused: bool = doc("Whether there was anything to resume.", True)
 
 
 class Taken(Answer):
-    """What one event of a callback led to; what does not apply is left out."""
+    """The effect of one event of a callback; fields that do not apply are left out."""
 
-    decision: str = doc("What came of it, as one word.", "decided")
+    decision: str = doc("The effect of the event, as one word.", "decided")
     call_id: str = doc("The call's id.", CALL_ID)
     attempt: Count = doc("The attempt's number.", 1)
     reason: Reason = doc("Why, as one word.", "retry", Reason.RETRY)
@@ -392,6 +398,6 @@ class Taken(Answer):
 
 
 class CallbackTaken(Answer):
-    """What each event of a callback led to."""
+    """The effect of each event of a callback."""
 
     events: list[Taken] = doc("The events, in the order of the callback.")

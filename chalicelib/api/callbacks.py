@@ -1,4 +1,4 @@
-"""The door for the providers' status callbacks."""
+"""The routes of the providers' status callbacks."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -23,14 +23,14 @@ MAX_CALLBACK_BYTES = 256 * 1024
 @blueprint.route("/callbacks/{provider}/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def callback(provider: str, token: str) -> dict[str, Any]:
-    """Take a callback about a call that Redial placed. The answer says what was decided.
+    """Take a callback about a call that Redial placed.
 
-    The provider's signature counts in place of an API key.
+    The answer says what Redial decided. The provider's signature counts in place of an API key.
     """
     parts = services()
     request = blueprint.current_request
-    sent = _as_sent(parts, request, f"/callbacks/{provider}/{token}")
-    _set_up(parts, provider, sent)
+    sent = _callback_request(parts, request, f"/callbacks/{provider}/{token}")
+    _check_sender(parts, provider, sent)
     try:
         taken = take_callback(parts.ports, provider, token, sent)
     except NotFound as error:
@@ -41,14 +41,14 @@ def callback(provider: str, token: str) -> dict[str, Any]:
 @blueprint.route("/callbacks/{provider}/adopt/{token}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def adoption_callback(provider: str, token: str) -> dict[str, Any]:
-    """Take a callback about a call that the user's own code placed. Redial adopts the call, with the token's policy.
+    """Take a callback about a call that the user's own code placed.
 
-    The provider's signature counts in place of an API key.
+    Redial adopts the call, with the token's policy. The provider's signature counts in place of an API key.
     """
     parts = services()
     request = blueprint.current_request
-    sent = _as_sent(parts, request, f"/callbacks/{provider}/adopt/{token}")
-    _set_up(parts, provider, sent)
+    sent = _callback_request(parts, request, f"/callbacks/{provider}/adopt/{token}")
+    _check_sender(parts, provider, sent)
     taken = take_adoption_callback(parts.ports, provider, token, sent, public_url(parts, request))
     return {"events": [_view(t) for t in taken]}
 
@@ -56,14 +56,14 @@ def adoption_callback(provider: str, token: str) -> dict[str, Any]:
 @blueprint.route("/callbacks/{provider}", methods=["POST", "GET"], content_types=ANY_TYPE)
 @answering
 def account_callback(provider: str) -> dict[str, Any]:
-    """Take a callback at the one address of an account. It changes only calls that Redial placed.
+    """Take a callback at the one address of an account.
 
-    The provider's signature counts in place of an API key.
+    It changes only calls that Redial placed. The provider's signature counts in place of an API key.
     """
     parts = services()
     request = blueprint.current_request
-    sent = _as_sent(parts, request, f"/callbacks/{provider}")
-    _set_up(parts, provider, sent)
+    sent = _callback_request(parts, request, f"/callbacks/{provider}")
+    _check_sender(parts, provider, sent)
     try:
         taken = take_account_callback(parts.ports, provider, sent)
     except NotFound as error:
@@ -71,10 +71,12 @@ def account_callback(provider: str) -> dict[str, Any]:
     return {"events": [_view(t) for t in taken]}
 
 
-def _set_up(parts: Services, provider: str, sent: CallbackRequest) -> None:
-    """Raise NotFound for a provider that is not set up, and SignatureError for a callback without a signature.
+def _check_sender(parts: Services, provider: str, sent: CallbackRequest) -> None:
+    """Raise an error if the callback has no signature or the provider is not set up.
 
-    Whoever is not signed in is not told what a deployment lacks, and causes no read of a secret. Raise UnknownProvider.
+    Raises UnknownProvider for a provider that Redial does not support, SignatureError for a callback without a
+    signature, and NotFound for a provider without credentials. The signature comes first: an unsigned request must not
+    learn what the deployment lacks, and must not cause a read of a secret.
     """
     parts.ports.check_sender(provider, sent)
     try:
@@ -83,8 +85,11 @@ def _set_up(parts: Services, provider: str, sent: CallbackRequest) -> None:
         raise NotFound(f"{provider} is not set up here") from error
 
 
-def _as_sent(parts: Services, request: Request, path: str) -> CallbackRequest:
-    """The request as the provider sent and signed it: its URL is the one that we handed out."""
+def _callback_request(parts: Services, request: Request, path: str) -> CallbackRequest:
+    """Return the request as the provider sent and signed it.
+
+    The URL is the address that Redial gave to the provider, not the address that the Lambda sees.
+    """
     body = body_bytes(request, MAX_CALLBACK_BYTES)
     query = request.query_params
     pairs = [(name, value) for name in query for value in query.getlist(name)] if query else []

@@ -1,4 +1,4 @@
-"""The routes of calls: place, read, cancel, and the history in the vendors' shapes."""
+"""The routes of calls: place, read, cancel, and the history in vendors' shapes."""
 
 from typing import Any
 
@@ -19,14 +19,17 @@ from chalicelib.usecases.calls.place_call import NewCall, check_call, place_call
 
 blueprint = Blueprint(__name__)
 
-#: entries of a page where the request does not say
+#: the entries of a page if the request has no ``limit``
 PAGE = 25
 
 
 @blueprint.route("/calls", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def place() -> Response:
-    """Place a call. It is dialled at once where its policy allows that; the answer is the call as it then stands."""
+    """Place a call.
+
+    Redial dials at once if the policy allows it. The answer shows the call after that.
+    """
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -60,7 +63,10 @@ def place() -> Response:
 @blueprint.route("/calls", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def history() -> dict[str, Any]:
-    """List the call history, the newest attempt first. A row is an attempt; ``next_cursor`` leads to the next page."""
+    """List the call history, the newest attempt first.
+
+    A row is an attempt. To get the next page, send ``next_cursor`` as ``cursor``.
+    """
     request = blueprint.current_request
     parts = services()
     owner = signed_in(parts, request, Role.READ, query=("limit", "cursor"))
@@ -76,14 +82,17 @@ def history() -> dict[str, Any]:
 @blueprint.route("/calls/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(call_id: str) -> dict[str, Any]:
-    """Read one call. It has all its attempts, and the policy that it was placed with."""
+    """Read one call. The answer has all its attempts and the policy that it was placed with."""
     return views.call_view(_own(call_id, Role.READ))
 
 
 @blueprint.route("/calls/{call_id}/cancel", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def cancel(call_id: str) -> dict[str, Any]:
-    """Stop retrying, and hang up where the provider can. A call that has ended stays as it is."""
+    """Stop retrying, and hang up if the provider can.
+
+    A call that has ended stays as it is.
+    """
     record = _own(call_id, Role.WRITE)
     return views.call_view(cancel_call(services().ports, record.call.id))
 
@@ -91,7 +100,10 @@ def cancel(call_id: str) -> dict[str, Any]:
 @blueprint.route("/calls/{call_id}/decisions", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def decisions(call_id: str) -> dict[str, Any]:
-    """Read why each attempt was made, rescheduled or refused. The decisions are in order, each with its steps."""
+    """Read why each attempt was made, rescheduled or refused.
+
+    The decisions are in order, each with its steps.
+    """
     record = _own(call_id, Role.READ)
     unreadable: list[str] = []
     found = services().ports.calls.decisions(record.call.id, unreadable.append)
@@ -109,14 +121,20 @@ def retries(call_id: str) -> dict[str, Any]:
 @blueprint.route("/v1/call-logs/{call_id}/retries", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def retries_v1(call_id: str) -> dict[str, Any]:
-    """Read the retry history under DialNexa's own path. The answer is that of ``GET /call-logs/{call_id}/retries``."""
+    """Read the retry history under DialNexa's own path.
+
+    The answer is the same as that of ``GET /call-logs/{call_id}/retries``.
+    """
     return views.retries_view(_own(call_id, Role.READ))
 
 
 @blueprint.route("/executions/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def execution(call_id: str) -> dict[str, Any]:
-    """Read a call in the shape of Bolna's execution. ``POST /call`` answers its id as ``execution_id``."""
+    """Read a call in the shape of Bolna's execution.
+
+    ``POST /call`` answers the call's id as ``execution_id``.
+    """
     from chalicelib.dialects import bolna
 
     return bolna.retry_state(_own(call_id, Role.READ))
@@ -125,12 +143,18 @@ def execution(call_id: str) -> dict[str, Any]:
 @blueprint.route("/call-report/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def report(call_id: str) -> dict[str, Any]:
-    """Read the attempts in Gomobile's shape. Outcomes are spelled as Gomobile spells them."""
+    """Read the attempts in Gomobile's shape.
+
+    Outcomes have Gomobile's spelling, such as ``no_answer``.
+    """
     return views.report_view(_own(call_id, Role.READ))
 
 
 def _own(call_id: str, role: Role) -> CallRecord:
-    """The call of that id, or of an attempt's id. Raises NotFound, NotYours."""
+    """Return the call with this id, or with an attempt of this id.
+
+    Raises NotFound if no call has the id, and NotYours if the call belongs to another workspace.
+    """
     parts = services()
     owner = signed_in(parts, blueprint.current_request, role)
     named = call_named(call_id)
@@ -143,6 +167,9 @@ def _own(call_id: str, role: Role) -> CallRecord:
 
 
 def _created(record: CallRecord, base_url: str) -> Response:
-    """Return the answer about a new call. ``base_url`` has the stage that a relative ``Location`` would lose."""
+    """Return the answer for a new call.
+
+    ``base_url`` has the API Gateway stage in its path; a relative ``Location`` would lose the stage.
+    """
     headers: dict[str, str | list[str]] = {"Location": f"{base_url}/calls/{record.call.id}"}
     return Response(views.call_view(record), headers=headers, status_code=201)

@@ -1,7 +1,8 @@
-"""The services of the running process, put together on its first request.
+"""The services of the running process, built on its first request.
 
-They are never put together again: AWS's runtime writes ``_X_AMZN_TRACE_ID`` into the environment before every
-invocation, so a process that compared environments would forget its secrets and connections each time.
+The process builds the services once. It does not compare environments to find out if it must build them again: the AWS
+runtime writes ``_X_AMZN_TRACE_ID`` into the environment before every invocation, so the process would drop its secrets
+and connections each time.
 """
 
 import os
@@ -18,7 +19,7 @@ _built: Services | None = None
 
 
 def services() -> Services:
-    """Return the services of this process, made from its environment on first use."""
+    """Return the services of this process, built from its environment on first use."""
     global _built
     if _built is None:
         _built = build(dict(os.environ), _clock, _own_arn, _http)
@@ -26,18 +27,27 @@ def services() -> Services:
 
 
 def forget() -> None:
-    """Forget the services, so that the next request makes them from the environment as it is then (for tests)."""
+    """Forget the services (for tests).
+
+    The next request builds them from the environment at that time.
+    """
     global _built
     _built = None
 
 
 def running_as(context: Any) -> None:
-    """Remember the running Lambda's ARN; the redial Lambda's is derived from it where it is not configured."""
+    """Remember the ARN of the running Lambda.
+
+    If the ARN of the redial Lambda is not configured, Redial derives it from this ARN.
+    """
     global _own_arn
     _own_arn = _own_arn or getattr(context, "invoked_function_arn", None)
 
 
 def restart(clock: Clock | None = None, http: Http | None = None) -> None:
-    """Forget what was made, as a new process would, and go by this clock and this way to the providers."""
+    """Forget all state, as a new process would, and use this clock and this HTTP client.
+
+    Without ``clock`` the process uses the system's clock. Without ``http`` it uses the usual HTTP client.
+    """
     global _clock, _http, _own_arn, _built
     _clock, _http, _own_arn, _built = clock or SystemClock(), http, None, None

@@ -1,4 +1,7 @@
-"""The API's own document and the page made from it; what they need is loaded when they are asked for."""
+"""The routes of the OpenAPI document and of the page made from it.
+
+Both load their modules on the first request for them, to keep cold starts short.
+"""
 
 import json
 from functools import cache
@@ -45,4 +48,4 @@ def _own_url() -> str:
     try:
         return public_url(services(), blueprint.current_request)
     except RedialError:
-        return "."  # beside the document, wherever that is
+        return "."  # relative to the address of the document

@@ -1,4 +1,7 @@
-"""What every route shares: who is asking, the body as a model, errors as problem+json, the public URL."""
+"""The parts that all routes share: sign-in, bodies as models, errors, the public URL.
+
+Errors are answered as problem+json.
+"""
 
 import base64
 import functools
@@ -22,15 +25,15 @@ from chalicelib.storage.rates import Rate
 
 Model = TypeVar("Model", bound=BaseModel)
 
-#: for routes that read their body themselves, whatever type it is said to be
+#: the ``content_types`` of routes that read their body themselves, whatever its Content-Type is
 ANY_TYPE = ["*/*"]
 
-#: no more wrong fields than this are listed in one answer
+#: the most wrong fields that one answer lists
 MAX_ERRORS = 100
-#: what an answer says of an error, in characters
+#: the most characters of an error's ``detail``
 MAX_DETAIL_CHARS = 2000
 
-#: error -> HTTP status; the first that fits counts
+#: error -> HTTP status; the first row that matches counts
 STATUS = (
     (errors.NotSignedIn, HTTPStatus.UNAUTHORIZED),
     (SignatureError, HTTPStatus.FORBIDDEN),
@@ -47,11 +50,11 @@ STATUS = (
     (errors.TooBusy, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-#: what somebody is told who is not signed in, or whom the reason does not concern
-NOT_TOLD = "this deployment is not set up for this request, or cannot read what it needs; its log says why"
+#: the detail for a client that is not signed in, or that must not see the reason
+WITHHELD = "this deployment is not set up for this request, or cannot read what it needs; its log says why"
 
 
-#: the titles that Python 3.13 has under newer names (RFC 9110): an answer must not change with the runtime
+#: the titles that Python 3.13 renamed (RFC 9110): an answer must not change with the version of Python
 TITLES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
 
 
@@ -61,7 +64,10 @@ def title_of(status: int) -> str:
 
 
 def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...] = ()) -> Response:
-    """An RFC 9457 answer; ``errors`` points at each wrong field with a JSON pointer."""
+    """Return an error as an RFC 9457 answer.
+
+    ``errors`` in its body has a JSON pointer to each wrong field.
+    """
     body: dict[str, Any] = {"type": "about:blank", "title": title_of(status), "status": int(status)}
     body["detail"] = detail if len(detail) <= MAX_DETAIL_CHARS else detail[: MAX_DETAIL_CHARS - 3] + "..."
     if field_errors:
@@ -74,46 +80,48 @@ def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...
     return Response(json.dumps(body), headers=headers, status_code=int(status))
 
 
-#: what every answer tells a browser, unless the route says otherwise: nothing of the API is to be kept or framed
+#: headers of every answer, unless the route sets its own: a browser must use HTTPS and must not cache an answer
 SECURITY_HEADERS = {
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
+#: further headers of an HTML page: no other site may show the page in a frame
 PAGE_HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Options": "DENY"}
 
 
 def secured(response: Response) -> Response:
-    """Add the security headers that an answer does not set itself."""
+    """Add the security headers that the response does not set itself."""
     is_page = str(response.headers.get("Content-Type", "")).startswith("text/html")
     wanted = SECURITY_HEADERS | PAGE_HEADERS if is_page else SECURITY_HEADERS
     response.headers = {**wanted, **response.headers}
     return response
 
 
-def in_our_form(response: Response) -> Response:
-    """An answer that says what type it is; an error that Chalice made by itself as problem+json."""
+def normalized(response: Response) -> Response:
+    """Return the response with a Content-Type, and as problem+json if it is Chalice's error."""
     if "Content-Type" in response.headers or response.body == "":
         return response
     if response.status_code < HTTPStatus.BAD_REQUEST:
         response.headers["Content-Type"] = "application/json"
         return response
-    answer = problem(response.status_code, _own_words(response))
+    answer = problem(response.status_code, _detail(response))
     answer.headers |= response.headers
     return answer
 
 
-def _own_words(response: Response) -> str:
-    """Return what an error of Chalice's own means: its text is not for users."""
+def _detail(response: Response) -> str:
+    """Return Redial's text for an error that Chalice made: Chalice's text is not for users."""
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return f"this path takes {response.headers['Allow']}, and no other method"
     return "the request cannot be read; GET /openapi.json lists what each route takes"
 
 
 def answering(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A route's view whose errors are answered as problem+json; what is not ours is a 500 that says nothing.
+    """Return a route's view that answers its errors as problem+json.
 
-    A decorator and no middleware, for Chalice turns an exception into its own 500 before any middleware sees it.
+    Any other exception than Redial's becomes a 500 without details. This is a decorator, not a middleware: Chalice
+    turns an exception into its own 500 before a middleware sees it.
     """
 
     @functools.wraps(view)
@@ -127,15 +135,15 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
                 metrics.count(metrics.SIGNATURE_FAILURES, Provider=path["provider"])
             if status is None or isinstance(error, errors.Unavailable):
                 log.warn("not-set-up", error=str(error))
-                tells = log.is_said("key") and not isinstance(error, errors.Unavailable)
-                return problem(status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if tells else NOT_TOLD)
+                may_see = log.is_said("key") and not isinstance(error, errors.Unavailable)
+                return problem(status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if may_see else WITHHELD)
             refused = problem(status, str(error), getattr(error, "errors", ()))
             if isinstance(error, errors.TooMany):
                 refused.headers["Retry-After"] = str(ceil(error.wait_sec))
             return refused
         except errors.Unreadable as error:
             log.broken("broken", error, view=view.__name__)
-            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if log.is_said("key") else NOT_TOLD)
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if log.is_said("key") else WITHHELD)
         except Exception as error:
             log.broken("broken", error, view=view.__name__)
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something broke here; it is logged")
@@ -144,9 +152,11 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def signed_in(services: Services, request: Request, wanted: Role, query: Sequence[str] = ()) -> ApiKey:
-    """Return whose request this is, and name the key in every further line. ``query`` names what a GET route reads.
+    """Return the API key of the request, and add its id to every further log line.
 
-    Raise NotSignedIn, NotYours, TooMany, and Invalid for other query parameters of a GET.
+    ``query`` names the query parameters that a GET route reads. Raises NotSignedIn if the key is missing, unknown or
+    expired, NotYours if its role does not allow ``wanted``, TooMany above the rate limit, and Invalid if a GET has
+    other query parameters.
     """
     keys = _keys_sent(request)
     if not keys:
@@ -174,7 +184,10 @@ def signed_in(services: Services, request: Request, wanted: Role, query: Sequenc
 
 
 def _refused(request: Request, reason: str, error: errors.RedialError) -> errors.RedialError:
-    """Record a refused sign-in: a line, and a figure with an alarm."""
+    """Record a refused sign-in as a log line and a metric, and return the error.
+
+    A CloudWatch alarm watches the metric.
+    """
     source_ip = (request.context.get("identity") or {}).get("sourceIp")
     log.warn("sign-in-refused", reason=reason, method=request.method, source_ip=source_ip)
     metrics.count(metrics.SIGN_INS_REFUSED, Reason=reason)
@@ -182,10 +195,11 @@ def _refused(request: Request, reason: str, error: errors.RedialError) -> errors
 
 
 def may_place(services: Services, owner: ApiKey) -> None:
-    """Count a request that places calls with all processes together. Raise TooMany.
+    """Count a request that places calls, together with those of all other processes.
 
-    Called once the request is known to be right: what is refused writes nothing. Requests of other kinds are counted by
-    each process for itself, for a write would cost more than they do.
+    Raises TooMany above the rate limit. Call this after the request is validated, so that an invalid request writes
+    nothing. Each process counts other kinds of requests for itself: a shared count needs a write, and the write would
+    cost more than the request.
     """
     _within_rate(services, owner, services.rates.take_shared)
 
@@ -200,14 +214,15 @@ def _within_rate(services: Services, owner: ApiKey, take: Callable[[str, Rate, d
 
 
 def _keys_sent(request: Request) -> list[str]:
-    """Return what can be the API key: a bearer token, ``x-api-key`` as Gomobile's clients send it, or a half of Basic.
+    """Return the texts in the request that can be its API key.
 
-    Exotel's clients send a key and a token in Basic's two halves, and either may be ours.
+    They are the bearer token, ``x-api-key`` (Gomobile's clients send this header), or the two halves of Basic. Exotel's
+    clients send a key and a token in the two halves, and either can be the API key.
     """
-    return [key for key in _as_sent(request) if key]
+    return [key for key in _candidates(request) if key]
 
 
-def _as_sent(request: Request) -> list[str]:
+def _candidates(request: Request) -> list[str]:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return [str(credentials.strip())]
@@ -221,9 +236,10 @@ def _as_sent(request: Request) -> list[str]:
 
 
 def checked(model: type[Model], body: dict[str, Any], context: Mapping[str, Any] | None = None) -> Model:
-    """Return the body as a model. Raise Invalid with a JSON pointer and a sentence for each wrong field.
+    """Return the body as a model.
 
-    ``context`` is what the model's validators ask for beside the body.
+    ``context`` has what the model's validators need beside the body. Raises Invalid with a JSON pointer and a sentence
+    for each wrong field.
     """
     try:
         return model.model_validate(body, context=dict(context or {}))
@@ -234,9 +250,10 @@ def checked(model: type[Model], body: dict[str, Any], context: Mapping[str, Any]
 
 
 def public_url(services: Services, request: Request) -> str:
-    """Return the base URL under which the provider reaches this API: ``PUBLIC_URL``, else what API Gateway says.
+    """Return the base URL at which a provider reaches this API.
 
-    Raise RedialError where neither is there.
+    The URL is ``PUBLIC_URL`` if it is set, otherwise the URL that API Gateway reports. Raises RedialError if both are
+    missing.
     """
     configured = services.ports.settings.public_url
     if configured:
@@ -250,14 +267,15 @@ def public_url(services: Services, request: Request) -> str:
     return "/".join([f"https://{domain}", *_mapped_below(context)])
 
 
-#: in the names that API Gateway gives its APIs itself; there the stage begins each path
+#: a part of the domain names that API Gateway assigns; under such a name each path begins with the stage
 API_GATEWAY = ".execute-api."
 
 
 def _mapped_below(context: dict[str, Any]) -> list[str]:
-    """Return the base path that a custom domain maps to the API, as its parts.
+    """Return the parts of the base path that a custom domain maps to the API.
 
-    Counted from the end, for API Gateway routes ``/calls/`` and ``//calls`` as it does ``/calls``.
+    The base path is what remains before the route. This counts parts from the end, without empty parts: API Gateway
+    also routes ``/calls/`` and ``//calls`` to ``/calls``.
     """
     parts = [part for part in context.get("path", "").split("/") if part]
     route = [part for part in context.get("resourcePath", "").split("/") if part]

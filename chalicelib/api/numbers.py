@@ -1,4 +1,4 @@
-"""The routes of phone numbers: do-not-call, the customer who called back, and erasure."""
+"""The routes of phone numbers: opt-out, the customer called back, and erasure."""
 
 from dataclasses import asdict
 from typing import Any
@@ -23,7 +23,10 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/numbers/{number}/opt-out", methods=["PUT"], content_types=ANY_TYPE)
 @answering
 def put_opt_out(number: str) -> dict[str, Any]:
-    """Opt a number out. Once this is answered no dial to it can begin, and its pending calls have ended."""
+    """Opt a number out.
+
+    After the answer no dial to the number can begin, and its pending calls have ended.
+    """
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -39,7 +42,10 @@ def put_opt_out(number: str) -> dict[str, Any]:
 @blueprint.route("/numbers/{number}/opt-out", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def get_opt_out(number: str) -> dict[str, Any]:
-    """Read when and why a number opted out. 404 where it has not."""
+    """Read when and why a number opted out.
+
+    If the number has not opted out, the answer is 404.
+    """
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     known = parts.ports.numbers.load(owner.workspace, number_in(number))
@@ -51,7 +57,10 @@ def get_opt_out(number: str) -> dict[str, Any]:
 @blueprint.route("/numbers/{number}/opt-out", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete_opt_out(number: str) -> Response:
-    """Take an opt-out back. New calls may be placed; those that it ended stay ended."""
+    """Take an opt-out back.
+
+    New calls to the number may be placed. The calls that the opt-out ended stay ended.
+    """
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.WRITE)
     opt_in(parts.ports, owner.workspace, number_in(number))
@@ -61,7 +70,7 @@ def delete_opt_out(number: str) -> Response:
 @blueprint.route("/numbers/{number}/contacted", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def post_contacted(number: str) -> dict[str, Any]:
-    """Say that the customer called back. Pending redials end, or wait as the body says."""
+    """Say that the customer called back. Pending redials end, or wait if the body says so."""
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -75,7 +84,10 @@ def post_contacted(number: str) -> dict[str, Any]:
 @blueprint.route("/numbers/{number}", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete_number(number: str) -> Response:
-    """Erase what is kept of a number. 202 where there is more to erase than one request can: send it again."""
+    """Erase the data of a number.
+
+    If one request cannot erase all of it, the answer is 202: send the request again.
+    """
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.ADMIN)
     erased = number_in(number)
@@ -85,7 +97,7 @@ def delete_number(number: str) -> Response:
 
 
 def _body(request: Request) -> dict[str, Any]:
-    """The body, for which nothing at all will do."""
+    """Return the JSON body, or an empty one if the request has no body."""
     return json_body(request)[0] if body_bytes(request) else {}
 
 
