@@ -1,4 +1,4 @@
-"""The clock. Code that needs the time receives a clock, so that a test can set the time."""
+"""The clock. Code that needs the time receives a clock, so tests can set the time."""
 
 import time
 from datetime import UTC, datetime

@@ -81,24 +81,24 @@ class Attempt(Answer):
 
     id: str = doc("The attempt's id: its call's id and its number.", f"{CALL_ID}-1")
     call_id: str = doc("The call's id.", CALL_ID)
-    retry_group_id: str = doc("What all attempts of one call share.", CALL_ID.replace("call_", "rg_"))
+    retry_group_id: str = doc("The id that all attempts of one call share.", CALL_ID.replace("call_", "rg_"))
     attempt: Number = doc("The attempt's number, from 1.", 1)
     status: str = doc("The outcome if the attempt has ended, otherwise its progress.", "busy")
     outcome: Outcome | None = doc("How the attempt ended; null before.", "busy")
     called_at: Time | None = doc("When the provider was asked to dial.", AT)
     answered_at: Time | None = doc("When the call was answered; null if it was not.", AT)
     ended_at: Time | None = doc("When the attempt ended.", "2026-01-26T10:00:21Z")
-    duration_sec: Count | None = doc("Seconds of conversation, as far as the provider says.", 42)
+    duration_sec: Count | None = doc("Seconds of conversation; null if the provider has not reported them.", 42)
     amd: Amd | None = doc("Who answered, as answering-machine detection reports it.", "human")
     cause: str | None = doc("The provider's own code for the end.", "sip:486")
     provider: str = doc("The provider that dialled.", "twilio")
     provider_call_id: str | None = doc("The provider's id of the call.", "CA0123456789abcdef0123456789abcdef")
-    evidence: dict[str, str] = doc("What the outcome was read from, in the provider's words.", {"CallStatus": "busy"})
+    evidence: dict[str, str] = doc("The provider's values that the outcome was read from.", {"CallStatus": "busy"})
 
 
-STATE = "Where the call is: waiting for its next attempt, being dialled, in conversation, or ended."
+STATE = "The state of the call: waiting for its next attempt, being dialled, in conversation, or ended."
 SUMMARY = "How the call ended; null before."
-REASON = "Why the call is where it is; null while nothing has been decided."
+REASON = "The reason for the call's state, as one word; null before the first decision."
 NEXT = "When the next attempt is due; null if there is none."
 FINISHED = "When the call ended; null before."
 METADATA = "Your own JSON, as it came with the call."
@@ -117,14 +117,14 @@ class Call(Answer):
     reason: Reason | None = doc(REASON, "retry")
     next_attempt_at: Time | None = doc(NEXT, LATER)
     finished_at: Time | None = doc(FINISHED, LATER)
-    retry_group_id: str = doc("What all attempts of the call share.", CALL_ID.replace("call_", "rg_"))
+    retry_group_id: str = doc("The id that all attempts of the call share.", CALL_ID.replace("call_", "rg_"))
     campaign_id: str | None = doc("The campaign that the call belongs to; null if none.", CAMPAIGN_ID)
     to_number: str | None = doc(TO_NUMBER, TO)
     from_number: str = doc(FROM_NUMBER, FROM)
     provider: str = doc("The provider that dials the next attempt.", "twilio")
     agent_version_id: str | None = doc("The agent that talks.", "av_01hx")
     target: Target | None = doc("What an answered call is connected to; null is the provider's default.")
-    variables: dict[str, str] = doc("What the target or the agent is given.", {"name": "Ada"})
+    variables: dict[str, str] = doc("Values that the target or the agent receives.", {"name": "Ada"})
     metadata: dict[str, Any] = doc(METADATA, {"order": 7})
     timezone: str | None = doc("The zone that the request named; null if it named none.", "America/Los_Angeles")
     timezones: list[str] = doc("The zones whose clocks count for the call.", ["America/Los_Angeles"])
@@ -133,13 +133,13 @@ class Call(Answer):
         "the number may be in 2 time zones, and every hour counts in all of them",
     )
     webhook_url: str | None = doc("Always null: not available yet.", None)
-    created_at: Time = doc("When the call was asked for.", AT)
-    expires_at: Time = doc("No attempt is made from then on.", "2026-01-29T10:00:00Z")
+    created_at: Time = doc("When the call was requested.", AT)
+    expires_at: Time = doc("No attempt is made at or after this time.", "2026-01-29T10:00:00Z")
     policy_ends_at: Time | None = doc(
-        "The policy's own end, where the window is closed then and the call expires later.", "2026-01-29T04:00:00Z"
+        "The policy's own end, if the window is closed then and the call expires later.", "2026-01-29T04:00:00Z"
     )
     erased_at: Time | None = doc("When the number was erased; null if it was not.", "2026-02-01T12:00:00Z")
-    policy: ShownPolicy = doc("The policy as it was when the call was asked for, with its defaults.")
+    policy: ShownPolicy = doc("The policy at the time of the request, with its defaults.")
     attempts: list[Attempt] = doc("Every attempt, the first one first.")
 
 
@@ -176,7 +176,7 @@ class Decision(Answer):
     reason: Reason = doc("What was decided, as one word.", "retry")
     steps: list[str] = doc("The steps that led to the decision, in order.", STEPS)
     retry_at: Time | None = doc("When the policy asks for the next attempt; null for none.", LATER)
-    due_at: Time | None = doc("The minute in which the schedule had room for it.", LATER)
+    due_at: Time | None = doc("The minute for which the next attempt is scheduled; null for none.", LATER)
     local: LocalTimes = doc(
         "That minute in each zone of the number.", {"America/Los_Angeles": "2026-01-26T02:30-08:00"}
     )
@@ -302,7 +302,7 @@ class Preview(Answer):
     reason: Reason | None = doc("Why it would end, as one word.", "reached")
     steps: list[str] = doc("The steps that led to that end, in order.", STEPS)
     timezones: list[str] = doc("The zones whose clocks count.", ["Asia/Kolkata"])
-    expires_at: Time = doc("No attempt would be made from then on.", "2026-01-29T10:00:00Z")
+    expires_at: Time = doc("No attempt would be made at or after this time.", "2026-01-29T10:00:00Z")
 
 
 class Adoption(Answer):
@@ -322,8 +322,8 @@ class NamedPolicy(Answer):
 
     name: str = doc("The policy's name.", "reminders")
     policy: ShownPolicy = doc("The policy with its defaults; `PUT` takes it back.")
-    target: Target | None = doc("What the policy's calls are connected to that bring no target.")
-    agent_version_id: str | None = doc("The agent of calls that bring none.", "av_01hx")
+    target: Target | None = doc("The target of the policy's calls that have none of their own.")
+    agent_version_id: str | None = doc("The agent of calls that name no agent.", "av_01hx")
     updated_at: Time = doc("When the policy was written.", AT)
     adoption: Adoption = doc("Where calls that your own code placed are adopted.")
 
@@ -340,21 +340,21 @@ class OptOut(Answer):
 
     number: str = doc("The number in E.164.", TO)
     opted_out: bool = doc("Whether the number may not be called.", True)
-    opted_out_at: Time | None = doc("Since when.", AT)
-    reason: str | None = doc("Why, as the request said.", "asked on the phone")
+    opted_out_at: Time | None = doc("When the number opted out.", AT)
+    reason: str | None = doc("The reason that the request gave.", "asked on the phone")
 
 
 class OptedOut(OptOut):
     """An opt-out, and how many pending calls it ended."""
 
-    calls_ended: Count = doc("The pending calls that ended with it.", 1)
+    calls_ended: Count = doc("The number of pending calls that the opt-out ended.", 1)
 
 
 class Contacted(Answer):
     """The effect of a customer's call back on the pending calls."""
 
     number: str = doc("The number in E.164.", TO)
-    calls_changed: Count = doc("The pending calls that ended, or wait.", 1)
+    calls_changed: Count = doc("The number of pending calls that ended, or that wait now.", 1)
     postpone_until: Time | None = doc("When the wait ends; null if the calls ended.", LATER)
 
 
@@ -364,26 +364,26 @@ class Erasure(Answer):
     number: str = doc("The number in E.164.", TO)
     erased_at: Time = doc("When it was erased.", AT)
     complete: bool = doc("False if there is more to erase: send the request again.", True)
-    calls: Count = doc("The calls that no longer name the person.", 3)
-    calls_ended: Count = doc("The pending calls that ended with it.", 1)
-    attempts: Count = doc("The attempts that no longer name the person.", 5)
-    events: Count = doc("The callbacks that no longer name the person.", 14)
-    decisions: Count = doc("The decisions that no longer name the person.", 6)
+    calls: Count = doc("The number of calls that no longer name the person.", 3)
+    calls_ended: Count = doc("The number of pending calls that the erasure ended.", 1)
+    attempts: Count = doc("The number of attempts that no longer name the person.", 5)
+    events: Count = doc("The number of callbacks that no longer name the person.", 14)
+    decisions: Count = doc("The number of decisions that no longer name the person.", 6)
 
 
 class Pause(Answer):
     """The pause of the workspace, if there is one."""
 
     paused: bool = doc("Whether no call is dialled.", True)
-    reason: str | None = doc("Why, as the request said.", "the script is wrong")
-    paused_at: Time | None = doc("Since when.", AT)
+    reason: str | None = doc("The reason that the request gave.", "the script is wrong")
+    paused_at: Time | None = doc("When the pause began.", AT)
     until: Time | None = doc("When the pause ends by itself; null for never.", LATER)
 
 
 class Resumed(Pause):
     """The pause after a resume: none, and whether there was one before."""
 
-    was_paused: bool = doc("Whether there was anything to resume.", True)
+    was_paused: bool = doc("Whether the workspace was paused before.", True)
 
 
 class Taken(Answer):

@@ -82,7 +82,10 @@ def history() -> dict[str, Any]:
 @blueprint.route("/calls/{call_id}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(call_id: str) -> dict[str, Any]:
-    """Read one call. The answer has all its attempts and the policy that it was placed with."""
+    """Read one call.
+
+    The answer has all attempts of the call, and the policy that the call was placed with.
+    """
     return views.call_view(_own(call_id, Role.READ))
 
 

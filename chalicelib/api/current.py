@@ -45,7 +45,7 @@ def running_as(context: Any) -> None:
 
 
 def restart(clock: Clock | None = None, http: Http | None = None) -> None:
-    """Forget all state, as a new process would, and use this clock and this HTTP client.
+    """Forget all state, like a new process, and use this clock and this HTTP client.
 
     Without ``clock`` the process uses the system's clock. Without ``http`` it uses the usual HTTP client.
     """

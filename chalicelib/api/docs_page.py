@@ -1,4 +1,4 @@
-"""The API's document as one page of HTML that needs nothing else: no script, no font, no other file."""
+"""The OpenAPI document as one page of HTML, without scripts, fonts or other files."""
 
 import json
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-#: a schema within a schema within a schema is as deep as the page goes; the rest is named
+#: the most levels of objects within each other whose fields the page lists
 MAX_DEPTH = 5
-#: an example that is longer than this, in characters, is shown among the fields of its object
+#: the most characters of an example beside its field; a longer example is above the fields of its object
 MAX_EXAMPLE = 160
-#: keyword of a schema -> how the page says it
+#: keyword of a schema -> the text on the page
 LIMITS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "more than {}",
@@ -88,7 +88,7 @@ details > summary { cursor: pointer; color: var(--link); font-size: .875rem; }
 
 
 def page(document: Json) -> str:
-    """The whole page."""
+    """Return the page of an OpenAPI document."""
     info = document["info"]
     server = document["servers"][0]["url"]
     return (
@@ -125,7 +125,7 @@ def _links(document: Json) -> Iterator[str]:
 
 
 def _breakable(path: str) -> str:
-    """A path that breaks behind its slashes where it is too long for its line."""
+    """Return a path that a browser can break after a slash if the line is too short."""
     return escape(path).replace("/", "/<wbr>")
 
 
@@ -135,7 +135,7 @@ def _badge(method: str) -> str:
 
 def _signing_in(document: Json) -> str:
     schemes = document["components"]["securitySchemes"].items()
-    rows = "".join(f"<li><code>{escape(name)}</code> {escape(told['description'])}</li>" for name, told in schemes)
+    rows = "".join(f"<li><code>{escape(name)}</code> {escape(scheme['description'])}</li>" for name, scheme in schemes)
     return f'<p>Any one of these:</p><ul class="fields">{rows}</ul>'
 
 
@@ -162,12 +162,12 @@ def _section(path: str, method: str, operation: Json, schemas: Json) -> str:
     if "requestBody" in operation:
         parts.append(_body(operation["requestBody"], schemas))
     parts.append("<h4>Answers</h4>")
-    parts += [_response(status, told, schemas) for status, told in operation["responses"].items()]
+    parts += [_response(status, response, schemas) for status, response in operation["responses"].items()]
     return "".join(parts) + "</section>"
 
 
 def _prose(text: str) -> str:
-    """Text with what stands between backticks as code."""
+    """Return text as HTML, with the parts between backticks as code."""
     pieces = escape(text).replace("``", "`").split("`")
     return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
 
@@ -180,7 +180,7 @@ def _parameter(parameter: Json) -> str:
 
 
 def _about(name: str, kind: str, required: bool, description: str, example: str) -> str:
-    """What is to be known of one field or parameter: its type and bounds, what it means, an example."""
+    """Return the entry of one field or parameter: type, limits, description, example."""
     must = ' <span class="must">required</span>' if required else ""
     parts = [f'<p><code>{escape(name)}</code> <span class="soft">{kind}</span>{must}</p><p>{_prose(description)}</p>']
     if len(example) <= MAX_EXAMPLE:
@@ -188,11 +188,11 @@ def _about(name: str, kind: str, required: bool, description: str, example: str)
     return "".join(parts)
 
 
-def _body(told: Json, schemas: Json) -> str:
-    must = "" if told["required"] else ", may be left out"
-    if "application/problem+json" in told["content"] or len(told["content"]) > 1:
-        return f'<h4>Body{must}</h4><p class="soft">{escape(", ".join(told["content"]))}</p>'
-    ((media_type, content),) = told["content"].items()
+def _body(body: Json, schemas: Json) -> str:
+    must = "" if body["required"] else ", may be left out"
+    if "application/problem+json" in body["content"] or len(body["content"]) > 1:
+        return f'<h4>Body{must}</h4><p class="soft">{escape(", ".join(body["content"]))}</p>'
+    ((media_type, content),) = body["content"].items()
     parts = [f"<h4>Body, {escape(media_type)}{must}</h4>"]
     if "example" in content:
         parts.append(f"<pre>{escape(json.dumps(content['example'], indent=2))}</pre>")
@@ -201,10 +201,10 @@ def _body(told: Json, schemas: Json) -> str:
     return "".join(parts)
 
 
-def _response(status: str, told: Json, schemas: Json) -> str:
-    line = f"<code>{status}</code> {_prose(told['description'])}"
-    headers = _response_headers(told.get("headers", {}))
-    content = told.get("content", {})
+def _response(status: str, response: Json, schemas: Json) -> str:
+    line = f"<code>{status}</code> {_prose(response['description'])}"
+    headers = _response_headers(response.get("headers", {}))
+    content = response.get("content", {})
     fields = "".join(
         _fields(each["schema"], schemas, 0, ()) for media_type, each in content.items() if "problem" not in media_type
     )
@@ -222,7 +222,11 @@ def _response_headers(headers: Json) -> str:
 
 
 def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) -> str:
-    """An object's fields as a list, each with its own below it; empty where the schema has none."""
+    """Return the fields of an object as a list, each with its own fields below it.
+
+    The result is "" if the schema has no fields. ``within`` has the names of the schemas around this schema: a schema
+    within itself is not listed again.
+    """
     name = schema.get("$ref", "").rpartition("/")[2]
     if name:
         if name in within:
@@ -233,8 +237,8 @@ def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) ->
     if "properties" in schema:
         required = schema.get("required", [])
         rows = "".join(
-            _field(field, told, field in required, schemas, depth, within)
-            for field, told in sorted(schema["properties"].items(), key=lambda each: each[0] not in required)
+            _field(field, inner, field in required, schemas, depth, within)
+            for field, inner in sorted(schema["properties"].items(), key=lambda each: each[0] not in required)
         )
         return f'<ul class="fields">{rows}</ul>'
     choices = _inner(schema)
@@ -244,7 +248,7 @@ def _fields(schema: Json, schemas: Json, depth: int, within: tuple[str, ...]) ->
 
 
 def _titled(choice: Json, schemas: Json) -> str:
-    """The line above the fields of one of several kinds of object, which differ by their ``type``."""
+    """Return the line above the fields of one member of a union: its ``type``."""
     schema = schemas[choice["$ref"].rpartition("/")[2]]
     kind = schema["properties"]["type"]["const"]
     return f'<p class="kind"><code>{escape(kind)}</code> {_prose(schema["description"])}</p>'
@@ -272,7 +276,7 @@ def _field(name: str, schema: Json, required: bool, schemas: Json, depth: int, w
 
 
 def _kind(schema: Json, schemas: Json) -> str:
-    """A schema in a word or two: its type, or what it may be one of."""
+    """Return the type of a schema in a few words, or the values that it allows."""
     if "$ref" in schema:
         return _kind(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     if "const" in schema:
@@ -291,9 +295,9 @@ def _limits(schema: Json) -> str:
     given = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     if len(given) == 1:
         schema = given[0] | schema
-    told = [
+    limits = [
         words.format(json.dumps(schema[keyword]) if keyword == "default" else schema[keyword])
         for keyword, words in LIMITS.items()
         if keyword in schema
     ]
-    return _prose(", " + ", ".join(told)) if told else ""
+    return _prose(", " + ", ".join(limits)) if limits else ""

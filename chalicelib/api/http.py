@@ -1,7 +1,4 @@
-"""The parts that all routes share: sign-in, bodies as models, errors, the public URL.
-
-Errors are answered as problem+json.
-"""
+"""The parts that all routes share: sign-in, bodies, errors, the public URL."""
 
 import base64
 import functools
@@ -99,7 +96,7 @@ def secured(response: Response) -> Response:
 
 
 def normalized(response: Response) -> Response:
-    """Return the response with a Content-Type, and as problem+json if it is Chalice's error."""
+    """Return the response with a Content-Type; Chalice's errors become problem+json."""
     if "Content-Type" in response.headers or response.body == "":
         return response
     if response.status_code < HTTPStatus.BAD_REQUEST:
@@ -111,7 +108,10 @@ def normalized(response: Response) -> Response:
 
 
 def _detail(response: Response) -> str:
-    """Return Redial's text for an error that Chalice made: Chalice's text is not for users."""
+    """Return Redial's text for an error that Chalice made.
+
+    Chalice's own text is not written for users.
+    """
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return f"this path takes {response.headers['Allow']}, and no other method"
     return "the request cannot be read; GET /openapi.json lists what each route takes"

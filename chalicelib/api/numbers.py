@@ -70,7 +70,10 @@ def delete_opt_out(number: str) -> Response:
 @blueprint.route("/numbers/{number}/contacted", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def post_contacted(number: str) -> dict[str, Any]:
-    """Say that the customer called back. Pending redials end, or wait if the body says so."""
+    """Say that the customer called back.
+
+    Pending redials end. If the body has a time or a number of minutes, they wait instead.
+    """
     from chalicelib.api import schemas
 
     request = blueprint.current_request

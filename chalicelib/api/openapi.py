@@ -1,6 +1,7 @@
-"""The API's own document, OpenAPI 3.1: made from the routes, their docstrings, the models and the table of operations.
+"""The OpenAPI 3.1 document of the API.
 
-Loaded only when it is asked for: what it needs would cost every callback's cold start.
+It is made from the routes, their docstrings, the models and the table of operations. This module loads on the first
+request for the document: its imports would slow the cold start of every callback.
 """
 
 import re
@@ -35,7 +36,7 @@ SECURITY_SCHEMES = {
         "description": "As Exotel's clients sign in: an API key as the password or as the user name.",
     },
 }
-#: any one of them will do
+#: a request needs one of these schemes
 SECURITY: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
 
 #: status -> when a route answers it
@@ -43,9 +44,9 @@ MEANINGS = {
     400: "The request cannot be read.",
     401: "No API key, or one that is not known.",
     403: "The key may not do this, or what is asked for is another workspace's.",
-    404: "Nothing by that id.",
-    409: "The state of things does not allow it.",
-    413: "More bytes than are read.",
+    404: "Nothing has this id.",
+    409: "Another request changed the record at the same time; try again.",
+    413: "The body has more bytes than the limit.",
     415: "The Content-Type is not JSON.",
     422: "Fields are wrong; `errors` points at each.",
     429: "The key sends more requests than it may.",
@@ -53,7 +54,7 @@ MEANINGS = {
 }
 CALLBACK_MEANINGS = {
     403: "The provider did not sign this.",
-    404: "No attempt has this address, or the provider is none that is set up here.",
+    404: "No attempt has this address, or the provider is not set up here.",
 }
 HEADERS = {
     401: {"WWW-Authenticate": ("How to sign in.", "Bearer")},
@@ -62,7 +63,7 @@ HEADERS = {
 }
 
 REFERENCES = "#/components/schemas/{model}"
-#: a name that two modules have, as pydantic tells them apart
+#: the name that pydantic gives a model if two modules have a model of the same name
 _QUALIFIED = re.compile(r"chalicelib__(?:[a-z]+__)*([a-z]+)__(\w+)")
 
 Json = dict[str, Any]
@@ -71,7 +72,10 @@ Model = type[BaseModel]
 
 
 def document(routes: Mapping[str, Mapping[str, Any]], server_url: str) -> Json:
-    """The document of the routes (route -> method -> Chalice's entry), as JSON-like values."""
+    """Return the OpenAPI document of the routes, as JSON-like values.
+
+    ``routes`` is ``app.routes``: route -> method -> Chalice's entry. ``server_url`` is the base URL of the API.
+    """
     references, schemas = _schemas()
     return {
         "openapi": "3.1.0",
@@ -97,7 +101,10 @@ def _operations() -> Iterable[Operation]:
 
 
 def _schemas() -> tuple[dict[Model, Json], Json]:
-    """Model -> a reference to its schema, and the schemas by name: bodies as they are read, answers as written."""
+    """Return model -> reference to its schema, and name -> schema.
+
+    The schema of a body is the one for validation, the schema of an answer the one for serialization.
+    """
     models: dict[Model, Mode] = {Problem: "serialization"}
     for operation in _operations():
         if isinstance(operation.body, type):
@@ -114,7 +121,10 @@ def _schemas() -> tuple[dict[Model, Json], Json]:
 
 
 def _example(schema: Json, schemas: Json) -> Any:
-    """Return an example of a schema, of an object or of a list of objects from the examples of their fields."""
+    """Return an example of a schema.
+
+    The example of an object, or of a list of objects, is made from the examples of its fields.
+    """
     if "examples" in schema:
         return schema["examples"][0]
     if "$ref" in schema:
@@ -127,7 +137,7 @@ def _example(schema: Json, schemas: Json) -> Any:
 
 
 def _plain(schema: Any) -> Any:
-    """A schema without the names of our modules."""
+    """Return a schema without names of Redial's modules and without pydantic's titles."""
     if isinstance(schema, dict):
         return {
             name: _plain_name(value) if name == "$ref" else _plain(value)
@@ -146,11 +156,11 @@ def _plain_name(name: str) -> str:
 
 
 def _operation(path: str, method: str, operation: Operation, view: Any, references: Mapping[Model, Json]) -> Json:
-    said = (view.__doc__ or "").replace("``", "`")
-    summary, _, description = " ".join(said.split()).partition(". ")
+    docstring = (view.__doc__ or "").replace("``", "`")
+    summary, _, description = " ".join(docstring.split()).partition(". ")
     if operation.role is not None:
         description = f"{description} Needs a key that may {operation.role}.".strip()
-    told: Json = {
+    entry: Json = {
         "tags": [operation.tag],
         "summary": summary.rstrip("."),
         "operationId": f"{method.lower()}{re.sub('[^A-Za-z0-9]+', '_', path)}".rstrip("_"),
@@ -158,15 +168,15 @@ def _operation(path: str, method: str, operation: Operation, view: Any, referenc
         "responses": _responses(operation, references),
     }
     if description:
-        told["description"] = description
+        entry["description"] = description
     if operation.role is None:
-        told["security"] = []
+        entry["security"] = []
     if operation.body is not None:
         content = _content(operation.body, references)
         if operation.example is not None:
             content["application/json"]["example"] = operation.example
-        told["requestBody"] = {"required": operation.body_required, "content": content}
-    return told
+        entry["requestBody"] = {"required": operation.body_required, "content": content}
+    return entry
 
 
 def _parameters(path: str, operation: Operation) -> list[Json]:

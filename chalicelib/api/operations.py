@@ -1,6 +1,7 @@
-"""What the document says of each route beyond its docstring: one row for each route and method.
+"""The table of operations: the facts of a route that its docstring does not have.
 
-A route without a row fails a test; so does a row without a route.
+The OpenAPI document shows these facts. Each route and method has one row. A test fails if a route has no row, or if a
+row has no route.
 """
 
 from collections.abc import Mapping
@@ -19,21 +20,23 @@ from chalicelib.providers import REGISTRY
 from chalicelib.storage.history import MAX_CURSOR_CHARS, MAX_ENTRIES
 from chalicelib.storage.keys import Role
 
-#: the statuses that come of reading a JSON body and finding fault with it
+#: the error statuses of a route that reads a JSON body
 BODY = (400, 413, 415, 422)
-#: those of a route that only signs in, that wants a role, and that reads or changes one call
+#: the error statuses of a route that needs a key of any role
 KEY = (401,)
+#: the error statuses of a route that needs a key of a certain role
 ROLE = (401, 403)
+#: the error statuses of a route that reads or changes one call
 CALL = (401, 403, 404)
-#: others kept changing the same thing
+#: the error status of a route whose write can fail because its record kept changing
 BUSY = (503,)
 
-#: a media type -> its schema where it is not a model
+#: media type -> schema, for content that has no model
 Contents = Mapping[str, Mapping[str, Any]]
 
 HTML: Contents = {"text/html": {"type": "string"}}
 JSON_OBJECT: Contents = {"application/json": {"type": "object"}}
-#: a provider's callback comes as that provider sends it
+#: the content of callbacks: each provider has its own format
 ANYTHING: Contents = {
     "application/x-www-form-urlencoded": {"type": "object"},
     "application/json": {"type": "object"},
@@ -43,9 +46,11 @@ ANYTHING: Contents = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One route and method. ``role`` is None where no API key is wanted; ``answer`` None where there is no content.
+    """One route and method.
 
-    ``headers`` are the answer's own: name -> description and example.
+    ``role`` is the role that the API key needs, None if the route needs no key. ``answer`` is None for an answer
+    without content. ``others`` are further statuses with the same answer. ``problems`` are the error statuses.
+    ``headers`` are the headers of the answer: name -> description and example.
     """
 
     tag: str
@@ -61,18 +66,18 @@ class Operation:
     example: Mapping[str, Any] | None = None
 
 
-#: tag -> what its routes are for, in the order of the page
+#: tag -> the purpose of its routes, in the order of the page
 TAGS: Mapping[str, str] = {
     "Calls": "Place a call with its retries, read how it goes, and stop it.",
     "Policies": "Keep retry policies by name, try them out, and adopt calls that your own code places.",
     "Numbers": "Opt a number out, say that the customer called back, and erase a number.",
     "Dialling": "Pause and resume every call of the workspace.",
     "Vendors' shapes": "Requests and answers of Bolna, Exotel, DialNexa and Gomobile, for their clients as they are.",
-    "Callbacks": "Where providers report on calls. You hand out the addresses, and call none of them yourself.",
+    "Callbacks": "Where providers report on calls. Only providers send requests to these addresses.",
     "The API": "Whether the API runs, and what it takes.",
 }
 
-#: name -> a parameter as OpenAPI has it; those in paths are found by their names
+#: name -> OpenAPI's parameter; a path names its parameters in braces
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "call_id": {
         "in": "path",
@@ -116,7 +121,7 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     },
     "Idempotency-Key": {
         "in": "header",
-        "description": "Repeats of a request under one key, within 24 hours, answer the first one's call.",
+        "description": "If you repeat a request with the same key within 24 hours, the answer is the first call.",
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS, "examples": ["order-7"]},
     },
 }
@@ -126,23 +131,23 @@ _NUMBERS = {"from_number": "+14155550100", "to_number": "+16505550199"}
 
 
 def _callback(*problems: int, parameters: tuple[str, ...] = ()) -> Mapping[str, Operation]:
-    taken = Operation(
+    get = Operation(
         tag="Callbacks",
         role=None,
         answer=answers.CallbackTaken,
         problems=(400, 403, 404, 413, *problems, 503),
         parameters=parameters,
     )
-    posted = Operation(
-        tag=taken.tag,
+    post = Operation(
+        tag=get.tag,
         role=None,
-        answer=taken.answer,
+        answer=get.answer,
         body=ANYTHING,
         body_required=False,
-        problems=taken.problems,
+        problems=get.problems,
         parameters=parameters,
     )
-    return {"GET": taken, "POST": posted}
+    return {"GET": get, "POST": post}
 
 
 #: route -> method -> operation, in the order of the page

@@ -1,4 +1,4 @@
-"""What stands in the paths of routes, checked."""
+"""Validation of the values in the paths of routes."""
 
 import re
 from collections.abc import Callable
@@ -13,28 +13,38 @@ _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def call_named(path: str) -> str | None:
-    """The id of the call that a path names by its own id or by one of its attempts'; None where it is neither."""
+    """Return the call id in a path, or None if the path has no such id.
+
+    The path has the call's id, or the id of an attempt of the call.
+    """
     call_id, dash, number = unquote(path).partition("-")
     return call_id if ids.is_call_id(call_id) and (not dash or number.isdecimal()) else None
 
 
 def number_in(path: str) -> str:
-    """Return the E.164 number in a path, its ``+`` encoded or not. Raise Invalid for any other spelling.
+    """Return the E.164 number in a path, whether its ``+`` is percent-encoded or not.
 
-    A number without its ``+`` is not completed: nobody can tell whether its country code is there. One of an impossible
-    length is taken: a provider may have called it, and then it can be opted out and erased.
+    Raises Invalid for any other spelling. This does not add a missing ``+``: nobody knows whether the other digits
+    include a country code. A number of an impossible length is valid here: a provider may have called that number, and
+    the user must be able to opt it out and to erase it.
     """
     return _checked(unquote(path), "/number", e164)
 
 
 def check_same(field: str, given: str | None, in_path: str) -> None:
-    """Raise Invalid where a body that GET answered is put back under another path."""
+    """Raise Invalid if a field of the body differs from the same field in the path.
+
+    This happens if a client sends the body of a GET to the PUT of another path. None in the body is valid.
+    """
     if given not in (None, in_path):
         raise Invalid([FieldError(f"/{field}", f"{field} {given!r} is not the {field} in the path, {in_path!r}")])
 
 
 def number_to_call(text: str, pointer: str) -> str:
-    """Return ``text``, a number that can be called. Raise Invalid, pointing at where it was, for anything else."""
+    """Return ``text`` if it is a number that can be called.
+
+    Raises Invalid otherwise. ``pointer`` is the JSON pointer to the number in the body.
+    """
     return _checked(text, pointer, dialable)
 
 
@@ -46,16 +56,16 @@ def _checked(text: str, pointer: str, check: Callable[[str], str]) -> str:
 
 
 def is_policy_name(name: str) -> bool:
-    """Return whether a policy can have that name."""
+    """Return whether a policy can have this name."""
     return _POLICY_NAME.fullmatch(name) is not None
 
 
 def policy_name_in(path: str) -> str:
-    """A policy's name in a path. Raises Invalid."""
+    """Return the policy name in a path. Raises Invalid if it is not a policy name."""
     name = unquote(path)
     if not is_policy_name(name):
         detail = (
-            f"{name[:80]!r} is no policy name: 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+            f"{name[:80]!r} is not a policy name: 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
         )
         raise Invalid([FieldError("", detail)])
     return name

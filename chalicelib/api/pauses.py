@@ -1,4 +1,4 @@
-"""The kill switch: pause every dial of a workspace, and resume."""
+"""The routes of the kill switch: pause every dial of a workspace, and resume."""
 
 from typing import Any
 
@@ -18,7 +18,10 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/pause-all", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def pause_all() -> dict[str, Any]:
-    """Pause the workspace. Once this is answered no dial of it can begin; calls in flight go on."""
+    """Pause the workspace.
+
+    After the answer no dial of the workspace can begin. Calls in flight continue.
+    """
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -32,7 +35,10 @@ def pause_all() -> dict[str, Any]:
 @blueprint.route("/resume-all", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def resume_all() -> dict[str, Any]:
-    """Resume the workspace. Postponed calls are dialled within minutes, as far as their policy still allows."""
+    """Resume the workspace.
+
+    Redial dials postponed calls within minutes, if their policy still allows it.
+    """
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.ADMIN)
     return _view(None) | {"was_paused": resume(parts.ports, workspace_scope(owner.workspace))}

@@ -1,4 +1,4 @@
-"""The routes of policies: a preview of what one would do, and policies kept by name."""
+"""The routes of policies: a preview of the attempts, and policies kept by name."""
 
 from collections.abc import Callable
 from functools import cache
@@ -28,7 +28,10 @@ NamedRules = Callable[[str], Rules | None]
 @blueprint.route("/policies/preview", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def show() -> dict[str, Any]:
-    """Preview the attempts that a policy would make for assumed outcomes. Nothing is dialled or written."""
+    """Preview the attempts that a policy would make for assumed outcomes.
+
+    A preview dials nobody and writes nothing.
+    """
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -57,7 +60,7 @@ def show() -> dict[str, Any]:
 @blueprint.route("/policies", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def names() -> dict[str, Any]:
-    """List the named policies. They are sorted by name."""
+    """List the named policies. The list is sorted by name."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     unreadable: list[str] = []
@@ -70,9 +73,10 @@ def names() -> dict[str, Any]:
 @blueprint.route("/policies/{name}", methods=["PUT"], content_types=ANY_TYPE)
 @answering
 def put(name: str) -> dict[str, Any]:
-    """Keep a policy under a name. Calls that were placed with it before keep the policy they were placed with.
+    """Keep a policy under a name.
 
-    The answer shows the adoption address of a new policy, once.
+    Calls that were placed with an earlier policy of this name keep the earlier policy. The answer shows the adoption
+    address of a new policy, once.
     """
     from chalicelib.api import schemas
 
@@ -97,7 +101,7 @@ def put(name: str) -> dict[str, Any]:
 @blueprint.route("/policies/{name}", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def read(name: str) -> dict[str, Any]:
-    """Read one named policy. ``PUT`` takes the answer back as it is."""
+    """Read one named policy. ``PUT`` accepts the answer unchanged."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     named = parts.policies.load(owner.workspace, policy_name_in(name))
@@ -109,7 +113,10 @@ def read(name: str) -> dict[str, Any]:
 @blueprint.route("/policies/{name}", methods=["DELETE"], content_types=ANY_TYPE)
 @answering
 def delete(name: str) -> Response:
-    """Forget a named policy. Its adoption address ends; calls that were placed with it keep their policy."""
+    """Delete a named policy.
+
+    The adoption address of the policy ends. Calls that were placed with the policy keep it.
+    """
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.WRITE)
     parts.policies.delete(owner.workspace, policy_name_in(name))
@@ -120,7 +127,10 @@ def delete(name: str) -> Response:
 @blueprint.route("/policies/{name}/adoption-token", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def new_adoption_token(name: str) -> dict[str, Any]:
-    """Replace a policy's adoption token. The old one stays valid for 24 hours unless ``revoke_old`` is true."""
+    """Replace a policy's adoption token.
+
+    The old token stays valid for 24 hours, unless ``revoke_old`` is true.
+    """
     from chalicelib.api import schemas
 
     request = blueprint.current_request
@@ -139,7 +149,10 @@ def new_adoption_token(name: str) -> dict[str, Any]:
 def _view(
     parts: Services, request: Request, workspace: str, named: NamedPolicy, new_token: str | None
 ) -> dict[str, Any]:
-    """A policy, and the adoption address where its token is new: it is shown once."""
+    """Return the answer for a policy, with the adoption address if the token is new.
+
+    The address is shown only once: Redial stores only a hash of the token.
+    """
     since = parts.ports.adoption_tokens.since(workspace).get(named.name)
     view = views.named_policy_view(named, since)
     if new_token is not None:
@@ -149,7 +162,10 @@ def _view(
 
 
 def own_rules(parts: Services, workspace: str) -> dict[str, NamedRules]:
-    """Return the context in which a body is checked that may name policies of the workspace among its presets."""
+    """Return the context for ``checked``, for a body whose presets may be policies.
+
+    The context finds the rules of the workspace's policies by name, and reads each policy once.
+    """
     from chalicelib.dialects.narrowing import NAMED_RULES
 
     @cache
@@ -161,7 +177,10 @@ def own_rules(parts: Services, workspace: str) -> dict[str, NamedRules]:
 
 
 def policy_named(parts: Services, workspace: str, name: str | None) -> NamedPolicy | None:
-    """The policy that a request names, None where it names none. Raises Invalid for a name that nothing has."""
+    """Return the policy that a request names, or None if it names none.
+
+    Raises Invalid if the workspace has no policy of this name.
+    """
     if name is None:
         return None
     named = parts.policies.load(workspace, name)

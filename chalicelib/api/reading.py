@@ -1,4 +1,4 @@
-"""Reads what a request carries, within limits: its JSON body, the values in its query, its Idempotency-Key."""
+"""The reading of requests within limits: JSON body, query, Idempotency-Key."""
 
 import hashlib
 import json
@@ -11,20 +11,20 @@ from chalice.app import Request
 
 from chalicelib import errors
 
-#: the most that a JSON body may hold, in bytes
+#: the most bytes of a JSON body
 MAX_BODY_BYTES = 256 * 1024
-#: how deep lists and objects may lie in each other; a policy needs seven levels, DynamoDB takes 32
+#: the most levels of lists and objects within each other; a policy needs 7 levels, DynamoDB accepts 32
 MAX_DEPTH = 32
-#: names in all the objects of a body together: each that is wrong is reported, and that costs more than reading it
+#: the most names in all objects of a body: Redial reports each wrong name, and a report costs more than parsing
 MAX_NAMES = 10_000
-#: a number with more digits is none that a JSON reader elsewhere could keep
+#: the most digits of a number: other JSON parsers cannot keep a number with more digits
 MAX_DIGITS = 300
-#: the smallest number that is not 0; DynamoDB's ends at 1e-130
+#: the smallest absolute value of a number that is not 0; DynamoDB's smallest is 1e-130
 MIN_NUMBER = 1e-100
-#: the longest Idempotency-Key, in characters
+#: the most characters of an Idempotency-Key
 MAX_KEY_CHARS = 255
 
-#: unknown query parameters that one answer names
+#: the most unknown query parameters that one answer names
 MAX_UNKNOWN = 10
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -33,7 +33,10 @@ _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json", re.IGNORECA
 
 
 def body_bytes(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
-    """The body as it was sent. Raises TooLarge, BadRequest."""
+    """Return the bytes of the body.
+
+    Raises TooLarge if the body has more than ``most`` bytes, and BadRequest if the event's body cannot be decoded.
+    """
     try:
         raw = request.raw_body
         body = raw.encode() if isinstance(raw, str) else raw
@@ -45,9 +48,11 @@ def body_bytes(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
 
 
 def json_body(request: Request) -> tuple[dict[str, Any], str]:
-    """Return the request's JSON object, and a hash of it by which a repeated request is known.
+    """Return the request's JSON object and its hash.
 
-    Raise NotJson, TooLarge, and BadRequest where it is not UTF-8, no JSON, no object, too deep, or holds a name twice.
+    A repeated request has the same hash, also if the order of names differs. Raises NotJson for another Content-Type,
+    TooLarge, and BadRequest if the body is not UTF-8, not JSON or not an object, nests too deep, or has a name twice in
+    one object.
     """
     raw = body_bytes(request)
     _check_type(request.headers.get("content-type", ""))
@@ -57,7 +62,7 @@ def json_body(request: Request) -> tuple[dict[str, Any], str]:
     if _too_deep(body):
         raise errors.BadRequest(_DEEP)
     try:
-        # Keys and values go to DynamoDB and to providers, and neither takes half a character.
+        # Names and values go to DynamoDB and to providers. Both reject half of a surrogate pair.
         canonical = json.dumps(body, sort_keys=True, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise errors.BadRequest(r"the body holds half of a surrogate pair, like \ud800, which is no text") from None
@@ -65,7 +70,7 @@ def json_body(request: Request) -> tuple[dict[str, Any], str]:
 
 
 def _check_type(content_type: str) -> None:
-    """Raise NotJson for a body that says it is not JSON. Without a Content-Type it is read as JSON."""
+    """Raise NotJson if the Content-Type is not JSON. A missing Content-Type is valid."""
     media_type = content_type.partition(";")[0].strip()
     if media_type and not _JSON_TYPE.fullmatch(media_type):
         text = f"send JSON: the Content-Type is {errors.shown(media_type)} (example: Content-Type: application/json)"
@@ -124,9 +129,10 @@ def _whole(text: str) -> int:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object's members. Raise BadRequest for a name that is there twice, or that holds the character NUL.
+    """Return the members of an object.
 
-    Nobody can say which of two members of one name was meant.
+    Raises BadRequest if two members have the same name, because nobody knows which of the two the client means. Also
+    raises BadRequest if a name has the character NUL.
     """
     members: dict[str, Any] = {}
     for name, value in pairs:
@@ -152,7 +158,10 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def query_value(request: Request, name: str) -> str | None:
-    """A query parameter's one value, None where it is not given. Raises Invalid where it is given twice."""
+    """Return the value of a query parameter, or None if it is missing.
+
+    Raises Invalid if the parameter is there twice.
+    """
     values = request.query_params.getlist(name) if request.query_params and name in request.query_params else []
     if len(values) > 1:
         raise errors.Invalid([errors.FieldError(f"/{name}", f"given {len(values)} times; give it once")])
@@ -160,7 +169,10 @@ def query_value(request: Request, name: str) -> str | None:
 
 
 def known_query(request: Request, known: Sequence[str]) -> None:
-    """Raise Invalid for query parameters that a route does not read: a misspelt one must not be lost in silence."""
+    """Raise Invalid for query parameters that a route does not read.
+
+    Otherwise a misspelt parameter would have no effect, and the client would not notice.
+    """
     unknown = [name for name in request.query_params or () if name not in known]
     if unknown:
         raise errors.Invalid([errors.FieldError(f"/{name}", _not_read(name, known)) for name in unknown[:MAX_UNKNOWN]])
@@ -172,7 +184,10 @@ def _not_read(name: str, known: Sequence[str]) -> str:
 
 
 def page_limit(request: Request, default: int, most: int) -> int:
-    """The ``limit`` of a list, from 1 to ``most``. Raises Invalid."""
+    """Return the ``limit`` of a list, or ``default`` if the request has none.
+
+    Raises Invalid if ``limit`` is not a whole number from 1 to ``most``.
+    """
     text = query_value(request, "limit")
     if text is None:
         return default
@@ -183,7 +198,10 @@ def page_limit(request: Request, default: int, most: int) -> int:
 
 
 def idempotency_key(headers: Any) -> str | None:
-    """The request's Idempotency-Key; None where it has none. Raises Invalid."""
+    """Return the Idempotency-Key of the request, or None if it has none.
+
+    Raises Invalid unless the key is 1 to MAX_KEY_CHARS printable characters.
+    """
     key: str | None = headers.get("idempotency-key")
     if key is None:
         return None

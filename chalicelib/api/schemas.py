@@ -1,7 +1,7 @@
-"""The bodies that the API takes, checked field by field.
+"""The models of the bodies that the API accepts.
 
-The views import this on their first request, not at the top: a callback and a wake need none of it, and it would take
-a tenth of their cold start.
+The views import this module on their first request, not at the top: callbacks and wakes do not need it, and the import
+would take a tenth of their cold start.
 """
 
 import json
@@ -39,6 +39,7 @@ from chalicelib.errors import FieldError, Invalid
 
 MAX_VARIABLES = 50
 MAX_OUTCOMES = 101
+#: a start may lie at most this far in the past
 MAX_LATE = timedelta(days=1)
 
 
@@ -48,12 +49,12 @@ def _variables(values: dict[str, Any]) -> dict[str, Any]:
     return small(values)
 
 
-#: the only value that ``webhook_url`` takes
+#: the schema of the only value that ``webhook_url`` accepts
 NULL = {"type": "null"}
 
 
 def _no_webhook(value: Any) -> None:
-    """Refuse a webhook: one that is accepted and never called would be missed in silence."""
+    """Refuse a webhook URL: Redial would never call it, and the user would not notice."""
     if value is not None:
         raise ValueError("webhook_url is not available yet; leave it out and read GET /calls/{call_id}")
 
@@ -73,7 +74,10 @@ PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 
 
 def as_text(value: Variable) -> str:
-    """A variable as the text that a query or a form carries; booleans as JSON spells them."""
+    """Return a variable as text for a query or a form.
+
+    A boolean becomes ``true`` or ``false``.
+    """
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
@@ -81,7 +85,7 @@ ONE_POLICY = "give one of retry, retry_config, exotel and gomobile"
 
 
 class PolicyIn(Strict):
-    """A policy in one of the dialects."""
+    """A policy in one of the request formats."""
 
     retry: RetryIn | None = doc(
         "When to retry: Redial's own format, and DialNexa's.", {"max_retries": 3, "wait_minutes": 30}, None
@@ -100,41 +104,49 @@ class PolicyIn(Strict):
 
     @property
     def given(self) -> list[RetryIn | RetryConfigIn | ExotelPolicyIn | GomobilePolicyIn | ShownPolicy]:
-        """The policies that the body has: in one request format, or none."""
+        """The policies in the body, in any request format; a valid body has at most one."""
         return [d for d in (self.retry, self.retry_config, self.exotel, self.gomobile) if d is not None]
 
     @property
     def asked_for(self) -> Policy | None:
-        """The policy that the body asks for; None where it names none."""
+        """The policy that the body asks for, or None if the body has no policy."""
         return self.given[0].policy() if self.given else None
 
 
 class AdoptionTokenIn(Strict):
-    """``POST /policies/{name}/adoption-token``; an empty body will do."""
+    """The body of ``POST /policies/{name}/adoption-token``; it may be empty."""
 
     revoke_old: Flag = doc("Whether the old token ends at once, and not in 24 hours.", True, False)
 
 
 def ending(wanted: PolicyIn, start_at: datetime) -> Policy | None:
-    """Return the policy that a body asks for, which ends where Exotel's ``end_at`` says. Raise Invalid."""
+    """Return the policy that a body asks for, or None if the body has no policy.
+
+    A policy in Exotel's format ends at its ``end_at``. Raises Invalid if ``end_at`` is before the start.
+    """
     return exotel_ending(wanted.exotel, start_at, "/exotel") if wanted.exotel else wanted.asked_for
 
 
 def exotel_ending(wanted: ExotelPolicyIn, start_at: datetime, pointer: str = "") -> Policy:
-    """Return Exotel's policy for a campaign that starts then. Raise Invalid where it would end before."""
+    """Return Exotel's policy for a campaign that starts at ``start_at``.
+
+    Raises Invalid if the campaign would end before its start, or too long after its start. ``pointer`` is the JSON
+    pointer to Exotel's fields in the body.
+    """
     try:
         return wanted.policy_from(start_at)
     except ValueError as error:
         raise Invalid([FieldError(f"{pointer}/schedule/end_at", str(error))]) from error
 
 
-ADDED = "Taken and not used. What GET adds"
+ADDED = "Accepted and not used. GET adds this field"
 
 
 class NamedPolicyIn(PolicyIn):
-    """``PUT /policies/{name}``: a policy in one of the request formats, or as ``GET`` shows it.
+    """The body of ``PUT /policies/{name}``.
 
-    What ``GET`` adds is taken and not used.
+    It has a policy in one of the request formats, or a policy as ``GET`` shows it. Fields that ``GET`` adds are
+    accepted and not used.
     """
 
     policy: ShownPolicy | None = doc(
@@ -143,16 +155,18 @@ class NamedPolicyIn(PolicyIn):
         None,
     )
     target: TargetIn | None = doc(
-        "What the policy's calls are connected to that bring no target.", {"url": "https://example.com/a.xml"}, None
+        "The target of the policy's calls that have none of their own.", {"url": "https://example.com/a.xml"}, None
     )
-    agent_version_id: AgentId | None = doc(f"{AGENT} For calls that bring none.", "av_01hx", None)
-    name: PolicyName | None = doc("What GET adds: the name, which must be the one in the path.", "reminders", None)
-    updated_at: Any = doc(f"{ADDED}, when the policy was written.", "2026-01-26T10:00:00Z", None)
-    adoption: Any = doc(f"{ADDED}, the adoption address.", {"token_since": "2026-01-26T10:00:00Z"}, None)
+    agent_version_id: AgentId | None = doc(f"{AGENT} For calls that name no agent.", "av_01hx", None)
+    name: PolicyName | None = doc(
+        "The policy's name. GET adds this field; it must be the name in the path.", "reminders", None
+    )
+    updated_at: Any = doc(f"{ADDED}: when the policy was written.", "2026-01-26T10:00:00Z", None)
+    adoption: Any = doc(f"{ADDED}: the adoption address.", {"token_since": "2026-01-26T10:00:00Z"}, None)
 
     @property
     def given(self) -> list[RetryIn | RetryConfigIn | ExotelPolicyIn | GomobilePolicyIn | ShownPolicy]:
-        """The policies that the body has, also as GET shows one."""
+        """The policies in the body, in any request format and as GET shows one."""
         return [*super().given, *([self.policy] if self.policy is not None else [])]
 
     @model_validator(mode="after")
@@ -162,7 +176,7 @@ class NamedPolicyIn(PolicyIn):
         return self
 
 
-ONE_ZONE = "The IANA zone of whoever is called. Left out, every zone that the number can be in."
+ONE_ZONE = "The IANA zone of the person that is called. Left out, every zone that the number can be in."
 Variables = Annotated[
     dict[str, Annotated[Variable, BeforeValidator(_plain)]],
     AfterValidator(_variables),
@@ -177,7 +191,7 @@ Variables = Annotated[
 
 
 class CallIn(PolicyIn):
-    """``POST /calls``."""
+    """The body of ``POST /calls``."""
 
     to_number: E164 = doc("The number to call, in E.164.", "+16505550199")
     from_number: E164 = doc("The number to call from, in E.164.", "+14155550100")
@@ -185,9 +199,9 @@ class CallIn(PolicyIn):
     agent_version_id: AgentId | None = doc(AGENT, "av_01hx", None)
     target: TargetIn | None = doc(TARGET, {"url": "https://example.com/answer.xml"}, None)
     variables: Variables = doc(
-        f"What the target or the agent is given with each attempt: up to {MAX_VARIABLES} values.", {"name": "Ada"}, {}
+        f"Values that the target or the agent receives with each attempt: at most {MAX_VARIABLES}.", {"name": "Ada"}, {}
     )
-    metadata: Kept = doc("Your own JSON, at most 16 KB: kept with the call and shown with it.", {"order": 7}, {})
+    metadata: Kept = doc("Your own JSON, at most 16 KB: stored with the call and shown with it.", {"order": 7}, {})
     timezone: TimeZone | None = doc(ONE_ZONE, "America/Los_Angeles", None)
     start_at: At | None = doc(f"{START} Left out, now.", "2026-01-27T10:00:00Z", None)
     webhook_url: Annotated[Any, AfterValidator(_no_webhook), WithJsonSchema(NULL)] = doc(
@@ -208,7 +222,7 @@ class CallIn(PolicyIn):
 
 
 class PreviewIn(PolicyIn):
-    """``POST /policies/preview``."""
+    """The body of ``POST /policies/preview``."""
 
     to_number: E164 | None = doc("The number that would be called, in E.164. Or give `timezone`.", "+16505550199", None)
     timezone: TimeZone | None = doc(ONE_ZONE, "America/Los_Angeles", None)
@@ -234,23 +248,33 @@ def _opted_out(value: bool) -> bool:
 
 
 class OptOutIn(Strict):
-    """``PUT /numbers/{e164}/opt-out``; an empty body will do. What ``GET`` adds is taken and not used."""
+    """The body of ``PUT /numbers/{e164}/opt-out``; it may be empty.
+
+    Fields that ``GET`` adds are accepted and not used.
+    """
 
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = doc(
-        "Why, for whoever looks the number up.", "asked on the phone", None
+        "Why the number opted out; GET shows it.", "asked on the phone", None
     )
-    number: Word | None = doc("What GET adds: the number, which must be the one in the path.", "+16505550199", None)
-    opted_out: Annotated[Flag, AfterValidator(_opted_out)] = doc("What GET adds: always true.", True, True)
-    opted_out_at: Any = doc(f"{ADDED}, when the number opted out.", "2026-01-26T10:00:00Z", None)
-    calls_ended: Any = doc("Taken and not used. What PUT adds, the pending calls that ended.", 1, None)
+    number: Word | None = doc(
+        "The number. GET adds this field; it must be the number in the path.", "+16505550199", None
+    )
+    opted_out: Annotated[Flag, AfterValidator(_opted_out)] = doc("Always true. GET adds this field.", True, True)
+    opted_out_at: Any = doc(f"{ADDED}: when the number opted out.", "2026-01-26T10:00:00Z", None)
+    calls_ended: Any = doc(
+        "Accepted and not used. PUT adds this field: the number of pending calls that ended.", 1, None
+    )
 
 
 class ContactedIn(Strict):
-    """``POST /numbers/{e164}/contacted``: pending redials end, or wait until a time or for so many minutes."""
+    """The body of ``POST /numbers/{e164}/contacted``; it may be empty.
+
+    Pending redials end. With one of the fields they wait instead: until a time, or for a number of minutes.
+    """
 
     postpone_until: At | None = doc("No redial before this time.", "2026-01-27T10:00:00Z", None)
     postpone_minutes: Annotated[float, Field(gt=0, le=MAX_MINUTES, strict=True, allow_inf_nan=False)] | None = doc(
-        "No redial for so many minutes. Without either field the pending redials end.", 240, None
+        "No redial for this many minutes. Without either field the pending redials end.", 240, None
     )
 
     @model_validator(mode="after")
@@ -260,31 +284,38 @@ class ContactedIn(Strict):
         return self
 
     def until(self, now: datetime) -> datetime | None:
-        """The time until which pending redials are postponed, in UTC; None where they end."""
+        """Return the UTC time until which pending redials wait, or None if they end."""
         if self.postpone_minutes is not None:
             return now + timedelta(minutes=self.postpone_minutes)
         return self.postpone_until
 
 
 class PauseIn(Strict):
-    """``POST /pause-all``; an empty body will do. Without ``until`` the pause lasts until it is resumed."""
+    """The body of ``POST /pause-all``; it may be empty.
+
+    Without ``until`` the pause lasts until ``POST /resume-all``.
+    """
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=200)] = doc(
-        "Why, for whoever looks at the pause.", "the script is wrong", "paused by hand"
+        "Why the workspace is paused; GET shows it.", "the script is wrong", "paused by hand"
     )
     until: At | None = doc("When the pause ends by itself.", "2026-01-27T10:00:00Z", None)
 
     def until_at(self, now: datetime) -> datetime | None:
-        """When the pause ends by itself, in UTC. Raises Invalid for a time that is past."""
+        """Return the UTC time at which the pause ends by itself, or None for never.
+
+        Raises Invalid if the time is past.
+        """
         if self.until is not None and self.until <= now:
             raise Invalid([FieldError("/until", f"until is past (got {self.until:%Y-%m-%dT%H:%M:%SZ})")])
         return self.until
 
 
 def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/start_at") -> datetime | None:
-    """Return a start in UTC. Raise Invalid for one further ahead than the wheel reaches, or clearly in the past.
+    """Return the start if the timing wheel can reach it.
 
-    A start of up to a day ago is now: the request may have waited in a queue.
+    Raises Invalid if the start is more than MAX_DAYS days ahead, or more than one day in the past. A start within the
+    last day means "now": the request may have waited in a queue.
     """
     if start_at is None:
         return None
@@ -296,7 +327,11 @@ def start_within_reach(start_at: datetime | None, now: datetime, field: str = "/
 
 
 def start_of(wanted: CallIn | PreviewIn, now: datetime) -> datetime | None:
-    """Return when the first attempt is due: at ``start_at``, else at Exotel's ``send_at``. Raise Invalid."""
+    """Return the time of the first attempt, or None if the request has none.
+
+    The time is ``start_at``, or Exotel's ``send_at`` if ``start_at`` is missing. Raises Invalid if the time is out of
+    reach.
+    """
     schedule = wanted.exotel.schedule if wanted.exotel else None
     if wanted.start_at is None and schedule is not None:
         return start_within_reach(schedule.send_at, now, "/exotel/schedule/send_at")

@@ -1,4 +1,4 @@
-"""The vendors' own requests, taken as they stand: Bolna's ``POST /call`` and Exotel's campaigns."""
+"""The routes for unchanged vendors' requests: Bolna's call and Exotel's campaign."""
 
 from collections import Counter
 from typing import Any
@@ -23,7 +23,10 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/call", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def bolna_call() -> dict[str, Any]:
-    """Place a call by Bolna's request. The answer is Bolna's, with the call's id as the execution's."""
+    """Place a call by Bolna's request.
+
+    The answer has Bolna's format. Its ``execution_id`` is the call's id.
+    """
     from chalicelib.api import schemas
     from chalicelib.dialects import bolna
 
@@ -56,7 +59,10 @@ def bolna_call() -> dict[str, Any]:
 @blueprint.route("/v1/Accounts/{sid}/Campaigns", methods=["POST"], content_types=ANY_TYPE)
 @answering
 def exotel_campaign(sid: str) -> Response:
-    """Place a campaign by Exotel's request. Each of its numbers becomes a call of its own under one campaign id."""
+    """Place a campaign by Exotel's request.
+
+    Redial places one call for each number. All calls share one campaign id.
+    """
     from chalicelib.api import schemas
     from chalicelib.dialects import exotel
 
@@ -85,18 +91,18 @@ def exotel_campaign(sid: str) -> Response:
         campaign_id=ids.sortable_id("camp", now),
         dial_now=False,
     )
-    each = [new.to(number, f"/numbers/{place}") for place, number in enumerate(numbers)]
-    for one in each:
-        check_call(parts.ports, one)  # all of them first: a campaign is placed whole or not at all
+    new_calls = [new.to(number, f"/numbers/{i}") for i, number in enumerate(numbers)]
+    for each in new_calls:
+        check_call(parts.ports, each)  # before any call is placed: Redial places all calls of a campaign, or none
     may_place(parts, owner)
-    return _campaign(parts, wanted.name, each, idempotency_key(request.headers), request_hash)
+    return _campaign(parts, wanted.name, new_calls, idempotency_key(request.headers), request_hash)
 
 
-def _campaign(parts: Services, name: str, each: list[NewCall], key: str | None, request_hash: str) -> Response:
+def _campaign(parts: Services, name: str, new_calls: list[NewCall], key: str | None, request_hash: str) -> Response:
     calls = []
-    for one in each:
-        own_key = f"{key} {one.to_number}" if key else None
-        calls.append(place_call(parts.ports, one, own_key, request_hash).call)
+    for new in new_calls:
+        own_key = f"{key} {new.to_number}" if key else None
+        calls.append(place_call(parts.ports, new, own_key, request_hash).call)
     view = {
         "id": calls[0].campaign_id,
         "campaign_sid": calls[0].campaign_id,
@@ -112,7 +118,10 @@ def _campaign(parts: Services, name: str, each: list[NewCall], key: str | None, 
 
 
 def _provider(parts: Services, vendor: str, named: str | None) -> str:
-    """Return the provider to dial through: the one named, else the request's own vendor where it is set up."""
+    """Return the provider to dial through.
+
+    It is the provider that the request names, otherwise the vendor if it is set up, otherwise DEFAULT_PROVIDER.
+    """
     if named is not None:
         return named
     try:

@@ -1,4 +1,4 @@
-"""Calls and attempts as the API shows them, and in the vendors' own shapes."""
+"""The answers about calls and attempts, in Redial's and in the vendors' shapes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,10 @@ _ZERO = timedelta()
 
 
 def rfc3339(at: datetime | None) -> str | None:
-    """A UTC time as RFC 3339 with a ``Z``, in milliseconds where it has any."""
+    """Return a UTC time as RFC 3339 with a ``Z``, or None for None.
+
+    The text has milliseconds if the time has a fraction of a second.
+    """
     if at is None:
         return None
     text = at.isoformat(timespec="milliseconds" if at.microsecond else "seconds")
@@ -23,7 +26,7 @@ def rfc3339(at: datetime | None) -> str | None:
 
 
 def attempt_view(call: Call, attempt: Attempt) -> dict[str, Any]:
-    """One attempt, linked to the others of its call by ``retry_group_id``."""
+    """Return one attempt. All attempts of a call share the ``retry_group_id``."""
     return {
         "id": attempt.id,
         "call_id": call.id,
@@ -44,7 +47,7 @@ def attempt_view(call: Call, attempt: Attempt) -> dict[str, Any]:
 
 
 def call_view(record: CallRecord) -> dict[str, Any]:
-    """A call with all its attempts and the policy that it was made with."""
+    """Return a call with all its attempts and the policy that it was placed with."""
     call = record.call
     return {
         "id": call.id,
@@ -73,7 +76,10 @@ def call_view(record: CallRecord) -> dict[str, Any]:
 
 
 def _zones_note(call: Call) -> str | None:
-    """Return what a number that may be in several zones means for its call; None where there is one zone, or none."""
+    """Return a note about the hours of a number that may be in several zones.
+
+    The result is None if the number has at most one zone.
+    """
     if len(call.zones) < 2:
         return None
     west, *_, east = sorted(call.zones, key=lambda name: call.created_at.astimezone(zone(name)).utcoffset() or _ZERO)
@@ -84,9 +90,10 @@ def _zones_note(call: Call) -> str | None:
 
 
 def entry_view(call: Call, attempt: Attempt | None) -> dict[str, Any]:
-    """Return one row of the call history; the first attempt stands for the call and carries its summary.
+    """Return one row of the call history.
 
-    Every row has the same fields, null where there is nothing to say.
+    The row of the first attempt also has the state and the summary of the call. Every row has the same fields; a field
+    without a value is null.
     """
     parent = _parent(call)
     if attempt is not None and attempt.number > 1:
@@ -97,7 +104,7 @@ def entry_view(call: Call, attempt: Attempt | None) -> dict[str, Any]:
 
 
 def _not_dialled(call: Call) -> dict[str, Any]:
-    """Return the row of a call without an attempt: its first attempt, of which nothing is known yet."""
+    """Return the row of a call without an attempt: a first attempt without results."""
     first = Attempt(call_id=call.id, number=1, token="", claimed_at=call.created_at, provider=call.provider)
     unknown = {"id": call.id, "status": call.summary_status or "scheduled", "called_at": None}
     return attempt_view(call, first) | unknown
@@ -119,7 +126,10 @@ def _milliseconds(at: datetime) -> str:
 
 
 def retries_view(record: CallRecord) -> dict[str, Any]:
-    """DialNexa's ``GET /v1/call-logs/{id}/retries``; its page shows both ``called_at`` and ``timestamp``."""
+    """Return DialNexa's answer to ``GET /v1/call-logs/{id}/retries``.
+
+    DialNexa's page shows both ``called_at`` and ``timestamp``, so the answer has both.
+    """
     return {
         "call_id": record.call.id,
         "data": [
@@ -141,7 +151,7 @@ def gomobile_word(word: str | None) -> str | None:
 
 
 def report_view(record: CallRecord) -> dict[str, Any]:
-    """Gomobile's ``GET /call-report/{id}``."""
+    """Return Gomobile's answer to ``GET /call-report/{id}``."""
     return {
         "attempts": [
             {
@@ -155,7 +165,7 @@ def report_view(record: CallRecord) -> dict[str, Any]:
 
 
 def decision_view(call: Call, decision: Mapping[str, Any]) -> dict[str, Any]:
-    """One decision about a call: the reason, the steps that led to it, and what came of it."""
+    """Return one decision about a call: the reason, the steps and the result."""
     retry_at, due_at = _time(decision.get("retry_at")), _time(decision.get("due_at"))
     return {
         "attempt": decision["attempt"],
@@ -170,7 +180,7 @@ def decision_view(call: Call, decision: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def preview_view(shown: Preview, zones: Sequence[str]) -> dict[str, Any]:
-    """The attempts that a policy would make, each with its local time where one zone is known."""
+    """Return the attempts that a policy would make, with their times in each zone."""
     return {
         "attempts": [
             {
@@ -198,7 +208,10 @@ ADOPTION_HELP = (
 
 
 def named_policy_view(named: NamedPolicy, token_since: datetime | None) -> dict[str, Any]:
-    """Return a named policy; ``token_since`` is when its adoption token was made, None where it has none."""
+    """Return a named policy.
+
+    ``token_since`` is the time at which its adoption token was made, None if the policy has no token.
+    """
     policy = adapter(Policy).dump_python(named.policy, mode="json")
     target = {"url": named.target_url} if named.target_url else None
     return {
@@ -212,7 +225,7 @@ def named_policy_view(named: NamedPolicy, token_since: datetime | None) -> dict[
 
 
 def _local(at: datetime | None, zones: Sequence[str]) -> dict[str, str]:
-    """A time on the walls of every zone that the number may be in."""
+    """Return zone -> the local time, for every zone that the number may be in."""
     return {name: at.astimezone(zone(name)).isoformat(timespec="minutes") for name in zones} if at else {}
 
 

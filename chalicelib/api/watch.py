@@ -1,4 +1,4 @@
-"""What is measured of every invocation from outside: how long a callback took, what was answered, what broke."""
+"""The metrics of every invocation: callback durations, server errors, failures."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,10 @@ CALLBACKS = "/callbacks/"
 
 
 def watched(event: Any, get_response: Callable[[Any], Any]) -> Any:
-    """The response to an event. An error is logged with the invocation that it ended, and goes on to Lambda."""
+    """Return the response to an event, and record its metrics.
+
+    If the invocation fails, this logs the error with the invocation and raises it again for Lambda.
+    """
     began = time.perf_counter()
     try:
         response = get_response(event)

@@ -1,6 +1,6 @@
-"""What is wrong with a body, in Redial's own sentences rather than pydantic's.
+"""The sentences about wrong fields of a body. They replace pydantic's sentences.
 
-Loaded once a body is wrong: a callback and a wake need none of it.
+This module loads when a body is wrong: callbacks and wakes do not need it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from chalicelib.errors import FieldError, did_you_mean, shown
 
-#: kind of error, as pydantic names it -> the sentence. ``{value}`` is what was given; the rest is pydantic's context.
+#: pydantic's error type -> sentence; ``{value}`` is the given value, and most other names are pydantic's context
 SENTENCES: Mapping[str, str] = {
     "missing": "{name} is missing",
     "extra_forbidden": "{name} is not a field here{hint}",
@@ -56,20 +56,21 @@ SENTENCES: Mapping[str, str] = {
     "datetime_from_date_parsing": "{name} {value} is not a time with a UTC offset (example: 2026-01-26T10:00:00Z)",
     "timezone_aware": "{name} {value} has no UTC offset (example: 2026-01-26T10:00:00Z)",
 }
-#: for what no model of ours can raise today
+#: the sentence for error types that no model of Redial can raise today
 OTHERWISE = "{name} {value} is not a value that this field takes; GET /docs lists what it takes"
-#: a sentence of a validator that begins so speaks of the field, and the field's name comes first
-SPEAKS_OF_THE_FIELD = ("must ", "is ", "has ", "lies ", "'")
-#: an answer lists no more, and to look for what was meant takes time
+#: the starts of validators' messages that need the name of the field before them
+STARTS_WITHOUT_NAME = ("must ", "is ", "has ", "lies ", "'")
+#: the most errors to word: an answer lists no more, and each "did you mean" takes time
 MAX_ERRORS = 100
-OWN = ("value_error", "assertion_error")
+#: pydantic's error types for errors that Redial's own validators raise
+OWN_VALIDATORS = ("value_error", "assertion_error")
 
 
 def field_errors(model: type[BaseModel], error: ValidationError, body: Any) -> list[FieldError]:
-    """Return each wrong field once, with a JSON pointer into the body and one sentence."""
+    """Return each wrong field once, with a JSON pointer and one sentence."""
     wrong: dict[str, str] = {}
     for found in error.errors(include_url=False):
-        # A union is wrong once for each of its members: the first is what most people mean.
+        # Pydantic reports one error for each member of a union. Most users mean the first member.
         pointer = _pointer(found, body)
         if pointer not in wrong:
             wrong[pointer] = sentence(found, model)
@@ -79,11 +80,11 @@ def field_errors(model: type[BaseModel], error: ValidationError, body: Any) -> l
 
 
 def sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
-    """Return what is wrong, with the value and what would be right."""
+    """Return a sentence with the wrong value, what is wrong, and what would be right."""
     given, context = error.get("input"), dict(error.get("ctx", {}))
     name = _name(error)
-    if error["type"] in OWN:
-        return _of_a_validator(name, str(context["error"]), given)
+    if error["type"] in OWN_VALIDATORS:
+        return _validator_sentence(name, str(context["error"]), given)
     words = {"name": name, "value": shown(given), "hint": _hint(error, context, model), **context}
     words["choices"] = context.get("expected") or context.get("expected_tags", "")
     words["choices"] = str(words["choices"]).replace("'", "").replace(" or ", ", ")
@@ -91,8 +92,8 @@ def sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
     return SENTENCES.get(error["type"], OTHERWISE).format_map(words)
 
 
-def _of_a_validator(name: str, message: str, given: Any) -> str:
-    if not message.startswith(SPEAKS_OF_THE_FIELD):
+def _validator_sentence(name: str, message: str, given: Any) -> str:
+    if not message.startswith(STARTS_WITHOUT_NAME):
         return message
     if isinstance(given, dict | list) or message.startswith("'") or shown(given) in message:
         return f"{name} {message}"
@@ -100,7 +101,10 @@ def _of_a_validator(name: str, message: str, given: Any) -> str:
 
 
 def _name(error: ErrorDetails) -> str:
-    """Return the field's name, with its place where it is in a list; ``the body`` where all of it is wrong."""
+    """Return the field's name, with its index if it is in a list: ``numbers[2]``.
+
+    The result is ``the body`` if the error is about the whole body.
+    """
     names = [str(step) if isinstance(step, str) else f"[{step}]" for step in error["loc"]]
     while len(names) > 1 and names[-1].startswith("["):
         names[-2:] = [names[-2] + names[-1]]
@@ -120,7 +124,10 @@ def _hint(error: ErrorDetails, context: Mapping[str, Any], model: type[BaseModel
 
 
 def _models_at(model: type[BaseModel], path: Iterable[int | str]) -> list[type[BaseModel]]:
-    """Return the models that what is at a path can be. Other steps than fields name unions' members, or items."""
+    """Return the models that the value at a path can have.
+
+    A step of the path that is not a field is the name of a union's member, or the index of an item.
+    """
     here = [model]
     for step in path:
         below = [
@@ -148,7 +155,10 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _pointer(error: ErrorDetails, body: Any) -> str:
-    """Return where in the body an error is, without the union members that pydantic names on the way there."""
+    """Return the JSON pointer to the wrong value in the body.
+
+    Pydantic's path also names members of unions. The pointer leaves these names out.
+    """
     pointer = ""
     inside: Any = body
     for number, step in enumerate(error["loc"]):

@@ -1,13 +1,13 @@
-"""Bolna's ``POST /call`` and its ``retry_config``: to a Policy, and a call's retry state in Bolna's shape.
+"""Bolna's ``POST /call`` and ``retry_config`` as a Policy, and its retry state.
 
-Where the vendor's page on auto-retry leaves something open:
+The vendor's page on auto-retry leaves these cases open:
 
-    open                                   decided           because
-    ``retry_config`` missing               no retries        "enabled: false" is its default
-    more retries than intervals            last one repeats  the list says "before each retry attempt" and no more
-    fewer retries than intervals           rest unused       ``max_retries`` "Maximum retry attempts" is the harder word
-    ``error`` not in the list              not retried       its default list has no-answer, busy and failed
-    a retry_on_statuses beyond the four    422               a silent "never" would be a lost retry
+    open                                   decision              reason
+    ``retry_config`` missing               no retries            "enabled: false" is the page's default
+    more retries than intervals            last one repeats      the page says only "before each retry attempt"
+    fewer retries than intervals           other ones unused     the page calls ``max_retries`` "Maximum retry attempts"
+    ``error`` not in the list              not retried           the default list has no-answer, busy and failed
+    a retry_on_statuses beyond the four    422                   without an error the user would miss the retries
 """
 
 from datetime import UTC
@@ -68,7 +68,7 @@ class RetryConfigIn(VendorRetry):
         return words
 
     def policy(self) -> Policy:
-        """The policy that this asks for."""
+        """Return the policy that the request asks for."""
         rules = retried(self.retry_on_statuses, voicemail=self.retry_on_voicemail)
         if not self.enabled:
             return Policy(max_retries=0, strategy=NoRetry(), on=rules)
@@ -76,9 +76,9 @@ class RetryConfigIn(VendorRetry):
 
 
 class BolnaCallIn(Strict):
-    """``POST /call`` as Bolna documents it, with ``provider`` beside it.
+    """The body of ``POST /call`` as Bolna documents it, plus ``provider``.
 
-    Two of Bolna's fields are taken and not used.
+    Two of Bolna's fields are accepted and not used.
     """
 
     agent_id: Annotated[str, Field(min_length=1, max_length=256)] = doc(AGENT, "av_01hx")
@@ -88,9 +88,7 @@ class BolnaCallIn(Strict):
         "The number to call from, in E.164. Left out, DEFAULT_FROM_NUMBER.", "+14155550100", None
     )
     scheduled_at: At | None = doc(START, "2026-01-27T10:00:00Z", None)
-    user_data: Kept = doc(
-        "What the agent needs to know; texts, numbers and switches are its variables.", {"name": "Ada"}, {}
-    )
+    user_data: Kept = doc("Data for the agent; texts, numbers and booleans become its variables.", {"name": "Ada"}, {})
     retry_config: RetryConfigIn = doc(
         "When to retry. Left out, there are no retries.", {"enabled": True}, RetryConfigIn()
     )
@@ -99,7 +97,7 @@ class BolnaCallIn(Strict):
 
 
 def accepted(record: CallRecord) -> dict[str, Any]:
-    """Return Bolna's answer to ``POST /call``, and the provider that the call is dialled through."""
+    """Return Bolna's answer to ``POST /call``, plus the provider that dials the call."""
     return {
         "message": "done",
         "status": _status(record, started="queued"),
@@ -109,10 +107,10 @@ def accepted(record: CallRecord) -> dict[str, Any]:
 
 
 def retry_state(record: CallRecord) -> dict[str, Any]:
-    """A call as Bolna's webhook tells of it while it is retried: one function of the call as it stands.
+    """Return a call as Bolna's webhook shows it during retries.
 
-    ``status`` is ``scheduled`` while a retry is pending; ``retry_history`` holds the attempts that have ended, each
-    ``at`` the time it was made; ``scheduled_at`` is there while something is scheduled. Times are UTC.
+    ``status`` is ``scheduled`` while a retry is pending. ``retry_history`` has the attempts that have ended; ``at`` is
+    the time at which an attempt was made. ``scheduled_at`` is there only while an attempt is scheduled. Times are UTC.
     """
     call = record.call
     ended = [attempt for attempt in record.attempts if attempt.outcome is not None]
@@ -133,7 +131,11 @@ def retry_state(record: CallRecord) -> dict[str, Any]:
 
 
 def _status(record: CallRecord, *, started: str) -> str:
-    """The call in Bolna's words: what the last attempt came to, unless another is scheduled or on its way."""
+    """Return the status of a call in Bolna's words.
+
+    It is ``scheduled`` while an attempt is scheduled, otherwise the outcome or the progress of the last attempt.
+    ``started`` is the word for a call that is being dialled.
+    """
     call = record.call
     if call.state is CallState.SCHEDULED:
         return "scheduled"
@@ -142,7 +144,7 @@ def _status(record: CallRecord, *, started: str) -> str:
     last = record.attempts[-1]
     if last.outcome is None:
         return last.progress or started
-    # Bolna has no word for these two: a voicemail is a completed call, a refusal one that nobody answered.
+    # Bolna has no word for these two outcomes. For Bolna a voicemail is completed, and a rejected call is no-answer.
     return {Outcome.VOICEMAIL: "completed", Outcome.REJECTED: "no-answer"}.get(last.outcome, last.outcome)
 
 

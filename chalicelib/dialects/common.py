@@ -1,4 +1,4 @@
-"""What the dialects share: strict models, bounded numbers, and local times of the day."""
+"""The parts that all request formats share: strict models and bounded field types."""
 
 import json
 import re
@@ -13,37 +13,40 @@ from chalicelib.domain.number_lengths import dialable
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.policy import OutcomeRule
 
-#: Nothing may be planned further ahead than the timing wheel reaches.
+#: the most days ahead that Redial plans: the timing wheel reaches no further
 MAX_DAYS = 60
 MAX_MINUTES = MAX_DAYS * 24 * 60
 MAX_RETRIES = 100
 MAX_TIMES = 100
-#: intervals of one weekday, in a window or among its pauses
+#: the most intervals of one weekday, in a window or in its pauses
 MAX_INTERVALS = 24
-#: characters of a word, a number or a name that is looked up, and of a vendor's field that is kept
+#: the most characters of a word, a phone number or a name
 MAX_WORD = 64
 
 
-#: the document makes the example of a field that holds an object, or a list of objects, from their own fields
+#: an example that the OpenAPI document derives from the fields of the object, or of the list of objects
 DERIVED = object()
 
 
 def doc(description: str, example: Any = DERIVED, default: Any = ...) -> Any:
-    """Return a field with what the API's document says of it. Without a default the field is required."""
+    """Return a field with its description and its example in the OpenAPI document.
+
+    Without a default the field is required.
+    """
     return Field(default, description=description, examples=None if example is DERIVED else [example])
 
 
-#: what the document says of fields that several bodies have
+# The descriptions of fields that several bodies have.
 PROVIDER = "The provider to dial through. Left out, DEFAULT_PROVIDER dials."
 TARGET = "What the provider does with an answered call. Left out, <PROVIDER>_ANSWER_URL answers it."
 AGENT = "The agent that talks: passed on to the provider, and to the target as a query parameter."
-NO_MEANING = "The vendor's field: taken, and not used here."
-START = "When the first attempt is due, with a UTC offset: at most 60 days ahead, and not over a day past."
+NO_MEANING = "The vendor's field: accepted and not used."
+START = "When the first attempt is due, with a UTC offset: at most 60 days ahead and one day past."
 
-#: a provider by its name in the registry
+#: the name of a provider in the registry
 ProviderName = Annotated[str, Field(min_length=1, max_length=32)]
 
-#: Nobody writes 0 or "yes" for a switch, or "30" for a number, and means it: what is not of its type is refused.
+# These types are strict: 0 or "yes" for a boolean, or "30" for a number, is a mistake of the client.
 Flag = Annotated[bool, Field(strict=True)]
 WaitMinutes = Annotated[float, Field(ge=0, le=MAX_MINUTES, strict=True, allow_inf_nan=False)]
 MaxRetries = Annotated[int, Field(ge=0, le=MAX_RETRIES, strict=True)]
@@ -53,13 +56,16 @@ Word = Annotated[str, Field(max_length=MAX_WORD)]
 
 
 class Strict(BaseModel):
-    """A body, of Redial's own or of a vendor, that refuses unknown fields: a misspelt field must not be lost."""
+    """A body, or a part of a body, that rejects unknown fields.
 
-    # A request builds the validator of its own body, and not those of all the others.
+    Otherwise a misspelt field would have no effect, and the user would not notice.
+    """
+
+    # A request builds only the validator of its own body, not those of all other bodies.
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
-#: fields of Redial's own ``retry`` that a vendor's object has no place for
+#: the fields of Redial's own ``retry`` that a vendor's retry object does not have
 OWN_FIELDS = frozenset(
     {
         "caps",
@@ -79,7 +85,7 @@ OWN_FIELDS = frozenset(
 
 
 class VendorRetry(Strict):
-    """A vendor's retry object, which says of a field of Redial's own where that belongs."""
+    """A vendor's retry object. For one of Redial's fields its error names ``retry``."""
 
     @model_validator(mode="before")
     @classmethod
@@ -93,7 +99,7 @@ class VendorRetry(Strict):
 
 
 def outcome_word(word: str) -> str:
-    """An outcome's word in its own spelling. Raises ValueError for one that is none."""
+    """Return an outcome in Redial's spelling. Raises ValueError for any other word."""
     return Outcome.parse(word).value
 
 
@@ -101,33 +107,34 @@ OutcomeWord = Annotated[
     str, Field(max_length=MAX_WORD, json_schema_extra={"enum": list(Outcome)}), AfterValidator(outcome_word)
 ]
 
-#: times beyond these are slips of the pen, and no rule of EventBridge can name them
+#: the years that Redial accepts: other years are mistakes, and EventBridge does not accept them in a rule
 FIRST_YEAR, LAST_YEAR = 2000, 2198
 
 
-def _spelled_out(value: Any) -> Any:
-    # Else a number would be taken for seconds since 1970.
+def _not_a_number(value: Any) -> Any:
+    # Pydantic would read a number as seconds since 1970.
     if not isinstance(value, datetime) and not (isinstance(value, str) and value[4:5] == "-"):
         raise ValueError("must be a datetime with a UTC offset, like 2026-01-26T10:00:00Z")
     return value
 
 
-def _in_our_time(at: datetime) -> datetime:
+def _in_utc(at: datetime) -> datetime:
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise ValueError(f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
     return at.astimezone(UTC)
 
 
-#: a time with its UTC offset, RFC 3339, in UTC once it is read
-At = Annotated[AwareDatetime, BeforeValidator(_spelled_out), AfterValidator(_in_our_time)]
+#: an RFC 3339 time with a UTC offset, converted to UTC
+At = Annotated[AwareDatetime, BeforeValidator(_not_a_number), AfterValidator(_in_utc)]
 
 MAX_JSON_BYTES = 16 * 1024
 
 
 def small(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the user's own values that are kept with a call.
+    """Return the user's own values if Redial can store them with a call.
 
-    Raise ValueError beyond MAX_JSON_BYTES bytes as JSON, and for an empty name at any depth: DynamoDB stores none.
+    Raises ValueError if they have more than MAX_JSON_BYTES bytes as JSON, or an empty name at any depth: DynamoDB does
+    not store an empty name.
     """
     size = len(json.dumps(values))
     if size > MAX_JSON_BYTES:
@@ -143,17 +150,17 @@ def _has_empty_name(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_empty_name, value))
 
 
-#: ``"a": 1, `` is the least that a name and its value take up
+#: the most names in MAX_JSON_BYTES: the shortest name with its value is ``"a": 1, ``
 MAX_NAMES_KEPT = MAX_JSON_BYTES // 8
 
 Kept = Annotated[dict[str, Any], Field(json_schema_extra={"maxProperties": MAX_NAMES_KEPT}), AfterValidator(small)]
 
-#: the characters of a URI (RFC 3986, 2): others are to be percent-encoded, or a host's to be in punycode
+#: the characters of a URI (RFC 3986, 2); the client must percent-encode others, and write a host in punycode
 _HTTP_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 def http_url(url: str) -> str:
-    """An absolute http(s) URL. Raises ValueError for anything else."""
+    """Return the URL. Raises ValueError if it is not an absolute http(s) URL."""
     if not _HTTP_URL.fullmatch(url) or not _has_host(url):
         raise ValueError("must be an absolute http(s) URL")
     return url
@@ -173,7 +180,10 @@ HttpUrl = Annotated[
 
 
 def retried(outcomes: Iterable[str], *, voicemail: bool) -> dict[Outcome, OutcomeRule]:
-    """Rules that retry after each of the outcomes, and after a voicemail if said so."""
+    """Return rules that retry after each of the outcomes.
+
+    ``voicemail`` says whether a voicemail is retried too.
+    """
     rules = {Outcome.parse(word): OutcomeRule(retry=True) for word in outcomes}
     return rules | {Outcome.VOICEMAIL: OutcomeRule(retry=voicemail)}
 

@@ -1,15 +1,15 @@
-"""DialNexa's ``retry`` object, and Redial's own which is a superset of it: to a Policy.
+"""DialNexa's ``retry`` object and Redial's own superset of it, as a Policy.
 
-Where the vendor's page leaves a field out of a request, or open:
+The vendor's page leaves these cases open:
 
-    open                          decided                    because
-    ``retry`` missing             no retries                 there is nothing to retry by
-    ``max_retries`` missing       3, or one for each date    its example has 3
-    ``wait_minutes`` missing      30                         its example has 30
+    open                          decision                   reason
+    ``retry`` missing             no retries                 the request has no retry rules
+    ``max_retries`` missing       3, or one for each date    the page's example has 3
+    ``wait_minutes`` missing      30                         the page's example has 30
     busy, no-answer               retried                    "Retried" under default behaviour
     failed                        not retried                "the same error is likely to repeat"
-    voicemail                     final                      "Configurable", and off everywhere else in the field
-    error, rejected               not retried                not in its table; ``on`` can say otherwise
+    voicemail                     final                      "Configurable", and off by default at all other vendors
+    error, rejected               not retried                not in the page's table; ``on`` can change it
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -55,13 +55,13 @@ from chalicelib.domain.window import minute_of_day
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_WAIT_MINUTES = 30.0
 DEFAULT_HOURS = 72.0
-#: A rule that only names another target asks for one attempt with it.
+#: the retries of a rule that has a target and no ``max_retries``: one attempt with the target
 TARGET_RETRIES = 1
 
-#: Who names a second provider wants it tried at once, unless a rule for ``failed`` says otherwise.
+#: the rule for ``failed`` if the request has a failover and no rule for ``failed``: dial the second provider at once
 FAILOVER_RULE = OutcomeRule(retry=True, wait_minutes=0, max_retries=1)
 
-#: outcome -> retried where the request does not say; all others are not
+#: outcome -> retried, if the request has no rule for it; all other outcomes are not retried
 DEFAULT_RETRIED = {Outcome.BUSY: True, Outcome.NO_ANSWER: True}
 #: DialNexa's flat switches
 FLAT_SWITCHES = {
@@ -70,24 +70,24 @@ FLAT_SWITCHES = {
     "retry_on_busy": Outcome.BUSY,
 }
 
-#: the hours after an attempt in which its number is left alone; no further back are attempts remembered
+#: the hours after an attempt in which Redial does not dial its number; it remembers attempts for MAX_CAP_HOURS
 QuietHours = Annotated[float, Field(gt=0, le=MAX_CAP_HOURS, strict=True, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=MAX_MINUTES, strict=True, allow_inf_nan=False)]
 
 
 class TargetIn(Strict):
-    """What the provider does with an answered call."""
+    """The instructions that the provider follows when somebody answers the call."""
 
     url: HttpUrl = doc("Where the provider fetches its instructions.", "https://example.com/answer.xml")
 
 
 class RuleIn(Strict):
-    """One outcome's own rule; ``retry`` is true unless it says otherwise."""
+    """The rule for one outcome; ``retry`` is true by default."""
 
     retry: Flag = doc("Whether this outcome is retried at all.", True, True)
     wait_minutes: WaitMinutes | None = doc("The wait after this outcome in place of the strategy's.", 20, None)
     max_retries: MaxRetries | None = doc(
-        "At most so many retries after this outcome; 1 with a `target`, else no limit of its own.", 1, None
+        "At most this many retries after this outcome. Left out, 1 with a `target`, otherwise no own limit.", 1, None
     )
     target: TargetIn | None = doc(
         "What the next attempt is connected to, for instance to leave a message.",
@@ -96,7 +96,7 @@ class RuleIn(Strict):
     )
 
     def rule(self) -> OutcomeRule:
-        """The rule that this asks for."""
+        """Return the rule that the request asks for."""
         max_retries = self.max_retries
         if self.target is not None and max_retries is None:
             max_retries = TARGET_RETRIES
@@ -113,7 +113,7 @@ def _kind_of_rule(value: Any) -> str:
     return "switch" if isinstance(value, bool) else "rule"
 
 
-#: one outcome's entry in ``on``; told apart first, so that a wrong one is wrong in one way
+#: the entry of one outcome in ``on``; its kind is decided first, so that a wrong entry has only one error
 SwitchOrRule = Annotated[
     Annotated[bool, Tag("switch")] | Annotated[RuleIn, Tag("rule")],
     Discriminator(_kind_of_rule),
@@ -122,27 +122,31 @@ SwitchOrRule = Annotated[
 
 
 class FailoverIn(Strict):
-    """The provider that takes over after ``failed``; without a target it is given its own default one."""
+    """The provider that takes over after ``failed``.
+
+    Without a target the provider's default target answers its calls.
+    """
 
     provider: ProviderName = doc("The provider that dials after the first one's network failed.", "plivo")
     from_number: E164 | None = doc("The number to call from there. Left out, the call's own.", "+14155550101", None)
     target: TargetIn | None = doc(TARGET, {"url": "https://example.com/answer.xml"}, None)
 
     def failover(self) -> Failover:
-        """The failover that this asks for."""
+        """Return the failover that the request asks for."""
         return Failover(self.provider, self.from_number, self.target.url if self.target else None)
 
 
-KIND = "Which strategy this is."
+KIND = "The kind of strategy."
 VARY = "Retry in the other half of the recipient's day than the attempt before."
 
 
 class NoneIn(Strict):
-    """No retries."""
+    """A policy without retries."""
 
     type: Literal["none"] = doc(KIND, "none")
 
     def strategy(self) -> Strategy:
+        """Return the strategy that never retries."""
         return NoRetry()
 
 
@@ -154,6 +158,7 @@ class FixedIn(Strict):
     vary: Flag = doc(VARY, True, False)
 
     def strategy(self) -> Strategy:
+        """Return the strategy that waits ``wait_minutes`` before every retry."""
         return Fixed(self.wait_minutes, self.vary)
 
 
@@ -167,6 +172,7 @@ class IntervalsIn(Strict):
     vary: Flag = doc(VARY, True, False)
 
     def strategy(self) -> Strategy:
+        """Return the strategy that waits ``minutes[n]`` before retry n; the last repeats."""
         return Intervals(tuple(self.minutes), self.vary)
 
 
@@ -176,7 +182,7 @@ class ExponentialIn(Strict):
     type: Literal["exponential"] = doc(KIND, "exponential")
     first_minutes: Minutes = doc("Minutes before the first retry.", 15)
     factor: Annotated[float, Field(ge=1, le=100, strict=True, allow_inf_nan=False)] = doc(
-        "Each wait is this many times the one before.", 2, 2.0
+        "Each wait is the wait before, multiplied by this factor.", 2, 2.0
     )
     max_minutes: Minutes = doc("No wait is longer than these minutes.", 240, 24 * 60)
     vary: Flag = doc(VARY, True, False)
@@ -188,11 +194,12 @@ class ExponentialIn(Strict):
         return self
 
     def strategy(self) -> Strategy:
+        """Return the strategy whose wait grows by ``factor`` up to ``max_minutes``."""
         return Exponential(self.first_minutes, self.factor, self.max_minutes, self.vary)
 
 
 class ScheduledIn(Strict):
-    """Retries at fixed times."""
+    """Retries at fixed dates and times."""
 
     type: Literal["scheduled"] = doc(KIND, "scheduled")
     at: Annotated[list[At], Field(min_length=1, max_length=MAX_TIMES)] = doc(
@@ -208,10 +215,11 @@ class ScheduledIn(Strict):
         return dates
 
     def strategy(self) -> Scheduled:
+        """Return the strategy that retries at the times in ``at``, each time once."""
         return Scheduled(tuple(sorted(set(self.at))))
 
 
-MIN_GAP = "The next attempt comes at least so many minutes after the one before."
+MIN_GAP = "At least this many minutes between an attempt and the next."
 
 
 class TimeOfDayIn(Strict):
@@ -228,15 +236,19 @@ class TimeOfDayIn(Strict):
     def _times(cls, times: list[str]) -> list[str]:
         for text in times:
             if minute_of_day(text) == 24 * 60:
-                raise ValueError("24:00 is no time to call at; use 00:00")
+                raise ValueError("24:00 is not a time to call at; use 00:00")
         return times
 
     def strategy(self) -> Strategy:
+        """Return the strategy that retries at the local times in ``times``."""
         return TimeOfDay(tuple(sorted({minute_of_day(text) for text in self.times})), self.min_gap_minutes)
 
 
 class SmartIn(Strict):
-    """Not available yet, and refused: a request that asks for it must not silently get something else."""
+    """A strategy that is not available yet; Redial rejects it.
+
+    Redial does not replace it with another strategy: the user would not notice.
+    """
 
     type: Literal["smart"] = doc(KIND, "smart")
 
@@ -245,6 +257,7 @@ class SmartIn(Strict):
         raise ValueError("smart is not available yet; use fixed, intervals, exponential, scheduled or time_of_day")
 
     def strategy(self) -> Strategy:
+        """Return no retries. Nothing calls this: validation always fails before."""
         return NoRetry()
 
 
@@ -254,20 +267,20 @@ StrategyIn = Annotated[
 
 
 MAX_CAPS = 10
-#: what the document says, of a request and of a policy that is shown
-QUIET = "outcome: the hours after an attempt that ended so, by any call, in which the number is left alone."
+#: the description of ``quiet_after``, in a request and in a policy that GET shows
+QUIET = "outcome: for this many hours after an attempt of any call with this outcome, Redial does not dial the number."
 OutcomeRules = Annotated[dict[str, SwitchOrRule], Field(max_length=2 * len(Outcome))]
 Hours = Annotated[float, Field(gt=0, le=MAX_DAYS * 24, strict=True, allow_inf_nan=False)]
 
 
 def check_retried(outcome: str, *, retry: bool) -> None:
-    """Raise ValueError for a rule that would retry after an outcome that is never retried."""
+    """Raise ValueError if a rule retries after an outcome that is never retried."""
     if retry and outcome in NEVER_RETRIED:
         raise ValueError(f"{outcome} is never retried")
 
 
 class RetryIn(Strict):
-    """The ``retry`` object of ``POST /calls``: DialNexa's flat fields, and Redial's own."""
+    """The ``retry`` object of ``POST /calls``: DialNexa's flat fields, and Redial's."""
 
     max_retries: MaxRetries | None = doc(
         f"Retries after the first attempt; {DEFAULT_MAX_RETRIES} if left out, or one for each of the strategy's dates.",
@@ -288,7 +301,7 @@ class RetryIn(Strict):
     retry_on_busy: Flag | None = doc("DialNexa's field: retry after a busy line, as is done if left out.", True, None)
     strategy: StrategyIn | None = doc("How long to wait before a retry.", {"type": "fixed", "wait_minutes": 30}, None)
     on: OutcomeRules = doc(
-        "outcome: true, false, or a rule of its own, which wins over the flat fields.",
+        "outcome: true, false or a rule. An entry here takes precedence over the flat fields.",
         {"busy": True, "no-answer": {"wait_minutes": 20}, "failed": {"max_retries": 1}},
         {},
     )
@@ -339,7 +352,7 @@ class RetryIn(Strict):
         return self
 
     def policy(self) -> Policy:
-        """The policy that this asks for."""
+        """Return the policy that the request asks for."""
         strategy = self._strategy()
         quiet_after = {Outcome(word): hours for word, hours in self.quiet_after.items()}
         own = Rules(caps=tuple(cap.cap() for cap in self.caps or ()), quiet_after=quiet_after)
@@ -368,7 +381,7 @@ class RetryIn(Strict):
     def _expires_after_hours(self, strategy: Strategy) -> float:
         if self.expires_after_hours is not None:
             return self.expires_after_hours
-        # Who names dates weeks ahead does not mean the call to end in three days.
+        # Dates can lie weeks ahead, so a call with dates must not expire after the default three days.
         return MAX_DAYS * 24 if isinstance(strategy, Scheduled) else DEFAULT_HOURS
 
     def _rules(self) -> dict[Outcome, OutcomeRule]:
@@ -384,7 +397,7 @@ class RetryIn(Strict):
         return rules
 
 
-#: A call that asks for no retries: its outcomes are told apart as usual, and none is followed by another attempt.
+#: the policy of a call without retries: each outcome has its usual meaning, and no attempt follows
 NO_RETRIES = Policy(
     max_retries=0,
     strategy=NoRetry(),

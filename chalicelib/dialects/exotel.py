@@ -1,18 +1,18 @@
-"""Exotel's campaign request, its ``retry`` and ``schedule``: to a Policy.
+"""Exotel's campaign request, with its ``retry`` and ``schedule``, as a Policy.
 
-Where the vendor's page on auto-retry leaves something open or speaks twice:
+The vendor's page on auto-retry leaves these cases open, or has two answers:
 
-    open                               decided                         because
+    open                               decision                        reason
     ``max_attempts``                   retries after the first dial    "Maximum number of additional attempts"
-    ``failed`` in ``retry_on``         retried once at most            "Yes (once)", and its code returns at the second
-    ``error``                          as ``failed``                   its page has no other word for a technical fault
-    ``retry_on`` missing               busy, no-answer, failed         its table of triggers
-    ``interval_minutes`` missing       60                              its example, and the most it recommends
-    ``retry`` missing                  no retries                      auto retry is to be enabled
-    ``schedule`` missing               any hour                        hours are a setting, not a default
-    one of the two hours missing       09:00 or 21:00                  its recommended window
-    whose hours                        the recipient's                 what TRAI's 9-21 protects
-    ``mechanism: Exponential``         doubles                         its campaign page
+    ``failed`` in ``retry_on``         retried at most once            "Yes (once)"; its code returns at the second
+    ``error``                          as ``failed``                   the page has no other word for a technical fault
+    ``retry_on`` missing               busy, no-answer, failed         the page's table of triggers
+    ``interval_minutes`` missing       60                              the page's example, and the most it recommends
+    ``retry`` missing                  no retries                      the user must enable auto-retry
+    ``schedule`` missing               any hour                        the page has hours as a setting, not as a default
+    one of the two hours missing       09:00 or 21:00                  the page's recommended window
+    whose hours                        the recipient's                 TRAI's 9-21 rule protects the recipient
+    ``mechanism: Exponential``         doubles                         the vendor's campaign page
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ from chalicelib.domain.window import Weekday, Window, interval, minute_of_day
 DEFAULT_RETRY_ON = ("busy", "no-answer", "failed")
 DEFAULT_INTERVAL_MINUTES = 60.0
 DEFAULT_START, DEFAULT_END = "09:00", "21:00"
-#: outcome -> most retries after it, whatever ``max_attempts`` says
+#: outcome -> the most retries after it, even if ``max_attempts`` is higher
 ONCE = {Outcome.FAILED: 1, Outcome.ERROR: 1}
 SUPPORTED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
 MAX_NUMBERS = 100
@@ -68,7 +68,7 @@ class RetryIn(VendorRetry):
     )
 
     def strategy(self) -> Exponential | Fixed:
-        """The waits that this asks for."""
+        """Return the strategy of ``mechanism``: doubling waits or a fixed wait."""
         if self.mechanism == "Exponential":
             return Exponential(first_minutes=self.interval_minutes)
         return Fixed(self.interval_minutes)
@@ -83,9 +83,10 @@ class RetryIn(VendorRetry):
 
 
 class ScheduleIn(NarrowingIn, VendorRetry):
-    """Exotel's ``schedule``: local hours of every day, and optionally when the campaign begins and ends.
+    """Exotel's ``schedule``: daily hours, and the start and the end of the campaign.
 
-    ``preset``, ``holidays`` and ``closed`` are Redial's addition.
+    Each field is optional. The hours are local to the recipient. ``preset``, ``holidays`` and ``closed`` are Redial's
+    additions.
     """
 
     daily_start: Word | None = doc(
@@ -100,7 +101,10 @@ class ScheduleIn(NarrowingIn, VendorRetry):
     )
 
     def rules(self) -> Rules:
-        """Return the window that the two hours and what narrows them make; none where nothing is given."""
+        """Return the rules of the two hours, the presets and the days off.
+
+        The result is empty if the request has none of them.
+        """
         if self.daily_start is None and self.daily_end is None:
             return self.narrowed(Window()) if self.narrows else Rules()
         hours = (interval(self.daily_start or DEFAULT_START, self.daily_end or DEFAULT_END),)
@@ -124,7 +128,7 @@ class ScheduleIn(NarrowingIn, VendorRetry):
 
 
 class ExotelPolicyIn(Strict):
-    """The two together, as ``POST /policies/preview`` takes them under ``exotel``."""
+    """Exotel's ``retry`` and ``schedule``: the value of ``exotel`` in a request."""
 
     retry: RetryIn | None = doc("When to retry. Left out, there are no retries.", {"max_attempts": 3}, None)
     schedule: ScheduleIn | None = doc(
@@ -132,7 +136,10 @@ class ExotelPolicyIn(Strict):
     )
 
     def policy(self) -> Policy:
-        """The policy that this asks for."""
+        """Return the policy that the request asks for.
+
+        If the request has ``end_at`` and no ``send_at``, use ``policy_from``, which knows the start.
+        """
         asked = self.retry if self.retry is not None and self.retry.max_attempts else None
         policy = Policy(
             max_retries=asked.max_attempts if asked else 0,
@@ -144,9 +151,10 @@ class ExotelPolicyIn(Strict):
         return policy.with_rules(self.schedule.rules()) if self.schedule else policy
 
     def policy_from(self, start_at: datetime) -> Policy:
-        """Return the policy of a campaign that starts then: it ends at ``end_at``, whatever else is given.
+        """Return the policy of a campaign that starts at ``start_at``.
 
-        Raise ValueError where that lies before the start, or beyond the reach of the timing wheel.
+        The policy ends at ``end_at`` if the request has ``end_at``. Raises ValueError if ``end_at`` is not after the
+        start, or more than MAX_DAYS days after it: the timing wheel reaches no further.
         """
         end_at = self.schedule.end_at if self.schedule else None
         if end_at is None:
@@ -158,7 +166,7 @@ class ExotelPolicyIn(Strict):
 
     @property
     def _ends_sharp(self) -> bool:
-        # The user named the moment of the end, so no opening may follow it.
+        # The user chose the exact end, so Redial does not extend it to the next open hour.
         return self.schedule is not None and self.schedule.end_at is not None
 
     def _expires_after_hours(self) -> float:
@@ -168,9 +176,9 @@ class ExotelPolicyIn(Strict):
 
 
 class CampaignIn(ExotelPolicyIn):
-    """``POST /v1/Accounts/{sid}/Campaigns`` as Exotel documents it, with ``provider`` beside it.
+    """The body of ``POST /v1/Accounts/{sid}/Campaigns``, as Exotel documents it.
 
-    The fields from ``custom_field`` on are taken and not used.
+    ``provider`` is Redial's addition. The fields from ``custom_field`` on are accepted and not used.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=256)] = doc(

@@ -1,17 +1,17 @@
-"""Gomobile's ``retryStrategy`` and ``pauseWindows``: to a Policy.
+"""Gomobile's ``retryStrategy`` and ``pauseWindows`` as a Policy.
 
-Where the vendor's guide leaves something open or speaks twice:
+The vendor's guide leaves these cases open, or has two answers:
 
-    open                               decided                     because
+    open                               decision                    reason
     which outcomes                     busy, no-answer, failed     "Busy: yes, likely", "No Answer: yes", "Network
                                        and error                   Error: yes, usually temporary"
     ``rejected``                       ``retryOnRejected``, off    "Maybe, depends on reason": a person said no
-    ``voicemail``                      ``retryOnVoicemail``, off   "Depends on goal"; its example leaves a message
+    ``voicemail``                      ``retryOnVoicemail``, off   "Depends on goal"; the example leaves a message
     ``maxRetries`` with ``scheduled``  one for each date           the strategy has no such field
-    ``maxRetries`` missing             3                           its reference: 3 retries make 4 attempts
+    ``maxRetries`` missing             3                           the reference: 3 retries make 4 attempts
     whose hours                        the recipient's             "Respect recipient time"
-    a pause that ends at 23:59         ends at midnight            23:59 is the latest that {hour, minute} can say
-    pauses alone                       open at all other times     they are what is taken away
+    a pause that ends at 23:59         ends at midnight            {hour, minute} has no later time than 23:59
+    only pauses                        open at all other times     a pause only takes hours away
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -42,17 +42,17 @@ DEFAULT_MAX_RETRIES = 3
 
 
 class SwitchesIn(VendorRetry):
-    """Redial's addition to the vendor's strategies: outcomes that are retried only where the user says so."""
+    """Redial's additions to the vendor's strategies: outcomes to retry on request."""
 
     retryOnRejected: Flag = doc("Retry after a person rejected the call.", True, False)
     retryOnVoicemail: Flag = doc("Retry after a voicemail.", True, False)
 
 
-KIND = "Which strategy this is."
+KIND = "The kind of strategy."
 
 
 class NoneIn(VendorRetry):
-    """No retries."""
+    """A policy without retries."""
 
     type: Literal["none"] = doc(KIND, "none")
 
@@ -66,7 +66,7 @@ class FixedDelayIn(SwitchesIn):
 
 
 class RetryDatesIn(SwitchesIn):
-    """Retries at fixed times."""
+    """Retries at fixed dates and times."""
 
     type: Literal["scheduled"] = doc(KIND, "scheduled")
     retryDates: Annotated[list[At], Field(min_length=1, max_length=MAX_TIMES)] = doc(
@@ -78,18 +78,19 @@ RetryStrategyIn = Annotated[NoneIn | FixedDelayIn | RetryDatesIn, Field(discrimi
 
 
 class ClockIn(Strict):
-    """``{"hour": 12, "minute": 0}``, local."""
+    """A local time of the day: ``{"hour": 12, "minute": 0}``."""
 
     hour: Annotated[int, Field(ge=0, le=23, strict=True)] = doc("The hour of the recipient's day.", 12)
     minute: Annotated[int, Field(ge=0, le=59, strict=True)] = doc("The minute of that hour.", 30, 0)
 
     @property
     def minutes(self) -> int:
+        """The minutes since local midnight."""
         return self.hour * 60 + self.minute
 
 
 class PauseIn(Strict):
-    """One pause; it may cross midnight."""
+    """One pause. A pause may cross midnight."""
 
     startAt: ClockIn = doc("When the pause begins.", {"hour": 12, "minute": 0})
     endAt: ClockIn = doc("When the pause ends; 23:59 is midnight.", {"hour": 14, "minute": 0})
@@ -100,7 +101,10 @@ class PauseIn(Strict):
         return self
 
     def interval(self) -> Interval:
-        """The pause as an interval, an end of 23:59 taken for midnight. Raises ValueError where it is empty."""
+        """Return the pause as an interval; an end of 23:59 means midnight.
+
+        Raises ValueError if the interval is empty.
+        """
         return interval_of_minutes(self.startAt.minutes, until_midnight(self.endAt.minutes))
 
 
@@ -113,7 +117,10 @@ def _pauses(day: Weekday) -> Any:
 
 
 class PauseWindowsIn(NarrowingIn):
-    """``pauseWindows``: the pauses of each weekday. ``preset``, ``holidays`` and ``closed`` are Redial's addition."""
+    """Gomobile's ``pauseWindows``: the pauses of each weekday.
+
+    ``preset``, ``holidays`` and ``closed`` are Redial's additions.
+    """
 
     monday: Pauses = _pauses(Weekday.MONDAY)
     tuesday: Pauses = _pauses(Weekday.TUESDAY)
@@ -129,25 +136,25 @@ class PauseWindowsIn(NarrowingIn):
         return self
 
     def rules(self) -> Rules:
-        """Return the window that these pauses leave open, with all that narrows it."""
+        """Return the rules of the pauses, the presets and the days off."""
         pauses = {day: tuple(pause.interval() for pause in getattr(self, day)) for day in Weekday}
         return self.narrowed(Window(pause={day: found for day, found in pauses.items() if found}))
 
 
 class GomobilePolicyIn(Strict):
-    """The two together, as ``POST /policies/preview`` takes them under ``gomobile``."""
+    """Gomobile's ``retryStrategy`` and ``pauseWindows``: the value of ``gomobile``."""
 
     retryStrategy: RetryStrategyIn = doc("When to retry.", {"type": "fixed_delay", "delayMinutes": 30})
     pauseWindows: PauseWindowsIn | None = doc("When not to call. Left out, there are no pauses.", {"monday": []}, None)
 
     def policy(self) -> Policy:
-        """The policy that this asks for."""
+        """Return the policy that the request asks for."""
         strategy, max_retries = self._strategy()
         policy = Policy(
             max_retries=max_retries,
             strategy=strategy,
             on=self._rules(),
-            # Dates may lie weeks ahead, and the vendor knows no end but the last of them.
+            # Dates can lie weeks ahead, and for the vendor a call ends only after its last date.
             expires_after_hours=MAX_DAYS * 24 if isinstance(strategy, Scheduled) else 72,
         )
         return policy.with_rules(self.pauseWindows.rules()) if self.pauseWindows else policy

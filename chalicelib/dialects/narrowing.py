@@ -1,4 +1,7 @@
-"""What narrows the hours of every dialect that has any: presets, calendars of holidays, and dates of one's own."""
+"""The fields that narrow calling hours: presets, public holidays and closed dates.
+
+Every request format that has calling hours has these fields.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -24,9 +27,9 @@ from chalicelib.errors import did_you_mean
 
 MAX_NAMES = 10
 MAX_CLOSED = 366
-#: intervals of one weekday, or its pauses, in windows that are combined
-MAX_TOGETHER = 2 * MAX_INTERVALS
-#: the key of the validation's context that gives the rules of a workspace's own policy by its name, None for no such
+#: the most intervals of one weekday, or of its pauses, after windows are combined
+MAX_COMBINED = 2 * MAX_INTERVALS
+#: the key in the validation context of a function: policy name -> the policy's rules, or None for an unknown name
 NAMED_RULES = "named_rules"
 NamedRules = Callable[[str], Rules | None]
 
@@ -50,7 +53,7 @@ def _day(value: Any) -> Any:
 
 
 _WORD = {"type": "string", "maxLength": MAX_WORD}
-#: one name, or a list of them
+#: one name, or a list of names
 Names = Annotated[
     list[Word],
     BeforeValidator(_as_list),
@@ -60,16 +63,16 @@ Names = Annotated[
 Day = Annotated[date, BeforeValidator(_day)]
 
 
-#: what the document says, of a request and of a policy that is shown
+# The descriptions of fields of a request and of a policy that GET shows.
 HOLIDAYS = "No call on the public holidays of a country, or of a part of it (ISO 3166)."
 CLOSED = "Dates on which there is no call."
 
 
 class NarrowingIn(Strict):
-    """Presets and days off, each of which only ever takes hours away.
+    """Presets and days off. Each of them only takes hours away.
 
-    ``preset`` names rows of the table of presets, or policies of the workspace whose hours and caps count as well.
-    ``holidays`` are calendars whose public holidays are closed, ``closed`` further dates.
+    ``preset`` has names of presets, or names of policies of the workspace whose hours and caps also count.
+    ``holidays`` has calendars whose public holidays are closed. ``closed`` has further closed dates.
     """
 
     preset: Names | None = doc(
@@ -90,7 +93,7 @@ class NarrowingIn(Strict):
     @classmethod
     def _known_presets(cls, names: list[str] | None, info: ValidationInfo) -> list[str] | None:
         for name in names or ():
-            if name not in PRESETS and _of_workspace(name, info) is None:
+            if name not in PRESETS and _policy_rules(name, info) is None:
                 known = ", ".join(sorted(PRESETS))
                 meant = did_you_mean(name, [*PRESETS])
                 raise ValueError(f"{name!r} is neither a preset nor a policy of yours; use one of {known}{meant}")
@@ -98,19 +101,20 @@ class NarrowingIn(Strict):
 
     @model_validator(mode="after")
     def _with_named(self, info: ValidationInfo) -> Self:
-        own = [name for name in self.preset or () if name not in PRESETS]
-        self._named = {name: rules for name in own if (rules := _of_workspace(name, info))}
+        policies = [name for name in self.preset or () if name not in PRESETS]
+        self._named = {name: rules for name in policies if (rules := _policy_rules(name, info))}
         return self
 
     @property
     def narrows(self) -> bool:
-        """Whether any of the three is there."""
+        """The presence of a preset, holidays or closed dates."""
         return bool(self.preset or self.holidays or self.closed)
 
     def narrowed(self, window: Window) -> Rules:
-        """Return the rules of a window less the days off, and all that the presets say.
+        """Return the rules of a window without the days off, narrowed by each preset.
 
-        Raise ValueError where no hour of the week is left, or where the windows' time zones differ.
+        Raises ValueError if no hour of the week is left open, if the time zones of the windows differ, or if the
+        combined window is too large.
         """
         days_off = Window(window.timezone, holidays=tuple(self.holidays or ()), closed=tuple(self.closed or ()))
         rules = Rules(window).narrowed_by(Rules(days_off))
@@ -122,20 +126,24 @@ class NarrowingIn(Strict):
 
 
 def _check(window: Window) -> None:
-    """Raise ValueError where a window never opens, or has more in it than a decision should look through."""
+    """Raise ValueError if a window never opens, or is too large.
+
+    Each decision searches the window, so its size must have a limit.
+    """
     if never_opens(window):
         raise ValueError("the hours, pauses and presets leave no hour of the week open")
     for week in (window.open or {}, window.pause):
         for day, intervals in week.items():
-            if len(intervals) > MAX_TOGETHER:
+            if len(intervals) > MAX_COMBINED:
                 raise ValueError(
-                    f"{day} has {len(intervals)} intervals in all that is combined; at most {MAX_TOGETHER}"
+                    f"{day} has {len(intervals)} intervals after all rules are combined; at most {MAX_COMBINED}"
                 )
     if len(window.closed) > MAX_CLOSED or len(window.holidays) > 2 * MAX_NAMES:
         limits = f"at most {MAX_CLOSED} closed days and {2 * MAX_NAMES} calendars"
-        raise ValueError(f"too many days off in all that is combined; {limits}")
+        raise ValueError(f"too many days off after all rules are combined; {limits}")
 
 
-def _of_workspace(name: str, info: ValidationInfo) -> Rules | None:
+def _policy_rules(name: str, info: ValidationInfo) -> Rules | None:
+    """Return the rules of the workspace's policy of this name, or None if it has none."""
     find: NamedRules | None = (info.context or {}).get(NAMED_RULES)
     return find(name) if find is not None else None

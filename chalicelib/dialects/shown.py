@@ -1,4 +1,4 @@
-"""A policy as ``GET /policies/{name}`` shows it, so that ``PUT`` takes back what was read."""
+"""The policy as ``GET /policies/{name}`` shows it; ``PUT`` accepts the same shape."""
 
 from functools import cache
 from typing import Annotated, Literal, Self
@@ -47,7 +47,7 @@ from chalicelib.domain.presets import PRESETS
 from chalicelib.domain.window import RECIPIENT, Weekday, never_opens
 from chalicelib.domain.zones import DAY_MINUTES
 
-#: a policy is the sum of its request, its presets and other policies, so it may hold more than a request
+#: higher limits than those of a request: a policy combines its request, its presets and other policies
 MAX_CAPS_SHOWN, MAX_NAMES_SHOWN, MAX_INTERVALS_SHOWN, MAX_CLOSED_SHOWN = 100, 100, 96, 3660
 
 
@@ -62,16 +62,16 @@ class ShownTimes(Strict):
 
 
 class ShownRule(Strict):
-    """What happens after one outcome."""
+    """The rule for one outcome."""
 
     retry: Flag = doc("Whether this outcome is retried at all.", True)
-    wait_minutes: WaitMinutes | None = doc("The wait after this outcome; null is the strategy's.", 20, None)
-    max_retries: MaxRetries | None = doc("At most so many retries after this outcome; null is no limit.", 1, None)
+    wait_minutes: WaitMinutes | None = doc("The wait after this outcome; null is the strategy's wait.", 20, None)
+    max_retries: MaxRetries | None = doc("At most this many retries after this outcome; null is no limit.", 1, None)
     target_url: HttpUrl | None = doc("What the next attempt is connected to.", "https://example.com/m.xml", None)
 
 
 class ShownHours(Strict):
-    """A stretch of a weekday, without its last minute."""
+    """An interval of a weekday, without ``end_minute`` itself."""
 
     start_minute: Annotated[int, Field(ge=0, lt=2 * DAY_MINUTES, strict=True)] = doc(
         "Minutes since local midnight.", 540
@@ -93,7 +93,7 @@ _MORNING = {"monday": [{"start_minute": 540, "end_minute": 720}]}
 
 
 class ShownWindow(Strict):
-    """When a number may be called; a preset is shown as the hours that it stands for."""
+    """The hours in which a number may be called, with the hours of the presets."""
 
     timezone: WindowZone = doc(ZONE, "Asia/Kolkata", RECIPIENT)
     open: Week | None = doc(f"{OPEN} null is any hour.", _MORNING, None)
@@ -113,12 +113,12 @@ class ShownWindow(Strict):
 
 
 class ShownCap(Strict):
-    """How often the number may be called by all calls of the workspace."""
+    """A limit on the attempts to the number, by all calls of the workspace."""
 
-    max_attempts: CapAttempts = doc("At most so many attempts.", 4)
-    per_hours: CapHours = doc("The hours that the cap looks back over.", 24, 24)
-    per: Literal["hours", "day"] = doc("'day' counts in the local day of the number.", "hours", "hours")
-    is_default: Flag = doc("Whether this is DEFAULT_CAP, which counts where a policy has no caps.", False, False)
+    max_attempts: CapAttempts = doc("At most this many attempts.", 4)
+    per_hours: CapHours = doc("The period in which attempts count, in hours.", 24, 24)
+    per: Literal["hours", "day"] = doc("'day' counts attempts in the local day of the number.", "hours", "hours")
+    is_default: Flag = doc("Whether this is DEFAULT_CAP, which counts if a policy has no caps.", False, False)
 
 
 class ShownFailover(Strict):
@@ -137,7 +137,7 @@ ShownStrategy = Annotated[
 
 
 class ShownPolicy(Strict):
-    """A policy with every default spelled out."""
+    """A policy with the values of all its defaults."""
 
     max_retries: MaxRetries = doc("Retries after the first attempt.", 3, 0)
     strategy: ShownStrategy = doc("How long to wait before a retry.", {"type": "fixed", "wait_minutes": 30})
@@ -155,12 +155,12 @@ class ShownPolicy(Strict):
         "A second provider for calls that the first could not connect.", {"provider": "plivo"}, None
     )
     ends_sharp: Flag = doc("Whether the call expires even if its window is closed then.", False, False)
-    takes_default_cap: Flag = doc("Whether DEFAULT_CAP is added, as where a policy names no caps.", True, True)
+    takes_default_cap: Flag = doc("Whether Redial adds DEFAULT_CAP: true if a policy names no caps.", True, True)
 
     quiet_after: Annotated[dict[OutcomeWord, QuietHours], Field(max_length=len(Outcome))] = doc(
         QUIET, {"completed": 168}, {}
     )
-    presets: Names = doc("The presets whose hours count; some go by the number of each call.", ["us"], [])
+    presets: Names = doc("The presets whose hours count; some depend on the number of each call.", ["us"], [])
 
     @field_validator("presets")
     @classmethod
@@ -185,7 +185,7 @@ class ShownPolicy(Strict):
         return self
 
     def policy(self) -> Policy:
-        """Return the policy that this shows."""
+        """Return the policy that the body shows."""
         return _adapter().validate_python(self.model_dump())
 
 

@@ -1,4 +1,4 @@
-"""The ``window`` and ``caps`` of Redial's own ``retry``: to the domain's Window and Cap."""
+"""The ``window`` and ``caps`` of Redial's ``retry``, as Window and Cap."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import RECIPIENT, Interval, Weekday, Window, interval
 from chalicelib.domain.zone_names import user_zone
 
-#: ``["09:00", "21:00"]``: local, half-open, an end at or before the start is on the day after
+#: ``["09:00", "21:00"]``: local, without the end itself; an end at or before the start is on the next day
 Hours = Annotated[list[Word], Field(min_length=2, max_length=2)]
 Week = dict[Weekday, Annotated[list[Hours], Field(max_length=MAX_INTERVALS)]]
 
@@ -25,19 +25,22 @@ def _zone(name: str) -> str:
 
 
 WindowZone = Annotated[Word, AfterValidator(_zone)]
-#: what the document says of a window's fields, in a request and in a policy that is shown
+# The descriptions of a window's fields, in a request and in a policy that GET shows.
 ZONE = "Whose clock counts: 'recipient' (every zone that the number can be in), or one IANA zone."
 OPEN = "The local hours of each weekday in which the number may be called; an end before its start is on the next day."
 PAUSE = "Local hours of each weekday in which the number is not called although the window is open."
 
 
 class CapIn(Strict):
-    """At most ``max_attempts`` in any ``per_hours`` hours (24 unless said), or in one local day (``per``: ``day``)."""
+    """A cap: at most ``max_attempts`` in any period of ``per_hours`` hours.
 
-    max_attempts: CapAttempts = doc("At most so many attempts to the number, by all calls of the workspace.", 4)
-    per_hours: CapHours | None = doc("The hours that the cap looks back over; 24 if left out.", 24, None)
+    ``per_hours`` is 24 by default. If ``per`` is ``day``, the cap counts attempts in one local day.
+    """
+
+    max_attempts: CapAttempts = doc("At most this many attempts to the number, by all calls of the workspace.", 4)
+    per_hours: CapHours | None = doc("The period in which attempts count, in hours; 24 if left out.", 24, None)
     per: Literal["hours", "day"] = doc(
-        "'day' counts in the local day of the number in place of hours.", "hours", "hours"
+        "'day' counts attempts in the local day of the number, not in a period of hours.", "hours", "hours"
     )
 
     @model_validator(mode="after")
@@ -47,12 +50,15 @@ class CapIn(Strict):
         return self
 
     def cap(self) -> Cap:
-        """The cap that this asks for."""
+        """Return the cap that the request asks for."""
         return Cap(self.max_attempts, self.per_hours or 24, self.per)
 
 
 class WindowIn(NarrowingIn):
-    """When a number may be called. ``preset``, ``pause``, ``holidays`` and ``closed`` take hours away from ``open``."""
+    """The hours in which a number may be called.
+
+    ``preset``, ``pause``, ``holidays`` and ``closed`` take hours away from ``open``.
+    """
 
     timezone: WindowZone = doc(ZONE, "Asia/Kolkata", RECIPIENT)
     open: Week | None = doc(OPEN + " Left out, any hour is open.", {"monday": [["09:00", "21:00"]]}, None)
@@ -77,7 +83,10 @@ class WindowIn(NarrowingIn):
         return self
 
     def rules(self) -> Rules:
-        """Return the window with all that narrows it, and the caps that its presets bring."""
+        """Return the rules of the window, the presets and the days off.
+
+        The rules include the caps of the presets.
+        """
         return self.narrowed(Window(self.timezone, _week(self.open) if self.open else None, _week(self.pause)))
 
 

@@ -166,7 +166,7 @@ class TestDialnexa:
             f"p{number}": RetryIn.model_validate({"window": each}).policy().rules for number, each in enumerate(pauses)
         }
         RetryIn.model_validate({"window": {"preset": ["p0", "p1"]}}, context={NAMED_RULES: own.get})
-        with pytest.raises(ValidationError, match="monday has 72 intervals in all that is combined; at most 48"):
+        with pytest.raises(ValidationError, match="monday has 72 intervals after all rules are combined; at most 48"):
             RetryIn.model_validate({"window": {"preset": [*own]}}, context={NAMED_RULES: own.get})
 
     @pytest.mark.parametrize("hours", [{"completed": 0}, {"completed": 721}, {"rung": 1}, {"busy": 1, "BUSY": 2}])
