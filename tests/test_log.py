@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.runtime import log
-from tests.support.told import figures, logged
+from tests.support.app_output import figures, logged
 from tests.support.world import ENV, World
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib.runtime import log
 from chalicelib.runtime.masking import masked
-from tests.support.told import logged
+from tests.support.app_output import logged
 from tests.support.world import BODY, START, World
 
 #: E.164: a country code that does not begin with 0, 7 to 15 digits in all

@@ -8,7 +8,7 @@ import pytest
 from chalicelib.runtime import metrics
 from chalicelib.runtime.log import inheriting
 from chalicelib.runtime.metrics import count, measure, told
-from tests.support.told import EMF, emf, figures
+from tests.support.app_output import EMF, emf, figures
 
 
 def test_what_is_counted_in_an_invocation_is_one_line_for_each_set_of_dimensions(

@@ -15,8 +15,8 @@ from chalicelib.runtime import services as parts
 from chalicelib.runtime.ready_providers import ReadyProviders
 from chalicelib.runtime.settings import Settings
 from chalicelib.runtime.vault import Vault
+from tests.support.app_output import logged
 from tests.support.fake_http import FakeHttp, answer
-from tests.support.told import logged
 from tests.support.world import ENV, START, TurnedClock, World, new_client
 
 REGION = "us-east-1"

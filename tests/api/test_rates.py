@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from chalicelib.runtime.settings import DEFAULT_KEY_REQUESTS_PER_SECOND
 from chalicelib.storage.rates import BURST_SEC, Rate, RateStore
 from ops.data.keys import create_key
-from tests.support.told import figures, logged
+from tests.support.app_output import figures, logged
 from tests.support.world import BODY, START, TABLE, World
 
 BURST = 2 * BURST_SEC

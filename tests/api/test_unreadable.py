@@ -8,7 +8,7 @@ from chalicelib.storage.codec import to_attribute
 from chalicelib.storage.keys import KeyStore
 from chalicelib.storage.workspaces import Workspace
 from ops.data.keys import create_key
-from tests.support.told import logged
+from tests.support.app_output import logged
 from tests.support.world import BODY, TABLE, World
 
 WRONG: list[Any] = [{}, {"policy": {}}, "text", {"state": "dreaming"}, {"at": "yesterday"}, []]

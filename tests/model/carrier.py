@@ -1,4 +1,4 @@
-"""A telephony provider of the model's own: Plivo's API over a dictionary, with an answer for each request as drawn."""
+"""A fake of Plivo's API over a dictionary. The test draws each answer."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from tests.support.world import TurnedClock
 
 #: how a call ends -> HangupCauseCode; 1010 is the account's fault (it has run out of credits)
 ENDS = {"busy": 3010, "no-answer": 3000, "completed": 4000, "fault": 1010}
-#: what may become of a request for a call: (does the phone ring, what comes back)
-OF_A_REQUEST = {
+#: the answer to a create-call: (does the phone ring, what comes back)
+REQUEST_RESULTS = {
     "placed": (True, 201),
     "answer-lost": (True, AnswerLost("reset")),
     "dies-after": (True, Crash("after")),
@@ -30,7 +30,7 @@ LASTS_FOR = timedelta(minutes=10)
 
 @dataclass
 class Ring:
-    """A phone that rang: for which attempt, since when, and how it went on."""
+    """A phone that rang for one attempt, and the history of that call."""
 
     uuid: str
     to_number: str
@@ -52,16 +52,19 @@ class Ring:
 
 @dataclass
 class Carrier(Http):
-    """What Redial's HTTP client talks to. ``on_ring`` is asked about each call before it rings."""
+    """The fake provider behind Redial's HTTP client.
+
+    It calls ``on_ring`` with each call before the phone rings.
+    """
 
     clock: TurnedClock
     on_ring: Callable[[Ring], None]
     rings: list[Ring] = field(default_factory=list)
-    #: what becomes of the next requests for calls; the rest is placed
+    #: the answers to the next create-calls; all later ones are placed
     next_answers: list[str] = field(default_factory=list)
-    #: done while the next request for a call is under way, once the phone rings
+    #: done during the next create-call, after the phone begins to ring
     meanwhile: list[Callable[[Ring], None]] = field(default_factory=list)
-    #: nothing but new calls is answered until then
+    #: until this time only create-calls are answered
     down_until: datetime = LONG_AGO
 
     def request(
@@ -86,7 +89,7 @@ class Carrier(Http):
         return self._listed(query) if call == "Call" else self._looked_up(call, query.get("status"))
 
     def let_time_pass(self) -> None:
-        """End what nobody answered, and what has lasted as long as a call may."""
+        """End the calls that nobody answered in time, and those that reached their limit."""
         for ring in self.rings:
             limit = ring.at + RINGS_FOR if ring.answered_at is None else ring.answered_at + LASTS_FOR
             if ring.end is None and limit <= self.clock.now():
@@ -97,7 +100,7 @@ class Carrier(Http):
         return [ring for ring in self.rings if ring.end is None]
 
     def _placed(self, asked: Mapping[str, Any]) -> Answer:
-        rings, back = OF_A_REQUEST[self.next_answers.pop(0) if self.next_answers else "placed"]
+        rings, back = REQUEST_RESULTS[self.next_answers.pop(0) if self.next_answers else "placed"]
         uuid = f"00000000-0000-4000-8000-{len(self.rings) + 1:012d}"
         if rings:
             numbers = ("+" + str(asked["to"]), "+" + str(asked["from"]))
@@ -133,7 +136,7 @@ class Carrier(Http):
 
 
 def record(ring: Ring) -> dict[str, Any]:
-    """A call as Plivo's API has it: a live one, or one that has ended."""
+    """Return a live or ended call as Plivo's API shows it."""
     if ring.end is None:
         numbers = {"to": ring.to_number[1:], "from": ring.from_number[1:], "direction": "outbound"}
         status = "in-progress" if ring.answered_at else "ringing"
@@ -152,7 +155,7 @@ def record(ring: Ring) -> dict[str, Any]:
 
 
 def callback(ring: Ring, kind: str) -> dict[str, str]:
-    """The fields of a callback: ``ringing``, ``answered``, or the call's ``end``."""
+    """Return a callback's fields: ``ringing``, ``answered``, or the call's ``end``."""
     fields = {
         "CallUUID": ring.uuid,
         "ALegUUID": ring.uuid,

@@ -1,4 +1,4 @@
-"""A state machine of Redial's users, providers and clock, with a small model of what must then be true."""
+"""A state machine of users, providers and the clock, with a model of the truth."""
 
 from collections import Counter
 from contextlib import ExitStack, closing
@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from tests.model.carrier import LONG_AGO, OF_A_REQUEST, Ring
+from tests.model.carrier import LONG_AGO, REQUEST_RESULTS, Ring
 from tests.model.redial import Redial, interrupted, running
 from tests.support.world import BODY
 
@@ -18,15 +18,15 @@ MAX_RETRIES = 2
 RETRY = {"max_retries": MAX_RETRIES, "strategy": {"type": "fixed", "wait_minutes": 30}, "on": {"failed": True}}
 FOREVER = datetime.max.replace(tzinfo=UTC)
 TEN_DAYS = timedelta(days=10)
-#: what claims a call, and what opens a gate
+#: the requests that claim a call or open a gate
 WRITES = frozenset({"TransactWriteItems", "DeleteItem"})
 #: Redial reads a workspace's settings once a minute.
 MINUTES = st.sampled_from([0, 1, 3, 20, 31, 60])
 
 
 @dataclass
-class Asked:
-    """A call as its user knows it: when, if ever, it may be dialled again."""
+class UserCall:
+    """A call as its user knows it, and when it may be dialled again."""
 
     call_id: str
     number: str
@@ -36,16 +36,16 @@ class Asked:
 
 @dataclass
 class Model:
-    """What was answered so far, and so must hold from then on."""
+    """The answers so far, which must hold from then on."""
 
-    calls: dict[str, Asked] = field(default_factory=dict)
+    calls: dict[str, UserCall] = field(default_factory=dict)
     opted_out: set[str] = field(default_factory=set)
     paused_until: datetime = LONG_AGO
     most_in_flight: int = 3
     dialled: set[str] = field(default_factory=set)
 
     def may_ring(self, ring: Ring, in_flight: int) -> None:
-        """Judge a call in the moment in which its phone begins to ring."""
+        """Check a call at the moment at which its phone begins to ring."""
         assert ring.token not in self.dialled, f"{ring.token} is dialled twice"
         self.dialled.add(ring.token)
         assert ring.at >= self.paused_until, f"dialled at {ring.at}, paused until {self.paused_until}"
@@ -56,12 +56,12 @@ class Model:
             assert not call.is_over, f"{ring.call_id} is dialled after its end was answered"
             assert ring.at >= call.quiet_until, f"the customer called back; quiet until {call.quiet_until}"
 
-    def to(self, number: str) -> list[Asked]:
+    def to(self, number: str) -> list[UserCall]:
         return [call for call in self.calls.values() if call.number == number]
 
 
 class RedialMachine(RuleBasedStateMachine):
-    """Anything that users, providers and the clock may do, in any order."""
+    """All acts of users, providers and the clock, in any order."""
 
     calls = Bundle("calls")
 
@@ -79,7 +79,7 @@ class RedialMachine(RuleBasedStateMachine):
     def _on_ring(self, ring: Ring) -> None:
         try:
             self.model.may_ring(ring, len(self.redial.carrier.live()))
-        except AssertionError as error:  # Redial itself would catch it, as it catches whatever breaks a dial
+        except AssertionError as error:  # Redial would catch this error, as it catches every error of a dial
             self.wrong.append(str(error))
 
     @initialize(target=calls)
@@ -97,18 +97,21 @@ class RedialMachine(RuleBasedStateMachine):
         made = self.redial.ask("POST", "/calls", body)
         if made is None:
             return multiple()
-        call = Asked(made["id"], number, is_over=made["state"] == "final")
+        call = UserCall(made["id"], number, is_over=made["state"] == "final")
         self.model.calls[call.call_id] = call
         return call
 
     @rule(call=calls)
-    def cancel(self, call: Asked) -> None:
+    def cancel(self, call: UserCall) -> None:
         assert self.redial.ask("POST", f"/calls/{call.call_id}/cancel")
         call.is_over = True
 
     @rule(call=consumes(calls))
-    def cancel_while_it_is_dialled(self, call: Asked) -> None:
-        """The next phone that rings is this call's, or another one's: whichever, the cancel is answered first."""
+    def cancel_while_it_is_dialled(self, call: UserCall) -> None:
+        """Cancel the call while the next phone begins to ring.
+
+        That phone may be another call's. Redial answers the cancel before the create-call ends.
+        """
         self.redial.carrier.meanwhile.append(lambda ring: self.cancel(call))
 
     @rule(number=st.sampled_from(NUMBERS), back_in=st.booleans())
@@ -122,7 +125,7 @@ class RedialMachine(RuleBasedStateMachine):
             self.model.opted_out.discard(number)
 
     @rule(call=calls, for_hours=st.sampled_from([None, 2, 26]))
-    def contacted(self, call: Asked, for_hours: int | None) -> None:
+    def contacted(self, call: UserCall, for_hours: int | None) -> None:
         until = self.now + timedelta(hours=for_hours) if for_hours else FOREVER
         body = {"postpone_until": until.isoformat()} if for_hours else {}
         self.redial.ask("POST", f"/numbers/{call.number}/contacted", body)
@@ -143,7 +146,7 @@ class RedialMachine(RuleBasedStateMachine):
 
     @rule(target=calls, number=st.sampled_from(NUMBERS), at_request=st.sampled_from([*range(3, 8), WRITES]))
     def extend_a_pause_as_it_ends(self, number: str, at_request: int | frozenset[str]) -> Any:
-        """A wake looks at what waited for the end of a pause, and just then the next pause is answered."""
+        """Extend a pause while a wake dials the calls that waited for its end."""
         self.pause(20)
         ends_at = self.model.paused_until
         waits = self.place(number, 0)
@@ -159,7 +162,7 @@ class RedialMachine(RuleBasedStateMachine):
 
     # The provider
 
-    @rule(what=st.sampled_from([name for name in OF_A_REQUEST if name != "placed"]))
+    @rule(what=st.sampled_from([name for name in REQUEST_RESULTS if name != "placed"]))
     def answer_the_next_request(self, what: str) -> None:
         self.redial.carrier.next_answers.append(what)
 
@@ -169,7 +172,7 @@ class RedialMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), end=st.sampled_from(["answer", "busy", "no-answer", "completed", "fault"]))
     def go_on(self, data: st.DataObject, end: str) -> None:
-        """A phone is answered, or a call ends; Redial is not told yet."""
+        """Let a person answer, or a call end. Redial gets no callback yet."""
         live = self.redial.carrier.live()
         if not live:
             return
@@ -184,7 +187,10 @@ class RedialMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), kind=st.sampled_from(["ringing", "answered", "end", "end"]), times=st.integers(1, 2))
     def tell(self, data: st.DataObject, kind: str, times: int) -> None:
-        """A callback comes: of any call, in any order, once or twice. Those that never come are lost."""
+        """Deliver a callback of any call, in any order, once or twice.
+
+        A callback that never comes is lost.
+        """
         self.redial.carrier.let_time_pass()
         could = {"ringing": lambda r: True, "answered": lambda r: r.answered_at, "end": lambda r: r.end}
         rings = [ring for ring in self.redial.carrier.rings if could[kind](ring)]
@@ -195,7 +201,7 @@ class RedialMachine(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(["ringing", "busy"]))
     def tell_before_the_answer(self, kind: str) -> None:
-        """The next call's callback comes before the answer to the request for it."""
+        """Deliver a callback of the next call before the answer to its create-call."""
 
         def act(ring: Ring) -> None:
             if kind == "busy":
@@ -240,7 +246,7 @@ class RedialMachine(RuleBasedStateMachine):
         self._stack.close()
 
     def let_everything_end(self) -> None:
-        """Ten days later nothing is left to do, whatever has happened."""
+        """Check that nothing is left to do ten days later."""
         self.resume()
         self.redial.carrier.next_answers.clear()
         self.redial.advance(self.now + TEN_DAYS)
@@ -262,7 +268,7 @@ class RedialMachine(RuleBasedStateMachine):
 
 
 def places(items: list[dict[str, Any]], now: datetime) -> dict[datetime, int]:
-    """How many dials are planned in each minute to come."""
+    """Count the planned dials in each future minute."""
     held: dict[datetime, int] = {}
     for item in items:
         if item["pk"].startswith("WAKE#"):
@@ -274,7 +280,7 @@ def places(items: list[dict[str, Any]], now: datetime) -> dict[datetime, int]:
 
 
 def scheduled(items: list[dict[str, Any]], now: datetime) -> dict[datetime, int]:
-    """How many calls are due in each minute to come."""
+    """Count the calls that are due in each future minute."""
     due = [item["data"]["due_at"] for item in items if item["sk"] == "CALL" and item["data"]["state"] == "scheduled"]
     times = [datetime.fromisoformat(each) for each in due if each]
     return {at: times.count(at) for at in sorted(times) if at > now}

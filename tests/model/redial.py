@@ -1,4 +1,4 @@
-"""Redial behind its public surface: routes, signed callbacks, rules that fire, the sweep, and a turned clock."""
+"""Redial behind its public surface: routes, signed callbacks, rules and sweep."""
 
 import json
 import os
@@ -38,7 +38,7 @@ PLIVO = {
 }
 ACCOUNT, REGION = "123456789012", ENV["AWS_DEFAULT_REGION"]
 MINUTE = timedelta(minutes=1)
-#: A history of the model's size is over long before: more is work without end.
+#: A history of the model's size needs far fewer invocations. More of them is work without end.
 MAX_INVOCATIONS = 400
 NEVER = datetime.max.replace(tzinfo=UTC), ""
 #: A rule fires this late in its minute, and the sweep runs this late.
@@ -46,7 +46,7 @@ FIRES_AT, SWEEPS_AT = timedelta(seconds=5), timedelta(seconds=40)
 
 
 class Redial(World):
-    """The real app on moto, with the model's carrier, as its users, its providers and AWS see it."""
+    """The real app on moto with the fake provider, as users, providers and AWS see it."""
 
     def __init__(self, clock: TurnedClock, aws: StrictAws, client: Any, on_ring: Callable[[Ring], None]) -> None:
         super().__init__(client, clock, FakeTwilio(clock), aws)
@@ -59,7 +59,7 @@ class Redial(World):
         current.restart(self.clock, self.carrier)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """One request with its answer; None where the process died before it could answer."""
+        """Return the answer to a request; None if the process died before it could answer."""
         try:
             answer = self.request(method, path, body)
         except Crash:
@@ -69,7 +69,7 @@ class Redial(World):
         return answer.json_body if answer.status_code in (200, 201) else None
 
     def tell(self, ring: Ring, kind: str) -> bool:
-        """Post a signed callback about a ring. True where Redial has taken it."""
+        """Post a signed callback about a ring. Return True if Redial has recorded it."""
         fields, nonce = callback(ring, kind), f"{len(self.carrier.rings)}"
         signed = signature(TOKEN, ring.callback_url, nonce, fields)
         headers = {
@@ -83,15 +83,21 @@ class Redial(World):
         return True
 
     def limit_calls_in_flight(self, most: int) -> None:
-        """Set the workspace's concurrency limit as the command does, and let every process have read it."""
+        """Set the workspace's concurrency limit as the command does.
+
+        A restart makes the process read the new limit.
+        """
         store = WorkspaceStore(self.dynamodb, TABLE, self.clock.now)
         store.put(Workspace("acme", max_concurrent_calls=most))
         self.restart()
 
-    # What happens by itself
+    # Events that no user causes
 
     def advance(self, until: datetime) -> None:
-        """Let time pass: rules fire in their minutes, and the sweep runs in each minute in which it has work."""
+        """Let time pass.
+
+        Rules fire in their minutes, and the sweep runs in each minute in which it has work.
+        """
         for _ in range(MAX_INVOCATIONS):
             wake, sweep = self._next_wake(), self._next_sweep()
             at = min(wake[0], sweep)
@@ -129,7 +135,10 @@ class Redial(World):
             raise _Died from None
 
     def _next_sweep(self) -> datetime:
-        """The next time at which a sweep finds anything to do: what is due, or a rule that is left over."""
+        """Return the next time at which the sweep finds work.
+
+        The work is something due, or a rule that is left over.
+        """
         due = (each.attrs["due_at"] for each in self._raw() if "due_shard" in each.attrs)
         wanted = [datetime.fromtimestamp(int(at.value), UTC) for at in due]
         wanted += [at + timedelta(minutes=11) for at, _ in self._all_rules()]
@@ -143,10 +152,13 @@ class Redial(World):
         for name in self.rule_names():
             yield datetime.strptime(name[-12:] + "+0000", "%Y%m%d%H%M%z"), name
 
-    # What the judge may see of the table
+    # What the checks may see of the table
 
     def stored(self, *kinds: str) -> list[dict[str, Any]]:
-        """The items whose key begins so, straight from moto: to ask for them would cost more than all the rest."""
+        """Return the items whose key begins with one of these kinds, directly from moto.
+
+        Requests for them would take longer than the rest of the test.
+        """
         found = (each for each in self._raw() if each.attrs["pk"].value.startswith(kinds))
         return [from_item(each.to_json()["Attributes"]) for each in found]
 
@@ -155,24 +167,24 @@ class Redial(World):
             yield from sorts.values()
 
     def rule_names(self) -> list[str]:
-        """The rules that are there."""
+        """Return the names of the existing rules."""
         return list(events_backends[ACCOUNT][REGION].event_buses["default"].rules)
 
 
 class _Died(Exception):
-    """The process died during an invocation; what it left is for the next one."""
+    """The process died during an invocation. The next invocation repairs what it left."""
 
 
 @contextmanager
 def running(on_ring: Callable[[Ring], None]) -> Iterator[Redial]:
-    """A fresh Redial on an empty table, at 2026-01-26 10:00 UTC."""
+    """Run a fresh Redial on an empty table, at 2026-01-26 10:00 UTC."""
     clock = TurnedClock(START)
     environ = os.environ
     with (
         no_real_chance(Chance(1)),
         patch.dict(os.environ, {**ENV, **PLIVO}),
         patch.object(log, "put_line", lambda text: None),
-        patch.object(items, "DUE_SHARDS", 1),  # the due index is read often, and one shard is as good as eight
+        patch.object(items, "DUE_SHARDS", 1),  # the tests read the due index often, and one shard is as good as eight
         moto.mock_aws(),
     ):
         parts.client.cache_clear()
@@ -183,14 +195,18 @@ def running(on_ring: Callable[[Ring], None]) -> Iterator[Redial]:
         current.restart(clock)
         with new_client() as client:
             yield Redial(clock, aws, client, on_ring)
-        os.environ = environ  # noqa: B003 - calls that overlap leave the client's copy behind
+        os.environ = environ  # noqa: B003 - overlapping calls leave the client's copy behind
     current.restart()
     parts.client.cache_clear()
 
 
 @contextmanager
 def interrupted(at_request: int | frozenset[str], act: Callable[[], None]) -> Iterator[None]:
-    """Act once, just before the AWS request of this number, counted from 0, or the first of one of these names."""
+    """Act once, just before the chosen AWS request.
+
+    ``at_request`` is the number of the request, counted from 0, or a set of names: then the first request with one of
+    these names is chosen.
+    """
     send, seen = BaseClient._make_api_call, list[str]()
     names = at_request if isinstance(at_request, frozenset) else frozenset[str]()
 

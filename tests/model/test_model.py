@@ -1,4 +1,4 @@
-"""The state machine finds no history that breaks what was answered, and its model sees each fault that is planted."""
+"""The state machine breaks no promise, and its model detects each planted fault."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -16,7 +16,7 @@ SMALL = settings(
     deadline=None,
     database=None,
     derandomize=True,
-    phases=[Phase.generate],  # to shrink a history takes minutes
+    phases=[Phase.generate],  # shrinking a history takes minutes
     suppress_health_check=list(HealthCheck),
 )
 
@@ -56,7 +56,7 @@ def lower_the_limit(machine: RedialMachine) -> None:
         machine.place(number=NUMBERS[2], wait_minutes=0)
 
 
-#: what is planted, and a history in which it shows
+#: name of a mutant -> a history that shows its fault
 STORIES: dict[str, Callable[[RedialMachine], None]] = {
     "opened-when-over": extend_a_pause,
     "fault-goes-on": lose_the_callback_of_a_fault,
@@ -67,7 +67,7 @@ STORIES: dict[str, Callable[[RedialMachine], None]] = {
 
 
 def happen(story: Callable[[RedialMachine], None]) -> None:
-    """Let a story happen to two calls that ring, and judge it as the state machine judges its own histories."""
+    """Let a story happen to two ringing calls, and check it as the state machine does."""
     machine = RedialMachine()
     with closing(machine):
         machine.begin()

@@ -15,7 +15,7 @@ from chalicelib.providers.http import AnswerLost
 from chalicelib.runtime import metrics
 from ops.deploying import rule_quota
 from ops.deploying.operations import BELOW, FUNCTIONS, Alarm, Figure, alarms
-from tests.support.told import emf
+from tests.support.app_output import emf
 from tests.support.world import BODY, PUBLIC_URL, START, World, answer_json
 
 ALARMS = {alarm.name("dev"): alarm for alarm in alarms("dev")}

@@ -7,7 +7,7 @@ import pytest
 from ops.deploying.policies import policy
 from ops.names import LAMBDAS
 from tests.support import iam_recorder
-from tests.support.iam_recorder import NOT_SEEN, Use, asked, missing, unused
+from tests.support.iam_recorder import NOT_SEEN, Use, missing, permissions_for, unused
 from tests.support.world import World
 
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/redial-dev"
@@ -96,7 +96,7 @@ def test_what_lambda_itself_uses_is_not_held_against_it() -> None:
 def test_a_request_needs_these_permissions(
     service: str, operation: str, params: dict[str, Any], needs: list[tuple[str, str]]
 ) -> None:
-    assert list(asked(service, operation, params)) == needs
+    assert list(permissions_for(service, operation, params)) == needs
 
 
 def test_what_each_lambda_asks_for_is_noted_under_its_own_name(world: World) -> None:

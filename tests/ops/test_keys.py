@@ -8,7 +8,7 @@ from chalicelib.errors import Conflict, NotFound
 from chalicelib.storage.keys import ApiKey, KeyStore, Role
 from ops.__main__ import main
 from ops.data.keys import create_key, key_lines, rotate_key
-from tests.support.told import spoken
+from tests.support.app_output import spoken
 from tests.support.world import START, TABLE, World
 
 DAY = timedelta(days=1)

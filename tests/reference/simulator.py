@@ -1,14 +1,15 @@
-"""A policy played minute by minute, written from docs/policies.md alone: nothing of the product decides here.
+"""A policy played minute by minute, written only from docs/policies.md.
 
-It is slow and plain on purpose. Time is a count of minutes since the beginning of a stretch of days, and each question
-("is the window open now?", "how many attempts count now?") is asked again in every minute.
+No product code decides anything here. The simulation is slow and simple on purpose. Time is a count of minutes since
+the beginning of a stretch of days, and each question ("is the window open now?", "how many attempts count now?") is
+answered again in every minute.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 
-from chalicelib.domain.zones import zone  # only for the clock on the wall: the zones come from the pinned package
+from chalicelib.domain.zones import zone  # only for local time: the zones come from the pinned package
 
 DAYS = 16
 MINUTES = DAYS * 1440
@@ -17,7 +18,10 @@ QUARTER = 15
 
 @dataclass(frozen=True)
 class Plan:
-    """A policy in the words of the docs; minutes are of the day, weekdays 0 (Monday) to 6."""
+    """A policy in the words of the docs.
+
+    Minutes are minutes of the day, and weekdays are 0 (Monday) to 6.
+    """
 
     strategy: str = "fixed"
     waits: tuple[int, ...] = (30,)
@@ -33,7 +37,7 @@ class Plan:
     own_zone: str | None = None
     open: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     pause: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    also_open: tuple[dict[int, tuple[tuple[int, int], ...]], ...] = ()  # more weeks, as presets bring them
+    also_open: tuple[dict[int, tuple[tuple[int, int], ...]], ...] = ()  # more weeks, as presets add them
     holidays: frozenset[int] = frozenset()  # ordinals of dates
     closed: frozenset[int] = frozenset()  # ordinals of dates
     eves: tuple[int, int] | None = None  # the only hours on the day before a holiday
@@ -47,7 +51,7 @@ Wall = tuple[int, int]  # the ordinal of a date, and a minute of that day
 
 @cache
 def walls(name: str, base: datetime) -> list[Wall]:
-    """What a clock in a zone shows in each minute."""
+    """Return what a clock in a zone shows in each minute."""
     place = zone(name)
     shown = []
     for minute in range(MINUTES):
@@ -58,7 +62,10 @@ def walls(name: str, base: datetime) -> list[Wall]:
 
 @cache
 def first_shown(name: str, base: datetime) -> dict[Wall, int]:
-    """The minute in which each wall time comes for the first time, a skipped one at the end of the gap."""
+    """Return the minute in which each wall time comes for the first time.
+
+    A skipped wall time comes at the end of the gap.
+    """
     found: dict[Wall, int] = {}
     before: Wall | None = None
     for minute, (day, at) in enumerate(walls(name, base)):
@@ -79,7 +86,7 @@ class Reference:
 
     def __init__(self, plan: Plan, zones: tuple[str, ...], base: datetime) -> None:
         self.plan, self.base = plan, base
-        # One look at a quarter of an hour says all: hours begin and end at quarters, and clocks are quarters apart.
+        # One check for each quarter of an hour is enough: hours begin and end at quarters, and offsets are quarters.
         self._open_in: dict[int, bool] = {}
         weeks = (plan.open, plan.pause, *plan.also_open, {0: (plan.eves or (0, 0),)})
         assert all(at % QUARTER == 0 for week in weeks for hours in week.values() for pair in hours for at in pair)
@@ -125,7 +132,10 @@ class Reference:
         return True
 
     def ends(self, start: int) -> int:
-        """The expiry: in closed hours it lies behind the next stretch of open ones."""
+        """Return the expiry.
+
+        If it falls into closed hours, it is at the end of the next open hours.
+        """
         end = start + self.plan.expires
         if self.is_open(end):
             return end
@@ -179,7 +189,7 @@ class Reference:
         return at
 
     def attempts(self, start: int, outcomes: list[str]) -> list[int]:
-        """The minutes of the attempts: as many as there are outcomes, and one more."""
+        """Return the minutes of the attempts: one for each outcome, and one more."""
         plan, ends = self.plan, self.ends(start)
         tried: list[tuple[str, int]] = []
         at: int | None = start

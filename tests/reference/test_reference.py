@@ -1,4 +1,4 @@
-"""The engine against a reference of its own: thousands of random policies, and mistakes that must be found."""
+"""The engine compared with a reference: random policies, and planted mistakes."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,9 @@ from chalicelib.domain.window import RECIPIENT, WEEK, Interval, Window
 from tests.reference.simulator import DAYS, Plan, Reference
 
 POLICIES = 3_000
-#: the policies are shared out, so that two cores take half the time
+#: the policies are split into parts, so that two cores need half the time
 PARTS = 4
-#: clocks change in Europe, America, Lord Howe and Nuuk; Easter, Christmas; and a plain week
+#: clock changes in Europe, America, Lord Howe and Nuuk; Easter, Christmas; and a plain week
 BASES = [datetime(2026, *day, tzinfo=UTC) for day in ((3, 22), (4, 1), (10, 19), (12, 20))]
 ZONES = [
     "America/New_York",
@@ -34,7 +34,7 @@ ZONES = [
 ]
 CALENDARS: tuple[tuple[str, ...], ...] = ((), (), ("FR",), ("US",), ("AU", "FR"))
 OUTCOMES = ("busy", "no-answer", "failed")
-#: the days from which a call starts, so that its last retry lies within the reference's days
+#: the length of the time in which calls start, so that the last retry lies within the reference's days
 STARTS = 3 * 1440
 Case = tuple[Plan, tuple[str, ...], tuple[str, ...], datetime, int, list[str]]
 
@@ -105,7 +105,10 @@ def week(of: dict[int, tuple[tuple[int, int], ...]]) -> dict[Any, tuple[Interval
 
 
 def rules_of(plan: Plan, holidays: tuple[str, ...]) -> Rules:
-    """The plan's windows narrow each other, as a user's own, the presets and the days off do."""
+    """Return the plan's rules, with windows that narrow each other.
+
+    A user's own window, the presets and the days off do that too.
+    """
     rules = Rules(
         caps=tuple(Cap(most, span) if span else Cap(most, per="day") for most, span in plan.caps),
         quiet_after={Outcome(word): minutes / 60 for word, minutes in plan.quiet.items()},
@@ -137,12 +140,15 @@ narrowed_right = narrowing.narrowed
 
 
 def narrowed(plan: Plan) -> Plan:
-    """The first interval alone counts of a strategy with one wait."""
+    """Return the plan with its first wait only, if the strategy has one wait."""
     return replace(plan, waits=plan.waits[:1]) if plan.strategy == "fixed" else plan
 
 
 def compared(cases: Iterator[Case]) -> Iterator[tuple[Case, Sequence[int], Sequence[int]]]:
-    """Each case with the minutes of the reference and of the product, where the reference's days suffice."""
+    """Yield each case with the minutes of the reference and of the product.
+
+    Cases that need more than the reference's days are left out.
+    """
     for plan, holidays, zones, base, start, outcomes in cases:
         plan = narrowed(plan)
         try:

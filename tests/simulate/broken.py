@@ -1,4 +1,4 @@
-"""The pieces of a broken Redial: each takes a function of the code and gives one that does wrong in one way."""
+"""Broken pieces of Redial: each changes a function of the code in one wrong way."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,12 +23,12 @@ def nothing(record: Any, *_: Any, **__: Any) -> Transition:
 
 
 def unconditional(put: Callable[..., Any]) -> Callable[..., Any]:
-    """``CallStore._put`` without its condition."""
+    """Return ``CallStore._put`` without its condition."""
     return lambda self, item, condition=None, values=None: put(self, item)
 
 
 def number_unconditional(put: Callable[..., Any]) -> Callable[..., Any]:
-    """``NumberStore._put`` without its condition."""
+    """Return ``NumberStore._put`` without its condition."""
 
     def unconditional(self: Any, *args: Any) -> dict[str, Any]:
         kept = ("TableName", "Item")
@@ -113,7 +113,7 @@ def reached_counts_as_busy(decided: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def unguarded(taking: Callable[..., Any]) -> Callable[..., Any]:
-    """``SlotStore.taking`` without its condition."""
+    """Return ``SlotStore.taking`` without its condition."""
 
     def unguarded(self: Any, *args: Any) -> list[dict[str, Any]]:
         kept = ("TableName", "Item")
@@ -123,7 +123,7 @@ def unguarded(taking: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def releasing_others(releasing: Callable[..., Any]) -> Callable[..., Any]:
-    """``SlotStore.releasing`` of slots that nobody has."""
+    """Return a ``SlotStore.releasing`` that releases slots nobody has."""
 
     def elsewhere(self: Any, attempt: Any) -> list[dict[str, Any]]:
         nobody = {"pk": {"S": "SLOTS#nobody"}}
@@ -134,12 +134,12 @@ def releasing_others(releasing: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ungated(checks: Callable[..., Any]) -> Callable[..., Any]:
-    """``GateStore.checks`` for whoever probes alone."""
+    """Return a ``GateStore.checks`` that checks gates for probes only."""
     return lambda self, call, probed, *given: checks(self, call, probed, *given)[-1:] if probed else []
 
 
 def counts_all_the_same(defer: Callable[..., Any]) -> Callable[..., Any]:
-    """``lifecycle.defer`` that keeps the attempt as one that was made and came to nothing."""
+    """Return a ``lifecycle.defer`` that counts the deferred attempt as a failed one."""
 
     def spent(record: Any, *, cause: str, now: Any, **given: Any) -> Transition:
         taken = defer(record, cause=cause, now=now, **given)
@@ -151,12 +151,12 @@ def counts_all_the_same(defer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def never_opens(probed: Callable[..., Any]) -> Callable[..., Any]:
-    """``breaker._probed`` that takes every probe for one that failed."""
+    """Return a ``breaker._probed`` that takes every probe for a failed one."""
     return lambda ports, gate, said, cause, now: probed(ports, gate, Answered.FAULT, cause, now)
 
 
 def asks_again(after_silence: Callable[..., Any]) -> Callable[..., Any]:
-    """``silence.after_silence`` that takes an attempt back which the provider does not know."""
+    """Return an ``after_silence`` that takes back attempts unknown to the provider."""
 
     def again(record: Any, said: Any, now: Any, limit: Any) -> Transition:
         if record.call.state is CallState.DIALING and said.word in (Word.NONE, Word.UNSURE):
@@ -168,7 +168,7 @@ def asks_again(after_silence: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def arming_late(settle: Callable[..., Any]) -> Callable[..., Any]:
-    """``schedule.settle`` that sets the alarms after it has committed."""
+    """Return a ``schedule.settle`` that arms the triggers after its commit."""
 
     def settle_first(ports: Any, transition: Any, also: Any = ()) -> Any:
         wakes: list[Any] = []
@@ -192,7 +192,10 @@ def counting(taking_back: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def opening_gates(through_gates: Callable[..., Any]) -> Callable[..., Any]:
-    """``admission._through_gates`` that opens a gate whose pause is over, without a condition."""
+    """Return an ``admission._through_gates`` that opens gates without a condition.
+
+    It opens a gate if its pause is over.
+    """
 
     def opening(ports: Any, call: Any, now: Any) -> Any:
         for gate in ports.gates.closed(scopes_of(call)):
@@ -204,7 +207,7 @@ def opening_gates(through_gates: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def by_its_word(weighed: Callable[..., Any]) -> Callable[..., Any]:
-    """``reached.weighed`` that hears machines only."""
+    """Return a ``reached.weighed`` that counts answering machines only."""
     return lambda word, *, answered, amd: weighed(word, answered=False, amd=amd if amd and amd.is_machine else None)
 
 
@@ -226,12 +229,12 @@ def impatient(patience: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def forgetful(remembering: Callable[..., Any]) -> Callable[..., Any]:
-    """``lifecycle._remembering`` that writes a contact down on calls that wait, and on no others."""
+    """Return a ``lifecycle._remembering`` that records contacts of waiting calls only."""
     return lambda call, until, now: remembering(call, until, now) if call.state is CallState.SCHEDULED else call
 
 
 def all_below(slots: Any) -> list[int]:
-    """``Slots.free`` that does not count the slots above the limit."""
+    """Return the free slots of ``Slots.free`` without counting slots above the limit."""
     return [number for number in range(slots.limit.most) if number not in slots.taken]
 
 

@@ -1,4 +1,4 @@
-"""Redial broken on purpose, one way at a time: what the simulator must be able to find."""
+"""Redial broken on purpose, in one way at a time, for the simulator to find."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,11 +28,12 @@ from tests.simulate import broken
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One way of being broken. ``found_by`` are the invariants that may tell, within ``seeds`` small runs.
+    """One way of being broken.
 
-    What only shows where requests meet is looked for in a ``rush``, what shows seldom among more ``calls``, and what a
-    fault may explain at a lower ``level``, and what few runs come to with a ``focus`` on it. ``first`` is the seed to
-    begin with, where the first ones are known to show nothing.
+    ``found_by`` are the invariants that may detect it within ``seeds`` small runs. A mutant that shows only if requests
+    meet needs a ``rush``. One that shows seldom needs more ``calls``, one that a fault may explain needs a lower
+    ``level``, and one that few runs reach needs a ``focus``. ``first`` is the first seed, if earlier seeds are known to
+    show nothing.
     """
 
     what: str
@@ -47,7 +48,7 @@ class Mutant:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Redial is broken meanwhile."""
+        """Break Redial while the block runs."""
         with ExitStack() as stack:
             for each in self.patches():
                 stack.enter_context(each)
@@ -56,7 +57,7 @@ class Mutant:
 
 MUTANTS = {
     "claim-unconditional": Mutant(
-        "a claim is committed whatever has changed meanwhile",
+        "a claim is committed even if the call has changed meanwhile",
         ("one-dial", "one-at-a-time", "retries", "history", "numbers", "opt-out", "canceled", "endings"),
         lambda: [
             patch.object(CallStore, "_put", broken.unconditional(CallStore._put)),
@@ -82,7 +83,7 @@ MUTANTS = {
         seeds=4,
     ),
     "window-ignored-at-dial": Mutant(
-        "the window is not asked again at the moment of dialling",
+        "the window is not checked at the moment of dialling",
         ("window",),
         lambda: [patch.object(claim, "may_dial", broken.without_window(claim.may_dial))],
         seeds=4,
@@ -108,7 +109,7 @@ MUTANTS = {
         seeds=6,
     ),
     "decides-again": Mutant(
-        "a repeated terminal callback is decided about again",
+        "a repeated terminal callback leads to another decision",
         ("retries", "one-at-a-time", "endings", "decisions", "reached", "outcomes", "canceled"),
         lambda: [patch.object(lifecycle, "after_the_end", broken.decides_again)],
         seeds=8,
@@ -119,7 +120,7 @@ MUTANTS = {
         lambda: [patch.object(CxmlProvider, "dial", broken.again_on_doubt(CxmlProvider.dial))],
     ),
     "doubt-is-refusal": Mutant(
-        "a placement that nobody knows about is taken for one that failed",
+        "an unknown placement is taken for a failed one",
         ("one-dial", "one-at-a-time"),
         lambda: [patch.object(CxmlProvider, "dial", broken.doubt_is_refusal(CxmlProvider.dial))],
         seeds=4,
@@ -127,7 +128,7 @@ MUTANTS = {
         focus="lost-answers",
     ),
     "failover-in-doubt": Mutant(
-        "the second provider takes over though the first may have rung",
+        "the second provider takes over although the first may have rung",
         ("failover",),
         lambda: [patch.object(lifecycle, "_ended", broken.failing_over_in_doubt(lifecycle._ended))],
         seeds=4,
@@ -145,7 +146,7 @@ MUTANTS = {
         lambda: [patch.object(sweep, "dial_due", lambda ports, before, time_left: Counter())],
     ),
     "no-silent-pass": Mutant(
-        "the sweep does not look into attempts that were never heard of again",
+        "the sweep does not look into attempts without callbacks",
         ("ends",),
         lambda: [patch.object(sweep, "look_into", lambda ports, call_id, now: "skipped")],
     ),
@@ -160,26 +161,26 @@ MUTANTS = {
         lambda: [patch.object(decide, "_used_up", broken.one_less(decide._used_up))],
     ),
     "minutes-never-full": Mutant(
-        "a minute takes any number of dials",
+        "a minute has room for any number of dials",
         ("pace",),
         lambda: [patch.object(WakeStore, "_add", broken.roomy(WakeStore._add))],
         level=Level.NONE,
         seeds=6,
     ),
     "voicemail-is-completed": Mutant(
-        "a machine counts as a person",
+        "an answering machine counts as a person",
         ("outcomes",),
         lambda: [patch.object(reached, "weighed", lambda word, answered, amd: word)],
     ),
     "redials-the-reached": Mutant(
-        "a person who was reached is called again",
+        "a person who answered is called again",
         ("reached", "endings"),
         lambda: [
             patch.object(lifecycle, "_ended", broken.reached_counts_as_busy(lifecycle._ended)),
         ],
     ),
     "never-taken-back": Mutant(
-        "an attempt that the provider turned away stays counted for the number",
+        "an attempt that the provider rejected stays counted for the number",
         ("numbers",),
         lambda: [patch.object(NumberStore, "taking_back", broken.counting(NumberStore.taking_back))],
         seeds=8,
@@ -198,27 +199,27 @@ MUTANTS = {
         lambda: [patch.object(RuleTriggers, "disarm", lambda self, wake: None)],
     ),
     "callbacks-swallowed": Mutant(
-        "a callback is answered 200 though it could not be taken",
+        "a callback is answered 200 although it could not be recorded",
         ("outcomes",),
         lambda: [patch("chalicelib.api.callbacks.take_callback", broken.forgiving(take_callback.take_callback))],
         seeds=4,
         focus="refusals",
     ),
     "key-ignored": Mutant(
-        "an Idempotency-Key is not looked at",
+        "an Idempotency-Key is ignored",
         ("once-made",),
         lambda: [patch("chalicelib.api.calls.idempotency_key", lambda headers: None)],
         seeds=6,
     ),
     "slots-kept": Mutant(
-        "the end of an attempt does not give its slots back",
+        "the end of an attempt does not release its slots",
         ("slots",),
         lambda: [patch.object(SlotStore, "releasing", broken.releasing_others(SlotStore.releasing))],
         seeds=6,
         calls=12,
     ),
     "slots-unconditional": Mutant(
-        "a slot is taken whoever has it by then",
+        "a slot is taken even if another attempt has it by then",
         ("slots",),
         lambda: [patch.object(SlotStore, "taking", broken.unguarded(SlotStore.taking))],
         seeds=8,
@@ -236,7 +237,7 @@ MUTANTS = {
         focus="slow-claims",
     ),
     "pause-ignored": Mutant(
-        "a pause is answered and nobody looks at the gates",
+        "a pause is answered and no claim checks the gates",
         ("paused", "breaker"),
         lambda: [
             patch.object(GateStore, "closed", lambda self, scopes: []),
@@ -246,7 +247,7 @@ MUTANTS = {
         calls=24,
     ),
     "breaker-never-opens": Mutant(
-        "a probe that is answered well does not open the gate",
+        "a successful probe does not open the gate",
         ("breaker",),
         lambda: [patch.object(breaker, "_probed", broken.never_opens(breaker._probed))],
         rush=True,
@@ -255,12 +256,12 @@ MUTANTS = {
         seeds=6,
     ),
     "deferred-counts": Mutant(
-        "an attempt that the provider deferred uses up one of the call's",
+        "an attempt that the provider deferred uses up one of the call's attempts",
         ("deferred",),
         lambda: [patch("chalicelib.usecases.calls.dial.lifecycle.defer", broken.counts_all_the_same(lifecycle.defer))],
     ),
     "pace-ignored": Mutant(
-        "nobody waits for the account's pace",
+        "no call waits for the account's rate limit",
         ("in-pace",),
         lambda: [
             patch.object(pace, "keep_pace", lambda ports, call, may_wait: 0.0),
@@ -268,13 +269,13 @@ MUTANTS = {
         seeds=4,
     ),
     "asked-again-on-a-guess": Mutant(
-        "an attempt that the provider does not know yet is asked for again under its own number",
+        "an attempt that the provider does not know yet is dialled again under its own number",
         ("one-dial",),
         lambda: [patch.object(silent, "after_silence", broken.asks_again(silent.after_silence))],
         seeds=6,
     ),
     "correction-ignored": Mutant(
-        "the true end of an attempt that had ended for want of news is not taken in",
+        "the true end of an attempt that ended without a callback is not recorded",
         ("outcomes", "reached"),
         lambda: [patch.object(late_callbacks, "TABLE", late_callbacks.TABLE[1:])],
         seeds=4,
@@ -282,14 +283,14 @@ MUTANTS = {
         calls=8,
     ),
     "made-after-all": Mutant(
-        "an attempt of which the provider said that it never had it, and that rang, does not count for its number",
+        "an attempt that the provider denied, and that rang, does not count for its number",
         ("numbers", "caps"),
         lambda: [patch.object(Transition, "made_after_all", property(lambda transition: None))],
         seeds=4,
         focus="records-late",
     ),
     "found-by-two": Mutant(
-        "a call that is found at the provider is taken for each attempt that might be it",
+        "a call that is found at the provider is assigned to each attempt that might be it",
         ("one-owner",),
         lambda: [
             patch.object(silent, "_is_nobody_elses", lambda ports, call, attempt: True),
@@ -299,14 +300,14 @@ MUTANTS = {
         focus="lost-answers",
     ),
     "anybodys-call": Mutant(
-        "a call that is found at the provider is taken for an attempt though it may be another's",
+        "a call that is found at the provider is assigned to an attempt although it may be another's",
         ("history", "outcomes"),
         lambda: [patch.object(silent, "_is_nobody_elses", lambda ports, call, attempt: True)],
         seeds=6,
         focus="lost-answers",
     ),
     "fresh-before-retries": Mutant(
-        "nobody remembers that a retry waits for a slot",
+        "Redial forgets that a retry waits for a slot",
         ("retries-first",),
         lambda: [patch.object(SlotStore, "let_retry_wait", lambda self, *given: None)],
         seeds=6,
@@ -316,7 +317,7 @@ MUTANTS = {
         focus="line",
     ),
     "armed-too-late": Mutant(
-        "an alarm is set after the commit that needs it, and the sweep does not look for what is overdue",
+        "a trigger is set after the commit that needs it, and the sweep does not look for what is overdue",
         ("ends", "on-time"),
         lambda: [
             patch.object(schedule, "settle", broken.arming_late(schedule.settle)),
@@ -325,7 +326,7 @@ MUTANTS = {
         ],
     ),
     "erased-by-half": Mutant(
-        "an erasure is answered, and the number can be found all the same",
+        "an erasure is answered, and the number can still be found",
         ("erased",),
         lambda: [patch.object(NumberStore, "forget_call", lambda self, workspace, number, call_id: None)],
         seeds=4,
@@ -333,7 +334,7 @@ MUTANTS = {
         focus="erasure",
     ),
     "opened-when-over": Mutant(
-        "a claim that finds a pause over opens its gate, whoever has extended the pause meanwhile",
+        "a claim that finds a pause over opens its gate, even if a user has extended the pause meanwhile",
         ("paused",),
         lambda: [patch.object(admission, "_through_gates", broken.opening_gates(admission._through_gates))],
         rush=True,
@@ -343,14 +344,14 @@ MUTANTS = {
         calls=48,
     ),
     "word-over-evidence": Mutant(
-        "the word of an end counts more than what was heard of a person",
+        "the reported end counts more than the evidence of a person",
         ("reached", "outcomes"),
         lambda: [patch.object(reached, "weighed", broken.by_its_word(reached.weighed))],
         focus="contradictions",
         seeds=4,
     ),
     "late-answer-ignored": Mutant(
-        "an answer that is told of after the end changes nothing",
+        "a late callback about an answer changes nothing",
         ("outcomes", "reached"),
         lambda: [patch.object(late_callbacks, "TABLE", (late_callbacks.TABLE[0], *late_callbacks.TABLE[2:]))],
         seeds=14,
@@ -363,12 +364,12 @@ MUTANTS = {
         lambda: [patch.object(lifecycle, "_is_other_leg", lambda attempt, event: False)],
     ),
     "every-leg-adopted": Mutant(
-        "every leg that is told of at the adoption address is taken for an outgoing one",
+        "every leg in a callback at the adoption address is taken for an outgoing one",
         ("strangers",),
         lambda: [patch.object(cxml, "leg_of", lambda direction, parent=None: Leg.OUTGOING)],
     ),
     "fault-goes-on": Mutant(
-        "an account's fault that a look-up tells of is taken for a call that goes on",
+        "an account's fault that a look-up shows is taken for a call in progress",
         ("deferred", "ends"),
         lambda: [patch.object(silent, "_told", broken.deaf_to_faults(silent._told))],
         seeds=4,
@@ -376,7 +377,7 @@ MUTANTS = {
         calls=5,
     ),
     "never-given-up": Mutant(
-        "a call of which its provider says that it goes on is waited for without end",
+        "Redial waits without end for a call that its provider reports as in progress",
         ("ends",),
         lambda: [patch.object(silence, "OVERRUN", timedelta(days=365))],
         focus="endless",
@@ -384,7 +385,7 @@ MUTANTS = {
         seeds=6,
     ),
     "asks-for-minutes": Mutant(
-        "a provider that does not answer is asked for a quarter of an hour past the longest call",
+        "Redial stops its look-ups of a silent provider a quarter of an hour after the longest call",
         ("patience",),
         lambda: [patch.object(silence, "_patience", broken.impatient(silence._patience))],
         seeds=4,
@@ -392,7 +393,7 @@ MUTANTS = {
         focus="unanswered",
     ),
     "places-kept": Mutant(
-        "the place in the wheel of a due time that goes is not given back",
+        "the place in the wheel of a removed due time is not given back",
         ("places",),
         lambda: [patch.object(schedule, "_giving_back", lambda ports, transition, *, schedules: {})],
         level=Level.NONE,
@@ -408,7 +409,7 @@ MUTANTS = {
         level=Level.NONE,
     ),
     "waits-without-end": Mutant(
-        "a request waits for the rate limit for as long as that takes",
+        "a request waits for the rate limit without a bound",
         ("in-time",),
         lambda: [patch.object(place_call, "MAX_WAIT", timedelta(hours=1))],
         seeds=6,
@@ -443,7 +444,7 @@ MUTANTS = {
         calls=24,
     ),
     "closed-minute": Mutant(
-        "a retry is decided for whatever minute the wheel has room in",
+        "a retry is decided for any minute in which the wheel has room",
         ("kept",),
         lambda: [patch.object(lifecycle, "in_minute", lambda transition, minute: transition)],
         level=Level.NONE,
@@ -452,14 +453,14 @@ MUTANTS = {
         seeds=6,
     ),
     "told-again": Mutant(
-        "a call behind a pause writes a decision each time that it asks",
+        "a call behind a pause records a decision at each check",
         ("decisions",),
         lambda: [patch.object(lifecycle, "decided", broken.telling_again(lifecycle.decided))],
         seeds=6,
         rush=True,
     ),
     "wait-of-a-day": Mutant(
-        "a provider that asks for a wait of a day is believed",
+        "Redial believes a provider that asks for a wait of a day",
         ("waits-named", "endings"),
         lambda: [
             patch.object(placing, "MAX_RETRY_AFTER_SEC", 10**6),

@@ -1,4 +1,4 @@
-"""A user of a running deployment: scripts the carrier, places calls, and watches them to their end."""
+"""A user of a running deployment, who scripts the mock carrier and places calls."""
 
 import json
 import time
@@ -8,23 +8,29 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-#: A dial in the next minute, and what cold starts of everything take on two busy cores.
+#: A dial in the next minute, plus all cold starts on two busy cores
 MAX_SECONDS = 180
 RETRY = {"max_retries": 3, "strategy": {"type": "fixed", "wait_minutes": 0}}
-#: Placed later in a minute, a call could be due before somebody has looked at it.
+#: A call that is placed later in a minute could be due before the test has looked at it.
 LAST_SECOND_TO_PLACE = 45
 
 
 @dataclass(frozen=True)
 class Caller:
-    """``base_url`` and ``key`` are the API's, ``carrier_url`` the local carrier's."""
+    """A user with a key.
+
+    ``base_url`` and ``key`` are the API's. ``carrier_url`` is the mock carrier's.
+    """
 
     base_url: str
     key: str
     carrier_url: str
 
     def place(self, number: str, outcomes: Sequence[Any]) -> str:
-        """Let the number behave so, attempt by attempt, and place a call to it; its id."""
+        """Place a call to a number whose outcomes are scripted, and return its id.
+
+        ``outcomes`` are those of the attempts, in order.
+        """
         self.ask("PUT", f"{self.carrier_url}/script/{quote(number)}", {"outcomes": outcomes})
         body = {"to_number": number, "from_number": "+14155550100", "retry": RETRY}
         return str(self.ask("POST", f"{self.base_url}/calls", body)["id"])
@@ -33,7 +39,7 @@ class Caller:
         return self.ask("GET", f"{self.base_url}/calls/{call_id}")
 
     def ended(self, call_id: str) -> dict[str, Any]:
-        """The call, once it is final."""
+        """Wait until the call is final, and return it."""
         deadline = time.monotonic() + MAX_SECONDS
         while (call := self.read(call_id))["state"] != "final":
             assert time.monotonic() < deadline, f"not final within {MAX_SECONDS} s: {call}"
@@ -41,11 +47,11 @@ class Caller:
         return call
 
     def requests(self, number: str) -> list[dict[str, Any]]:
-        """The create-call requests that the carrier got for a number."""
+        """Return the create-call requests that the mock carrier received for a number."""
         return list(self.ask("GET", f"{self.carrier_url}/calls?to={quote(number)}")["calls"])
 
     def requested(self, number: str, times: int) -> dict[str, Any]:
-        """The last of so many create-call requests, once the carrier has got it."""
+        """Wait for this number of create-call requests, and return the last one."""
         deadline = time.monotonic() + MAX_SECONDS
         while len(got := self.requests(number)) < times:
             assert time.monotonic() < deadline, f"{len(got)} requests for {number} within {MAX_SECONDS} s"
@@ -53,12 +59,12 @@ class Caller:
         return got[-1]
 
     def attempts_asked(self, number: str) -> list[int]:
-        """The attempt that each create-call request was for, as its callback token names it."""
+        """Return the attempt of each create-call request, as its callback token names it."""
         tokens = [each["form"]["StatusCallback"].rpartition("/")[2] for each in self.requests(number)]
         return [int(token.split(".")[1]) for token in tokens]
 
     def ask(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
-        """The answer's JSON. Raises HTTPError where it is no success."""
+        """Return the answer's JSON. Raises HTTPError if the answer is not a success."""
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         with urlopen(Request(url, data, headers, method=method), timeout=60) as answer:
@@ -66,11 +72,11 @@ class Caller:
 
 
 def wait_to_place() -> None:
-    """Wait for the next minute where this one is nearly over."""
+    """Wait for the next minute if this one is nearly over."""
     if time.time() % 60 > LAST_SECOND_TO_PLACE:
         time.sleep(60 - time.time() % 60)
 
 
 def history(call: dict[str, Any]) -> list[tuple[int, str]]:
-    """(attempt, outcome) of a call."""
+    """Return the number and the outcome of each attempt of a call."""
     return [(attempt["attempt"], attempt["outcome"]) for attempt in call["attempts"]]

@@ -1,4 +1,4 @@
-"""Both ends of the local carrier for its tests: a client of its APIs, and a sink for its callbacks."""
+"""A client of the mock carrier's APIs, and a sink for its callbacks."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ BASIC = {"Authorization": "Basic " + b64encode(f"{SID}:{TOKEN}".encode()).decode
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
-    """Fails after 3 s."""
+    """Wait until the condition holds. Fails after 3 s."""
     deadline = time.monotonic() + 3
     while not reached():
         assert time.monotonic() < deadline, "not reached within 3 s"
@@ -45,7 +45,7 @@ def twilio_error(status: int, code: int, message: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Received:
-    """A callback that came in at the sink; ``form`` is its body if that is a form."""
+    """A callback that the sink received. ``form`` is its body if that is a form."""
 
     method: str
     path: str
@@ -55,24 +55,27 @@ class Received:
 
     @property
     def signature(self) -> str:
-        """What Twilio signed it with."""
+        """The signature of the callback, made by Twilio."""
         return self.headers["X-Twilio-Signature"]
 
     def request(self, origin: str) -> CallbackRequest:
-        """The same as a provider's ``verify`` and ``parse`` take it; ``origin`` is the sink's URL."""
+        """Return the callback as a provider's ``verify`` and ``parse`` take it.
+
+        ``origin`` is the sink's URL.
+        """
         return CallbackRequest(self.method, origin + self.path, self.headers, self.body, "127.0.0.1")
 
 
 @dataclass
 class Sink:
-    """Where the callbacks go; it answers each with ``status``."""
+    """A server that receives callbacks and answers each with ``status``."""
 
     status: int = 200
     received: list[Received] = field(default_factory=list)
     url: str = ""
 
     def wait(self, count: int) -> list[Received]:
-        """All that has come in, once it is ``count`` or more."""
+        """Wait for ``count`` callbacks, and return all that have come."""
         wait_until(lambda: len(self.received) >= count)
         return self.received
 
@@ -110,21 +113,27 @@ class Sink:
 
 @dataclass(frozen=True)
 class CarrierClient:
-    """Asks the carrier at ``url``; its callbacks go to ``sink``. ``environment`` is what the carrier gives the app."""
+    """A client of the mock carrier at ``url``, whose callbacks go to ``sink``.
+
+    ``environment`` is what the mock carrier gives the app.
+    """
 
     url: str
     sink: Sink
     environment: Mapping[str, str]
 
     def provider(self, name: str) -> Provider:
-        """The app's own client of that provider, set up from the environment."""
+        """Return the app's own client of that provider, set up from the environment."""
         credentials = Settings.from_env(self.environment).credentials(name)
         return load(name, credentials, now=lambda: datetime.now(UTC))
 
     def ask(
         self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None, timeout_sec: float = 3
     ) -> tuple[int, Any]:
-        """The answer's status and JSON. A body is sent as JSON if it looks so, else as a form."""
+        """Return the answer's status and JSON.
+
+        A body that begins with ``{`` is sent as JSON, and any other body as a form.
+        """
         kind = "application/json" if body.startswith("{") else "application/x-www-form-urlencoded"
         typed = {"Content-Type": kind} if body else {}
         connection = HTTPConnection(self.url.removeprefix("http://"), timeout=timeout_sec)
@@ -141,7 +150,10 @@ class CarrierClient:
         assert answer == (200, {"number": TO, "outcomes": list(outcomes)})
 
     def create(self, *more: tuple[str, str], to: str = TO, **changed: str | None) -> tuple[int, Any]:
-        """Ask for a call with the usual fields, some ``changed`` (None: left out), and ``more`` after them."""
+        """Request a call with the usual fields.
+
+        ``changed`` fields replace them (None leaves one out), and ``more`` fields follow them.
+        """
         usual = {"To": to, "From": FROM, "Url": "https://x.test/", "StatusCallback": f"{self.sink.url}/cb"}
         form = [(name, value) for name, value in (usual | changed).items() if value is not None]
         return self.ask("POST", CALLS, urlencode([*form, *more]), BASIC)
@@ -160,7 +172,7 @@ class CarrierClient:
         return list(self.ask("GET", f"/calls{query}")[1]["calls"])
 
     def deliveries(self, count: int) -> list[dict[str, Any]]:
-        """The log of tries to deliver, once there are ``count`` or more."""
+        """Wait for ``count`` deliveries in the log, and return all of them."""
 
         def found() -> list[dict[str, Any]]:
             return list(self.ask("GET", f"/callbacks?to={TO}")[1]["callbacks"])

@@ -1,7 +1,7 @@
-"""Ministack where DynamoDB's transactions get in each other's way as on AWS, as a process like ministack_server.
+"""Ministack with DynamoDB's transaction conflicts, run like ministack_server.
 
-Ministack carries out one request after another, so that no two transactions ever meet in it. On AWS one takes a while,
-and what would write to one of its items meanwhile is turned away at once
+Ministack carries out one request after another, so two transactions never meet in it. On AWS a transaction takes some
+time, and AWS rejects a write to one of its items during that time
 (docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html, "Transaction conflict handling").
 """
 
@@ -43,7 +43,7 @@ def _let_transactions_meet(dynamodb: Any) -> None:
         if any(conflicts):
             return _canceled(conflicts)
         answer = await handle(method, path, headers, body, query)
-        # From here on, however long the requests before them have to wait for this one process.
+        # The hold begins now, because earlier requests may have waited long for this one process.
         held_until.update(dict.fromkeys(touched, time.monotonic() + TRANSACTION_SEC))
         return answer
 
@@ -51,7 +51,7 @@ def _let_transactions_meet(dynamodb: Any) -> None:
 
 
 def _item(write: dict[str, Any]) -> str:
-    """The name of the item that one write, or one check of a transaction, is about."""
+    """Return the name of the item that a write, or a check of a transaction, is about."""
     key = write.get("Key") or write["Item"]
     return json.dumps([write["TableName"], key["pk"], key["sk"]])
 

@@ -1,4 +1,4 @@
-"""Faults at one chosen request: the process dies, or the request fails, before or after it takes effect."""
+"""Faults at one chosen request: the process dies or the request fails."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +13,15 @@ from tests.support.world import FakeTwilio
 
 
 class Crash(BaseException):
-    """The process is gone: nothing in it catches this."""
+    """The death of the process. Nothing in the process catches it."""
 
 
 @dataclass
 class Fault:
-    """What happens at the request of this number, counted from 0, or at the first of this name; ``seen`` are all."""
+    """A fault at the request of this number (from 0), or the first one of this name.
+
+    ``seen`` are the names of all requests.
+    """
 
     at: int | str | None
     after: bool
@@ -37,7 +40,7 @@ class Fault:
 
 @contextmanager
 def fault_at(at: int | str | None, *, after: bool, dies: bool) -> Iterator[Fault]:
-    """Have one request to AWS or to the provider fail, or the process die around it."""
+    """Let one request to AWS or to the provider fail, or let the process die at it."""
     fault = Fault(at, after, dies)
     call, request = BaseClient._make_api_call, FakeTwilio.request
 

@@ -1,4 +1,4 @@
-"""Many workers at once, in threads and in processes, on one table; and a provider that they all write down."""
+"""Many workers on one table, in threads and processes, and a recording provider."""
 
 import hashlib
 import json
@@ -27,15 +27,15 @@ from tests.support.fake_http import Asked, Replying, answer
 
 Done = TypeVar("Done")
 
-#: Whoever waits longer for the others waits in vain.
+#: A worker waits this long for the others at most.
 MEETING_SEC = 60
-#: How long the provider takes to answer.
+#: How long the provider takes to answer
 ANSWER_SEC = 0.005
 
 
 @dataclass(frozen=True)
 class ClockAhead:
-    """The machine's clock, so far ahead that what is planned for later is due."""
+    """The machine's clock, ahead by a time, so that future plans are due."""
 
     ahead: timedelta
 
@@ -47,7 +47,10 @@ class ClockAhead:
 
 
 class Ledger(Replying):
-    """Takes every request for a call, in whatever process, and writes it down as the next line of one file."""
+    """A provider that accepts every create-call and writes it to one file.
+
+    Each create-call is one line, from any process.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,7 +67,11 @@ class Ledger(Replying):
         return answer(201, {"sid": sid, "status": "queued"})
 
     def write(self, kind: str, **fields: str) -> None:
-        """Add one line. POSIX has a write to a file opened so go to its end whole, whoever else writes."""
+        """Add one line.
+
+        POSIX writes the whole line to the end of a file that is opened with O_APPEND, even if other processes write
+        too.
+        """
         line = json.dumps({"kind": kind, **fields}) + "\n"
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
@@ -73,7 +80,7 @@ class Ledger(Replying):
             os.close(file)
 
     def claim(self, token: str) -> bool:
-        """True for the one of all who ask that may end this call."""
+        """Claim the end of a call. Return True for the first worker that asks."""
         try:
             os.close(os.open(self.path.with_name(f"{token}.end"), os.O_CREAT | os.O_EXCL))
         except FileExistsError:
@@ -81,19 +88,19 @@ class Ledger(Replying):
         return True
 
     def lines(self, kind: str | None = None) -> list[dict[str, str]]:
-        """What was written so far, in order."""
+        """Return the lines so far, in order."""
         text = self.path.read_text() if self.path.exists() else ""
         lines = [json.loads(line) for line in text.splitlines()]
         return [line for line in lines if kind in (None, line["kind"])]
 
     def tokens(self) -> list[str]:
-        """Of every request for a call, in order."""
+        """Return the tokens of all create-calls, in order."""
         return [line["token"] for line in self.lines("posted")]
 
 
 @dataclass(frozen=True)
 class Site:
-    """One table, the environment that names it, and the provider's ledger: all that a worker needs to know."""
+    """A worker's data: the environment that names a table, and the ledger's path."""
 
     env: Mapping[str, str]
     path: Path
@@ -103,7 +110,7 @@ class Site:
         return Ledger(self.path)
 
     def having(self, **env: str) -> "Site":
-        """The same site with further settings."""
+        """Return the same site with more settings."""
         return replace(self, env={**self.env, **env})
 
     def services(self, ahead: timedelta = timedelta()) -> Services:
@@ -113,7 +120,7 @@ class Site:
         return self.services(ahead).ports
 
     def items(self, prefix: str) -> list[dict[str, Any]]:
-        """The items of the table whose partition begins so."""
+        """Return the items of the table whose partition key begins with ``prefix``."""
         pages = (
             parts.client("dynamodb")
             .get_paginator("scan")
@@ -122,7 +129,7 @@ class Site:
         return [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith(prefix)]
 
     def changes(self) -> list[tuple[str, str, str]]:
-        """(what, partition, sort key) of every change to the table, in the order in which they were committed.
+        """Return (what, partition key, sort key) of each change in commit order.
 
         ``what`` is INSERT, MODIFY or REMOVE. The table has a stream, which in ministack is one shard.
         """
@@ -137,7 +144,7 @@ class Site:
         return [(what, keys["pk"]["S"], keys["sk"]["S"]) for what, keys in found]
 
     def callback(self, posted: Mapping[str, str], status: str) -> CallbackRequest:
-        """The callback by which Twilio tells how a call ended, signed by Twilio's own code."""
+        """Return Twilio's callback about the end of a call, signed by Twilio's own code."""
         form = {
             "CallSid": posted["sid"],
             "AccountSid": self.env["TWILIO_ACCOUNT_SID"],
@@ -150,7 +157,7 @@ class Site:
 
 
 class Tally:
-    """The transactions that this process asked for, by thread and by what came of them."""
+    """The transactions of this process, counted by thread and result."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -169,7 +176,7 @@ class Tally:
                 self._counts[threading.get_ident(), kind] += 1
 
     def take(self, thread: int | None = None) -> Counter[str]:
-        """What has been counted, of one thread or of all, and is not any more."""
+        """Return and remove the counts of one thread, or of all."""
         with self._lock:
             taken = {key: n for key, n in self._counts.items() if thread in (None, key[0])}
             for key in taken:
@@ -185,7 +192,7 @@ _meeting: Any = None
 
 
 def enter(env: Mapping[str, str], meeting: Any = None) -> None:
-    """Begin work in this process: AWS is where the environment says."""
+    """Begin work in this process, with the AWS endpoint of the environment."""
     global _meeting
     _meeting = meeting
     os.environ.update(env)
@@ -196,7 +203,10 @@ def enter(env: Mapping[str, str], meeting: Any = None) -> None:
 
 @dataclass(frozen=True)
 class Crowd:
-    """So many processes of so many threads; ``pool`` is None where the one process is this one."""
+    """A number of processes with a number of threads each.
+
+    ``pool`` is None if the one process is this one.
+    """
 
     processes: int
     threads: int
@@ -210,15 +220,15 @@ class Crowd:
         return self.processes * self.threads
 
     def do(self, work: Callable[..., Done], *args: Any) -> tuple[list[Done], Counter[str]]:
-        """``work(*args, worker)`` by every worker at the same moment: what each returned, and the transactions' tally.
+        """Do ``work(*args, worker)`` in every worker at the same moment.
 
-        ``worker`` counts from 0.
+        Returns what each worker returned, and the counts of the transactions. ``worker`` counts from 0.
         """
         if self.pool is None:
             return _together(work, args, 0, self.threads)
         each = [self.pool.submit(_together, work, args, n * self.threads, self.threads) for n in range(self.processes)]
-        told = [future.result() for future in each]
-        return [done for results, _ in told for done in results], sum((tally for _, tally in told), Counter())
+        finished = [future.result() for future in each]
+        return [done for results, _ in finished for done in results], sum((tally for _, tally in finished), Counter())
 
 
 def _together(
@@ -237,7 +247,7 @@ def _together(
 
 @contextmanager
 def process_pool(processes: int, env: Mapping[str, str]) -> Iterator[Executor]:
-    """Processes that share nothing with this one, and go to work together."""
+    """Provide processes that share nothing with this one and start work together."""
     spawn = multiprocessing.get_context("spawn")
     meeting = spawn.Barrier(processes, timeout=MEETING_SEC)
     with ProcessPoolExecutor(processes, spawn, enter, (env, meeting)) as pool:
@@ -245,6 +255,6 @@ def process_pool(processes: int, env: Mapping[str, str]) -> Iterator[Executor]:
 
 
 def in_eight_threads(work: Callable[[str], Done], over: Iterable[str]) -> list[Done]:
-    """``work`` over all of them, to get them done rather than to get in each other's way."""
+    """Do the work for all items, only to finish sooner and not to cause conflicts."""
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(work, over))

@@ -1,4 +1,4 @@
-"""What each worker of a crowd does: functions that a process of its own can be told by name."""
+"""The work of each worker in a crowd, as functions that a process finds by name."""
 
 import time
 from collections import Counter
@@ -16,21 +16,21 @@ from tests.support.crowd import Site
 
 Done = TypeVar("Done")
 
-#: A Lambda's whole time limit.
+#: The whole time limit of a Lambda
 PLENTY = TimeLeft(lambda: 900.0)
-#: How long a provider takes to answer.
+#: How long a provider takes to answer
 DIAL_SEC = 0.3
-#: How often one looks for calls to end.
+#: How often a worker looks for calls to end
 LOOK_SEC = 0.1
-#: Whoever is told to come again does so at most this often.
-MAX_ASKED = 20
-#: Nothing here takes longer.
+#: A caller retries at most this many times after TooBusy.
+MAX_TRIES = 20
+#: No work here takes longer.
 MAX_SEC = 60
 
 
 def patiently(ask: Callable[[], Done]) -> Done:
-    """Ask until the answer is not that others are in the way (503), as providers and users do."""
-    for _ in range(MAX_ASKED):
+    """Retry while the app is too busy (503), as providers and users do."""
+    for _ in range(MAX_TRIES):
         try:
             return ask()
         except TooBusy:
@@ -39,7 +39,7 @@ def patiently(ask: Callable[[], Done]) -> Done:
 
 
 def redial(site: Site, ahead: timedelta, times: int, worker: int) -> Counter[str]:
-    """The same wake fires for every worker, so many times."""
+    """Fire the same wake in every worker, this many times."""
     ports = site.ports(ahead)
     wake = ports.clock.now().replace(second=0, microsecond=0)
     counts: Counter[str] = Counter()
@@ -49,9 +49,10 @@ def redial(site: Site, ahead: timedelta, times: int, worker: int) -> Counter[str
 
 
 def redial_or_end(site: Site, ahead: timedelta, wake: int, redialers: int, hold: bool, worker: int) -> Counter[str]:
-    """The first workers dial what is due; the others end every call that is out, until nobody dials any more.
+    """Dial due calls in the first workers, and end the calls in flight in the others.
 
-    ``wake`` counts from 1. With ``hold`` every call lasts until all of them have dialled what they could.
+    The others stop when no worker dials any more. ``wake`` counts from 1. With ``hold`` every call lasts until all
+    redialers have finished.
     """
     ledger = site.ledger
     if worker < redialers:
@@ -75,7 +76,7 @@ def redial_or_end(site: Site, ahead: timedelta, wake: int, redialers: int, hold:
 
 
 def _end(ports: Ports, site: Site, posted: dict[str, str]) -> str:
-    # The provider has the line free before anybody is told of it.
+    # The provider frees the line before it sends the callback.
     site.ledger.write("ended", token=posted["token"])
     request = site.callback(posted, "completed")
     (taken,) = patiently(lambda: take_callback(ports, "twilio", posted["token"], request))
@@ -83,20 +84,20 @@ def _end(ports: Ports, site: Site, posted: dict[str, str]) -> str:
 
 
 def take(site: Site, posted: dict[str, str], status: str, worker: int) -> tuple[str, str | None]:
-    """Deliver one callback: what it did, and why."""
+    """Deliver one callback, and return its effect and reason."""
     ports, request = site.ports(), site.callback(posted, status)
     (taken,) = patiently(lambda: take_callback(ports, "twilio", posted["token"], request))
     return taken.effect, taken.reason
 
 
 def place(site: Site, new: NewCall, numbers: list[list[str]], worker: int) -> list[str]:
-    """Place a call to each of the worker's numbers: their ids."""
+    """Place a call to each of the worker's numbers, and return the ids."""
     ports = site.ports()
     return [place_call(ports, new.to(number)).call.id for number in numbers[worker]]
 
 
 def place_once(site: Site, new: NewCall, key: str, worker: int) -> str:
-    """Place a call under an Idempotency-Key that the others use too: its id."""
+    """Place a call with an Idempotency-Key that all workers share, and return its id."""
     ports = site.ports()
     return patiently(lambda: place_call(ports, new, key, "one hash")).call.id
 
@@ -104,13 +105,16 @@ def place_once(site: Site, new: NewCall, key: str, worker: int) -> str:
 def reserve(
     site: Site, account: str, wanted: datetime, capacity: int, places: list[int], worker: int
 ) -> list[datetime]:
-    """Take so many places in minutes."""
+    """Reserve this many places in minutes."""
     wakes = site.ports().wakes
     return [wakes.reserve(account, wanted, capacity).minute for _ in range(places[worker])]
 
 
 def keep_to_pace(site: Site, account: str, pace: Pace, seconds: int, worker: int) -> list[datetime]:
-    """Start calls for so many seconds, as often as a pool of dialers does: when each was started."""
+    """Start calls for this many seconds, as a pool of dialers does.
+
+    Returns the times at which the calls were started.
+    """
     ports = site.ports()
     ends_at = ports.clock.now() + timedelta(seconds=seconds)
     started = []

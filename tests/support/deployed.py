@@ -1,4 +1,4 @@
-"""What `chalice deploy` leaves in AWS, made in moto: the Lambdas, the API's permission, the sweep's schedule."""
+"""The result of ``chalice deploy`` in moto: Lambdas, a permission, the schedule."""
 
 import io
 import json
@@ -23,13 +23,13 @@ PUBLIC_URL = "https://redial.example.com/api"
 
 @cache
 def client(service: str) -> Any:
-    """A client of AWS, made once: to make one takes longer than a whole test otherwise."""
+    """Make a client of AWS once: making one takes longer than the rest of a test."""
     return boto3.client(service)
 
 
 @contextmanager
 def empty_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An AWS account with nothing in it."""
+    """Provide an AWS account with nothing in it."""
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():
@@ -37,7 +37,7 @@ def empty_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     put = LambdaBackend.put_function_event_invoke_config
 
     def put_over(backend: LambdaBackend, function_name: str, config: dict[str, Any]) -> dict[str, Any]:
-        # moto keeps what was put first.
+        # moto keeps the first configuration.
         backend.get_function(function_name).event_invoke_config.clear()
         return put(backend, function_name, config)
 
@@ -47,13 +47,13 @@ def empty_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def deploy(stage: str = "dev", **environment: str) -> None:
-    """The three Lambdas, told ``environment``, and the sweep's schedule."""
+    """Create the three Lambdas with ``environment``, and the sweep's schedule."""
     role = client("iam").create_role(RoleName="lambda", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as package:
         package.writestr("app.py", "")
     functions = client("lambda")
-    told = chalice_config.environment(stage) | {"PUBLIC_URL": PUBLIC_URL} | environment
+    variables = chalice_config.environment(stage) | {"PUBLIC_URL": PUBLIC_URL} | environment
     for each in LAMBDAS:
         functions.create_function(
             FunctionName=each.name(stage),
@@ -61,7 +61,7 @@ def deploy(stage: str = "dev", **environment: str) -> None:
             Role=role,
             Handler="app.app",
             Timeout=chalice_config.timeout_sec(each, stage),
-            Environment={"Variables": told},
+            Environment={"Variables": variables},
             Code={"ZipFile": code.getvalue()},
         )
     functions.add_permission(
@@ -78,18 +78,21 @@ def deploy(stage: str = "dev", **environment: str) -> None:
 
 
 def arn(function_name: str) -> str:
-    """A Lambda's ARN in this AWS."""
+    """Return a Lambda's ARN in this AWS."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function_name}"
 
 
 def statements(function_name: str) -> list[dict[str, Any]]:
-    """The statements of a Lambda's resource policy."""
+    """Return the statements of a Lambda's resource policy."""
     policy = client("lambda").get_policy(FunctionName=function_name)["Policy"]
     return list(json.loads(policy)["Statement"])
 
 
 def an_api(stage: str = "dev") -> str:
-    """A REST API with the stage that Chalice makes, which may invoke the API's Lambda. Returns its id."""
+    """Create a REST API with Chalice's stage, and return its id.
+
+    It may invoke the API's Lambda.
+    """
     apis = client("apigateway")
     api_id: str = apis.create_rest_api(name="redial")["id"]
     root = apis.get_resources(restApiId=api_id)["items"][0]["id"]

@@ -1,4 +1,4 @@
-"""A provider's API that gives the answers it was told to, and remembers what it was asked."""
+"""A provider's API with scripted answers, which records the requests."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ class Asked:
 
 
 class Replying(Http):
-    """Answers each request by ``reply``, over no network; an exception that it returns is raised."""
+    """An Http without a network: it gives the answer or raises the error of ``reply``."""
 
     def reply(self, asked: Asked) -> Answer | Exception:
         raise NotImplementedError
@@ -44,7 +44,10 @@ class Replying(Http):
 
 
 class FakeHttp(Replying):
-    """Gives its answers in turn, the last of them again and again; ``sent`` is each whole request."""
+    """An Http that gives its answers in turn, and repeats the last one.
+
+    ``sent`` are the whole requests.
+    """
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.answers = list(answers)
@@ -57,7 +60,10 @@ class FakeHttp(Replying):
 
 
 class FakeApi(Replying):
-    """Answers each request by its URL, once it has written that down in ``asked``; an exception is raised."""
+    """An Http that answers each request by its URL and records the URL in ``asked``.
+
+    An exception is raised.
+    """
 
     def __init__(self, by_url: Callable[[str], object], asked: list[str]) -> None:
         self.by_url = by_url
@@ -72,7 +78,10 @@ class FakeApi(Replying):
 
 
 def answer(status: int, body: object = None, **headers: str) -> Answer:
-    """An answer with a body of JSON, or of those bytes; ``retry_after`` names the header Retry-After."""
+    """Return an answer with a body of JSON or of bytes.
+
+    ``retry_after`` is the value of the header Retry-After.
+    """
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
@@ -81,7 +90,10 @@ Said = TypeVar("Said")
 
 
 def asked_now(given: Answer | Exception, ask: Callable[[], Said]) -> Said | None:
-    """What a question comes to; None after Unanswered, which an answer that says nothing of the call must raise."""
+    """Return the result of a look-up; None if it raised Unanswered.
+
+    An answer that says nothing about the call must raise Unanswered.
+    """
     if isinstance(given, Exception) or given.status in (401, 403, 408, 429) or given.status >= 500:
         with pytest.raises(Unanswered):
             ask()

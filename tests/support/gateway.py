@@ -1,9 +1,9 @@
-"""Events as API Gateway's REST APIs give them to a Lambda, by AWS's documented example of the proxy integration."""
+"""The events of API Gateway's REST APIs, as in AWS's proxy integration example."""
 
 from collections.abc import Mapping
 from typing import Any
 
-#: the name that API Gateway gives an API itself
+#: the domain name that API Gateway gives an API
 OWN_DOMAIN = "abcde12345.execute-api.eu-central-1.amazonaws.com"
 
 
@@ -19,10 +19,10 @@ def rest_event(
     domain: str = OWN_DOMAIN,
     base_path: str = "/api",
 ) -> dict[str, Any]:
-    """Return the event of a request to ``path``, which API Gateway found to be ``route``.
+    """Return the event of a request to ``path`` that API Gateway routed to ``route``.
 
-    ``base_path`` is what stands before the route: the stage, or what a custom domain maps to the API. Values of one
-    name in the query come in one list, wherever they stood.
+    ``base_path`` comes before the route: it is the stage, or the path that a custom domain maps to the API. Values of
+    one name in the query come in one list, from any position.
     """
     sent = {"Host": domain, **(headers or {})}
     return {

@@ -1,4 +1,4 @@
-"""A stage that is deployed, provisioned and healthy, as the doctor is to find it, and the world outside of AWS."""
+"""A deployed and healthy stage for the doctor, and the world outside AWS."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ TOPIC = f"arn:aws:sns:{REGION}:123456789012:pager"
 
 @dataclass
 class Outside:
-    """The world beside AWS: a provider that answers with ``status``, and an API at its public URL."""
+    """The world outside AWS: a provider that answers ``status``, and a public API."""
 
     status: int = 404
     body: bytes = b"{}"
@@ -52,9 +52,9 @@ class Outside:
 
 @contextmanager
 def healthy_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
-    """A stage that was deployed and provisioned as the README has it, and has run for a while."""
+    """Provide a stage that was set up as in the README and has run for a while."""
     with empty_aws(monkeypatch):
-        # The rules grow old while the tests stay, so each test has them a day old.
+        # The zone rules grow old while the tests do not change, so each test has rules that are a day old.
         monkeypatch.setattr(zones, "RELEASED_ON", datetime.now(UTC).date() - timedelta(days=1))
         deploy(**TWILIO)
         # moto has no account settings.
@@ -70,7 +70,7 @@ def healthy_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
 
 
 def may_run(monkeypatch: pytest.MonkeyPatch, lambdas: int) -> None:
-    """Let the account run so many Lambdas at once."""
+    """Let the account run this many Lambdas at the same time."""
     limits = {"AccountLimit": {"ConcurrentExecutions": lambdas}}
     monkeypatch.setattr(client("lambda"), "get_account_settings", lambda: limits)
 

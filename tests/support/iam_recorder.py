@@ -1,8 +1,8 @@
-"""Compares what each Lambda asks of AWS, in the whole test run, with what its IAM policy allows.
+"""The comparison of each Lambda's AWS requests with its IAM policy.
 
-Every request that botocore makes while one of the app's handlers runs is noted as (Lambda, action, resource). At the
-end of the run what was asked for and is not allowed ("missing"), and what is allowed and was never asked for
-("unused"), fails it. What is unused can only be told when every test has run.
+The recorder notes every request that botocore makes while a handler of the app runs, as (Lambda, action, resource). At
+the end of the test run, two things fail the run: a request that the policy does not allow ("missing"), and a permission
+that no request used ("unused"). The check for unused permissions needs a run of all tests.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,11 +20,11 @@ from ops.deploying.policies import policy
 from ops.names import API, LAMBDAS, stage_prefix
 
 STAGE = "dev"
-#: A transaction is allowed by the permissions for the writes that it holds.
+#: A transaction needs the permissions for the writes in it.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 WRITES = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 
-#: What is allowed and that no test can see used, with why.
+#: permissions that no test can see used, and the reason
 NOT_SEEN = {
     "logs:CreateLogGroup": "Lambda itself makes the log group, with the function's role",
     "logs:CreateLogStream": "Lambda itself makes the log stream, with the function's role",
@@ -34,7 +34,10 @@ NOT_SEEN = {
 
 
 class Use(NamedTuple):
-    """One thing that a Lambda (as ``.chalice/config.json`` names it) asked for; ``resource`` is an ARN."""
+    """One request of a Lambda.
+
+    ``function`` is the name in ``.chalice/config.json`` and ``resource`` is an ARN.
+    """
 
     function: str
     action: str
@@ -62,11 +65,11 @@ def _index(params: Mapping[str, Any]) -> str:
 
 
 def _secret(params: Mapping[str, Any]) -> str:
-    # Six characters of its own stand behind a secret's name in its ARN.
+    # AWS adds six random characters to a secret's name in its ARN.
     return f"secret:{params['SecretId'].rpartition(':')[2]}-AbCdEf"
 
 
-#: What an action is asked of, by its request.
+#: action -> the resource that a request needs it for
 RESOURCES: dict[str, Callable[[Mapping[str, Any]], str | list[str]]] = {
     "dynamodb:GetItem": _table,
     "dynamodb:PutItem": _table,
@@ -94,12 +97,15 @@ RESOURCES: dict[str, Callable[[Mapping[str, Any]], str | list[str]]] = {
 }
 
 
-def asked(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The permissions (action, resource) that one request needs. The resource is ``?`` where RESOURCES has no rule."""
+def permissions_for(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the permissions (action, resource) that one request needs.
+
+    The resource is ``?`` if RESOURCES does not have the action.
+    """
     if (service, operation) == ("dynamodb", "TransactWriteItems"):
         for write in params["TransactItems"]:
             ((kind, what),) = write.items()
-            yield from asked(service, WRITES[kind], what)
+            yield from permissions_for(service, WRITES[kind], what)
         return
     if (service, operation) == ("scheduler", "CreateSchedule"):
         yield "iam:PassRole", params["Target"]["RoleArn"]
@@ -110,7 +116,10 @@ def asked(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[t
 
 
 def _by_default_name(arn: str) -> str:
-    """The ARN of the stage's table under its default name, where the configuration names another one."""
+    """Return the ARN with the stage's default table name.
+
+    The configuration may name another table.
+    """
     default = f"table/{stage_prefix(STAGE)}"
     if ":table/" not in arn or arn.split(":", 5)[5].split("/index/")[0] == default:
         return arn
@@ -118,16 +127,19 @@ def _by_default_name(arn: str) -> str:
 
 
 class Recorder:
-    """Notes what is asked of AWS while a Lambda runs; what a test asks by itself is not noted."""
+    """Notes the AWS requests of running Lambdas. It ignores the requests of tests."""
 
     def __init__(self) -> None:
         self.uses: set[Use] = set()
-        # Of each thread: the simulator lets several Lambdas run side by side.
+        # One value for each thread, because the simulator runs several Lambdas side by side.
         self._running: ContextVar[str | None] = ContextVar("running", default=None)
 
     @contextmanager
     def running(self, function: str) -> Iterator[None]:
-        """While this Lambda runs. One may run within another: a callback that comes during a dial."""
+        """Mark this Lambda as running.
+
+        A Lambda may run within another one: a callback that comes during a dial.
+        """
         before = self._running.set(function)
         try:
             yield
@@ -135,17 +147,18 @@ class Recorder:
             self._running.reset(before)
 
     def note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
-        """botocore's ``provide-client-params``, which comes before each request."""
+        """Note a request. botocore calls this as ``provide-client-params``."""
         function = self._running.get()
         if function is not None:
             service = model.service_model.service_name
             self.uses |= {
-                Use(function, action, _by_default_name(arn)) for action, arn in asked(service, model.name, params)
+                Use(function, action, _by_default_name(arn))
+                for action, arn in permissions_for(service, model.name, params)
             }
 
 
 def missing(uses: Iterable[Use], policies: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What was asked for and is not allowed, a line each."""
+    """Return a line for each request that its policy does not allow."""
     return sorted(
         f"{use.function} asks for {use.action} on {use.resource}, which its policy does not allow"
         for use in uses
@@ -154,7 +167,7 @@ def missing(uses: Iterable[Use], policies: Mapping[str, Mapping[str, Any]]) -> l
 
 
 def unused(uses: Iterable[Use], policies: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What is allowed and was never asked for, action by action and resource by resource, a line each."""
+    """Return a line for each permission that no request used, by action and resource."""
     lines = []
     for function, document in policies.items():
         own = [use for use in uses if use.function == function]
@@ -175,12 +188,12 @@ def _covers(statement: Mapping[str, Any], use: Use) -> bool:
     )
 
 
-#: what `make test` runs
+#: the tests of `make test`
 FAST = "not e2e and not slow"
 
 
 def why_partial(config: pytest.Config, failed: int) -> str | None:
-    """Why this run cannot tell what is unused; None where every fast test ran and passed."""
+    """Return why this run cannot find unused permissions; None if it can."""
     option = config.option
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS and config.args != [str(config.rootpath)]:
         return f"only {' '.join(config.args)} was run"
@@ -193,7 +206,7 @@ def why_partial(config: pytest.Config, failed: int) -> str | None:
 
 _recorder = Recorder()
 _collected: set[Use] = set()
-_said: list[str] = []
+_report_lines: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -213,7 +226,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:
-    """A worker of xdist has ended: what it noted comes over with its output."""
+    """Collect the notes of an xdist worker that has ended, from its output."""
     _collected.update(Use(*each) for each in getattr(node, "workeroutput", {}).get("iam_uses", ()))
 
 
@@ -229,14 +242,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reason = why_partial(config, session.testsfailed)
     wrong = missing(uses, policies) + ([] if reason else unused(uses, policies))
     if wrong:
-        _said.extend([*wrong, "mend the table in ops/deploying/policies.py, then: python -m ops policies --write"])
+        _report_lines.extend(
+            [*wrong, "correct the table in ops/deploying/policies.py, then: python -m ops policies --write"]
+        )
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     elif reason:
-        _said.append(f"nothing missing; what is allowed and unused cannot be told, for {reason}")
+        _report_lines.append(f"nothing is missing; unused permissions were not checked, because {reason}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _said:
+    if _report_lines:
         terminalreporter.section("IAM policies")
-        for line in _said:
+        for line in _report_lines:
             terminalreporter.line(line)

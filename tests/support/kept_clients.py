@@ -1,4 +1,7 @@
-"""botocore's clients, lent to one test after another: making one costs more CPU than most requests of a test."""
+"""The botocore clients that tests reuse.
+
+Making a client costs more CPU than most requests of a test.
+"""
 
 import os
 from functools import cached_property
@@ -12,7 +15,7 @@ from ops.simulate.settings import REGION
 
 
 class KeptClients:
-    """Stands in for a botocore session. A client that a test hung a handler on is not lent again."""
+    """A stand-in for a botocore session. A client with a test's handler is not reused."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[object, ...], Any] = {}
@@ -29,15 +32,15 @@ class KeptClients:
 
     @cached_property
     def _session(self) -> Any:
-        # Made late: the handlers of every session are put together when the tests begin.
+        # Made late, because the handlers of all sessions are set when the tests begin.
         return botocore.session.get_session()  # type: ignore[no-untyped-call]
 
     def begin(self) -> None:
-        """Count the handlers from now on as the test's own."""
+        """Count handlers that are registered from now on as the test's own."""
         self._changed.clear()
 
     def take_back(self) -> None:
-        """Take the clients back after a test."""
+        """Drop the clients that the test has changed."""
         for key in self._changed:
             del self._kept[key]
         self._changed.clear()
@@ -55,6 +58,9 @@ class KeptClients:
 
 
 def _past_http(model: Any, params: Any, **_: Any) -> tuple[Any, Any] | None:
-    """botocore's ``before-call``: what it returns stands for the answer of a request that is not sent."""
+    """Answer a request without HTTP.
+
+    botocore calls this as ``before-call``, and takes the result as the answer of a request that it does not send.
+    """
     answer = short_way.of_request(params["body"], model.name)
     return None if answer is None else (SimpleNamespace(status_code=200), answer)

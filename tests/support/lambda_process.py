@@ -1,7 +1,7 @@
-"""The app as AWS's own runtime runs it, in a process of its own: ``python -m awslambdaric``, on moto.
+"""The app on moto under AWS's runtime (``python -m awslambdaric``), as a process.
 
-Each answer says how often the services were built and the secret was read so far. ``{"rotate": "..."}`` is no request:
-it rotates the secret, and two minutes pass.
+Each answer contains how often the services were built and the secret was read so far. The event ``{"rotate": "..."}``
+rotates the secret and lets two minutes pass.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ current.build = _build  # type: ignore[attr-defined]
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Return the app's status for a request, and what was counted until now."""
+    """Return the app's status for a request, and the counts so far."""
     if "rotate" in event:
         _ssm.put_parameter(Name=PARAMETER, Value=event["rotate"], Type="SecureString", Overwrite=True)
         _clock.turn(minutes=2)

@@ -1,4 +1,4 @@
-"""A server on the own machine that plays each connection by hand, byte by byte, and counts what it hears."""
+"""A local server that plays each connection byte by byte and counts requests."""
 
 import socket
 import ssl
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: What a server does with a request that it has read whole; it returns False to close the connection
+#: What a server does with a whole request. It returns False to close the connection.
 Play = Callable[[socket.socket, bytes], bool]
 
 
@@ -31,7 +31,10 @@ def sends(*pieces: bytes, pause_sec: float = 0.0, keep: bool = True) -> Play:
 
 
 class Loopback:
-    """The server. ``connections`` counts those accepted, ``requests`` holds each whole request."""
+    """The server.
+
+    ``connections`` is the number of accepted connections, and ``requests`` are the whole requests.
+    """
 
     def __init__(self, play: Play, tls: ssl.SSLContext | None = None) -> None:
         self.play = play
@@ -44,7 +47,10 @@ class Loopback:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def forget_connections(self) -> None:
-        """Lose the state of every connection and tell nobody, as a gateway does: what comes on one is never heard."""
+        """Drop the state of every connection silently, as a gateway does.
+
+        The server ignores whatever comes on one of these connections.
+        """
         self._oldest_alive = self.connections
 
     def serve(self) -> None:
@@ -75,7 +81,7 @@ class Loopback:
 
 
 def _whole_request(sock: socket.socket) -> bytes:
-    """Return the next request, head and body; empty where the client has closed."""
+    """Return the next request, head and body; empty if the client has closed."""
     heard = b""
     while b"\r\n\r\n" not in heard:
         piece = sock.recv(65536)

@@ -1,4 +1,4 @@
-"""Lambda's Runtime API on 127.0.0.1, as far as AWS's runtime needs it: the next event, and where its answer goes."""
+"""Lambda's Runtime API on 127.0.0.1, as far as AWS's runtime needs it."""
 
 import json
 import queue
@@ -13,7 +13,7 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:redial-dev"
 
 
 class RuntimeApi:
-    """Hands out events one at a time, each with a trace id of its own, and keeps the answers."""
+    """Hands out events one at a time with their own trace ids, and keeps the answers."""
 
     def __init__(self) -> None:
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -24,7 +24,7 @@ class RuntimeApi:
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def invoke(self, event: dict[str, Any], timeout_sec: float = 60) -> dict[str, Any]:
-        """Return the function's answer to an event. Raise AssertionError for an error in its place."""
+        """Return the function's answer to an event. Raises AssertionError for an error."""
         self._events.put(event)
         kind, answer = self._answers.get(timeout=timeout_sec)
         assert kind == "response", (kind, answer)
@@ -67,7 +67,7 @@ class RuntimeApi:
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing: the answers are what counts."""
+                """Write no log line."""
 
         return Handler
 

@@ -1,4 +1,4 @@
-"""Which tests run in one worker when pytest spreads them: those that share a running stack, or a server."""
+"""The tests that run in one pytest worker because they share a stack or a server."""
 
 from collections.abc import Mapping
 
@@ -16,12 +16,12 @@ SHARED: Mapping[str, str] = {
 
 
 class Together(LoadScopeScheduling):
-    """Tests go to whichever worker is free, but for those that share something."""
+    """A scheduler that keeps tests with a shared thing together, and spreads others."""
 
     def _split_scope(self, nodeid: str) -> str:
         return SHARED.get(nodeid.partition("::")[0], nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
-    """``--dist loadscope`` means this one."""
+    """Use this scheduler for ``--dist loadscope``."""
     return Together(config, log) if config.getoption("dist") == "loadscope" else None

@@ -1,4 +1,7 @@
-"""What the release before versions left in its table: a call to come, one waiting for its retry, and one that rings."""
+"""The table of the release before versions.
+
+It holds a future call, a call that waits for its retry, and a call that rings.
+"""
 
 import json
 from pathlib import Path
@@ -15,12 +18,12 @@ OPTED_OUT = "+16505550103"
 
 
 def put_all(dynamodb: Any, table: str) -> None:
-    """The table as that release left it at 2026-01-26 10:00 UTC."""
+    """Put the table's items as that release left them at 2026-01-26 10:00 UTC."""
     for item in ITEMS:
         dynamodb.put_item(TableName=table, Item=item)
 
 
 def item(pk: str, sk: str) -> Item:
-    """One of the items."""
+    """Return one of the items."""
     (found,) = (each for each in ITEMS if (each["pk"]["S"], each["sk"]["S"]) == (pk, sk))
     return found

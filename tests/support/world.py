@@ -1,4 +1,4 @@
-"""A whole Redial in one process: the real app on moto, a clock that the test turns, and a carrier that it scripts."""
+"""A whole Redial in one process: app on moto, turned clock, scripted provider."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ BODY = {
 
 
 class TurnedClock:
-    """A clock that stands still until it is turned."""
+    """A clock that stands still until the test turns it."""
 
     def __init__(self, at: datetime = START) -> None:
         self.at = at
@@ -66,13 +66,13 @@ class TurnedClock:
         self.turn(seconds=seconds)
 
     def turn(self, to: datetime | None = None, **by: float) -> None:
-        """Go to a time, or on by ``minutes=``, ``seconds=`` and the like."""
+        """Set the clock to a time, or turn it by ``minutes=``, ``seconds=`` and the like."""
         self.at = to if to is not None else self.at + timedelta(**by)
 
 
 @dataclass
 class Placed:
-    """A create-call request as the carrier got it."""
+    """A create-call request as the provider received it."""
 
     form: dict[str, Any]
     sid: str
@@ -85,7 +85,10 @@ class Placed:
 
 @dataclass
 class FakeTwilio:
-    """Stands in for Http: takes create-call requests and answers as it is told, by default with a new call."""
+    """A stand-in for Http that accepts create-calls.
+
+    It gives the answers that the test sets, and by default it answers with a new call.
+    """
 
     clock: TurnedClock
     placed: list[Placed] = field(default_factory=list)
@@ -111,7 +114,7 @@ class FakeTwilio:
             found = self.known.get(sid)
             return answer_json(200, {"sid": sid, **found}) if found else answer_json(404, {"code": 20404})
         if url.endswith("/Call/"):
-            # Plivo, the second provider of the stories that need one
+            # Plivo, the second provider of the tests that need one
             fields = json.loads(body or b"{}")
             self.placed.append(Placed(fields, f"plivo-{len(self.placed) + 1}", self.clock.now()))
             return answer_json(201, {"message": "call fired", "request_uuid": self.placed[-1].sid})
@@ -131,7 +134,7 @@ class FakeTwilio:
         return answer
 
     def _listed(self, url: str) -> Answer:
-        """Twilio's list of the calls between two numbers, all on one page."""
+        """Return Twilio's list of the calls between two numbers, all on one page."""
         asked = dict(parse_qsl(urlsplit(url).query))
         calls = [
             {
@@ -150,12 +153,12 @@ class FakeTwilio:
 
 
 def answer_json(status: int, body: Any) -> Answer:
-    """A provider's JSON answer."""
+    """Return a provider's JSON answer."""
     return Answer(status, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
 class World:
-    """The app, its table, its clock and its carrier, with the verbs that a story about them needs."""
+    """The app, its table, its clock and its provider, with the verbs that tests need."""
 
     def __init__(self, client: Client, clock: TurnedClock, twilio: FakeTwilio, aws: StrictAws) -> None:
         self.client = client
@@ -179,19 +182,19 @@ class World:
         return self.client.http.request(method, path, headers=sent, body=raw)
 
     def place(self, **changes: Any) -> dict[str, Any]:
-        """``POST /calls`` with DialNexa's documented body, changed as said; the call that came of it."""
+        """Place a call with DialNexa's documented body and changes, and return the call."""
         answer = self.request("POST", "/calls", {**BODY, **changes})
         assert answer.status_code == 201, answer.body
         body: dict[str, Any] = answer.json_body
         return body
 
     def call(self, call_id: str) -> dict[str, Any]:
-        """``GET /calls/{id}``."""
+        """Read ``GET /calls/{id}``."""
         body: dict[str, Any] = self.request("GET", f"/calls/{call_id}").json_body
         return body
 
     def history(self, call_id: str) -> list[tuple[int, str]]:
-        """(attempt, status) of a call, as DialNexa's route tells it."""
+        """Return (attempt, status) of a call's attempts, as DialNexa's route shows them."""
         data = self.request("GET", f"/call-logs/{call_id}/retries").json_body["data"]
         return [(entry["attempt"], entry["status"]) for entry in data]
 
@@ -210,29 +213,29 @@ class World:
         return self.client.http.post(path, headers=headers, body=urlencode(form).encode())
 
     def end(self, status: str, **fields: str) -> HTTPResponse:
-        """The terminal callback of the call that was placed last."""
+        """Post the last callback of the call that was placed last."""
         answer = self.callback(self.twilio.placed[-1], status, SequenceNumber="3", **fields)
         assert answer.status_code == 200, answer.body
         return answer
 
     def items(self) -> list[dict[str, Any]]:
-        """Everything that is in the table."""
+        """Return all items of the table."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
 
     def rules(self) -> list[dict[str, Any]]:
-        """The rules that are there, read back from EventBridge."""
+        """Return the rules of EventBridge."""
         pages = self.events.get_paginator("list_rules").paginate()
         return [rule for page in pages for rule in page["Rules"]]
 
     def restart(self) -> None:
-        """The process dies, and a new one takes the next request."""
+        """Let the process die. A new process takes the next request."""
         current.restart(self.clock, self.twilio)  # type: ignore[arg-type]
 
     def pump(self, until: datetime, *, forgiving: bool = False) -> None:
-        """Let time pass: fire every rule in its minute, as EventBridge would, up to ``until``.
+        """Let time pass to ``until``, and fire every rule in its minute like EventBridge.
 
-        ``forgiving`` lets a rule be without a target, as one whose making was cut short is.
+        ``forgiving`` accepts a rule without a target, which is left if its creation was interrupted.
         """
         fired: set[str] = set()
         while True:
@@ -266,7 +269,7 @@ class World:
         assert name not in {rule["Name"] for rule in self.rules()}, f"{name} fired and was left behind"
 
     def redial(self, wake: datetime) -> Any:
-        """Invoke the redial Lambda by hand."""
+        """Invoke the redial Lambda directly."""
         return self.client.lambda_.invoke("redial", {"wake": plan.wake_text(wake)}).payload
 
     def sweep(self) -> Any:

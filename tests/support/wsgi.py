@@ -1,4 +1,4 @@
-"""The app as a WSGI application, for tools that speak to one: each request goes through Chalice's own test client."""
+"""The app as a WSGI application. Each request goes through Chalice's test client."""
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -12,7 +12,10 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 def as_wsgi(client: Client, mounted_at: str = "") -> Callable[[Environ, StartResponse], Iterable[bytes]]:
-    """A WSGI application whose paths begin with ``mounted_at``, as behind a stage of API Gateway."""
+    """Return a WSGI application whose paths begin with ``mounted_at``.
+
+    This is like the app behind a stage of API Gateway.
+    """
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         raw = environ.get("REQUEST_URI") or quote(environ["PATH_INFO"].encode("latin-1"))

@@ -14,7 +14,7 @@ from chalicelib.storage.adoptions import MAX_PENDING_EVENTS
 from chalicelib.storage.gates import account_scope
 from ops.data.adoptions import lines
 from ops.data.keys import create_key
-from tests.support.told import figures, logged
+from tests.support.app_output import figures, logged
 from tests.support.world import ENV, PUBLIC_URL, START, TABLE, World, answer_json
 
 SID = "CA" + "7" * 32

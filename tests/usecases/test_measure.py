@@ -9,7 +9,7 @@ import pytest
 from chalicelib.providers.http import AnswerLost
 from chalicelib.runtime import metrics
 from chalicelib.usecases import measure
-from tests.support.told import EMF, emf, figures
+from tests.support.app_output import EMF, emf, figures
 from tests.support.world import BODY, START, World, answer_json
 
 Told = Callable[[], dict[str, list[float]]]

@@ -15,7 +15,7 @@ from chalicelib.usecases.calls import claim as claims
 from chalicelib.usecases.gates import pause as pauses
 from ops import __main__ as ops
 from ops.data.keys import create_key
-from tests.support.told import spoken
+from tests.support.app_output import spoken
 from tests.support.world import ENV, START, TABLE, World, new_client
 
 ACCOUNT = "twilio:" + ENV["TWILIO_ACCOUNT_SID"]

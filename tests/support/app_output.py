@@ -1,4 +1,4 @@
-"""What a test's run of the app wrote on stdout: its log lines, and its figures for CloudWatch."""
+"""The app's output in a test: its log lines, and its metrics for CloudWatch."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.runtime.metrics import METRICS
 
-#: a line of CloudWatch's embedded metric format, as its specification has it
+#: a line of CloudWatch's embedded metric format, by its specification
 EMF = {
     "type": "object",
     "required": ["_aws"],
@@ -66,27 +66,30 @@ EMF = {
 
 
 def spoken(out: str) -> list[str]:
-    """What a command said to people: the lines that are neither log nor figures."""
+    """Return the lines for people: those that are neither logs nor metrics."""
     return [line for line in out.splitlines() if not line.startswith("{")]
 
 
 def lines(out: str) -> list[dict[str, Any]]:
-    """Every line of stdout; each must be JSON."""
+    """Parse every line of stdout; each must be JSON."""
     return [json.loads(line) for line in out.splitlines()]
 
 
 def logged(out: str) -> list[dict[str, Any]]:
-    """The log lines."""
+    """Return the log lines."""
     return [line for line in lines(out) if "_aws" not in line]
 
 
 def emf(out: str) -> list[dict[str, Any]]:
-    """The figures' lines."""
+    """Return the lines of metrics."""
     return [line for line in lines(out) if "_aws" in line]
 
 
 def figures(out: str) -> dict[str, list[float]]:
-    """Each metric's values by name and, after a space, its own dimensions' values: ``Attempts busy twilio``."""
+    """Return each metric's values.
+
+    The key is the metric's name and the values of its own dimensions: ``Attempts busy twilio``.
+    """
     found: dict[str, list[float]] = {}
     for line in emf(out):
         for name, values in _of_one_line(line):
