@@ -223,7 +223,7 @@ class Provider(ABC):
         """
         return None
 
-    def set_wrong(self) -> tuple[str, str] | None:
+    def wrong_setting(self) -> tuple[str, str] | None:
         """Return a wrong setting at the provider and the right one; None for none.
 
         None also means that the provider does not show its settings. Raises Unanswered.

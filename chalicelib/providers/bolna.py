@@ -93,8 +93,8 @@ UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.ERROR)
 
 #: The refusals. 404 is about the agent of this call, 400 and 422 about a field of it: none holds for other calls.
 MEANINGS = Meanings(
-    said=((re.compile(r"recipient_phone_number"), Outcome.INVALID_NUMBER),),
-    said_at=(400, 422),
+    error_texts=((re.compile(r"recipient_phone_number"), Outcome.INVALID_NUMBER),),
+    error_text_statuses=(400, 422),
     account=(401, 402, 403),
 )
 
@@ -232,9 +232,9 @@ class Bolna(Provider):
                 continue
             parties = wanted.is_to(telephony.get("to_number") or context.get("recipient_phone_number"))
             if parties and wanted.is_from(telephony.get("from_number")):
-                said = scalars(row)
-                if wanted.has(instant(said.get("created_at"))):
-                    yield wanted.between(_looked_up(row, said.get("id", "")))
+                fields = scalars(row)
+                if wanted.has(instant(fields.get("created_at"))):
+                    yield wanted.between(_looked_up(row, fields.get("id", "")))
 
     def _page(self, list_url: str, span: Mapping[str, str], number: int) -> tuple[Sequence[Row], int | None]:
         """Return a page of executions and the number of the next page.
@@ -256,15 +256,15 @@ class Bolna(Provider):
 
     def _read_answer(self, answer: Answer) -> DialResult:
         body = json_object(answer.body) or {}
-        said = scalars(body)
+        fields = scalars(body)
         # The pages on executions say "execution_id or call_id".
-        execution_id = said.get("execution_id") or said.get("call_id") or ""
+        execution_id = fields.get("execution_id") or fields.get("call_id") or ""
         return outcome_of_answer(
             answer,
             call_id=execution_id if _EXECUTION_ID.fullmatch(execution_id) else None,
-            said=answer.body[:4096].decode("utf-8", "replace"),
+            error_text=answer.body[:4096].decode("utf-8", "replace"),
             meanings=MEANINGS,
-            evidence=excerpt(said, ("execution_id", "status", "message", "error", "detail")),
+            evidence=excerpt(fields, ("execution_id", "status", "message", "error", "detail")),
             now=self.now,
         )
 
@@ -335,8 +335,8 @@ def _progress(status: str | None, amd: Amd | None, *, talked: bool) -> Progress 
 
 def _looked_up(execution: Mapping[str, object], execution_id: str) -> CallEvent | None:
     """Return an execution as an event; None if its id differs or it has no status."""
-    said = scalars(execution)
-    if said.get("id") != execution_id or not said.get("status"):
+    fields = scalars(execution)
+    if fields.get("id") != execution_id or not fields.get("status"):
         return None
     event = read_event(execution)
     return replace(event, event_id=f"{execution_id}:lookup:{event.status}:{event.amd or ''}")
@@ -364,27 +364,28 @@ def _conversation_sec(fields: Mapping[str, str], telephony: Mapping[str, str]) -
 
 
 def _ending(
-    status: str | None, amd: Amd | None, seconds: int | None, reason: str, coded: Outcome | None
+    status: str | None, amd: Amd | None, seconds: int | None, reason: str, by_code: Outcome | None
 ) -> tuple[Outcome | None, str | None]:
     """Return the outcome and cause of an execution that has ended, else None twice.
 
-    The outcome says whether a person was reached and, if not, why. ``coded`` is the outcome of the telephony provider's
-    code, if that is one of Q.850.
+    The outcome says whether a person was reached and, if not, why. ``by_code`` is the outcome of the telephony
+    provider's code, if that code is one of Q.850.
     """
     word = spelled(reason) or ""
-    stated, told = ENDINGS.get(status or ""), HANGUP_REASONS.get(word) or outcome_of_cause(reason) or coded
+    stated = ENDINGS.get(status or "")
+    by_reason = HANGUP_REASONS.get(word) or outcome_of_cause(reason) or by_code
     cause = f"bolna:{reason}" if stated is not None and reason else None
     if stated is None:
         return None, None
     if amd is not None:
         return weighed(stated, answered=True, amd=amd), cause
     if stated is Outcome.COMPLETED and not seconds and word not in PICKED_UP:
-        if told not in (None, Outcome.COMPLETED):
-            return told, cause
+        if by_reason not in (None, Outcome.COMPLETED):
+            return by_reason, cause
         # An end without any time counts as a conversation: one call too few is better than one too many.
         return (stated, cause) if seconds is None else (Outcome.NO_ANSWER, cause or "bolna:no-conversation")
-    if stated in UNREACHED and told not in (None, Outcome.COMPLETED):
-        return told, cause
+    if stated in UNREACHED and by_reason not in (None, Outcome.COMPLETED):
+        return by_reason, cause
     return stated, cause
 
 

@@ -57,7 +57,7 @@ UNREACHED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED)
 
 #: The keys or words of the callee: ``<Gather>`` posts them, in Telnyx's TeXML without a CallStatus
 #: (twilio.com/docs/voice/twiml/gather, developers.telnyx.com/docs/voice/programmable-voice/texml-verbs/gather)
-HEARD_FIELDS = ("Digits", "SpeechResult")
+INPUT_FIELDS = ("Digits", "SpeechResult")
 
 #: The fields of a callback that are kept as evidence, beside the vendor's field for the SIP code
 EVIDENCE = (
@@ -177,8 +177,8 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
     sip = whole_number(fields.get(words.sip_field))
     outcome, fault = _ending(status, error, sip, words)
     stated = ENDINGS.get(status or "")
-    heard = any(fields.get(name, "").strip() for name in HEARD_FIELDS)
-    talked = heard or any(whole_seconds(fields.get(name)) for name in words.talk_fields)
+    has_input = any(fields.get(name, "").strip() for name in INPUT_FIELDS)
+    talked = has_input or any(whole_seconds(fields.get(name)) for name in words.talk_fields)
     if stated is not None and (talked or amd is not None):
         # What the event itself says of a conversation counts more than its word and its error code.
         outcome, fault = weighed(stated, answered=True, amd=amd), None
@@ -186,7 +186,7 @@ def read_event(fields: Mapping[str, str], words: Vocabulary) -> CallEvent:
         event_id=_event_id(call_id, fields.get("SequenceNumber", ""), status, answered_by),
         provider_call_id=call_id,
         status=status,
-        progress=Progress.IN_PROGRESS if heard and stated is None else PROGRESS.get(status or ""),
+        progress=Progress.IN_PROGRESS if has_input and stated is None else PROGRESS.get(status or ""),
         outcome=outcome,
         occurred_at=instant(fields.get("Timestamp")),
         duration_sec=whole_number(fields.get("CallDuration")),  # Duration is in minutes, rounded up

@@ -132,11 +132,11 @@ class CxmlProvider(Provider):
         """
         query = urlencode({"To": wanted.to_number, "From": wanted.from_number, "PageSize": PAGE_SIZE})
         for row in every_row(self._page, query):
-            said = scalars(row)
-            ours = said.get("direction") not in OTHER_DIRECTIONS
-            parties = wanted.is_to(said.get("to")) and wanted.is_from(said.get("from"))
-            if ours and parties and wanted.has(instant(said.get("date_created"))):
-                yield wanted.between(self._call_event(row, said.get("sid", "")))
+            fields = scalars(row)
+            ours = fields.get("direction") not in OTHER_DIRECTIONS
+            parties = wanted.is_to(fields.get("to")) and wanted.is_from(fields.get("from"))
+            if ours and parties and wanted.has(instant(fields.get("date_created"))):
+                yield wanted.between(self._call_event(row, fields.get("sid", "")))
 
     def _page(self, query: str) -> tuple[Sequence[Row], str | None]:
         body = answered(ask(lambda: self._send("GET", f"{self.calls_url}.json?{query}", form=None)))
@@ -229,5 +229,5 @@ def _evidence(answer: Answer, body: Mapping[str, object]) -> dict[str, str]:
 
     ``message`` is the reason in the vendor's words.
     """
-    said = excerpt(scalars(body), ("sid", "status", "code", "message"))
-    return {"http_status": str(answer.status), **said}
+    fields = excerpt(scalars(body), ("sid", "status", "code", "message"))
+    return {"http_status": str(answer.status), **fields}

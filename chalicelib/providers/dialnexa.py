@@ -116,11 +116,11 @@ VAGUE = ("hangup", "failed")
 #: The refusals. 402 is an empty wallet, 403 a workspace without KYC. A destination that is not enabled must not stop
 #: the calls to other destinations. The same holds for 404, which is about the agent that this call names.
 MEANINGS = Meanings(
-    said=(
+    error_texts=(
         (re.compile(r"phone_number must be a valid"), Outcome.INVALID_NUMBER),
         (re.compile(r"destination country or network prefix", re.IGNORECASE), Outcome.ERROR),
     ),
-    said_at=(400, 403),
+    error_text_statuses=(400, 403),
     account=(401, 402, 403),
     pace=(409, 429),
 )
@@ -239,11 +239,12 @@ class DialNexa(Provider):
         for number in (wanted.to_number, digits(wanted.to_number)):
             asked = {"to": number, "start_date": since, "created_at": "asc", "limit": str(PAGE_SIZE)}
             for row in every_row(partial(self._page, asked), 1):
-                said = scalars(row)
-                inbound = is_inbound(said.get("call_direction") or said.get("direction"))
-                if not inbound and wanted.is_to(said.get("to_number")) and wanted.has(instant(said.get("createdAt"))):
-                    found = wanted.between(_looked_up(row, said.get("id", "")))
-                    yield replace(found, from_number=e164_or_none(said.get("from_number")))
+                fields = scalars(row)
+                inbound = is_inbound(fields.get("call_direction") or fields.get("direction"))
+                created_at = instant(fields.get("createdAt"))
+                if not inbound and wanted.is_to(fields.get("to_number")) and wanted.has(created_at):
+                    found = wanted.between(_looked_up(row, fields.get("id", "")))
+                    yield replace(found, from_number=e164_or_none(fields.get("from_number")))
 
     def _page(self, asked: Mapping[str, str], page: int) -> tuple[Sequence[Row], int | None]:
         """Return a page of calls and the number of the next page.
@@ -268,7 +269,7 @@ class DialNexa(Provider):
         fields = scalars(body)
         call_id = fields.get("id", "")
         message = body.get("message")
-        said = (
+        error_text = (
             "; ".join(each for each in message if isinstance(each, str))
             if isinstance(message, list)
             else fields.get("message", "")
@@ -276,9 +277,9 @@ class DialNexa(Provider):
         return outcome_of_answer(
             answer,
             call_id=call_id if _CALL_ID.fullmatch(call_id) else None,
-            said=said,
+            error_text=error_text,
             meanings=MEANINGS,
-            evidence=excerpt({**fields, "message": said}, ("id", "message", "error")),
+            evidence=excerpt({**fields, "message": error_text}, ("id", "message", "error")),
             now=self.now,
         )
 
@@ -382,18 +383,18 @@ def _ending(event: str | None, status: str | None, reason: str | None) -> tuple[
 
     Both are None while the call is live.
     """
-    of_event = EVENT_STATUS.get(event or "")
-    known = status if status in ENDINGS and not (status in VAGUE and of_event in UNREACHED) else of_event
-    told = HANGUP_REASONS.get(reason or "") or outcome_of_cause(reason)
-    if told is Outcome.COMPLETED:
-        told = None  # a regular end says no more than the status
+    event_status = EVENT_STATUS.get(event or "")
+    known = status if status in ENDINGS and not (status in VAGUE and event_status in UNREACHED) else event_status
+    by_reason = HANGUP_REASONS.get(reason or "") or outcome_of_cause(reason)
+    if by_reason is Outcome.COMPLETED:
+        by_reason = None  # a regular end says no more than the status
     if known is None:
         # The call is over, but its word is unknown: only the reason may say how it ended.
-        return (told, None) if event in ENDED else (None, None)
+        return (by_reason, None) if event in ENDED else (None, None)
     if known in UNREACHED:
         if reason in ACCOUNT_FAULTS:
             return None, f"dialnexa:{reason}"
-        return told or ENDINGS[known], None
-    if told is Outcome.VOICEMAIL:
+        return by_reason or ENDINGS[known], None
+    if by_reason is Outcome.VOICEMAIL:
         return Outcome.VOICEMAIL, None
     return ENDINGS[known], None

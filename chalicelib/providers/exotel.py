@@ -37,8 +37,8 @@ MAX_LIFE = timedelta(seconds=MAX_CALL_SEC, minutes=30)
 #: allowed, 404 the account that the URL names. The words for do-not-disturb are those that Exotel's users pass on
 #: (docs.sarvam.ai/api-reference/instant-outbound/webhook-payload: "registered under TRAI NDNC").
 MEANINGS = Meanings(
-    said=((re.compile(r"\bNDNC\b|\bDND\b|do.not.disturb", re.IGNORECASE), Outcome.DND),),
-    said_at=(400, 403),
+    error_texts=((re.compile(r"\bNDNC\b|\bDND\b|do.not.disturb", re.IGNORECASE), Outcome.DND),),
+    error_text_statuses=(400, 403),
     account=(401, 402, 403, 404),
     pace=(409, 429),  # 409: "check the resource's current state before retrying"
 )
@@ -130,13 +130,13 @@ class Exotel(Provider):
 
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
         for row in every_row(self._page, bulk_query(wanted)):
-            said = scalars(row)
-            exophone = said.get("PhoneNumberSid") or said.get("To")
-            other = said.get("Direction") not in (None, "outbound-api")
-            if other or not (wanted.is_to(said.get("From"), COUNTRY_CODE) and wanted.is_from(exophone, COUNTRY_CODE)):
+            fields = scalars(row)
+            exophone = fields.get("PhoneNumberSid") or fields.get("To")
+            other = fields.get("Direction") not in (None, "outbound-api")
+            if other or not (wanted.is_to(fields.get("From"), COUNTRY_CODE) and wanted.is_from(exophone, COUNTRY_CODE)):
                 continue
-            if is_in_span(said.get("DateCreated", ""), wanted):
-                yield wanted.between(self.lookup(said.get("Sid", "")))  # the list lacks the legs, which say more
+            if is_in_span(fields.get("DateCreated", ""), wanted):
+                yield wanted.between(self.lookup(fields.get("Sid", "")))  # the list lacks the legs, which say more
 
     def _page(self, query: str) -> tuple[Sequence[Row], str | None]:
         body = answered(ask(lambda: self._send("GET", f"{self._calls_url}.json?{query}")))
@@ -165,7 +165,7 @@ class Exotel(Provider):
         return outcome_of_answer(
             answer,
             call_id=sid if _CALL_SID.fullmatch(sid) else None,
-            said=error.get("Message", ""),
+            error_text=error.get("Message", ""),
             meanings=MEANINGS,
             evidence=excerpt(call, ("Sid", "Status")) | excerpt(error, ("Status", "Code", "Message")),
             now=self.now,

@@ -124,8 +124,8 @@ class Report:
     def customer_cause(self) -> tuple[str, Outcome] | None:
         """The Q.850 cause of the customer's leg and its outcome; None if there is none."""
         leg = self.customer_leg or ({} if self.joins_two_numbers else self.fields)
-        said = ((leg.get(name), outcome_of_cause(leg.get(name))) for name in CAUSE_FIELDS)
-        return next(((spelled(text) or "", outcome) for text, outcome in said if outcome is not None), None)
+        causes = ((leg.get(name), outcome_of_cause(leg.get(name))) for name in CAUSE_FIELDS)
+        return next(((spelled(text) or "", outcome) for text, outcome in causes if outcome is not None), None)
 
     @property
     def never_rang_customer(self) -> bool:
@@ -264,8 +264,8 @@ def _duration_sec(fields: Mapping[str, str], leg: Leg) -> int | None:
 
 def _leg_evidence(legs: Sequence[Leg]) -> dict[str, str]:
     names = ("Status", "AnsweredBy", "OnCallDuration", *CAUSE_FIELDS)
-    said = {f"Leg{n}.{name}": leg.get(name, "") for n, leg in enumerate(legs, 1) for name in names}
-    return excerpt(said, said)
+    fields = {f"Leg{n}.{name}": leg.get(name, "") for n, leg in enumerate(legs, 1) for name in names}
+    return excerpt(fields, fields)
 
 
 def call_event(resource: Mapping[str, object], call_sid: str) -> CallEvent | None:
@@ -275,6 +275,6 @@ def call_event(resource: Mapping[str, object], call_sid: str) -> CallEvent | Non
         return None
     words = scalars(details)
     legs = _legs(details.get("Legs")) or ({}, {})
-    told = [{**leg, "Status": words.get(f"Leg{n}Status", "")} for n, leg in enumerate(legs, 1)]
-    event = read_event(Report({**raw, **excerpt(words, ("ConversationDuration",)), "CallSid": call_sid}, told))
+    stated_legs = [{**leg, "Status": words.get(f"Leg{n}Status", "")} for n, leg in enumerate(legs, 1)]
+    event = read_event(Report({**raw, **excerpt(words, ("ConversationDuration",)), "CallSid": call_sid}, stated_legs))
     return replace(event, event_id=f"{call_sid}:lookup:{event.status}:{raw.get('AnsweredBy', '')[:64].lower()}")

@@ -46,8 +46,8 @@ def is_json(request: CallbackRequest) -> bool:
     if request.body.lstrip()[:1] in (b"{", b"["):
         return True
     media_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
-    said = media_type == "application/json" or media_type.endswith("+json")
-    return said and not _LIKE_A_FORM.match(request.body)
+    says_json = media_type == "application/json" or media_type.endswith("+json")
+    return says_json and not _LIKE_A_FORM.match(request.body)
 
 
 def json_object(body: bytes) -> dict[str, object] | None:

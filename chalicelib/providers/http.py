@@ -112,8 +112,8 @@ class Http:
                 read = _whole(response, kept.get("content-encoding", ""), self._max_answer_bytes)
                 reusable = response.isclosed() and not response.will_close and not deadline.over
             except (OSError, http.client.HTTPException, zlib.error) as error:
-                said = f"no answer within {self._read_sec:g} s" if deadline.over else _said(error)
-                raise AnswerLost(said) from error
+                reason = f"no answer within {self._read_sec:g} s" if deadline.over else _described(error)
+                raise AnswerLost(reason) from error
             finally:
                 if not reusable:
                     connection.close()
@@ -193,7 +193,7 @@ def _connected(origin: Origin, connect_sec: float) -> http.client.HTTPConnection
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sock = _secured(raw, host, until) if scheme == "https" else raw
     except OSError as error:
-        raise NotSent(_said(error)) from error
+        raise NotSent(_described(error)) from error
     # The socket has no timeout of its own, because each exchange has its deadline.
     connection.sock.settimeout(None)
     return connection
@@ -282,5 +282,5 @@ def _unpacked(response: http.client.HTTPResponse) -> Iterator[bytes]:
     response.read(_CHUNK_BYTES)
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

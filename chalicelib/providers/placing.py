@@ -30,15 +30,15 @@ _DIGITS = re.compile(r"[0-9]{1,64}")
 class Meanings:
     """The meaning of a vendor's refusals of a new call.
 
-    ``said`` maps the words of an error to an outcome; it counts for the statuses ``said_at``, and before ``account``.
-    ``account`` are the statuses that blame the account. ``pace`` are the statuses after which the same call may be
+    ``error_texts`` maps the words of an error to an outcome, for the statuses in ``error_text_statuses``. It goes
+    before ``account``, the statuses that blame the account. ``pace`` are the statuses after which the same call may be
     retried later. A status in none of these is an error of the request.
     """
 
-    said: Sequence[tuple[re.Pattern[str], Outcome]]
+    error_texts: Sequence[tuple[re.Pattern[str], Outcome]]
     account: Collection[int]
     pace: Collection[int] = (429,)
-    said_at: Collection[int] = range(400, 500)
+    error_text_statuses: Collection[int] = range(400, 500)
 
 
 #: The statuses that say nothing of the call: our credentials are wrong, or we send too many requests
@@ -71,11 +71,11 @@ def ask(send: Callable[[], Answer]) -> Answer:
 
 
 def outcome_of_answer(
-    answer: Answer, *, call_id: str | None, said: str, meanings: Meanings, evidence: Mapping[str, str], now: Now
+    answer: Answer, *, call_id: str | None, error_text: str, meanings: Meanings, evidence: Mapping[str, str], now: Now
 ) -> DialResult:
     """Return what an answer to a new call means.
 
-    ``call_id`` is the id in the answer, ``said`` its error in words.
+    ``call_id`` is the id in the answer, ``error_text`` its error in words.
     """
     cause = f"http:{answer.status}"
     known = {"http_status": str(answer.status), **evidence}
@@ -88,8 +88,8 @@ def outcome_of_answer(
     if answer.status in meanings.pace:
         wait_sec = retry_after_sec(answer, now)
         return PutOff(cause, fault=False, retry_after_sec=wait_sec, evidence=known)
-    for words, outcome in meanings.said:
-        if answer.status in meanings.said_at and words.search(said):
+    for words, outcome in meanings.error_texts:
+        if answer.status in meanings.error_text_statuses and words.search(error_text):
             return Refused(outcome, cause, known)
     if answer.status in meanings.account:
         return PutOff(cause, fault=True, evidence=known)

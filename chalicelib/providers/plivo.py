@@ -50,7 +50,7 @@ _FROM = r"""(?:^from\b|["']from["']|\bfrom[ _](?:number|param|field|address)|\bs
 #: The outcome by the words of a refusal. Plivo documents the statuses only (plivo.com/docs/voice/api/response) and
 #: gives the reason in words. So the table looks for the parameter's name, not for the exact words.
 REFUSALS = Meanings(
-    said=(
+    error_texts=(
         (re.compile(r"\bgeo\b|geo-?permission|\bcountry\b(?! code)", re.I), Outcome.DND),  # as hangup cause 2030
         (re.compile(r"\boverlap", re.I), Outcome.INVALID_NUMBER),  # of src and destination: we call our own number
         (re.compile(rf"{_TO}.*valid|invalid.*{_TO}", re.I), Outcome.INVALID_NUMBER),
@@ -181,17 +181,17 @@ class Plivo(Provider):
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
         for status in ("queued", "live"):
             for row in self._under_way(status):
-                said = scalars(row)
-                parties = _is_between(wanted, said.get("to"), said.get("from"), said.get("direction"))
+                fields = scalars(row)
+                parties = _is_between(wanted, fields.get("to"), fields.get("from"), fields.get("direction"))
                 if parties and wanted.has(created_at(row)):
                     yield wanted.between(live_event(row))
         # Records have the number with ``+`` or without. The filter matches the number's beginning, so search for both.
         for number in (wanted.to_number, digits(wanted.to_number)):
             asked = {"to_number": number, "call_direction": "outbound", "end_time__gte": _utc_minute(wanted.since)}
             for row in every_row(partial(self._ended, asked), 0):
-                said = scalars(row)
+                fields = scalars(row)
                 names = ("to_number", "from_number", "call_direction")
-                if _is_between(wanted, *map(said.get, names)) and wanted.has(created_at(row)):
+                if _is_between(wanted, *map(fields.get, names)) and wanted.has(created_at(row)):
                     yield wanted.between(ended_event(row))
 
     def _ended(self, asked: Mapping[str, str], offset: int) -> tuple[Sequence[Row], int | None]:
@@ -228,17 +228,17 @@ class Plivo(Provider):
 
     def _read_answer(self, answer: Answer) -> DialResult:
         body = json_object(answer.body) or {}
-        said = _error_text(body.get("error"))
+        error_text = _error_text(body.get("error"))
         # A list of ids would belong to a call to several numbers, and Redial never asks for such a call.
         call_uuid = body.get("request_uuid")
         known = isinstance(call_uuid, str) and _CALL_UUID.fullmatch(call_uuid)
-        evidence = excerpt({**scalars(body), "error": said}, ("message", "request_uuid", "api_id", "error"))
-        if answer.status == 400 and ACCOUNT_WORDS.match(said):
+        evidence = excerpt({**scalars(body), "error": error_text}, ("message", "request_uuid", "api_id", "error"))
+        if answer.status == 400 and ACCOUNT_WORDS.match(error_text):
             return PutOff("http:400", fault=True, evidence={"http_status": "400", **evidence})
         return outcome_of_answer(
             answer,
             call_id=str(call_uuid) if known else None,
-            said=said,
+            error_text=error_text,
             meanings=REFUSALS,
             evidence=evidence,
             now=self.now,

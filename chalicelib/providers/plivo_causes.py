@@ -60,7 +60,7 @@ ACCOUNT_FAULTS = frozenset(
 )
 
 #: The outcome of a call that nobody answered, by HangupCauseCode, for causes that do not say whether somebody answered
-UNTOLD = {
+UNANSWERED = {
     "0": Outcome.FAILED,  # unknown; also set by the API that ends all calls
     "6020": Outcome.FAILED,  # no media; after an answer somebody was there
 }
@@ -139,7 +139,7 @@ CAUSE_NAMES = {
     "server-error": "5010",
 }
 
-_KNOWN = {*HANGUP_CAUSES, *ACCOUNT_FAULTS, *UNTOLD}
+_KNOWN = {*HANGUP_CAUSES, *ACCOUNT_FAULTS, *UNANSWERED}
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _CODE = re.compile(r"[0-9]{1,9}")
 

@@ -14,7 +14,7 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.domain.reached import weighed
 from chalicelib.providers.base import MalformedCallback
 from chalicelib.providers.forms import excerpt, instant, scalars
-from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, UNTOLD, Cause, cause_in
+from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, UNANSWERED, Cause, cause_in
 from chalicelib.providers.words import call_id_or_none, leg_of, spelled, whole_seconds
 
 #: The progress of a call by CallStatus (plivo.com/docs/voice/xml/request/call-status)
@@ -192,9 +192,9 @@ def _ending(status: str | None, cause: Cause, fields: Mapping[str, str]) -> tupl
     outcome = cause.outcome
     if outcome is None or (cause.is_named and outcome is Outcome.COMPLETED):
         # Without a code, a normal hangup says no more than the status.
-        outcome = ENDINGS.get(status or "") or outcome or UNTOLD.get(code)
+        outcome = ENDINGS.get(status or "") or outcome or UNANSWERED.get(code)
         if outcome is Outcome.COMPLETED and not _was_answered(fields):
-            outcome = UNTOLD.get(code, Outcome.FAILED)
+            outcome = UNANSWERED.get(code, Outcome.FAILED)
     return outcome, None
 
 

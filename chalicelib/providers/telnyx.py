@@ -161,7 +161,7 @@ class Telnyx(Provider):
             return None
         return sure(self._between(Wanted(to_number, from_number, since, until)))
 
-    def set_wrong(self) -> tuple[str, str] | None:
+    def wrong_setting(self) -> tuple[str, str] | None:
         """Return the webhook version if it is not 2.
 
         Telnyx does not document that webhooks of version 1 are signed.

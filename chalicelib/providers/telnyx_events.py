@@ -228,11 +228,11 @@ def _outcome(cause: str, sip: int | None) -> Outcome:
 
     The hangup's cause decides, else the SIP code, else nobody was reached.
     """
-    said = _outcome_of_cause(cause)
-    if sip is not None and 200 <= sip <= 299 and said is not Outcome.CANCELED:
+    by_cause = _outcome_of_cause(cause)
+    if sip is not None and 200 <= sip <= 299 and by_cause is not Outcome.CANCELED:
         return Outcome.COMPLETED  # it was answered; one call too few is better than to call somebody twice
     regular = Outcome.COMPLETED if cause in REGULAR_ENDS else Outcome.FAILED
-    return said or outcome_of_sip(sip) or regular
+    return by_cause or outcome_of_sip(sip) or regular
 
 
 def _outcome_of_cause(cause: str) -> Outcome | None:
@@ -273,11 +273,11 @@ def was_begun(logged: Mapping[str, object], wanted: Wanted) -> bool:
 
     Raises Unsure if the event does not say so.
     """
-    said, payload = scalars(logged), scalars(payload_in(logged.get("metadata"), "to") or {})
-    if said.get("name") != "call.initiated" or is_inbound(payload.get("direction")):
+    fields, payload = scalars(logged), scalars(payload_in(logged.get("metadata"), "to") or {})
+    if fields.get("name") != "call.initiated" or is_inbound(payload.get("direction")):
         return False
     parties = wanted.is_to(payload.get("to")) and wanted.is_from(payload.get("from"))
-    return parties and wanted.has(instant(said.get("event_timestamp")))
+    return parties and wanted.has(instant(fields.get("event_timestamp")))
 
 
 def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account: frozenset[str]) -> CallEvent:
@@ -300,9 +300,9 @@ def read_texml(fields: Mapping[str, str], number: Mapping[str, Outcome], account
     if refusal:
         return _refused(event, refusal)
     cause = _word(fields.get("HangupCause"))
-    said = _outcome_of_cause(cause)
-    if event.outcome is Outcome.FAILED and said is not None and cause not in NOT_REFUSED:
-        return replace(event, outcome=said, cause=f"telnyx:{cause}")
+    by_cause = _outcome_of_cause(cause)
+    if event.outcome is Outcome.FAILED and by_cause is not None and cause not in NOT_REFUSED:
+        return replace(event, outcome=by_cause, cause=f"telnyx:{cause}")
     return event
 
 
@@ -311,8 +311,8 @@ def _with_premium_words(event: CallEvent, fields: Mapping[str, str]) -> CallEven
 
     AnsweredBy may then hold the words of Call Control's premium detection.
     """
-    said = fields.get("AnsweredBy", "").strip().lower()
-    amd = event.amd or DETECTIONS["call.machine.premium.detection.ended"].get(said)
+    answered_by = fields.get("AnsweredBy", "").strip().lower()
+    amd = event.amd or DETECTIONS["call.machine.premium.detection.ended"].get(answered_by)
     if amd is None or amd is event.amd or (event.outcome is None and event.fault is None):
         return replace(event, amd=amd)
     return replace(event, amd=amd, fault=None, outcome=weighed(event.outcome or Outcome.FAILED, answered=True, amd=amd))

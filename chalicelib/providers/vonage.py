@@ -63,7 +63,7 @@ MAX_RING = timedelta(seconds=RINGING_TIMER_SEC[1])
 #: The outcome by the words of a refusal. Errors are RFC 7807 problems (developer.vonage.com/api-errors) whose
 #: ``invalid_parameters`` name the field. Older errors have words only, so the table looks for the field's name.
 REFUSALS = Meanings(
-    said=(
+    error_texts=(
         (re.compile(r"(?:^|[\s$.])to(?![A-Za-z_])"), Outcome.INVALID_NUMBER),
         # ``number`` alone is the number in ``to``. A number in ``from`` is named together with it, see ACCOUNT_FIELDS.
         (re.compile(r"(?:^|[\s$.])number(?![A-Za-z_])"), Outcome.INVALID_NUMBER),
@@ -288,7 +288,7 @@ class Vonage(Provider):
         return outcome_of_answer(
             answer,
             call_id=str(call_uuid) if known else None,
-            said=named,
+            error_text=named,
             meanings=REFUSALS,
             evidence=evidence,
             now=self.now,

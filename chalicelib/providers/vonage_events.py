@@ -118,8 +118,8 @@ def _was_pressed_or_said(found: Mapping[str, object]) -> bool:
     dtmf, speech = (_object_or_text(found.get(name)) for name in ("dtmf", "speech"))
     pressed = dtmf if isinstance(dtmf, str) else scalars(dtmf).get("digits")
     results = None if isinstance(speech, str) else speech.get("results")
-    said = [scalars(mapping(each)).get("text") for each in results] if isinstance(results, list) else []
-    return bool(pressed) or any(said)
+    spoken = [scalars(mapping(each)).get("text") for each in results] if isinstance(results, list) else []
+    return bool(pressed) or any(spoken)
 
 
 def _object_or_text(value: object) -> Mapping[str, object] | str:
@@ -153,20 +153,20 @@ def read_event(fields: Mapping[str, str]) -> CallEvent:
     known = call_id or call_id_or_none(fields.get("conversation_uuid"))
     if known is None:
         raise MalformedCallback("uuid, call_uuid and conversation_uuid name no call; expected 1 to 128 characters")
-    heard = bool(fields.get(INPUT))
-    status = spelled(fields.get("status")) or (INPUT if heard else ERROR if fields.get("reason") else None)
+    has_input = bool(fields.get(INPUT))
+    status = spelled(fields.get("status")) or (INPUT if has_input else ERROR if fields.get("reason") else None)
     detail, sub_state = spelled(fields.get("detail")), spelled(fields.get("sub_state"))
     outcome, cause = _ending(status, detail, whole_number(fields.get("sip_code"))) if call_id else (None, None)
     if outcome is not None:
-        outcome = weighed(outcome, answered=heard or _was_talked(fields), amd=None)
-    told_at = fields.get("timestamp")
+        outcome = weighed(outcome, answered=has_input or _was_talked(fields), amd=None)
+    sent_at = fields.get("timestamp")
     return CallEvent(
-        event_id=f"{known}:{status or (told_at or '')[:40]}:{sub_state or ''}",
+        event_id=f"{known}:{status or (sent_at or '')[:40]}:{sub_state or ''}",
         provider_call_id=known,
         status=status,
         progress=PROGRESS.get(status or "") if call_id else None,
         outcome=outcome,
-        occurred_at=instant(told_at) or instant(fields.get("end_time")) or instant(fields.get("start_time")),
+        occurred_at=instant(sent_at) or instant(fields.get("end_time")) or instant(fields.get("start_time")),
         duration_sec=whole_seconds(fields.get("duration")),
         amd=DETECTIONS.get(status or "") if call_id else None,
         cause=cause,
@@ -183,12 +183,12 @@ def _ending(status: str | None, detail: str | None, sip: int | None) -> tuple[Ou
     stated = ENDINGS.get(status or "")
     if stated is None:
         return None, None
-    told = DETAILS.get((status or "", detail or ""))
-    if told is None and stated is Outcome.FAILED:
-        told = outcome_of_sip(sip)
+    by_detail = DETAILS.get((status or "", detail or ""))
+    if by_detail is None and stated is Outcome.FAILED:
+        by_detail = outcome_of_sip(sip)
     if detail is not None:
-        return told or stated, f"vonage:{detail}"
-    return told or stated, f"sip:{sip}" if outcome_of_sip(sip) is not None else None
+        return by_detail or stated, f"vonage:{detail}"
+    return by_detail or stated, f"sip:{sip}" if outcome_of_sip(sip) is not None else None
 
 
 def _was_talked(fields: Mapping[str, str]) -> bool:

@@ -127,7 +127,7 @@ def _account(on: Deployment, settings: Settings, name: str) -> Finding:
 def _wrong_settings(on: Deployment, settings: Settings, name: str) -> Iterator[Finding]:
     with suppress(RedialError):
         provider = providers.load(name, settings.credentials(name), now=on.now, http=on.http)
-        wrong = provider.set_wrong()
+        wrong = provider.wrong_setting()
         if wrong is not None:
             yield red(f"{name}: {wrong[0]}", wrong[1])
 

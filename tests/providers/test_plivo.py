@@ -13,7 +13,7 @@ from chalicelib import providers
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest, MalformedCallback
-from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, CAUSE_NAMES, HANGUP_CAUSES, UNTOLD
+from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, CAUSE_NAMES, HANGUP_CAUSES, UNANSWERED
 from chalicelib.providers.plivo_events import ENDINGS, EVIDENCE
 
 CALL = "64d3290a-87a6-46b4-a6e2-20f5f4e07a02"
@@ -219,7 +219,7 @@ def test_a_hangup_that_names_its_cause_without_a_code_is_read_by_the_name(key: s
 
 
 def test_every_code_has_a_name_and_every_name_a_code_that_is_known():
-    assert set(CAUSE_NAMES.values()) == {*HANGUP_CAUSES, *ACCOUNT_FAULTS, *UNTOLD} - UNNAMED
+    assert set(CAUSE_NAMES.values()) == {*HANGUP_CAUSES, *ACCOUNT_FAULTS, *UNANSWERED} - UNNAMED
 
 
 #: The ranges of the tables have a few numbers that the page does not list

@@ -279,8 +279,8 @@ def test_what_is_no_call_id_never_gets_into_a_url(call_id: str):
 
 
 @pytest.mark.parametrize(("version", "is_wrong"), [("1", True), ("2", False), (None, False)])
-def test_an_application_with_version_1_webhooks_is_set_wrong(version: str | None, is_wrong: bool):
+def test_an_application_with_version_1_webhooks_has_a_wrong_setting(version: str | None, is_wrong: bool):
     http = FakeHttp(answer(200, {"data": {"id": "7267", "webhook_api_version": version}}))
-    wrong = telnyx(http).set_wrong()
+    wrong = telnyx(http).wrong_setting()
     assert (wrong is not None) == is_wrong
     assert wrong is None or "webhook_api_version is 1" in wrong[0]
