@@ -252,7 +252,7 @@ def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world
         world.sweep()
     attempt = world.call(call["id"])["attempts"][0]
     numbers = world.services.ports.numbers
-    assert (attempt["cause"], dict(numbers.load("acme", call["to_number"]).made)) == ("never-placed", {})
+    assert (attempt["cause"], dict(numbers.load("acme", call["to_number"]).dialed_at)) == ("never-placed", {})
     assert dials_counted(world) == 0
     record = world.services.ports.calls.load(call["id"])
     assert record is not None
@@ -260,7 +260,7 @@ def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world
     world.post_signed(url, {"CallSid": "CA" + "9" * 32, "CallStatus": status, "SequenceNumber": "3"})
     assert world.call(call["id"])["attempts"][0]["outcome"] == {"busy": "busy", "in-progress": "completed"}[status]
     assert dials_counted(world) == 1
-    assert dict(numbers.load("acme", call["to_number"]).made) == {f"{call['id']}-1": START}
+    assert dict(numbers.load("acme", call["to_number"]).dialed_at) == {f"{call['id']}-1": START}
 
 
 def dials_counted(world: World) -> int:
