@@ -32,7 +32,7 @@ class WakeBackend(StrEnum):
 class Settings:
     """The settings of a deployment.
 
-    Durations are in seconds. Each duration is the environment variable with the name of the field, in capitals.
+    The name of a duration has its unit. Its environment variable is the same name in capitals.
     """
 
     env: Mapping[str, str] = field(repr=False)  # it holds secrets

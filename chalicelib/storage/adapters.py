@@ -1,4 +1,7 @@
-"""pydantic's adapters of the stored types, each built on first use: one costs a cold start some milliseconds."""
+"""The pydantic adapters of the stored types, each built on first use.
+
+One adapter costs a cold start some milliseconds.
+"""
 
 from typing import Any, TypeVar
 
@@ -10,7 +13,10 @@ _built: dict[type, TypeAdapter[Any]] = {}
 
 
 def adapter(kind: type[Stored]) -> TypeAdapter[Stored]:
-    """What turns values of a type into JSON-like ones and back; fields that the type does not have are passed over."""
+    """Return the adapter that converts values of a type to JSON-like values and back.
+
+    It ignores fields that the type does not have.
+    """
     if kind not in _built:
         _built[kind] = TypeAdapter(kind)
     return _built[kind]

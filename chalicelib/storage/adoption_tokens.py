@@ -1,7 +1,10 @@
-"""The secrets of the adoption addresses in the table: each is stored by its hash, and names a workspace's policy.
+"""The secret tokens of the adoption addresses in the table.
 
-A policy has one token. ``ADOPTION#<workspace>`` holds, for each policy, the hash that is valid now and the one that a
-rotation left valid for a day. ``ADOPTTOKEN#<hash>`` leads from a token to its policy; by itself it makes nothing valid.
+The table has the hash of a token, never the token itself. A policy of a workspace has one token.
+
+- ``ADOPTION#<workspace>`` has, for each policy, the hash of the valid token. For a day after a rotation it has the hash
+  of the old token, too.
+- ``ADOPTTOKEN#<hash>`` has the policy of a token. This item alone does not make the token valid.
 """
 
 from dataclasses import dataclass
@@ -15,13 +18,16 @@ from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.query import query_items
 from chalicelib.storage.transact import Canceled, Write, transact
 
-#: How long the old token stays valid after a rotation, for the user to change the address.
+#: After a rotation the old token stays valid for this long, so that the user can change the address.
 OVERLAP = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token names. ``is_valid`` is False for one that was replaced, or whose policy was deleted."""
+    """The policy that a token names.
+
+    ``is_valid`` is False if the token was replaced or its policy was deleted.
+    """
 
     workspace: str
     policy_name: str
@@ -36,20 +42,21 @@ class AdoptionTokens:
         self._table = table
 
     def make(self, workspace: str, policy_name: str, now: datetime) -> str | None:
-        """Make the policy's first token and return it. Return None where the policy has one already."""
+        """Make the policy's first token and return it, or None if the policy has one."""
         token = ids.new_adoption_token()
         put = self._put(_policy_key(workspace, policy_name), {"hash": ids.hashed(token), "since": now.isoformat()})
         put["Put"]["ConditionExpression"] = "attribute_not_exists(pk)"
         try:
-            transact(self._dynamodb, [put, self._leading(token, workspace, policy_name)])
+            transact(self._dynamodb, [put, self._naming(token, workspace, policy_name)])
         except Canceled:
             return None
         return token
 
     def rotate(self, workspace: str, policy_name: str, now: datetime, *, revoke_old: bool) -> str:
-        """Replace the policy's token and return the new one; the old one ends in a day, or at once.
+        """Replace the policy's token and return the new token.
 
-        Raise Conflict where another request replaced it at the same time.
+        The old token is valid for one more day, or ends at once if ``revoke_old`` is True. Raises Conflict if another
+        request replaced the token at the same time.
         """
         key = _policy_key(workspace, policy_name)
         found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
@@ -68,14 +75,14 @@ class AdoptionTokens:
                 "ExpressionAttributeValues": {":old": to_attribute(old["hash"])},
             }
         try:
-            transact(self._dynamodb, [put, self._leading(token, workspace, policy_name)])
+            transact(self._dynamodb, [put, self._naming(token, workspace, policy_name)])
         except Canceled:
             text = f"another request changed the adoption token of policy {policy_name!r} at the same time; try again"
             raise Conflict(text) from None
         return token
 
     def find(self, token: str, now: datetime) -> Grant | None:
-        """Return what a token names; None for a token that was never made here."""
+        """Return the policy that a token names, or None for an unknown token."""
         hash_ = ids.hashed(token)
         found = self._dynamodb.get_item(TableName=self._table, Key=_token_key(hash_), ConsistentRead=True).get("Item")
         if found is None:
@@ -88,7 +95,7 @@ class AdoptionTokens:
         return Grant(named["workspace"], named["policy"], data.get("hash") == hash_ or is_old)
 
     def since(self, workspace: str) -> dict[str, datetime]:
-        """Return the workspace's policies that have a token, with the time at which it was made."""
+        """Return the time at which each policy's token was made, by the policy's name."""
         found = query_items(
             self._dynamodb,
             TableName=self._table,
@@ -102,7 +109,7 @@ class AdoptionTokens:
         """End every token of a policy at once."""
         self._dynamodb.delete_item(TableName=self._table, Key=_policy_key(workspace, policy_name))
 
-    def _leading(self, token: str, workspace: str, policy_name: str) -> Write:
+    def _naming(self, token: str, workspace: str, policy_name: str) -> Write:
         return self._put(_token_key(ids.hashed(token)), {"workspace": workspace, "policy": policy_name})
 
     def _put(self, key: items.Item, data: dict[str, str]) -> Write:

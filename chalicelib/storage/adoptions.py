@@ -1,9 +1,12 @@
-"""Callbacks at adoption addresses whose calls wait to be confirmed, are left alone, or could not be adopted.
+"""The callbacks at adoption addresses whose calls Redial has not adopted.
 
-An adopted call itself is an owner: see owners.py.
-``LEG#...`` remembers an inbound call or another leg, whose later events may not say so. ``SESSION#...`` names the leg
-that began a provider's session: all others in it are its children. ``PENDING`` holds the callbacks that the sweep
-confirms, and ``UNADOPTED#<workspace>`` those that led to nothing, for whoever looks for them.
+The sweep has not confirmed the call yet, Redial ignores the call, or it could not adopt the call. The item of an
+adopted call is in owners.py.
+
+- ``LEG#...`` records that a call is inbound or another leg, because its later events may not say so.
+- ``SESSION#...`` names the leg that began a provider's session. All other legs of the session are its children.
+- ``PENDING`` has the callbacks whose calls the sweep still has to confirm.
+- ``UNADOPTED#<workspace>`` has the callbacks that led to no adoption, so that the user can look for them.
 """
 
 import zlib
@@ -22,22 +25,26 @@ from chalicelib.storage.owners import CallName
 from chalicelib.storage.query import query_items
 from chalicelib.storage.transact import Canceled, Write, transact
 
-#: The longest call, and the callbacks after it, are over by then.
+#: A leg's item is kept this long. The longest call and the callbacks after it are over by then.
 LEG_KEPT = timedelta(days=2)
-#: What the sweep did not confirm within its deadline is removed by it; DynamoDB removes it where no sweep runs.
+#: DynamoDB removes an unconfirmed call after this long. The sweep removes it at an earlier deadline, if a sweep runs.
 PENDING_KEPT = timedelta(days=1)
+#: The record of a callback that led to no adoption is kept this long.
 UNADOPTED_KEPT = timedelta(days=30)
-#: No workspace has more calls than this that wait to be confirmed.
+#: A workspace has at most this many unconfirmed calls.
 MAX_PENDING_CALLS = 1000
-#: No call has more stored callbacks than this while it waits.
+#: An unconfirmed call has at most this many stored callbacks.
 MAX_PENDING_EVENTS = 20
-#: A workspace has at most this many records of callbacks that led to nothing; a new one takes an older one's place.
+#: A workspace has at most this many records of callbacks that led to no adoption. A new record overwrites an older one.
 MAX_UNADOPTED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """A call whose callbacks wait for the sweep to confirm that it is an outgoing call of our account."""
+    """An unconfirmed call, with its callbacks.
+
+    The sweep has not confirmed yet that the call is an outgoing call of the user's account.
+    """
 
     workspace: str
     policy_name: str
@@ -50,7 +57,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Unadopted:
-    """A callback that led to no adoption, and why."""
+    """A callback that led to no adoption, with the reason."""
 
     at: datetime
     provider: str
@@ -67,17 +74,20 @@ class AdoptionStore:
         self._table = table
 
     def remember_leg(self, name: CallName, leg: Leg, now: datetime) -> None:
-        """Record that a call is inbound or another call's leg."""
+        """Record that a call is inbound, or a leg of another call."""
         item = _call_key("LEG", name) | _expiring(now + LEG_KEPT) | {"data": to_attribute({"leg": leg})}
         self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def leg_of(self, name: CallName) -> Leg:
-        """Return which leg the call was said to be; UNKNOWN where no event said it."""
+        """Return the recorded leg of a call, or UNKNOWN if no event stated it."""
         data = self._data(_call_key("LEG", name))
         return Leg(data["leg"]) if data else Leg.UNKNOWN
 
     def open_session(self, session: CallName, call_id: str, leg: Leg, now: datetime) -> None:
-        """Record the leg that began a session, unless one is recorded; an inbound one takes an outgoing one's place."""
+        """Record the leg that began a session, unless a leg is recorded.
+
+        An inbound leg replaces an outgoing leg.
+        """
         item = _call_key("SESSION", session) | _expiring(now + LEG_KEPT)
         item["data"] = to_attribute({"call": call_id, "leg": leg})
         put: dict[str, Any] = {"TableName": self._table, "Item": item}
@@ -90,19 +100,26 @@ class AdoptionStore:
                 raise
 
     def begun_by(self, session: CallName) -> tuple[str, Leg] | None:
-        """Return the provider's id of the leg that began a session, and which leg that is; None where none is known."""
+        """Return the leg that began a session: the provider's id and the kind of leg.
+
+        Returns None if no leg is recorded.
+        """
         data = self._data(_call_key("SESSION", session))
         return (data["call"], Leg(data["leg"])) if data else None
 
     def keep(self, pending: Pending) -> bool:
-        """Store a callback until the sweep has confirmed its call. Return False where there is no room for it.
+        """Store a callback until the sweep has confirmed its call.
 
-        Of callbacks that come at once, the one whose item is there already is added to it.
+        Returns False if there is no room for it. If two first callbacks of a call come at the same time, one makes the
+        call's item and the other is added to that item.
         """
         return self._add_event(pending) or self._begin(pending) or self._add_event(pending)
 
     def _add_event(self, pending: Pending) -> bool:
-        """Add a callback to those of its call. Return False where there are none, or too many."""
+        """Add a callback to its call's item.
+
+        Returns False if there is no such item, or if it has MAX_PENDING_EVENTS callbacks.
+        """
         try:
             self._dynamodb.update_item(
                 TableName=self._table,
@@ -123,7 +140,10 @@ class AdoptionStore:
         return True
 
     def _begin(self, pending: Pending) -> bool:
-        """Store a call's first callback. Return False where the call waits already, or too many calls do."""
+        """Store a call's first callback.
+
+        Returns False if the call has an item, or if the workspace has MAX_PENDING_CALLS unconfirmed calls.
+        """
         item = _pending_key(pending) | _expiring(pending.since + PENDING_KEPT) | {"data": _pending_data(pending)}
         try:
             transact(self._dynamodb, [self._put(item, "attribute_not_exists(pk)"), self._counted(pending, 1)])
@@ -132,7 +152,7 @@ class AdoptionStore:
         return True
 
     def pending(self) -> Iterator[Pending]:
-        """Yield every call that waits to be confirmed."""
+        """Yield every unconfirmed call."""
         found = query_items(
             self._dynamodb,
             TableName=self._table,
@@ -143,7 +163,7 @@ class AdoptionStore:
         yield from map(_read_pending, found)
 
     def ask_again(self, pending: Pending, at: datetime) -> None:
-        """Let the sweep look the call up again at a later time."""
+        """Set the time at which the sweep asks the provider about the call again."""
         self._dynamodb.update_item(
             TableName=self._table,
             Key=_pending_key(pending),
@@ -154,7 +174,10 @@ class AdoptionStore:
         )
 
     def remove(self, pending: Pending) -> bool:
-        """Remove what was waiting. Return False where a callback came meanwhile: it is looked at in the next sweep."""
+        """Remove an unconfirmed call.
+
+        Returns False if another callback of the call came meanwhile. The next sweep handles the call then.
+        """
         delete = {
             "TableName": self._table,
             "Key": _pending_key(pending),
@@ -169,7 +192,10 @@ class AdoptionStore:
         return True
 
     def record(self, workspace: str, unadopted: Unadopted) -> None:
-        """Record a callback that led to no adoption, for some weeks and within a bound."""
+        """Record a callback that led to no adoption.
+
+        See UNADOPTED_KEPT and MAX_UNADOPTED for how long and how many.
+        """
         slot = zlib.crc32(f"{unadopted.provider}#{unadopted.provider_call_id}".encode()) % MAX_UNADOPTED
         item = items.key(f"UNADOPTED#{workspace}", f"{slot:03d}") | _expiring(unadopted.at + UNADOPTED_KEPT)
         item["data"] = to_attribute(adapter(Unadopted).dump_python(unadopted, mode="json"))
@@ -192,7 +218,10 @@ class AdoptionStore:
         return data
 
     def _counted(self, pending: Pending, change: int) -> Write:
-        """The write that counts a workspace's waiting calls; its condition fails where there are too many."""
+        """Return the write that changes the count of a workspace's unconfirmed calls.
+
+        The condition of an increase fails if the workspace has MAX_PENDING_CALLS of them.
+        """
         update: dict[str, Any] = {
             "TableName": self._table,
             "Key": items.key(f"PENDINGCOUNT#{pending.workspace}", "PENDINGCOUNT"),

@@ -1,4 +1,7 @@
-"""Many items in few requests: BatchGetItem to its end, for a throttled table answers a part and leaves the rest."""
+"""Many items in few requests, with BatchGetItem.
+
+A throttled table answers only a part of the keys, so this module asks for the rest again.
+"""
 
 import random
 import time
@@ -8,16 +11,16 @@ from typing import Any
 from chalicelib.errors import TooBusy
 from chalicelib.storage.items import Item
 
-#: BatchGetItem takes no more keys.
+#: BatchGetItem takes at most this many keys.
 MAX_KEYS = 100
-#: An answer that leaves keys out says that the table is throttled: each further request waits longer, about 1 s in all.
+#: If an answer leaves keys out, the table is throttled. Each further request waits longer, about 1 s in total.
 BATCH_TRIES = 6
 
 
 def get_items(dynamodb: Any, table: str, keys: Sequence[Item]) -> list[Item]:
-    """Return the items of these keys that are there, as last committed, in no order.
+    """Return the items of these keys that exist, as last committed, in no order.
 
-    Raise TooBusy where the table keeps answering for a part of the keys only.
+    Raises TooBusy if the table has not answered for all keys after BATCH_TRIES requests.
     """
     found: list[Item] = []
     for first in range(0, len(keys), MAX_KEYS):

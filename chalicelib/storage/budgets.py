@@ -1,7 +1,7 @@
-"""A workspace's daily budgets: how many dials it has made on a UTC day, and how many minutes they took.
+"""The daily budgets of a workspace: its dials and their minutes on a UTC day.
 
-Only a workspace with a budget has these items. The day's dials are counted in SHARDS items, and each has its share of
-the budget as the upper limit, so that claims meet on one item seldom and their sum never passes the budget.
+Only a workspace with a budget has these items. The dials of a day are counted in SHARDS items, so two claims seldom
+write the same item. The limit of each item is its share of the budget, so the sum never passes the budget.
 """
 
 import random
@@ -18,15 +18,16 @@ from chalicelib.storage.codec import from_item, to_item
 from chalicelib.storage.query import query_items
 from chalicelib.storage.transact import Write
 
+#: The dials of a day are counted in this many items, and so are its minutes.
 SHARDS = 16
-#: An attempt that began on one day may end, and give its dial back, on the day after.
+#: A day's items are kept this long. An attempt that began on one day may end, and give its dial back, on the next day.
 DAY_KEPT = timedelta(days=3)
 DIALS, MINUTES = "DIALS", "MINUTES"
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a workspace has used of a day: dials by shard, and minutes."""
+    """A workspace's used budget of a day: dials by shard, and minutes."""
 
     workspace: str
     day: date
@@ -34,16 +35,19 @@ class Spent:
     minutes: int
 
     def room(self, daily_dials: int) -> int | None:
-        """Return a shard that has room for one more dial, at random; None where the budget is used up."""
+        """Return a random shard with room for a dial, or None if the budget is used up."""
         if sum(self.dials.values()) >= daily_dials:
-            # Where the budget was lowered during the day, a shard may have room although the sum has none.
+            # If the budget was lowered during the day, a shard may have room although the budget is used up.
             return None
         free = [shard for shard in range(SHARDS) if self.dials.get(shard, 0) < share(daily_dials, shard)]
         return random.choice(free) if free else None  # noqa: S311 - spreads, hides nothing
 
 
 def share(daily_dials: int, shard: int) -> int:
-    """Return how many of the day's dials one shard may count: all shares add up to the budget."""
+    """Return how many dials of a day one shard may count.
+
+    The sum of all shares is the budget.
+    """
     return daily_dials // SHARDS + (shard < daily_dials % SHARDS)
 
 
@@ -55,7 +59,7 @@ class BudgetStore:
         self._table = table
 
     def load(self, workspace: str, now: datetime) -> Spent:
-        """Return what was used of the UTC day, as last committed."""
+        """Return the used budget of the UTC day, as last committed."""
         found = query_items(
             self._dynamodb,
             TableName=self._table,
@@ -75,7 +79,10 @@ class BudgetStore:
         return Spent(workspace, now.date(), dials, minutes)
 
     def taking(self, spent: Spent, shard: int, daily_dials: int) -> Write:
-        """Return the write that counts a dial in a shard: it fails where others have filled the shard meanwhile."""
+        """Return the write that counts a dial in a shard.
+
+        The write fails if others have filled the shard meanwhile.
+        """
         return self._adding(
             _key(spent.workspace, spent.day, DIALS, shard),
             1,
@@ -89,7 +96,10 @@ class BudgetStore:
         return self._changing(workspace, attempt, -1, condition="used > :none", none=0)
 
     def counting_again(self, workspace: str, attempt: Attempt) -> list[Write]:
-        """Return the writes that count a dial again which was made after all, even where that passes the budget."""
+        """Return the writes that count a dial again because it was made after all.
+
+        They succeed even if the count then passes the budget.
+        """
         return self._changing(workspace, attempt, 1)
 
     def _changing(
@@ -102,17 +112,18 @@ class BudgetStore:
         return [self._adding(_key(workspace, day, DIALS, int(shard)), number, day, condition, **values)]
 
     def adding_minutes(self, transition: Transition) -> list[Write]:
-        """Return the writes that add the minutes that a transition tells of its attempt; none where it tells no more.
+        """Return the writes that add the minutes of a transition's attempt.
 
-        Each attempt counts the minutes that it began, as most providers bill them.
+        They add only the minutes that are not counted yet. The list is empty if there are none. A started minute counts
+        as a full minute, as most providers bill it.
         """
         attempt, workspace = transition.attempt, transition.call.workspace
         if attempt is None or transition.dropped:
             return []
         before = transition.before.attempt(attempt.number)
-        more = _minutes(attempt) - (_minutes(before) if before else 0)
+        added = _minutes(attempt) - (_minutes(before) if before else 0)
         key = _key(workspace, transition.at.date(), MINUTES, random.randrange(SHARDS))  # noqa: S311 - spreads only
-        return [self._adding(key, more, transition.at.date())] if more else []
+        return [self._adding(key, added, transition.at.date())] if added else []
 
     def _adding(self, key: items.Item, number: int, day: date, condition: str | None = None, **values: int) -> Write:
         expires_at = items.epoch(datetime.combine(day, datetime.min.time(), UTC) + DAY_KEPT)
@@ -129,7 +140,7 @@ class BudgetStore:
 
 
 def budget_name(spent: Spent, shard: int) -> str:
-    """Return what an attempt remembers of the dial that was counted for it."""
+    """Return the name of a day's shard, which an attempt keeps to give its dial back."""
     return f"{spent.day.isoformat()}#{shard:02d}"
 
 

@@ -1,4 +1,7 @@
-"""Calls and attempts in DynamoDB: every change one conditional transaction on what it was computed from."""
+"""The calls and attempts in DynamoDB.
+
+Every change is one transaction. Its condition is that the records from which the change was computed are unchanged.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +25,15 @@ from chalicelib.storage.reading import UNREADABLE, read_each
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact, update
 
-#: A call that keeps breaking is tried again after this at the latest.
+#: Redial tries a call that keeps raising errors again after this long at the latest.
 MAX_SET_BACK = timedelta(minutes=10)
 
 
 class IdempotencyKeyUsed(Exception):
-    """A call was already made under this Idempotency-Key; ``stored`` says which and by what request."""
+    """A second request with one Idempotency-Key.
+
+    ``stored`` has the ``call_id`` of the first request and its ``request_hash``.
+    """
 
     def __init__(self, stored: dict[str, Any]) -> None:
         super().__init__("this Idempotency-Key was used before")
@@ -36,7 +42,7 @@ class IdempotencyKeyUsed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A workspace's Idempotency-Key and a hash of the request that it came with."""
+    """A workspace's Idempotency-Key, with a hash of the request that brought the key."""
 
     workspace: str
     key: str
@@ -45,7 +51,7 @@ class Idempotency:
 
 
 class CallStore:
-    """The table, as far as calls go. ``dynamodb`` is a botocore client."""
+    """The call and attempt items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
@@ -53,9 +59,10 @@ class CallStore:
         self._retention = retention
 
     def load(self, call_id: str) -> CallRecord | None:
-        """Return a call with its attempts, as last committed; None where it is not there, or was kept long enough.
+        """Return a call with its attempts, as last committed.
 
-        Raise Unreadable where its data, or that of an attempt, cannot be read.
+        Returns None if the call does not exist or has expired. Raises Unreadable if the data of the call or of an
+        attempt cannot be read.
         """
         found = list(
             query_items(
@@ -80,32 +87,36 @@ class CallStore:
     def create(
         self, transition: Transition, idempotency: Idempotency | None = None, also: Sequence[Write] = ()
     ) -> None:
-        """Write a new call, claimed or scheduled, and ``also`` what belongs to it.
+        """Write a new call, claimed or scheduled, together with the writes in ``also``.
 
-        Raises IdempotencyKeyUsed, or StaleWrite where a condition of ``also`` failed; nothing is written then.
+        Raises IdempotencyKeyUsed if a call was made with this key, and StaleWrite if another condition failed, such as
+        one in ``also``. Nothing is written then.
         """
         call = transition.call
         writes = [self._put(items.call_item(call) | self._retention.of_call(call), "attribute_not_exists(pk)")]
         writes += [*self._attempt_writes(transition), *self._trail(transition), *also]
-        remembering = self._remembering(call, idempotency) if idempotency else None
+        binding = self._binding(call, idempotency) if idempotency else None
         try:
-            transact(self._dynamodb, [*writes, remembering] if remembering else writes)
+            transact(self._dynamodb, [*writes, binding] if binding else writes)
         except Canceled as canceled:
-            stored = canceled.item_of(remembering) if remembering else None
+            stored = canceled.item_of(binding) if binding else None
             if stored is not None:
                 raise IdempotencyKeyUsed(from_attribute(stored["data"])) from canceled
             raise StaleWrite(call.id) from canceled
 
-    def _remembering(self, call: Call, idempotency: Idempotency) -> Write:
-        """Return the write that binds an Idempotency-Key to a new call; it fails where the key is bound already."""
+    def _binding(self, call: Call, idempotency: Idempotency) -> Write:
+        """Return the write that binds an Idempotency-Key to a new call.
+
+        The write fails if the key is bound already.
+        """
         item = items.idempotency_key(idempotency.workspace, idempotency.key)
         item["expires_at"] = to_attribute(items.epoch(idempotency.expires_at))
         item["data"] = to_attribute({"call_id": call.id, "request_hash": idempotency.request_hash})
-        not_remembered = "attribute_not_exists(pk) OR expires_at <= :now"
-        return self._put(item, not_remembered, {":now": to_attribute(self._retention.now())})
+        not_bound = "attribute_not_exists(pk) OR expires_at <= :now"
+        return self._put(item, not_bound, {":now": to_attribute(self._retention.now())})
 
     def check_unused(self, workspace: str, key: str) -> None:
-        """Raise IdempotencyKeyUsed where a call was already made under this key."""
+        """Raise IdempotencyKeyUsed if a call was already made with this key."""
         found = self._dynamodb.get_item(
             TableName=self._table, Key=items.idempotency_key(workspace, key), ConsistentRead=True
         ).get("Item")
@@ -115,9 +126,11 @@ class CallStore:
     def commit(
         self, transition: Transition, also: Sequence[Write] = (), optional: Mapping[str, Write] | None = None
     ) -> None:
-        """Write a transition, and ``also`` what belongs to it, if nothing has changed since its ``before``.
+        """Write a transition together with the writes in ``also``.
 
-        Each of the ``optional`` writes is left out where its own condition fails. Raises StaleWrite, TooBusy.
+        An ``optional`` write is left out if its own condition fails. Raises StaleWrite if the call or the attempt has
+        changed since the transition's ``before``, or if a condition in ``also`` failed. Raises TooBusy if other
+        transactions kept changing the same items.
         """
         before = transition.before.call
         same_version = {":version": to_attribute(before.version)}
@@ -132,14 +145,17 @@ class CallStore:
             self._shorten_notes(transition.call)
 
     def holds(self, transition: Transition) -> bool:
-        """Whether a claim whose commit was not answered was written: its token is in the table then."""
+        """Return whether the table has a claim whose commit got no answer.
+
+        It has the claim if the stored attempt has the claim's token.
+        """
         claimed = transition.attempt
         record = self.load(transition.call.id)
         stored = record.attempt(claimed.number) if record and claimed else None
         return stored is not None and claimed is not None and stored.token == claimed.token
 
     def unchanged(self, attempt: Attempt) -> Write:
-        """Return the check, for a transaction, that an attempt is as it was read."""
+        """Return the check that an attempt has not changed since it was read."""
         return {
             "ConditionCheck": {
                 "TableName": self._table,
@@ -159,10 +175,12 @@ class CallStore:
         deadline_at: datetime,
         also: Mapping[str, Write] | None = None,
     ) -> frozenset[str]:
-        """Write how the provider answered our request, and until when the attempt's end is waited for.
+        """Write the provider's answer to a create-call request.
 
-        Returns the names of the writes that were left out: ``placed`` where a callback or the sweep was there first,
-        ``waiting`` where the call is canceled or the attempt has ended, and names of ``also``.
+        Also write ``deadline_at``, the deadline for the attempt's end.
+
+        Returns the names of the writes that were left out: ``placed`` if a callback or the sweep wrote the attempt
+        first, ``waiting`` if the call is canceled or the attempt has ended, and names of ``also``.
         """
         writes = {
             "placed": self._placement(attempt, phase, provider_call_id, cause),
@@ -174,7 +192,7 @@ class CallStore:
     def _placement(
         self, attempt: Attempt, phase: AttemptPhase, provider_call_id: str | None, cause: str | None
     ) -> Write:
-        still_asking = "#data.phase IN (:dialing, :unknown)"
+        not_answered_yet = "#data.phase IN (:dialing, :unknown)"
         sets = ["#data.phase = :phase", "#data.version = #data.version + :one"]
         values: dict[str, Any] = {
             ":dialing": AttemptPhase.DIALING,
@@ -191,14 +209,17 @@ class CallStore:
                 "TableName": self._table,
                 "Key": items.attempt_key(attempt.call_id, attempt.number),
                 "UpdateExpression": "SET " + ", ".join(sets),
-                "ConditionExpression": still_asking,
+                "ConditionExpression": not_answered_yet,
                 "ExpressionAttributeNames": {"#data": "data"},
                 "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
             }
         }
 
     def _waiting(self, attempt: Attempt, deadline_at: datetime) -> Write:
-        """Return the write that gives a call's live attempt this deadline; it fails where the call is canceled."""
+        """Return the write that sets the deadline of a call's live attempt.
+
+        The write fails if the call is canceled or the attempt has ended.
+        """
         attempt_lives = "#data.attempt = :number AND attribute_exists(#data.deadline_at)"
         not_canceled = "attribute_not_exists(#data.canceled_at)"
         return {
@@ -218,14 +239,14 @@ class CallStore:
         }
 
     def due(self, kind: str, before: datetime) -> Iterator[list[str]]:
-        """Ids of the calls whose retry, first attempt or deadline is due by ``before``: what is due together at once.
+        """Yield the ids of the calls that are due by ``before``, the longest due first.
 
-        What is due the longest comes first. The index trails the table by a moment, so what it says must be checked
-        on the call itself.
+        ``kind`` is RETRY, FRESH or DEADLINE of items.py. Calls with the same due time are in one list. The index is a
+        moment behind the table, so the caller must check the call itself.
         """
         shards = [self._due_in(f"{kind}#{shard}", before) for shard in range(items.DUE_SHARDS)]
-        for _, together in groupby(merge(*shards, key=itemgetter(0)), key=itemgetter(0)):
-            yield [call_id for _, call_id in together]
+        for _, same_time in groupby(merge(*shards, key=itemgetter(0)), key=itemgetter(0)):
+            yield [call_id for _, call_id in same_time]
 
     def _due_in(self, shard: str, before: datetime) -> Iterator[tuple[int, str]]:
         found = query_items(
@@ -239,15 +260,16 @@ class CallStore:
             yield int(item["due_at"]["N"]), item["pk"]["S"].removeprefix("CALL#")
 
     def set_back(self, call_id: str, now: datetime) -> None:
-        """Let a call that broke whoever took it up be found later, behind the others that are due: up to ten minutes.
+        """Move a call whose handling raised an error behind the other due calls.
 
-        Only the due index changes. The call's own time stands, and the next change of the call writes both.
+        The call becomes due again after 0, 1, 3, 7 ... minutes, at most MAX_SET_BACK, and longer with each error. Only
+        the due index changes. The call's own due time stays, and the next change of the call writes both.
         """
         key = items.call_key(call_id)
-        broken = {"TableName": self._table, "Key": key, "ConditionExpression": "attribute_exists(due_shard)"}
+        request = {"TableName": self._table, "Key": key, "ConditionExpression": "attribute_exists(due_shard)"}
         counted = update(
             self._dynamodb,
-            **broken,
+            **request,
             UpdateExpression="ADD broken :one",
             ExpressionAttributeValues=to_item({":one": 1}),
             ReturnValues="UPDATED_NEW",
@@ -256,15 +278,16 @@ class CallStore:
         later = now + min(timedelta(minutes=2 ** min(times - 1, 10) - 1), MAX_SET_BACK)
         update(
             self._dynamodb,
-            **broken,
+            **request,
             UpdateExpression="SET due_at = :later",
             ExpressionAttributeValues=to_item({":later": items.epoch(later)}),
         )
 
     def decisions(self, call_id: str, skipped: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
-        """Return every decision about a call, in order: reason, steps, attempt, at, retry_at, due_at, summary_status.
+        """Return every decision about a call, in order.
 
-        ``skipped`` is called with the name of one that cannot be read.
+        A decision has ``reason``, ``steps``, ``attempt``, ``at``, ``retry_at``, ``due_at`` and ``summary_status``. This
+        method calls ``skipped`` with the name of each decision that cannot be read.
         """
         found = self._of(call_id, "DECISION#")
         return list(read_each(found, items.read_decision, lambda item: f"{call_id} {item['sk']['S']}", skipped))
@@ -303,7 +326,10 @@ class CallStore:
         return items.attempt_item(call, attempt) | self._retention.of_trail(call)
 
     def _shorten_notes(self, call: Call) -> None:
-        """Let the events that were noted along the way expire with their call: until when was not known then."""
+        """Let the noted events of a final call expire with the call.
+
+        The end of the call was not known when an event was noted.
+        """
         expiry = self._retention.of_trail(call)["expires_at"]
         try:
             for item in self._of(call.id, "EVENT#"):
@@ -317,7 +343,7 @@ class CallStore:
                     ExpressionAttributeValues={":at": expiry},
                 )
         except (ClientError, BotoCoreError) as error:
-            # The change itself is written. What was noted is kept for some weeks longer, or expires sooner already.
+            # The change itself is written. The noted events keep their expiry, which may be some weeks later.
             warn("events-not-shortened", call=call.id, error=str(error))
 
     def _of(self, call_id: str, kind: str) -> Iterator[Item]:
@@ -330,7 +356,7 @@ class CallStore:
         )
 
     def _trail(self, transition: Transition) -> list[dict[str, Any]]:
-        """The evidence of a transition: the event that caused it and the decision that was taken."""
+        """Return the writes of a transition's evidence: its event and its decision."""
         writes = []
         call, at = transition.call, transition.at
         number = transition.attempt.number if transition.attempt else call.attempt

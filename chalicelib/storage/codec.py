@@ -1,4 +1,7 @@
-"""Plain Python values to DynamoDB's typed attributes and back; an attribute that is None is left out."""
+"""The conversion of plain Python values to DynamoDB's typed attributes and back.
+
+An attribute that is None is left out of an item.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +10,10 @@ Attribute = dict[str, Any]
 
 
 def to_attribute(value: Any) -> Attribute:
-    """One JSON-like value (str, bool, int, float, list, mapping) as a typed attribute."""
+    """Convert a JSON-like value to a typed attribute.
+
+    Raises TypeError if the value is not a str, bool, int, float, list, tuple or mapping.
+    """
     match value:
         case bool():
             return {"BOOL": value}
@@ -24,12 +30,15 @@ def to_attribute(value: Any) -> Attribute:
 
 
 def to_item(values: Mapping[str, Any]) -> dict[str, Attribute]:
-    """A mapping as an item's attributes, without the ones that are None."""
+    """Convert a mapping to an item's attributes. Leave out the values that are None."""
     return {str(name): to_attribute(value) for name, value in values.items() if value is not None}
 
 
 def from_attribute(attribute: Attribute) -> Any:
-    """The value of one typed attribute; a number is an int where it is whole."""
+    """Return the value of a typed attribute. A whole number becomes an int.
+
+    Raises TypeError for a type of attribute that to_attribute() does not write.
+    """
     ((kind, value),) = attribute.items()
     match kind:
         case "S" | "BOOL":
@@ -49,5 +58,5 @@ def from_attribute(attribute: Attribute) -> Any:
 
 
 def from_item(item: Mapping[str, Attribute]) -> dict[str, Any]:
-    """An item's attributes as plain values."""
+    """Convert an item's attributes to plain values."""
     return {name: from_attribute(attribute) for name, attribute in item.items()}

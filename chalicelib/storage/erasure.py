@@ -1,4 +1,7 @@
-"""The writes that erase a person's number from a call's items. Each can be made again without harm."""
+"""The writes that erase a person's number from a call's items.
+
+It is safe to repeat each of them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +17,20 @@ from chalicelib.storage.query import query_items
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact
 
-#: A transaction takes 100 writes.
+#: A transaction takes at most this many writes.
 MAX_WRITES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """How many provider events of a call were removed, and from how many decisions its number was."""
+    """The number of removed provider events, and of decisions that lost the number."""
 
     events: int
     decisions: int
 
 
 class ErasureStore:
-    """The table, as far as erasing goes. ``dynamodb`` is a botocore client."""
+    """The erasing of numbers in the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
@@ -35,13 +38,16 @@ class ErasureStore:
         self._retention = retention
 
     def blank(self, record: CallRecord, number: str, at: datetime) -> None:
-        """Write a call and all its attempts without the number, if none of them has changed. Raises StaleWrite."""
+        """Write a call and all its attempts without the number.
+
+        Raises StaleWrite if the call or an attempt has changed since ``record`` was read.
+        """
         call = blanked(record.call, at)
         writes = [self._put(items.call_item(call) | self._retention.of_call(call), number, record.call.version)]
         for attempt in record.attempts:
             item = items.attempt_item(call, blanked_attempt(attempt)) | self._retention.of_trail(call)
             writes.append(self._put(item, number, attempt.version))
-        # The call goes first: from then on what comes in late is taken in without what names the person.
+        # The call is written first. Redial then stores late callbacks without the person's number.
         for some in _batches(writes):
             try:
                 transact(self._dynamodb, some)
@@ -49,9 +55,9 @@ class ErasureStore:
                 raise StaleWrite(call.id) from canceled
 
     def clear_trail(self, call_id: str, number: str) -> Trail:
-        """Remove the events that a call's provider sent, and the number from the call's decisions."""
+        """Remove the call's provider events, and the number from the call's decisions."""
         events = [self._delete(item) for item in self._of(call_id, "EVENT#")]
-        decisions = [self._put(item, number) for item in self._of(call_id, "DECISION#") if _names(item["data"], number)]
+        decisions = [self._put(item, number) for item in self._of(call_id, "DECISION#") if _holds(item["data"], number)]
         for some in _batches([*events, *decisions]):
             transact(self._dynamodb, some)
         return Trail(len(events), len(decisions))
@@ -81,7 +87,7 @@ class ErasureStore:
         return {"Delete": {"TableName": self._table, "Key": {name: item[name] for name in ("pk", "sk")}}}
 
 
-def _names(data: Any, number: str) -> bool:
+def _holds(data: Any, number: str) -> bool:
     value = from_attribute(data)
     return bool(scrubbed(value, number) != value)
 

@@ -54,7 +54,7 @@ class WakeStore:
         self._table = table
 
     def reserve(self, account: str, wanted: datetime, capacity: int) -> Reservation:
-        """Reserve a place in the wanted minute or, if that is full, in a later minute that has room.
+        """Reserve a place in the wanted minute or, if it is full, in a later minute.
 
         At most ``capacity`` dials are planned in one minute of one account. Raises TooBusy if every minute up to
         HORIZON_HOURS is full, or if other processes took the free minutes RESERVE_TRIES times.
@@ -79,7 +79,10 @@ class WakeStore:
             transact(self._dynamodb, (), {"place": self.giving_back(account, minute)})
 
     def giving_back(self, account: str, minute: datetime) -> Write:
-        """Return the write that gives a place back. It joins the transaction that takes a call's due time away."""
+        """Return the write that gives a place back.
+
+        The write joins the transaction that takes a call's due time away.
+        """
         return {
             "Update": {
                 "TableName": self._table,
@@ -102,7 +105,9 @@ class WakeStore:
         )
 
     def planned(self, first: datetime, last: datetime) -> Iterator[tuple[str, datetime, frozenset[str]]]:
-        """Yield each minute of each account, from ``first`` to ``last`` inclusive, in which a dial is planned.
+        """Yield each minute of each account in which a dial is planned.
+
+        The minutes are from ``first`` to ``last`` inclusive.
 
         Each result is the account, the minute and the wakes that are armed for the hour of the minute. Each day costs
         one query.
@@ -158,7 +163,9 @@ class WakeStore:
         return from_item(answer["Attributes"])
 
     def _gallop(self, account: str, minute: datetime, capacity: int) -> datetime:
-        """Return a free minute after a run of full hours. Raises TooBusy if there is none up to HORIZON_HOURS.
+        """Return a free minute after a run of full hours.
+
+        Raises TooBusy if every minute up to HORIZON_HOURS is full.
 
         This is a galloping search: it goes ahead by 1, 2, 4 ... hours, then it halves the last stride. The run is
         long if thousands of calls fall due together. A linear search would cost each of them one request for each
@@ -196,7 +203,10 @@ class _Full:
 
 
 def _first_free(counters: dict[str, Any], minute: datetime, capacity: int) -> datetime | None:
-    """Return the first minute with room from ``minute`` to the end of its hour, or None if all are full."""
+    """Return the first minute with room, from ``minute`` to the end of its hour.
+
+    Returns None if all these minutes are full.
+    """
     for number in range(minute.minute, 60):
         candidate = minute.replace(minute=number)
         if counters.get(_counter(candidate), 0) < capacity:
@@ -205,12 +215,18 @@ def _first_free(counters: dict[str, Any], minute: datetime, capacity: int) -> da
 
 
 def _short(wake: str, minute: datetime) -> str:
-    """Return the text that stands for a wake (``yyyymmddhhmm``) in the item of the minute's hour."""
+    """Return the text that stands for a wake in the item of the minute's hour.
+
+    ``wake`` is the whole stamp (``yyyymmddhhmm``).
+    """
     return wake.removeprefix(_hour_stamp(minute))
 
 
 def _armed(counters: dict[str, Any], minute: datetime) -> frozenset[str]:
-    """Return the whole stamps of the armed wakes. Items of earlier releases hold whole stamps already."""
+    """Return the whole stamps of the armed wakes.
+
+    Items of earlier releases hold whole stamps already.
+    """
     hour = _hour_stamp(minute)
     return frozenset(hour + mark if len(mark) == 2 else mark for mark in counters.get("armed", ()))
 
