@@ -1,18 +1,22 @@
-"""Gates that dialling passes: closed, no attempt behind them can be claimed.
+"""The gates of dialling.
 
-A gate stands before everything, before a workspace, or before one provider account. It is closed while its item is
-there, a pause with an end only until then. Every claim checks its gates inside its own transaction, so of a claim and
-a closing gate the one that commits first wins. Transactions that check the same item get in each other's way, so each
-gate has copies, and a claim checks the copy that its call's id falls to.
+While a gate is closed, Redial claims no attempt behind it.
 
-The copies are written one by one, for a transaction over all of them meets every claim that is under way. Who looks at
-the gates before a claim reads the gate's own item. It is written first when a gate closes and last when it opens, so a
-change that was cut short leaves a gate that still holds. Whoever has written copies reads the item once more, and
-writes them again where somebody has changed it meanwhile.
+There is a gate for everything, one for each workspace and one for each provider account. A gate is closed while its
+item exists. A pause with an end is closed until its end.
 
-Nobody opens a gate because it looked over: the claim's own check passes a pause that is over, and a pause that was
-extended meanwhile fails it. Whoever opens or changes a gate for another reason than a user's word does so on condition
-that it is the very gate that was read.
+Each claim checks its gates in its own transaction. So if a claim and the closing of a gate meet, the one that commits
+first wins. Transactions that check the same item conflict. So each gate has copies, and a claim checks one copy, which
+the hash of the call's id selects.
+
+The copies are written one by one, because a transaction over all copies would conflict with every claim in progress.
+Code that looks at the gates before a claim reads the gate's own item. The own item is written first when a gate closes,
+and last when it opens. So an interrupted change leaves the gate closed. After a change of the copies, this module reads
+the own item again. If another process has changed the item meanwhile, it writes the copies again.
+
+Redial does not open a gate because its pause has ended: the check of a claim passes a pause that has ended, and fails
+for a pause that was extended meanwhile. If Redial itself, not a user, opens or changes a gate, the condition of the
+write is that the gate has not changed since it was read.
 """
 
 import zlib
@@ -29,17 +33,19 @@ from chalicelib.storage.batch import get_items
 from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.transact import Write, write_alone
 
-#: At 278 claims a second one try in twelve of a claim meets another one's (docs/decisions/0007).
+#: A gate has this many copies. At 278 claims a second, one try of a claim in twelve conflicts with another claim
+#: (docs/decisions/0007).
 COPIES = 64
-#: A copy that is written meets the claims that check it, and must get through all the same.
+#: The write of a copy conflicts with the claims that check the copy, but it must succeed.
 CLOSE_TRIES = 40
+#: The scope of the gate before all dials.
 EVERYTHING = "everything"
-#: The item of a pause that is over is of no more use; DynamoDB may remove it.
+#: DynamoDB removes the item of a pause this long after the end of the pause.
 OVER_KEPT = timedelta(days=1)
 
 
 class Closed(StrEnum):
-    """Who closed a gate."""
+    """The party that closed a gate: a user, or the circuit breaker."""
 
     BY_HAND = "by-hand"
     BY_BREAKER = "by-breaker"
@@ -47,9 +53,10 @@ class Closed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """A closed gate. One that the breaker closed lets a single attempt through, as a probe, from ``until`` on.
+    """A closed gate.
 
-    ``trips`` counts how often in a row the breaker had to close it. ``probe`` is the id of the attempt that may pass.
+    From ``until`` on, a gate that the breaker closed lets one attempt pass, as a probe. ``probe`` is the id of this
+    attempt. ``trips`` counts how often in a row the breaker closed the gate.
     """
 
     scope: str
@@ -61,52 +68,64 @@ class Gate:
     probe: str | None = None
 
     def is_over(self, now: datetime) -> bool:
-        """True for a pause that was to last until a time that has come."""
+        """Return whether this is a user's pause whose end ``until`` has come."""
         return self.closed is Closed.BY_HAND and self.until is not None and self.until <= now
 
 
 def workspace_scope(workspace: str) -> str:
+    """Return the scope of a workspace's gate."""
     return f"workspace:{workspace}"
 
 
 def account_scope(account: str) -> str:
+    """Return the scope of a provider account's gate."""
     return f"account:{account}"
 
 
 def scopes_of(call: Call) -> list[str]:
-    """The gates that a call's attempts pass, the widest first."""
+    """Return the scopes of the gates that a call's attempts pass, the widest first."""
     return [EVERYTHING, workspace_scope(call.workspace), account_scope(call.account)]
 
 
 class GateStore:
-    """The gate items of the table."""
+    """The gate items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def closed(self, scopes: list[str]) -> list[Gate]:
-        """Those of the gates that are closed, in the order given, as last committed. Raises TooBusy."""
+        """Return the closed gates of these scopes, in the given order, as last committed.
+
+        Raises TooBusy if the table is throttled.
+        """
         gates = map(_read, get_items(self._dynamodb, self._table, [_key(scope) for scope in scopes]))
         found = {gate.scope: gate for gate in gates}
         return [found[scope] for scope in scopes if scope in found]
 
     def checks(self, call: Call, probed: Gate | None, attempt_id: str, now: datetime) -> list[Write]:
-        """The writes that make a claim fail unless its gates are open, or ``probed`` is open to just this attempt."""
+        """Return the writes that make a claim fail if one of its gates is closed.
+
+        ``probed`` is a gate that the attempt passes as a probe: the claim fails if the gate's probe is not this
+        attempt.
+        """
         probing = probed.scope if probed else None
         copy = f"{zlib.crc32(call.id.encode()) % COPIES:02d}"
         checks = [self._open(_key(scope, copy), now) for scope in scopes_of(call) if scope != probing]
         return [*checks, self._held_open(probing, attempt_id)] if probing else checks
 
     def close(self, gate: Gate) -> None:
-        """Close a gate, or change one that is closed. Once this returns no claim behind it commits. Raises TooBusy."""
+        """Close a gate, or change a closed gate.
+
+        After this returns, no claim behind the gate commits. Raises TooBusy if claims kept conflicting with a write.
+        """
         self._write(self._put(_items(gate)[0]))
         self._settle(gate.scope, gate)
 
     def close_instead_of(self, seen: Gate | None, gate: Gate) -> bool:
-        """Close a gate in the place of the one that was read; False where somebody closed or opened it meanwhile.
+        """Close a gate if it is still as it was read; ``seen`` is None for an open gate.
 
-        Raises TooBusy.
+        Returns False if another process closed, changed or opened the gate meanwhile. Raises TooBusy.
         """
         if not self._written(self._put(_items(gate)[0], seen)):
             return False
@@ -114,13 +133,16 @@ class GateStore:
         return True
 
     def open(self, scope: str) -> None:
-        """Open a gate again, whoever closed it; nothing happens where it is open. Raises TooBusy."""
+        """Open a gate, if it is closed, no matter who closed it. Raises TooBusy."""
         self._write_copies(scope, None)
         self._write(self._delete(_key(scope)))
         self._settle_if_closed(scope)
 
     def open_if_still(self, seen: Gate) -> bool:
-        """Open the very gate that was read; False where somebody closed or opened it meanwhile. Raises TooBusy."""
+        """Open a gate if it is still as it was read.
+
+        Returns False if another process closed, changed or opened the gate meanwhile. Raises TooBusy.
+        """
         now = self._read(seen.scope)
         if now is None or _data(now) != _data(seen):
             return False
@@ -130,7 +152,7 @@ class GateStore:
         return opened
 
     def _settle(self, scope: str, gate: Gate | None) -> None:
-        """Write the copies of a gate until they say what its own item says."""
+        """Write the copies of a gate until they agree with the gate's own item."""
         while True:
             self._write_copies(scope, gate)
             now = self._read(scope)
@@ -139,7 +161,7 @@ class GateStore:
             gate = now
 
     def _settle_if_closed(self, scope: str) -> None:
-        """Write the copies again of a gate that somebody closed while it was opened."""
+        """Write the copies again if another process closed the gate while it was opened."""
         if (gate := self._read(scope)) is not None:
             self._settle(scope, gate)
 
@@ -157,7 +179,7 @@ class GateStore:
         write_alone(send, CLOSE_TRIES, **request)
 
     def _written(self, write: Write) -> bool:
-        """Make a write; False where its condition failed."""
+        """Make a write. Return False if its condition failed."""
         try:
             self._write(write)
         except ClientError as error:
@@ -167,7 +189,10 @@ class GateStore:
         return True
 
     def begin_probe(self, gate: Gate, attempt_id: str, until: datetime, now: datetime) -> bool:
-        """Take the right to be the one attempt that passes; False where another has it."""
+        """Take the right of a probe for an attempt, until ``until``.
+
+        Returns False if another attempt has the right, or if the gate is open.
+        """
         nobody_else = "attribute_not_exists(probe) OR probe = :attempt OR probe_until < :now"
         try:
             self._dynamodb.update_item(
@@ -211,14 +236,17 @@ class GateStore:
         }
 
     def _put(self, item: items.Item, *seen: Gate | None) -> Write:
-        return {"Put": {"TableName": self._table, "Item": item, **_still(*seen)}}
+        return {"Put": {"TableName": self._table, "Item": item, **_unchanged(*seen)}}
 
     def _delete(self, key: items.Item, *seen: Gate | None) -> Write:
-        return {"Delete": {"TableName": self._table, "Key": key, **_still(*seen)}}
+        return {"Delete": {"TableName": self._table, "Key": key, **_unchanged(*seen)}}
 
 
-def _still(*seen: Gate | None) -> dict[str, Any]:
-    """The condition that a gate is the one that was read (None: an open one); none where nothing is given."""
+def _unchanged(*seen: Gate | None) -> dict[str, Any]:
+    """Return the condition that a gate is as it was read.
+
+    None stands for an open gate. Without an argument there is no condition.
+    """
     if not seen:
         return {}
     (gate,) = seen
@@ -232,7 +260,7 @@ def _still(*seen: Gate | None) -> dict[str, Any]:
 
 
 def _keys(scope: str) -> list[items.Item]:
-    """The keys of a gate and of its copies."""
+    """Return the keys of a gate and of its copies."""
     return [_key(scope), *(_key(scope, f"{copy:02d}") for copy in range(COPIES))]
 
 
@@ -241,12 +269,12 @@ def _key(scope: str, copy: str = "GATE") -> items.Item:
 
 
 def _items(gate: Gate) -> list[items.Item]:
-    """The items of a closed gate: the gate, then its copies."""
-    over: items.Item = {}
+    """Return the items of a closed gate: its own item, then its copies."""
+    end: items.Item = {}
     if gate.closed is Closed.BY_HAND and gate.until is not None:
-        over = to_item({"over_at": _micros(gate.until), "expires_at": items.epoch(gate.until + OVER_KEPT)})
+        end = to_item({"over_at": _micros(gate.until), "expires_at": items.epoch(gate.until + OVER_KEPT)})
     first, *copies = _keys(gate.scope)
-    return [first | over | {"data": to_attribute(_data(gate))}, *(copy | over for copy in copies)]
+    return [first | end | {"data": to_attribute(_data(gate))}, *(copy | end for copy in copies)]
 
 
 def _data(gate: Gate) -> dict[str, Any]:
@@ -260,7 +288,10 @@ def _data(gate: Gate) -> dict[str, Any]:
 
 
 def _micros(at: datetime) -> int:
-    """Microseconds since 1970: as fine as our own times, so that a pause is over for its check when it is for us."""
+    """Return the microseconds since 1970.
+
+    This is the resolution of our own times, so DynamoDB and our code agree on the end of a pause.
+    """
     return round(at.timestamp() * 1_000_000)
 
 

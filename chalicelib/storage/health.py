@@ -1,4 +1,7 @@
-"""How a provider answers an account's requests for calls: counted by the minute, for the circuit breaker to read."""
+"""The counts of a provider's answers to an account's create-call requests.
+
+Redial counts the answers of each minute. The circuit breaker reads the counts.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,21 +12,21 @@ from chalicelib.storage import items
 from chalicelib.storage.codec import from_item, to_attribute
 from chalicelib.storage.query import query_items
 
-#: What is older than the breaker's window is of no more use.
+#: A minute's counts are kept this long. The breaker reads only the minutes of its window, which is shorter.
 KEPT = timedelta(hours=1)
 
 
 class Answered(StrEnum):
-    """How a provider answered a request for a call, as far as its own health goes."""
+    """The kinds of answers to a create-call request, by the provider's health."""
 
     WELL = "well"
-    BADLY = "badly"  # not at all, or with an error of its own
-    FAULT = "fault"  # the account is to blame
+    BADLY = "badly"  # no answer, or an error in the provider itself
+    FAULT = "fault"  # an error that the account caused
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The answers of a stretch of time, by kind."""
+    """The number of answers in a stretch of time, by kind."""
 
     well: int = 0
     badly: int = 0
@@ -38,7 +41,7 @@ class HealthStore:
         self._table = table
 
     def count(self, account: str, answered: Answered, now: datetime) -> None:
-        """Count one answer in the minute that it came in."""
+        """Count one answer in the minute of ``now``."""
         self._dynamodb.update_item(
             TableName=self._table,
             Key=items.key(f"HEALTH#{account}", _minute(now)),
@@ -51,7 +54,7 @@ class HealthStore:
         )
 
     def load(self, account: str, since: datetime) -> Health:
-        """The answers from the minute of ``since`` on."""
+        """Return the counts from the minute of ``since`` on, as last committed."""
         found = query_items(
             self._dynamodb,
             TableName=self._table,

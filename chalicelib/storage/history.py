@@ -1,4 +1,7 @@
-"""The call history of a workspace, newest first: every attempt an entry, with the call that it belongs to."""
+"""The call history of a workspace, newest first.
+
+Each attempt has one entry, together with its call.
+"""
 
 import base64
 import json
@@ -14,9 +17,10 @@ from chalicelib.storage.items import Item
 from chalicelib.storage.reading import read_each
 from chalicelib.storage.retention import Retention
 
-#: One BatchGetItem takes 100 keys: an entry needs its attempt and its call.
+#: A page has at most this many entries. An entry needs two keys, its attempt and its call, and one BatchGetItem takes
+#: at most 100 keys.
 MAX_ENTRIES = 50
-#: the names in a cursor -> what can stand there
+#: The names in a cursor, each with the pattern of its values.
 CURSOR = {
     "pk": re.compile(r"CALL#call_[0-9a-z]{1,64}"),
     "sk": re.compile(r"CALL|ATTEMPT#[0-9]{4,6}"),
@@ -27,7 +31,10 @@ MAX_CURSOR_CHARS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the history; a call that was never dialled yet stands for itself, without an attempt."""
+    """One entry of the history.
+
+    A call that was never dialled has one entry without an attempt.
+    """
 
     call: Call
     attempt: Attempt | None
@@ -35,7 +42,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the history. ``cursor`` is that of the next page; ``unreadable`` are ids of entries left out of it."""
+    """A page of the history.
+
+    ``cursor`` is the cursor of the next page. ``unreadable`` has the ids of the entries that cannot be read, which the
+    page leaves out.
+    """
 
     entries: list[Entry]
     cursor: str | None
@@ -43,7 +54,7 @@ class Page:
 
 
 class HistoryStore:
-    """The history index of the table. It trails what was committed by a moment."""
+    """The history index of the table. The index is a moment behind the table."""
 
     def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
@@ -51,9 +62,10 @@ class HistoryStore:
         self._retention = retention
 
     def page(self, workspace: str, limit: int, cursor: str | None) -> Page:
-        """Return at most ``limit`` entries, and the cursor of the next page if there is more.
+        """Return at most ``limit`` entries, and at most MAX_ENTRIES.
 
-        Raise Invalid, and TooBusy where the table is throttled.
+        The page has a cursor if there may be more entries. Raises Invalid if ``cursor`` is not a cursor of this
+        workspace's history, and TooBusy if the table is throttled.
         """
         query: dict[str, Any] = {
             "TableName": self._table,
@@ -83,12 +95,12 @@ def _entry(key: Item, found: dict[tuple[str, str], Item]) -> Entry | None:
     pk, sk = key["pk"]["S"], key["sk"]["S"]
     call, item = found.get((pk, "CALL")), found.get((pk, sk))
     if call is None or item is None:
-        return None  # taken back since the index was written, or kept long enough
+        return None  # taken back since the index was written, or expired
     return Entry(items.read_call(call), None if sk == "CALL" else items.read_attempt(item))
 
 
 def _entry_id(key: Item) -> str:
-    """Return the id of the attempt, or of the call without attempts, that an entry is about."""
+    """Return the id of an entry's attempt, or of its call if it has no attempt."""
     call_id, _, attempt = key["history_sk"]["S"].partition("#")[2].partition("#")
     return f"{call_id}-{int(attempt)}" if attempt else call_id
 

@@ -1,11 +1,11 @@
-"""The items of the one table: their keys, and domain values in and out of them.
+"""The items of the table: their keys, and the conversion of domain values.
 
     pk                    sk                     what
     CALL#<call>           CALL                   the call
     CALL#<call>           ATTEMPT#<nnnn>         an attempt
     CALL#<call>           EVENT#<nnnn>#<event>   a provider's event that changed something
     CALL#<call>           DECISION#<nnnnnn>      a decision, numbered by the call's version
-    WAKE#<yyyymmdd>       <hh>#<account>         the minutes of an hour: what is planned in each, and what is armed
+    WAKE#<yyyymmdd>       <hh>#<account>         the minutes of an hour: the planned dials, and the armed wakes
     PLACED#<provider>#<i> PLACED                 the one attempt that owns a provider's call: see owners.py
     NUMBER#<ws>#<e164>    NUMBER                 a number's opt-out and its recent attempts
     NUMBER#<ws>#<e164>    CALL#<call>            a call to the number
@@ -13,19 +13,19 @@
     POLICIES#<ws>         <name>                 a named policy
     IDEMPOTENCY#<ws>#<h>  IDEMPOTENCY            the call that a POST with the Idempotency-Key of this hash made
     KEY#<sha256>          KEY                    an API key
-    WORKSPACE#<ws>        WORKSPACE              what is set for a workspace
-    WORKSPACE#<ws>        SALT                   what its erased numbers are hashed with
-    SLOTS#<scope>         <nnnnnn>               a slot of the calls that may be in flight at once, while it is taken
-    SLOTS#<scope>         WAITING                until when retries wait for a slot, and fresh calls for them
+    WORKSPACE#<ws>        WORKSPACE              the settings of a workspace
+    WORKSPACE#<ws>        SALT                   the salt for the hashes of its erased numbers
+    SLOTS#<scope>         <nnnnnn>               a taken slot of a concurrency limit
+    SLOTS#<scope>         WAITING                the retries that wait for a slot, until its lease ends
     GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
     RATE#<key>            RATE                   the token bucket of an API key's requests
     PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
-    BUDGET#<ws>#<date>    DIALS|MINUTES#<nn>     what a workspace has used of a day's budget, in shards
+    BUDGET#<ws>#<date>    DIALS|MINUTES#<nn>     the used part of a workspace's budget of a day, in shards
     HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute
     RESTORE               RESTORE                how far a restore into this table has come (written by ops)
 
-Domain values live in the map ``data``, whose shape has the version ``v``; what else stands beside it is for DynamoDB
-(keys, indexes, expiry).
+An item has the domain value in the map ``data``, and the version of its shape in ``v``. The other attributes are for
+DynamoDB: keys, indexes, expiry.
 """
 
 import json
@@ -44,7 +44,7 @@ from chalicelib.storage.versions import Kind, data_of, stored
 DUE_INDEX = "due"
 HISTORY_INDEX = "history"
 
-#: A due call is in one of these partitions of the due index: one partition takes 1,000 writes a second.
+#: The due index has this many partitions for each kind of due call, because one takes 1,000 writes a second.
 DUE_SHARDS = 8
 RETRY = "retry"
 FRESH = "fresh"  # a first attempt
@@ -55,42 +55,52 @@ Item = dict[str, Attribute]
 
 
 def key(pk: str, sk: str) -> Item:
+    """Return the key attributes of an item."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def call_key(call_id: str) -> Item:
+    """Return the key of a call's item."""
     return key(f"CALL#{call_id}", "CALL")
 
 
 def attempt_key(call_id: str, number: int) -> Item:
+    """Return the key of an attempt's item. A call's first attempt has the number 1."""
     return key(f"CALL#{call_id}", f"ATTEMPT#{number:04d}")
 
 
 def idempotency_key(workspace: str, given: str) -> Item:
-    """Hashed, for users put phone numbers into their Idempotency-Keys."""
+    """Return the key of the item that binds an Idempotency-Key to a call.
+
+    It has only a hash of the Idempotency-Key, because some users put phone numbers into these keys.
+    """
     return key(f"IDEMPOTENCY#{workspace}#{ids.hashed(given)}", "IDEMPOTENCY")
 
 
 def shard(call_id: str) -> int:
-    """Which partition of the due index a call is in, for good."""
+    """Return the partition of the due index for a call. It never changes."""
     return zlib.crc32(call_id.encode()) % DUE_SHARDS
 
 
 def epoch(at: datetime) -> int:
-    """Whole seconds since 1970."""
+    """Return the whole seconds since 1970."""
     return int(at.timestamp())
 
 
 def as_text(at: datetime) -> str:
-    """A time as it stands in ``data``."""
+    """Return a time in the form in which ``data`` has it."""
     text: str = adapter(datetime).dump_python(at, mode="json")
     return text
 
 
 def call_item(call: Call) -> Item:
-    """A call, in the due index while it waits for a dial or for the end of one."""
+    """Return a call's item.
+
+    While the call waits for a dial or for the end of a dial, the item is in the due index.
+    """
     data = adapter(Call).dump_python(call, mode="json")
-    # As text, for DynamoDB's numbers and nulls are not JSON's: the user gets back what was sent.
+    # As text, because DynamoDB's numbers and nulls differ from JSON's. So users get exactly the metadata that they
+    # sent.
     data["metadata"] = json.dumps(data["metadata"])
     item = call_key(call.id) | stored(Kind.CALL, data)
     if call.state is CallState.SCHEDULED and call.due_at:
@@ -99,13 +109,13 @@ def call_item(call: Call) -> Item:
     elif call.deadline_at:
         item |= to_item({"due_shard": f"{DEADLINE}#{shard(call.id)}", "due_at": epoch(call.deadline_at)})
     if call.attempt == 0:
-        # A call that was never dialled has no attempt to stand for it in the history.
+        # A call without attempts is itself an entry of the history.
         item |= _history(call, call.created_at, call.id)
     return item
 
 
 def attempt_item(call: Call, attempt: Attempt) -> Item:
-    """An attempt, in its workspace's history by the time at which it was made."""
+    """Return an attempt's item. It is in the workspace's history, by its claim's time."""
     item = attempt_key(call.id, attempt.number)
     item |= stored(Kind.ATTEMPT, adapter(Attempt).dump_python(attempt, mode="json"))
     return item | _history(call, attempt.claimed_at, f"{call.id}#{attempt.number:04d}")
@@ -116,14 +126,17 @@ def _history(call: Call, at: datetime, tail: str) -> Item:
 
 
 def event_item(call_id: str, number: int, event: CallEvent, at: datetime) -> Item:
-    """A provider's event, kept as evidence."""
+    """Return the item of a provider's event, which Redial keeps as evidence."""
     item = key(f"CALL#{call_id}", f"EVENT#{number:04d}#{event.event_id}")
     data = adapter(CallEvent).dump_python(event, mode="json") | {"received_at": at.isoformat()}
     return item | stored(Kind.EVENT, data)
 
 
 def decision_item(call: Call, number: int, decision: Decision, at: datetime) -> Item:
-    """A decision, after the attempt of that number; ``due_at`` is where the wheel had room for it."""
+    """Return the item of a decision that Redial made after attempt ``number``.
+
+    The item's ``due_at`` is the minute in which the wheel had room for the dial.
+    """
     data: dict[str, Any] = adapter(Decision).dump_python(decision, mode="json")
     data |= {
         "attempt": number,
@@ -134,19 +147,22 @@ def decision_item(call: Call, number: int, decision: Decision, at: datetime) -> 
 
 
 def read_call(item: Item) -> Call:
-    """Reads what call_item wrote."""
+    """Read a call from an item of call_item()."""
     data = data_of(Kind.CALL, item)
     data["metadata"] = json.loads(data["metadata"])
     return adapter(Call).validate_python(data)
 
 
 def read_attempt(item: Item) -> Attempt:
-    """Reads what attempt_item wrote."""
+    """Read an attempt from an item of attempt_item()."""
     return adapter(Attempt).validate_python(data_of(Kind.ATTEMPT, item))
 
 
 def read_decision(item: Item) -> dict[str, Any]:
-    """Return what decision_item wrote. Raise ValueError or LookupError where it is not of that shape."""
+    """Read a decision from an item of decision_item().
+
+    Raises ValueError or LookupError if the item has another shape.
+    """
     data = data_of(Kind.DECISION, item)
     adapter(Decision).validate_python({"summary_status": None, "retry_at": None} | data)
     datetime.fromisoformat(data["at"])

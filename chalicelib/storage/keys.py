@@ -1,7 +1,7 @@
-"""API keys in the table: found by the hash of the key, never by the key itself.
+"""The API keys in the table, stored by the hash of the key.
 
-A key's item stands in the history index too, under ``KEYS#<workspace>``, so that a workspace's keys can be listed
-without a scan. A key made before that is listed from its next use on.
+The table never has the key itself. A key's item is in the history index, too, under ``KEYS#<workspace>``. So Redial
+lists a workspace's keys without a scan. A key of an earlier release is in the list from its next use on.
 """
 
 import re
@@ -21,38 +21,43 @@ from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
 from chalicelib.storage.reading import read_each
 
-#: How long a public key id is: 48 bits of the hash tell the keys of one workspace apart.
+#: A public key id has this many hexadecimal digits. These 48 bits of the hash distinguish the keys of one workspace.
 ID_LENGTH = 12
-#: The use of a key is written down at most this often.
+#: Redial records the use of a key at most this often.
 USE_RECORDED_EVERY = timedelta(hours=1)
-#: An expired key is remembered this long, so that its holder is told why it is refused.
+#: An expired key is kept this long, so that the error can say why Redial refuses the key.
 EXPIRED_KEPT = timedelta(days=90)
 
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def is_workspace(name: str) -> bool:
-    """True for 1 to 64 letters, digits, ``.``, ``_`` or ``-``: the ``#`` in items' keys must stay ours."""
+    """Return whether a name has 1 to 64 letters, digits, ``.``, ``_`` or ``-``.
+
+    The first character is a letter or digit. Names cannot have ``#``, because it separates the parts of items' keys.
+    """
     return _WORKSPACE.fullmatch(name) is not None
 
 
 class Role(StrEnum):
-    """What a key may do: each role may do what those before it may."""
+    """The role of a key. Each role includes the permissions of the roles before it."""
 
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
 
     def allows(self, wanted: "Role") -> bool:
+        """Return whether this role includes the permissions of ``wanted``."""
         roles = list(Role)
         return roles.index(self) >= roles.index(wanted)
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Whose key it is and what it may do. ``name`` is for people; ``hash`` is all that is stored of the key itself.
+    """An API key: its workspace and its role.
 
-    ``expires_at`` None means never. ``last_used_at`` is right to the hour. Times are UTC.
+    ``name`` is for people. Of the key itself, only ``hash`` is stored. The key never expires if ``expires_at`` is None.
+    ``last_used_at`` is at most an hour too early. Times are UTC.
     """
 
     workspace: str
@@ -65,30 +70,34 @@ class ApiKey:
 
     @property
     def id(self) -> str:
-        """The public name of the key: from it nobody can tell the key."""
+        """The public id of the key. Nobody can derive the key from it."""
         return self.hash[:ID_LENGTH]
 
     def is_expired(self, now: datetime) -> bool:
-        """True from the instant of its expiry on."""
+        """Return True from the instant of ``expires_at`` on."""
         return self.expires_at is not None and self.expires_at <= now
 
 
 class KeyStore:
-    """The API keys of the table."""
+    """The API key items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def find(self, key: str) -> ApiKey | None:
-        """Whose key this is, expired or not; None where it is nobody's. A revoked key is nobody's at once."""
+        """Return the stored record of a key, expired or not.
+
+        Returns None if the key is unknown. A revoked key is unknown at once.
+        """
         found = self._item(ids.hashed(key))
         return _read(found) if found else None
 
     def add(self, key: str, owner: ApiKey, now: datetime) -> ApiKey:
-        """Store a new key by its hash; ``owner`` says all else about it. Returns what was stored.
+        """Store a new key by its hash, and return the stored record.
 
-        Raises ValueError for a workspace that is no name.
+        ``owner`` has the workspace, the role, the name and the expiry. Raises ValueError if the workspace's name is not
+        valid: see is_workspace().
         """
         if not is_workspace(owner.workspace):
             wanted = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
@@ -98,8 +107,11 @@ class KeyStore:
         return made
 
     def rotate(self, old: ApiKey, key: str, successor: ApiKey, now: datetime) -> ApiKey:
-        """Store ``key`` with its owner ``successor``, and in the same moment let ``old`` end when ``old.expires_at``
-        says. Raises NotFound where the old key was revoked meanwhile."""
+        """Store a new key, and set the expiry of the old key in the same transaction.
+
+        ``successor`` has the data of the new key, without its hash. The old key then ends at ``old.expires_at``. Raises
+        NotFound if the old key was revoked meanwhile, and ValueError if ``old.expires_at`` is None.
+        """
         made = replace(successor, hash=ids.hashed(key), created_at=now, last_used_at=None)
         ending = {"Update": self._ending(old)}
         try:
@@ -111,11 +123,11 @@ class KeyStore:
         return made
 
     def revoke(self, old: ApiKey) -> None:
-        """Remove a key: no request with it is taken from now on."""
+        """Remove a key. Redial refuses the next request with this key."""
         self._dynamodb.delete_item(TableName=self._table, Key=_key(old.hash))
 
     def of_workspace(self, workspace: str) -> Iterator[ApiKey]:
-        """The keys of a workspace, oldest first, the expired ones that are still remembered among them."""
+        """Yield the keys of a workspace, oldest first, with expired keys that are kept."""
         listed = query_items(
             self._dynamodb,
             TableName=self._table,
@@ -127,20 +139,23 @@ class KeyStore:
         yield from read_each(found, _read, lambda item: f"key {_hash(item)[:ID_LENGTH]}")
 
     def _item(self, hash_: str) -> items.Item | None:
-        """Return a key's item; None where it was revoked since the index was written."""
+        """Return a key's item, or None if the key was revoked or is unknown."""
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(hash_), ConsistentRead=True)
         item: items.Item | None = found.get("Item")
         return item
 
     def by_id(self, workspace: str, key_id: str) -> ApiKey:
-        """The key of a workspace by its public id. Raises NotFound."""
+        """Return the key of a workspace by its public id. Raises NotFound."""
         for key in self.of_workspace(workspace):
             if key.id == key_id:
                 return key
         raise NotFound(f"workspace {workspace!r} has no key {key_id!r}; `keys list` shows those that it has")
 
     def record_use(self, key: ApiKey, now: datetime) -> None:
-        """Write down that a key was used, where that was not done within the hour. Never raises."""
+        """Record that a key was used, if no use was recorded within the last hour.
+
+        An error of AWS is only logged.
+        """
         if key.last_used_at is not None and now - key.last_used_at < USE_RECORDED_EVERY:
             return
         not_yet = "attribute_not_exists(#data.last_used_at) OR #data.last_used_at <= :stale"
@@ -160,7 +175,8 @@ class KeyStore:
                 },
             )
         except (ClientError, BotoCoreError) as error:
-            # Revoked meanwhile, or another request of the same hour was first. A note is no reason to fail a request.
+            # A failed condition is normal: the key was revoked meanwhile, or another request of this hour was first.
+            # Any other error is logged, because it must not fail the user's request.
             if _code(error) != "ConditionalCheckFailedException":
                 warn("key-use-not-recorded", key=key.id, error=str(error))
 
@@ -174,7 +190,7 @@ class KeyStore:
         }
         item = _key(key.hash) | _index(key) | {"data": to_attribute(data)}
         if key.expires_at is not None:
-            item["expires_at"] = _forgotten_at(key.expires_at)
+            item["expires_at"] = _kept_until(key.expires_at)
         return {"TableName": self._table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
 
     def _ending(self, old: ApiKey) -> dict[str, Any]:
@@ -188,7 +204,7 @@ class KeyStore:
             "ExpressionAttributeNames": {"#data": "data"},
             "ExpressionAttributeValues": {
                 ":at": to_attribute(old.expires_at.isoformat()),
-                ":forgotten": _forgotten_at(old.expires_at),
+                ":forgotten": _kept_until(old.expires_at),
             },
         }
 
@@ -206,7 +222,7 @@ def _index(key: ApiKey) -> items.Item:
     return to_item({"history_pk": f"KEYS#{key.workspace}", "history_sk": f"{created}#{key.hash}"})
 
 
-def _forgotten_at(expires_at: datetime) -> dict[str, Any]:
+def _kept_until(expires_at: datetime) -> dict[str, Any]:
     return to_attribute(items.epoch(expires_at + EXPIRED_KEPT))
 
 

@@ -1,4 +1,7 @@
-"""What a provider says along the way of an attempt, noted in one request without reading first."""
+"""The notes of progress and AMD events on an attempt.
+
+Redial notes an event with one request and does not read the attempt first.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,15 +19,19 @@ from chalicelib.storage.items import Item
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, Write, transact
 
-#: The attempt that a callback names. Its token alone is not enough: it must come to the door of the attempt's own
-#: provider, for that is whose signature was checked.
+#: The condition that an attempt is the one that a callback names. The token alone is not enough: the callback must
+#: come to the address of the attempt's own provider, because Redial checked this provider's signature.
 OURS = "#data.#token = :token AND #data.#provider = :provider"
+#: The names that OURS needs.
 NAMES = {"#data": "data", "#token": "token", "#provider": "provider"}
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The attempt that a callback names by its token, and the provider that speaks for the callback."""
+    """The attempt that a callback names by its token.
+
+    ``provider`` is the provider whose callback address got the callback.
+    """
 
     provider: str
     call_id: str
@@ -33,7 +40,10 @@ class Named:
 
     @classmethod
     def by_token(cls, provider: str, token: str) -> "Named":
-        """Return the attempt that a token names. Raise NotFound for one that is not ours."""
+        """Return the attempt that a token names.
+
+        Raises NotFound if Redial cannot have made the token.
+        """
         named = ids.split_callback_token(token)
         if named is None:
             raise NotFound("unknown callback token")
@@ -41,7 +51,14 @@ class Named:
 
 
 class Noted(StrEnum):
-    """What became of a progress event."""
+    """The result of noting an event.
+
+    - NOTED: the event is written on its attempt.
+    - KEPT: the event has a word that Redial does not know. It is stored only as evidence.
+    - NO_SUCH_ATTEMPT: the table has no attempt with this token and provider.
+    - NOTHING_NEW: the event adds nothing to the attempt, or it belongs to another leg.
+    - AFTER_THE_END: the attempt has ended, and the event may correct its outcome.
+    """
 
     NOTED = "noted"
     KEPT = "kept"
@@ -51,7 +68,7 @@ class Noted(StrEnum):
 
 
 class NoteStore:
-    """The attempts of the table, as far as progress and AMD events go. ``dynamodb`` is a botocore client."""
+    """The progress and AMD events of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
@@ -61,20 +78,21 @@ class NoteStore:
     def note(self, named: Named, event: CallEvent, at: datetime) -> Noted:
         """Write a progress or AMD event in one request, without reading first.
 
-        Only what is new is written: a progress that outranks what is there, or a first AMD result, of a live attempt.
-        An event that says neither (a word we do not know) is kept as evidence and changes nothing.
+        This writes only new facts about a live attempt: a progress that outranks the stored progress, or a first AMD
+        result. An event with neither (the provider used a word that Redial does not know) is stored as evidence and
+        changes nothing.
         """
         if event.progress is None and event.amd is None:
             return self._keep(named, event, at)
         attempt = self._note_on_attempt(named, event, at)
-        # Where the call moved on (a cancel, say) while its attempt lives, the attempt is noted by itself.
+        # The call's own write is optional: the call may have changed (a cancel, for example) while its attempt lives.
         answered = {"answered": self._note_answered(named)} if event.progress is Progress.IN_PROGRESS else {}
         try:
             transact(self._dynamodb, [attempt, self._evidence(named, event, at)], answered)
         except Canceled as canceled:
             why = _why_not_noted(canceled.item_of(attempt), named, event)
             if why is Noted.NOTHING_NEW and event.progress is not None and event.amd is not None:
-                return self.note(named, replace(event, progress=None), at)  # the progress is old, detection may be new
+                return self.note(named, replace(event, progress=None), at)  # the AMD result may still be new
             return why
         return Noted.NOTED
 
@@ -108,14 +126,14 @@ class NoteStore:
             ":one": 1,
         }
         if event.progress is not None:
-            news = "#data.progress_rank < :rank"
+            is_new = "#data.progress_rank < :rank"
             sets += ["#data.progress = :progress", "#data.progress_rank = :rank"]
             values |= {":progress": event.progress, ":rank": event.progress.rank}
             if event.progress is Progress.IN_PROGRESS:
                 sets.append("#data.answered_at = :at")
                 values[":at"] = (event.occurred_at or at).isoformat()
         else:
-            news = "attribute_not_exists(#data.amd)"
+            is_new = "attribute_not_exists(#data.amd)"
         if event.amd is not None:
             sets.append("#data.amd = if_not_exists(#data.amd, :amd)")
             values[":amd"] = event.amd
@@ -124,7 +142,7 @@ class NoteStore:
                 "TableName": self._table,
                 "Key": items.attempt_key(named.call_id, named.number),
                 "UpdateExpression": "SET " + ", ".join(sets),
-                "ConditionExpression": f"{OURS} AND {lives} AND {same_leg} AND {news}",
+                "ConditionExpression": f"{OURS} AND {lives} AND {same_leg} AND {is_new}",
                 "ExpressionAttributeNames": NAMES,
                 "ExpressionAttributeValues": {name: to_attribute(v) for name, v in values.items()},
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -159,7 +177,7 @@ def _why_not_noted(stored: Item | None, named: Named, event: CallEvent) -> Noted
     attempt = items.read_attempt(stored)
     if (attempt.token, attempt.provider) != (named.token, named.provider):
         return Noted.NO_SUCH_ATTEMPT
-    news = event.amd is not None and attempt.amd is None
-    if attempt.outcome is not None and (news or corrected_by(attempt, event)):
+    is_new_amd = event.amd is not None and attempt.amd is None
+    if attempt.outcome is not None and (is_new_amd or corrected_by(attempt, event)):
         return Noted.AFTER_THE_END
     return Noted.NOTHING_NEW
