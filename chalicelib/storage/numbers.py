@@ -1,9 +1,10 @@
-"""What is known of a phone number in a workspace: its opt-out, and the attempts that were made to it.
+"""The phone numbers of a workspace: the opt-out of a number, and its attempts.
 
-Every claim writes the number's item on condition that its version is the one that was read. So two calls to one number
-cannot both slip under a cap, and no claim can be committed after an opt-out that has been.
+Every claim writes the item of its number. The condition of this write is that the version of the item is the version
+that was read. So two calls to one number cannot both pass a cap, and no claim commits after an opt-out.
 
-Of a number whose data was erased only a salted hash is left, which says that it must not be called.
+After the erasure of a number, the table has only a salted hash of the number. The hash says that Redial must not call
+the number.
 """
 
 import hmac
@@ -25,22 +26,24 @@ from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Canceled, Write, transact
 from chalicelib.storage.versions import Kind, data_of, stored
 
-#: As far back as any cap reaches (France counts 30 days), with a day to spare.
+#: An attempt is kept this long: the longest period of any cap (France counts 30 days), and one more day.
 MADE_KEPT = timedelta(days=31)
-#: A number that is called more often than this in a month has other troubles than the oldest of them being forgotten.
+#: The item keeps at most this many attempts of a month, the newest. Normal numbers get far fewer calls.
 MAX_ATTEMPTS_KEPT = 1_000
-#: A call has ended this long after its policy has, whatever happens.
+#: Every call has ended this long after its policy.
 ENDED_BY = timedelta(days=7)
+#: Redial tries this often to change an opt-out, if another process makes or removes the item meanwhile.
 WRITE_TRIES = 8
-#: An opt-out meets every claim of the number that is under way, and must get through all the same.
+#: An opt-out conflicts with every claim of the number that is in progress, but it must succeed.
 OPT_OUT_TRIES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as its item says; ``dialed_at`` maps an attempt's id (``<call>-<n>``) to when it was made, UTC.
+    """A phone number, as its item has it.
 
-    Since ``erased_at`` nothing else is known of it, and it counts as opted out.
+    ``dialed_at`` maps an attempt's id (``<call>-<n>``) to the attempt's time in UTC. ``erased_at`` is the time at which
+    the number's data was erased. An erased number counts as opted out, and nothing else is known of it.
     """
 
     workspace: str
@@ -52,13 +55,13 @@ class Number:
     erased_at: datetime | None = None
 
     def dialed_by_others(self, call_id: str, since: datetime) -> tuple[datetime, ...]:
-        """When other calls than this one made attempts, sorted, from ``since`` on."""
+        """Return the times of other calls' attempts from ``since`` on, sorted."""
         others = (at for key, at in self.dialed_at.items() if key.rpartition("-")[0] != call_id and at >= since)
         return tuple(sorted(others))
 
 
 class NumberStore:
-    """The number items of the table."""
+    """The number items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str, retention: Retention) -> None:
         self._dynamodb = dynamodb
@@ -67,7 +70,7 @@ class NumberStore:
         self._salts: dict[str, bytes] = {}
 
     def load(self, workspace: str, number: str) -> Number:
-        """What is known of a number, as last committed; an unknown number is like any other."""
+        """Return a number, as last committed. An unknown number has the default values."""
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, number), ConsistentRead=True)
         if "Item" not in found:
             return self._unknown(workspace, number)
@@ -82,13 +85,19 @@ class NumberStore:
         )
 
     def adding(self, number: Number, attempt_id: str, at: datetime) -> dict[str, Any]:
-        """The write that adds an attempt to a number, for a transaction: it fails if the number has changed."""
-        made = {key: was for key, was in number.dialed_at.items() if was > at - MADE_KEPT} | {attempt_id: at}
+        """Return the write that adds an attempt to a number.
+
+        The write fails if the number has changed since it was read.
+        """
+        made = {key: time for key, time in number.dialed_at.items() if time > at - MADE_KEPT} | {attempt_id: at}
         newest = dict(sorted(made.items(), key=lambda entry: entry[1])[-MAX_ATTEMPTS_KEPT:])
         return {"Put": self._put(number, newest, number.opted_out_at, number.opt_out_reason)}
 
     def taking_back(self, call: Call, attempt_id: str) -> dict[str, Any]:
-        """The write that takes an attempt back which the provider confirmed that it did not make."""
+        """Return the write that removes an attempt from its number.
+
+        The provider has confirmed that it did not make the call.
+        """
         return {
             "Update": {
                 "TableName": self._table,
@@ -101,7 +110,10 @@ class NumberStore:
         }
 
     def counting_again(self, call: Call, attempt: Attempt) -> dict[str, Any]:
-        """The write that counts an attempt again which was taken back as never made, and had been made after all."""
+        """Return the write that adds a removed attempt to its number again.
+
+        The provider has made the call after all.
+        """
         return {
             "Update": {
                 "TableName": self._table,
@@ -114,7 +126,10 @@ class NumberStore:
         }
 
     def naming(self, call: Call) -> list[dict[str, Any]]:
-        """The writes by which a new call can be found by its number; they fail where the number is erased by now."""
+        """Return the writes that list a new call under its number.
+
+        They fail if the number has been erased meanwhile.
+        """
         item = items.key(_partition(call.workspace, call.to_number), f"CALL#{call.id}")
         item |= self._retention.of_trail(call) | to_item({"ends_by": items.epoch(call.expires_at + ENDED_BY)})
         not_erased = {
@@ -125,12 +140,12 @@ class NumberStore:
         return [{"Put": {"TableName": self._table, "Item": item}}, {"ConditionCheck": not_erased}]
 
     def calls(self, workspace: str, number: str) -> Iterator[str]:
-        """The ids of the calls to a number that may still be alive."""
+        """Return the ids of the calls to a number that may not have ended yet."""
         now = self._retention.now()
-        return (item["sk"]["S"].removeprefix("CALL#") for item in self._calls(workspace, number) if _lives(item, now))
+        return (item["sk"]["S"].removeprefix("CALL#") for item in self._calls(workspace, number) if _alive(item, now))
 
     def every_call(self, workspace: str, number: str) -> Iterator[str]:
-        """The ids of all calls to a number that are kept."""
+        """Return the ids of all stored calls to a number."""
         return (item["sk"]["S"].removeprefix("CALL#") for item in self._calls(workspace, number))
 
     def _calls(self, workspace: str, number: str) -> Iterator[items.Item]:
@@ -146,9 +161,13 @@ class NumberStore:
         )
 
     def set_opt_out(self, workspace: str, number: str, at: datetime | None, reason: str | None) -> Number:
-        """Write an opt-out, or with ``at`` None take it back. Returns the number as it then is. Raises TooBusy.
+        """Write an opt-out or, if ``at`` is None, remove it. Return the number.
 
-        It rests on nothing that a claim changes, so the claims of a busy number cannot keep it waiting.
+        If the number is opted out already, or not opted out, this writes nothing. Removing the opt-out of an erased
+        number removes its mark.
+
+        The condition of the write does not depend on anything that a claim changes. So the claims of a busy number do
+        not make the write fail. Raises TooBusy if others kept changing the item.
         """
         for _ in range(WRITE_TRIES):
             known = self.load(workspace, number)
@@ -160,27 +179,27 @@ class NumberStore:
             try:
                 transact(self._dynamodb, [self._opting(known, at, reason)], tries=OPT_OUT_TRIES)
             except Canceled:
-                continue  # the number's item was made in between
+                continue  # another process made or removed the number's item meanwhile
         raise TooBusy("others keep opting the number in and out; try again in a moment")
 
     def _opting(self, known: Number, at: datetime | None, reason: str | None) -> Write:
         if not known.version:
             return {"Put": self._put(known, known.dialed_at, at, reason)}
-        said = {"opted_out_at": at.isoformat() if at else None, "opt_out_reason": reason}
-        sets = [f"#data.{name} = :{name}" for name, value in said.items() if value is not None]
-        gone = [f"#data.{name}" for name, value in said.items() if value is None]
-        values = to_item({":one": 1, **{f":{name}": v for name, v in said.items()}})
+        fields = {"opted_out_at": at.isoformat() if at else None, "opt_out_reason": reason}
+        sets = [f"#data.{name} = :{name}" for name, value in fields.items() if value is not None]
+        removes = [f"#data.{name}" for name, value in fields.items() if value is None]
+        values = to_item({":one": 1, **{f":{name}": v for name, v in fields.items()}})
         if expiry := _expiry(known.dialed_at, at):
             sets.append("expires_at = :expires_at")
             values[":expires_at"] = expiry["expires_at"]
         else:
-            gone.append("expires_at")
+            removes.append("expires_at")
         changes = ", ".join(["#data.version = #data.version + :one", *sets])
         return {
             "Update": {
                 "TableName": self._table,
                 "Key": _key(known.workspace, known.number),
-                "UpdateExpression": f"SET {changes}" + (f" REMOVE {', '.join(gone)}" if gone else ""),
+                "UpdateExpression": f"SET {changes}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
                 "ConditionExpression": "attribute_exists(pk)",
                 "ExpressionAttributeNames": {"#data": "data"},
                 "ExpressionAttributeValues": values,
@@ -188,15 +207,16 @@ class NumberStore:
         }
 
     def mark_erased(self, number: Number, at: datetime) -> datetime:
-        """Put the mark of an erased number, which must not be called, in the place of its item.
+        """Replace a number's item by the mark of an erased number.
 
-        Returns since when it is marked. Raises TooBusy.
+        The mark says that Redial must not call the number. Returns the time of the mark, which is earlier than ``at``
+        if the number was erased before. Raises TooBusy.
         """
         if number.erased_at is not None:
             return number.erased_at
         data = {"erased_at": at.isoformat(), "opted_out_at": (number.opted_out_at or at).isoformat()}
         mark = self._erased_key(number.workspace, number.number) | {"data": to_attribute(data)}
-        # In one transaction: there is no moment at which the number is known and may be called.
+        # In one transaction, so that at no moment the opt-out and the mark are both missing.
         transact(
             self._dynamodb,
             [
@@ -207,7 +227,7 @@ class NumberStore:
         return at
 
     def forget_call(self, workspace: str, number: str, call_id: str) -> None:
-        """Let a call be found by its number no more."""
+        """Remove a call from the list of its number's calls."""
         key = items.key(_partition(workspace, number), f"CALL#{call_id}")
         self._dynamodb.delete_item(TableName=self._table, Key=key)
 
@@ -216,7 +236,7 @@ class NumberStore:
         self._dynamodb.delete_item(TableName=self._table, Key=_key(workspace, number))
 
     def _unknown(self, workspace: str, number: str) -> Number:
-        """A number that has no item: unknown, or erased."""
+        """Return a number that has no item: it is unknown or erased."""
         key = self._erased_key(workspace, number)
         found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         if "Item" not in found:
@@ -229,7 +249,10 @@ class NumberStore:
         return items.key(f"ERASED#{workspace}#{digest}", "ERASED")
 
     def _salt(self, workspace: str) -> bytes:
-        """The workspace's own chance, made on first use and the same for good: numbers are few enough to be tried."""
+        """Return the workspace's salt. It is made on first use and never changes.
+
+        Without a salt, an attacker could hash all phone numbers and compare the hashes.
+        """
         if workspace not in self._salts:
             key = items.key(f"WORKSPACE#{workspace}", "SALT")
             found = self._dynamodb.get_item(TableName=self._table, Key=key).get("Item")
@@ -238,7 +261,7 @@ class NumberStore:
         return self._salts[workspace]
 
     def _put_once(self, item: items.Item) -> items.Item:
-        """Write an item where there is none. Returns the one that is there then."""
+        """Write an item if the table has none with this key. Return the item in the table."""
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
@@ -281,12 +304,16 @@ def _key(workspace: str, number: str) -> items.Item:
     return items.key(_partition(workspace, number), "NUMBER")
 
 
-def _lives(entry: items.Item, now: int) -> bool:
+def _alive(entry: items.Item, now: int) -> bool:
     return "ends_by" not in entry or int(entry["ends_by"]["N"]) > now
 
 
 def _expiry(made: Mapping[str, datetime], opted_out_at: datetime | None) -> items.Item:
-    """When a number's item is of no more use: never while it is opted out, else once no cap reaches its attempts."""
+    """Return the expiry of a number's item, or no attributes if it has no expiry.
+
+    The item of an opted-out number does not expire. Any other item expires when its last attempt is too old for every
+    cap.
+    """
     if opted_out_at is not None or not made:
         return {}
     return to_item({"expires_at": items.epoch(max(made.values()) + MADE_KEPT)})
@@ -297,7 +324,7 @@ def _at(text: str | None) -> datetime | None:
 
 
 def _to_millis(at: datetime) -> int:
-    # Rounded up: a cap that is taken to clear too early would let one call too many through.
+    # Rounded up: if a period of a cap ended too early, Redial would dial one call too many.
     return ceil(at.timestamp() * 1000)
 
 

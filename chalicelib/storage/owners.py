@@ -1,8 +1,11 @@
-"""Who owns a provider's call: one conditional item, which an adoption, a placement and the sweep all have to win.
+"""The owner of a provider's call: the one attempt that the call belongs to.
 
-``PLACED#<provider>#<call>`` names the one attempt that the call belongs to, by its callback token. Adopted calls
-once had an ``ADOPTED#<provider>#<account>#<call>`` item instead. Those that are left are read, and expire 400 days
-after their policies.
+An adoption, a placement and the sweep may all want to own one call. Each writes the same item, and a condition lets
+only the first write succeed.
+
+``PLACED#<provider>#<call>`` names the owner by the attempt's callback token. Earlier releases stored the owner of an
+adopted call in ``ADOPTED#<provider>#<account>#<call>``. Redial still reads these items. They expire 400 days after
+their policies.
 """
 
 from dataclasses import dataclass
@@ -15,14 +18,19 @@ from chalicelib.storage.codec import from_attribute, to_attribute
 from chalicelib.storage.retention import Retention
 from chalicelib.storage.transact import Write, transact
 
-#: An adopted call is owned for this long after its policy ends: a captured callback must not adopt it a second time.
+#: The owner of an adopted call is kept this long after the call's policy ends. So a captured callback that is sent
+#: again cannot adopt the call a second time.
 ADOPTED_KEPT = timedelta(days=400)
+#: The condition that a call has no owner.
 FREE = "attribute_not_exists(pk) OR expires_at <= :now"
 
 
 @dataclass(frozen=True, slots=True)
 class CallName:
-    """A call as its provider names it; ``account`` is the provider account that it was placed from."""
+    """The name of a call at its provider.
+
+    ``account`` is the provider account that placed the call.
+    """
 
     provider: str
     account: str
@@ -33,14 +41,14 @@ class CallName:
 class Owner:
     """The attempt that a provider's call belongs to, by its callback token.
 
-    ``adopted_by`` is the workspace that adopted the call; None where Redial placed it.
+    ``adopted_by`` is the workspace that adopted the call, or None if Redial placed the call.
     """
 
     token: str
     adopted_by: str | None = None
 
     def keeps_out(self, workspace: str) -> bool:
-        """Return True where another workspace adopted the call."""
+        """Return whether another workspace adopted the call."""
         return self.adopted_by not in (None, workspace)
 
 
@@ -53,7 +61,7 @@ class OwnerStore:
         self._retention = retention
 
     def find(self, name: CallName) -> Owner | None:
-        """Return who owns the call; None where nobody does."""
+        """Return the owner of a call, or None if the call has no owner."""
         found = self._item(_key(name)) or self._item(_older_key(name))
         if found is None:
             return None
@@ -61,19 +69,28 @@ class OwnerStore:
         return Owner(data["token"], data.get("workspace"))
 
     def adopting(self, name: CallName, owner: Owner, policy_ends_at: datetime) -> Write:
-        """Return the write that makes an adopted call the owner; its condition fails where anybody is."""
+        """Return the write that records the owner of an adopted call.
+
+        The write fails if the call has an owner.
+        """
         return self._put(name, owner, policy_ends_at + ADOPTED_KEPT, FREE)
 
     def placing(self, name: CallName, attempt: Attempt, expires_at: datetime) -> Write:
-        """Return the write that makes an attempt the owner; its condition fails where another one is."""
+        """Return the write that makes an attempt the owner of a call.
+
+        The write fails if another attempt owns the call.
+        """
         return self._put(name, Owner(attempt.token), expires_at, f"{FREE} OR #data.#token = :token", attempt.token)
 
     def own(self, name: CallName, attempt: Attempt, expires_at: datetime) -> bool:
-        """Make an attempt the owner of a call; False where another one is."""
+        """Make an attempt the owner of a call. Return False if another attempt owns it."""
         return not transact(self._dynamodb, (), {"owner": self.placing(name, attempt, expires_at)})
 
     def take_over(self, name: CallName, attempt: Attempt, expires_at: datetime, seen: Owner) -> bool:
-        """Make an attempt the owner in the place of the one that was read; False where that changed meanwhile."""
+        """Make an attempt the owner of a call in place of the owner that was read.
+
+        Returns False if the owner has changed meanwhile.
+        """
         put = self._put(name, Owner(attempt.token), expires_at, f"{FREE} OR #data.#token = :token", seen.token)
         return not transact(self._dynamodb, (), {"owner": put})
 
@@ -103,7 +120,11 @@ class OwnerStore:
 
 
 def _key(name: CallName) -> items.Item:
-    """The ids of all providers are unique over their accounts, so a changed account loses no call."""
+    """Return the key of the owner of a call.
+
+    The key has no account, because each provider's call ids are unique over all its accounts. So Redial finds the
+    owners of its calls also after a change of the account.
+    """
     return items.key(f"PLACED#{name.provider}#{name.id}", "PLACED")
 
 

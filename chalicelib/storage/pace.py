@@ -1,6 +1,6 @@
-"""How many calls an account or a workspace may start in a stretch of time.
+"""The rate limits of accounts and workspaces: the calls that they may start.
 
-Counted in the table, so that every process keeps to it.
+The table counts the calls of each stretch of time, so the limit holds for all processes together.
 """
 
 import contextlib
@@ -16,23 +16,28 @@ from chalicelib.storage import items
 from chalicelib.storage.codec import from_item, to_item
 from chalicelib.storage.transact import Canceled, transact, update
 
-#: A counter that lies further ahead than this was written by a clock that is wrong. One that lies less far ahead was
-#: written while a slow request was on its way, which must not begin the stretch that it was made in again.
+#: If the counter of the table is further ahead than this, a wrong clock wrote it, and Redial replaces it. If the
+#: counter is less far ahead, this request was slow: another process has begun a later stretch meanwhile. The slow
+#: request must not begin its own stretch again.
 MAX_AHEAD_SEC = 60
-#: The dialers of a pool all wait for the next stretch: one of them begins it, and the others are in it then.
+#: All dialers of a pool wait for the next stretch. One of them begins the stretch, and the others try again in it.
 BEGIN_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """At most ``most`` calls started in each stretch of ``seconds``."""
+    """A pace: at most ``most`` calls start in each stretch of ``seconds``."""
 
     most: int
     seconds: int
 
     @classmethod
     def of(cls, per_second: float) -> "Pace":
-        """The pace that comes closest to so many calls a second from below, in stretches of whole seconds."""
+        """Return the pace for a rate limit in calls per second, rounded down.
+
+        A stretch is one second, or two seconds if the rate limit is not a whole number. Below one call per second, a
+        stretch is the time for one call, rounded up to whole seconds.
+        """
         if per_second < 1:
             return cls(1, ceil(1 / per_second))
         seconds = 1 if per_second == int(per_second) else 2
@@ -40,14 +45,15 @@ class Pace:
 
     @property
     def a_minute(self) -> int:
-        """How many calls a minute takes."""
+        """The number of calls in a minute, at least 1."""
         return max(1, 60 * self.most // self.seconds)
 
 
 class PaceStore:
-    """The pace items of the table: each holds the latest stretch of its scope and the calls started in it.
+    """The pace items of the table. ``dynamodb`` is a botocore client.
 
-    A scope is an account, or a workspace (``workspace:<name>``).
+    An item has the latest stretch of its scope, and the number of calls that were started in it. A scope is an account,
+    or a workspace (``workspace:<name>``).
     """
 
     def __init__(self, dynamodb: Any, table: str) -> None:
@@ -55,10 +61,13 @@ class PaceStore:
         self._table = table
 
     def start(self, scope: str, pace: Pace, now: datetime) -> float:
-        """Count one more call as started: 0.0 where it may start now, else the seconds until it may be asked again."""
+        """Count one more call, if it may start now.
+
+        Returns 0.0 if it may start, else the seconds until the caller may try again.
+        """
         stretch = items.epoch(now) // pace.seconds
         current = -1
-        # Whoever finds the stretch begun by somebody else meanwhile asks for a place in it like everybody.
+        # If another process has begun the stretch meanwhile, this one tries to get a place in it.
         for _ in range(BEGIN_TRIES):
             found = self._add(scope, "#in = :stretch AND #n < :most", "ADD #n :one", stretch, pace.most)
             if found is None:
@@ -66,16 +75,17 @@ class PaceStore:
             current = found.get("stretch", -1)
             if stretch <= current <= stretch + MAX_AHEAD_SEC:
                 break
-            anew = "attribute_not_exists(#in) OR #in = :current"
-            if self._add(scope, anew, "SET #in = :stretch, #n = :one", stretch, pace.most, current) is None:
+            not_begun = "attribute_not_exists(#in) OR #in = :current"
+            if self._add(scope, not_begun, "SET #in = :stretch, #n = :one", stretch, pace.most, current) is None:
                 return 0.0
         ends_at: float = (max(current, stretch) + 1) * pace.seconds
         return max(0.05, ends_at - now.timestamp())
 
     def give_back(self, scope: str, pace: Pace, now: datetime) -> None:
-        """Take back what start() counted, for a call that is not started after all; too late, that does nothing.
+        """Give back the place that start() counted, for a call that does not start.
 
-        By a transaction, which DynamoDB knows when botocore repeats it: nothing is given back twice.
+        After the end of the stretch this does nothing. It is a transaction, so DynamoDB recognizes a request that
+        botocore repeats, and no place is given back twice.
         """
         write = {
             "TableName": self._table,
@@ -91,7 +101,7 @@ class PaceStore:
     def _add(
         self, scope: str, condition: str, change: str, stretch: int, most: int, current: int | None = None
     ) -> dict[str, Any] | None:
-        """Count, where the condition holds, and return None; else the counter as it is."""
+        """Change the counter and return None. If the condition fails, return the counter."""
         values = {":stretch": stretch, ":one": 1, ":most": most, ":current": current}
         used = {name: value for name, value in values.items() if name in condition + change}
         try:

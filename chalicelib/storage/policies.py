@@ -1,4 +1,4 @@
-"""A workspace's named policies in the table."""
+"""The named policies of a workspace in the table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from chalicelib.storage.versions import Kind, data_of, stored
 
 @dataclass(frozen=True, slots=True)
 class NamedPolicy:
-    """A policy under its name; calls keep a snapshot, so that a change touches only calls placed after it.
+    """A policy with its name.
 
-    ``target_url`` and ``agent_version_id`` are what calls of this policy are dialled to where they bring none of their
-    own.
+    Each call keeps a copy of its policy, so a change of the policy affects only later calls. ``target_url`` and
+    ``agent_version_id`` are the defaults for calls of this policy that have none of their own.
     """
 
     name: str
@@ -29,14 +29,14 @@ class NamedPolicy:
 
 
 class PolicyStore:
-    """The named policies of the table."""
+    """The policy items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def put(self, workspace: str, named: NamedPolicy) -> None:
-        """Write a policy over whatever had its name."""
+        """Write a policy. Replace the policy that has this name, if there is one."""
         data = {
             "policy": adapter(Policy).dump_python(named.policy, mode="json"),
             "updated_at": named.updated_at.isoformat(),
@@ -47,12 +47,15 @@ class PolicyStore:
         self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def load(self, workspace: str, name: str) -> NamedPolicy | None:
-        """The policy of that name; None where there is none."""
+        """Return the policy of this name, as last committed, or None."""
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, name), ConsistentRead=True)
         return _read(name, found["Item"]) if "Item" in found else None
 
     def all(self, workspace: str, skipped: Callable[[str], None]) -> list[NamedPolicy]:
-        """Return every policy of a workspace, by name. ``skipped`` is called with the name of an unreadable one."""
+        """Return every policy of a workspace, sorted by name.
+
+        This method calls ``skipped`` with the name of each policy that cannot be read.
+        """
         found = query_items(
             self._dynamodb,
             TableName=self._table,
@@ -62,7 +65,7 @@ class PolicyStore:
         return list(read_each(found, lambda item: _read(_name(item), item), _name, skipped))
 
     def delete(self, workspace: str, name: str) -> None:
-        """Remove a policy; calls that were placed with it keep theirs."""
+        """Remove a policy. Calls that were placed with it keep their copies."""
         self._dynamodb.delete_item(TableName=self._table, Key=_key(workspace, name))
 
 

@@ -1,4 +1,7 @@
-"""A query of DynamoDB to its end: an answer holds at most 1 MB, and says where to go on."""
+"""A DynamoDB query over all its pages.
+
+An answer has at most 1 MB, and the key from which the next page starts.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +10,7 @@ from chalicelib.storage.items import Item
 
 
 def query_items(dynamodb: Any, **query: Any) -> Iterator[Item]:
-    """The items of a query; each page of them is fetched when it is asked for."""
+    """Yield the items of a query. Fetch each page only when its first item is needed."""
     while True:
         page = dynamodb.query(**query)
         yield from page["Items"]

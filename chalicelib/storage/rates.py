@@ -1,8 +1,9 @@
-"""How many requests an API key may send: a token bucket for each key, refilled at a steady rate.
+"""The rate limits of API keys: one token bucket for each key.
 
-A bucket is one number, the time at which it will be full again (the generic cell rate algorithm, ITU-T I.371). A
-process keeps a bucket in memory for every request. A request that places calls also goes by the one in the table, which
-all processes share, at one small write; a process that was refused there asks again only once there is room.
+A bucket is refilled at a steady rate. It is one number, the time at which it will be full again (the generic cell rate
+algorithm, ITU-T I.371). Each process has its own buckets in memory, and each request takes a token from one of them. A
+request that places calls also takes a token from a bucket in the table, which all processes share. This costs one small
+write. If the bucket in the table has no room, the process does not ask the table again before there is room.
 """
 
 from dataclasses import dataclass
@@ -17,33 +18,39 @@ from chalicelib.storage import items
 from chalicelib.storage.codec import from_item, to_item
 from chalicelib.storage.transact import update
 
-#: A key that was idle for this long may send as many requests at once as it may in this time.
+#: The size of a bucket. After this idle time, a key may send the requests of this time in one burst.
 BURST_SEC = 10
-#: A bucket that is full further ahead than this was written by a clock that is wrong.
+#: If a bucket will be full later than this, a wrong clock wrote it.
 MAX_AHEAD_MS = (BURST_SEC + 60) * 1000
+#: A process keeps at most this many buckets in memory.
 MAX_KEYS = 10_000
+#: A bucket is kept in the table this long after its last use.
 KEPT_SEC = 24 * 3600
+#: Redial tries a write this often if other processes change the bucket meanwhile.
 TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests a second, in the long run."""
+    """A rate limit: ``per_second`` requests a second in the long run."""
 
     per_second: int
 
     @property
     def cost_ms(self) -> int:
-        """How much later the bucket is full for one request more."""
+        """The milliseconds by which one more request delays the full bucket."""
         return max(1, 1000 // self.per_second)
 
     def wait_ms(self, full_at: int, now: int) -> int:
-        """Return how long a bucket that is full at ``full_at`` has no room; 0 where it has some."""
+        """Return the milliseconds until a bucket has room, 0 if it has room now.
+
+        The bucket is full at ``full_at``. Both times are milliseconds since 1970.
+        """
         return max(0, full_at + self.cost_ms - now - BURST_SEC * 1000)
 
 
 class RateStore:
-    """The buckets: of this process in memory, of all processes in the table."""
+    """The token buckets: a process's own in memory, the shared ones in the table."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
@@ -51,7 +58,10 @@ class RateStore:
         self._own: dict[str, int] = {}
 
     def take(self, key_id: str, rate: Rate, at: datetime) -> float:
-        """Take a token of the process's own bucket. Return 0.0 where there was one, else the seconds until there is."""
+        """Take a token from the process's own bucket.
+
+        Returns 0.0 if it had a token, else the seconds until it has one.
+        """
         now = _millis(at)
         full_at = self._known(key_id, now)
         wait = rate.wait_ms(full_at, now)
@@ -60,9 +70,10 @@ class RateStore:
         return wait / 1000
 
     def take_shared(self, key_id: str, rate: Rate, at: datetime) -> float:
-        """Take a token of the bucket in the table, after one of the process's own. Return as take() does.
+        """Take a token from the bucket in the table. Call take() first.
 
-        A table that cannot be asked lets the request through: the process's own bucket still limits it.
+        Returns 0.0 if it had a token, else the seconds until it has one. If AWS answers with an error, the request
+        passes: the process's own bucket still limits the key.
         """
         now = _millis(at)
         full_at = self._known(key_id, now) - rate.cost_ms
@@ -90,19 +101,22 @@ class RateStore:
         self._own[key_id] = full_at
 
     def _begin(self, key_id: str, rate: Rate, now: int) -> tuple[bool, int]:
-        """Take the first token of a full bucket."""
+        """Take the first token from a full bucket."""
         is_full = "attribute_not_exists(full_at) OR full_at <= :now OR full_at > :wrong"
         values = {":now": now, ":wrong": now + MAX_AHEAD_MS, ":full": now + rate.cost_ms}
         return self._update(key_id, now, "full_at = :full", is_full, values)
 
     def _add(self, key_id: str, rate: Rate, now: int) -> tuple[bool, int]:
-        """Take a further token of a bucket that has room."""
+        """Take a token from a bucket that is not full but has room."""
         has_room = "full_at > :now AND full_at <= :latest"
         values = {":now": now, ":latest": now + BURST_SEC * 1000 - rate.cost_ms, ":cost": rate.cost_ms}
         return self._update(key_id, now, "full_at = full_at + :cost", has_room, values)
 
     def _update(self, key_id: str, now: int, change: str, condition: str, values: dict[str, int]) -> tuple[bool, int]:
-        """Return whether the condition held, and when the bucket is full then."""
+        """Change a bucket if the condition is true.
+
+        Returns whether it was true, and the time at which the bucket is full.
+        """
         try:
             answer = update(
                 self._dynamodb,

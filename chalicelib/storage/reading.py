@@ -1,4 +1,7 @@
-"""Read the items of a list one by one: an item that cannot be read is skipped and recorded, the others are listed."""
+"""The reading of a list of items, of which some may be unreadable.
+
+Redial skips and logs an item that it cannot read. The list has the others.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -8,7 +11,7 @@ from chalicelib.runtime.log import warn
 Found = TypeVar("Found")
 Result = TypeVar("Result")
 
-#: what reading an item's data raises where the data is not of a shape that this release knows
+#: The errors of reading an item whose data has a shape that this release does not know.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
 
 
@@ -18,15 +21,16 @@ def read_each(
     name: Callable[[Found], str],
     skipped: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Result]:
-    """Yield what ``read`` makes of each item. An item that it cannot read is a line in the log.
+    """Yield the result of ``read`` for each item that it can read.
 
-    ``name`` gives an item's id for that line, and ``skipped`` is called with the id.
+    For any other item, this writes a log line with the item's id, which ``name`` returns, and calls ``skipped`` with
+    the id.
     """
     for each in found:
         try:
             result = read(each)
         except UNREADABLE as error:
-            # The error's text may hold what the item does, so the line has only its kind.
+            # The error's text may contain the item's data, so the line has only the error's type.
             warn("item-unreadable", item=name(each), error=type(error).__name__)
             skipped(name(each))
         else:

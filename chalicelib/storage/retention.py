@@ -1,8 +1,9 @@
-"""How long a call and what belongs to it are kept: so many days from its end on, as its workspace says.
+"""The retention of calls, in days after the end of a call.
 
-DynamoDB deletes what has expired within a few days, so whoever reads treats it as gone before that. A call has no
-expiry while it lives. Its attempts, decisions and events, and the entry by which it is found by its number, are
-written before its end is known: they are kept from the last moment at which its policy lets it end.
+Each workspace has its own number of days, or the default. DynamoDB deletes an expired item within a few days. Until
+then, Redial treats the item as deleted. A call has no expiry before its end. Its attempts, decisions and events, and
+its entry in the list of its number's calls, are written before its end is known. Their days start at the latest end
+that the call's policy allows.
 """
 
 from collections.abc import Callable
@@ -14,14 +15,17 @@ from chalicelib.storage.codec import to_item
 from chalicelib.storage.items import Item
 from chalicelib.storage.workspaces import WorkspaceStore
 
-#: The last attempt of a call begins before its policy expires, and has ended within this of that.
+#: The last attempt of a call begins before its policy expires, and ends at most this long after that.
 LAST_ATTEMPT = timedelta(days=1)
-#: A provider's events are kept as evidence for this long at most.
+#: A provider's events are kept as evidence for at most this long.
 EVENT_KEPT = timedelta(days=90)
 
 
 class Retention:
-    """When items expire. ``default_days`` goes for workspaces that say nothing else, ``now`` is the clock's."""
+    """The expiry of items.
+
+    ``default_days`` is the retention of a workspace that sets none. ``now`` returns the present time.
+    """
 
     def __init__(self, workspaces: WorkspaceStore, default_days: int, now: Callable[[], datetime]) -> None:
         self._workspaces = workspaces
@@ -29,38 +33,44 @@ class Retention:
         self._now = now
 
     def of(self, workspace: str) -> timedelta:
-        """How long a workspace's calls are kept after their end."""
+        """Return how long a workspace keeps a call after its end."""
         days = self._workspaces.load(workspace).retention_days
         return timedelta(days=days) if days is not None else self._default
 
     def of_call(self, call: Call) -> Item:
-        """The expiry of a call's own item; nothing while it lives."""
+        """Return the expiry of a call's own item, or no attributes before its end."""
         if call.state is not CallState.FINAL or call.ended_at is None:
             return {}
         return _expiring(call.ended_at + self.of(call.workspace))
 
     def of_trail(self, call: Call) -> Item:
-        """The expiry of what belongs to a call."""
+        """Return the expiry of a call's attempts, decisions and list entry."""
         return _expiring(self._trail_ends(call))
 
     def of_event(self, call: Call, at: datetime) -> Item:
-        """The expiry of a provider's event that came at that time."""
+        """Return the expiry of a provider's event that came at ``at``."""
         return _expiring(min(at + EVENT_KEPT, self._trail_ends(call)))
 
     def of_note(self, at: datetime) -> Item:
-        """The expiry of an event of which only the attempt is known: see ends_before_notes()."""
+        """Return the expiry of an event that is written without reading its call.
+
+        The workspace is not known, so this uses the default: see ends_before_notes().
+        """
         return _expiring(at + min(EVENT_KEPT, self._default))
 
     def ends_before_notes(self, call: Call) -> bool:
-        """True where the call's events were noted for longer than its workspace keeps them."""
+        """Return whether a call has ended and expires before its noted events."""
         return call.state is CallState.FINAL and self.of(call.workspace) < min(EVENT_KEPT, self._default)
 
     def is_over(self, item: Item) -> bool:
-        """True where an item has expired, whether DynamoDB has deleted it or is going to."""
+        """Return whether an item has expired, even if DynamoDB has not deleted it yet."""
         return "expires_at" in item and int(item["expires_at"]["N"]) <= items.epoch(self._now())
 
     def now(self) -> int:
-        """The time as ``expires_at`` has it: what has not expired is above."""
+        """Return the present time in the unit of ``expires_at``: seconds since 1970.
+
+        An item has expired if its ``expires_at`` is not greater.
+        """
         return items.epoch(self._now())
 
     def _trail_ends(self, call: Call) -> datetime:

@@ -1,7 +1,8 @@
-"""Slots for the calls that may be in flight at once: each is leased to an attempt, and frees itself if nobody does.
+"""The slots of concurrency limits: a call in flight holds one slot of each limit.
 
-A slot is an item only while it is taken, so one query tells which are free. A claim takes a free slot at random inside
-its own transaction; the end of the attempt gives it back inside the transaction that writes the end.
+An attempt leases its slot. If nobody releases the slot, it is free when the lease ends. A slot has an item only while
+it is taken, so one query shows the free slots. A claim takes a random free slot in its own transaction. The transaction
+that writes the end of the attempt releases the slot.
 """
 
 import random
@@ -18,14 +19,15 @@ from chalicelib.storage.codec import from_item, to_item
 from chalicelib.storage.query import query_items
 from chalicelib.storage.transact import Write, update
 
-#: After a lease has ended its item is of no more use; DynamoDB may remove it.
+#: DynamoDB removes the item of a lease this long after the end of the lease.
 SPENT_KEPT = timedelta(days=1)
+#: The sort key of a scope's item for the retries that wait for a slot.
 WAITING = "WAITING"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``most`` attempts of a scope in flight at once."""
+    """A concurrency limit: at most ``most`` attempts of a scope may be in flight."""
 
     scope: str
     most: int
@@ -33,10 +35,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """A limit's slots as one query saw them.
+    """The slots of a limit, as one query saw them.
 
-    ``retries_wait_until`` is set while retries that got none are waiting; ``first_in_line`` is the attempt among them
-    that has waited longest.
+    ``retries_wait_until`` is set while retries wait for a slot. ``first_in_line`` is the attempt that has waited
+    longest among them.
     """
 
     limit: Limit
@@ -46,37 +48,39 @@ class Slots:
 
     @property
     def free(self) -> list[int]:
-        """The numbers of the slots that may be taken.
+        """The numbers of the slots that a claim may take.
 
-        After the limit was lowered, each attempt that still holds a slot above it keeps one of the last slots empty.
-        So two claims at the same time cannot pass the limit: they may only take the same few slots, each one once.
+        After the limit was lowered, attempts may hold slots above the limit. Each of these attempts blocks one of the
+        last free slots. So two claims at the same time cannot exceed the limit: both may take only the same few slots,
+        and each slot only once.
         """
         most = self.limit.most
         free = [number for number in range(most) if number not in self.taken]
         return free[: max(0, most - len(self.taken))]
 
     def pick(self, attempt_id: str, *, is_retry: bool, retries_first: bool) -> str | None:
-        """Return a free slot by its name (``<scope>|<number>``); None where all are taken, or kept for others.
+        """Return the name (``<scope>|<number>``) of a random free slot.
 
-        With ``retries_first`` a fresh call leaves the slots to the retries that wait for one, and a retry leaves the
-        last free one to the retry that has waited longest: else it could wait for good.
+        Returns None if all slots are taken or kept for other attempts. With ``retries_first``, a fresh call takes no
+        slot while retries wait for one. A retry then leaves one free slot to the retry that has waited longest, because
+        that retry could otherwise wait forever.
         """
         free = self.free
         if retries_first and self.retries_wait_until is not None:
-            before_me = self.first_in_line not in (None, attempt_id)
-            free = free[1:] if is_retry and before_me else free if is_retry else []
+            is_behind = self.first_in_line not in (None, attempt_id)
+            free = free[1:] if is_retry and is_behind else free if is_retry else []
         return f"{self.limit.scope}|{random.choice(free)}" if free else None  # noqa: S311 - spreads, hides nothing
 
 
 class SlotStore:
-    """The slot items of the table."""
+    """The slot items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb
         self._table = table
 
     def load(self, limit: Limit, now: datetime) -> Slots:
-        """Which slots of a limit are taken, as last committed."""
+        """Return the slots of a limit, as last committed."""
         taken: set[int] = set()
         waiting: datetime | None = None
         first: str | None = None
@@ -97,7 +101,10 @@ class SlotStore:
         return Slots(limit, frozenset(taken), waiting if waiting and waiting > now else None, first)
 
     def taking(self, slots: Sequence[str], attempt_id: str, lease_until: datetime, now: datetime) -> list[Write]:
-        """The writes that lease the slots to an attempt: they fail where somebody has taken one meanwhile."""
+        """Return the writes that lease slots to an attempt.
+
+        They fail if another attempt has taken one of the slots meanwhile.
+        """
         free = "attribute_not_exists(pk) OR lease_until < :now OR holder = :attempt"
         return [
             {
@@ -112,7 +119,10 @@ class SlotStore:
         ]
 
     def releasing(self, attempt: Attempt) -> list[Write]:
-        """The writes that give an attempt's slots back: each fails where its lease has ended and another has it."""
+        """Return the writes that release an attempt's slots.
+
+        A write fails if the lease of its slot has ended and another attempt holds the slot.
+        """
         return [
             {
                 "Delete": {
@@ -126,9 +136,9 @@ class SlotStore:
         ]
 
     def let_retry_wait(self, scope: str, attempt_id: str, until: datetime, now: datetime) -> None:
-        """Remember that a retry got no slot and asks again before ``until``: until then no fresh call takes one.
+        """Record that a retry got no slot and will try again before ``until``.
 
-        The first of the retries that wait keeps its place in the line for as long as it asks again in time.
+        No fresh call takes a slot until then. The first retry in the line keeps its place, if it tries again in time.
         """
         line = items.key(f"SLOTS#{scope}", WAITING)
         values = {":until": items.epoch(until), ":spent": items.epoch(until + SPENT_KEPT)}
@@ -146,7 +156,7 @@ class SlotStore:
         )
 
     def leave_line(self, scope: str, attempt_id: str) -> Write:
-        """Return the write that ends a retry's wait at the head of the line, now that it has its slot."""
+        """Return the write that removes a retry with a slot from the head of the line."""
         return {
             "Update": {
                 "TableName": self._table,
@@ -159,7 +169,7 @@ class SlotStore:
         }
 
     def _update(self, key: items.Item, change: str, condition: str, values: dict[str, Any]) -> None:
-        """Update an item where the condition holds."""
+        """Update an item if the condition is true."""
         names = {"ExpressionAttributeNames": {"#first": "first"}} if "#first" in change else {}
         try:
             update(

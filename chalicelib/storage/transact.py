@@ -1,4 +1,7 @@
-"""One transaction of DynamoDB: all of its writes or none, tried again where another one was in the way for a moment."""
+"""A transaction of DynamoDB: it makes all of its writes, or none.
+
+If a transaction conflicts with another one, this module tries it again after a moment.
+"""
 
 import random
 import time
@@ -10,20 +13,23 @@ from botocore.exceptions import ClientError
 from chalicelib.errors import TooBusy
 from chalicelib.storage.items import Item
 
-#: Two transactions that meet on one item cancel each other; the loser tries again after a moment.
+#: A transaction that conflicts with another one on an item is canceled. Redial tries it this often.
 CONFLICT_TRIES = 6
 BUSY = "others keep changing the same item; try again in a moment"
 
-#: One write of a transaction, as botocore takes it
+#: A write of a transaction, in botocore's form.
 Write = dict[str, Any]
 
 
 class StaleWrite(Exception):
-    """Somebody changed the record first: load it and compute again."""
+    """The record changed before the write. Load it and compute the change again."""
 
 
 class Canceled(Exception):
-    """A canceled transaction: which of its writes were refused and, where asked for, the items that were in the way."""
+    """A transaction was canceled.
+
+    It knows the writes whose conditions failed and, if a write asked for it, the item for which its condition failed.
+    """
 
     def __init__(self, writes: Sequence[Write], reasons: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(", ".join(r.get("Code", "None") for r in reasons))
@@ -34,25 +40,28 @@ class Canceled(Exception):
         ]
 
     def refuses(self, write: Write) -> bool:
-        """Return True where the condition of this write failed."""
+        """Return whether the condition of this write failed."""
         return any(refused is write for refused, _ in self._refused)
 
     def refused_of(self, named: Mapping[str, Write]) -> frozenset[str]:
-        """Return the names of those of the writes whose condition failed."""
+        """Return the names of the writes whose conditions failed."""
         return frozenset(name for name, write in named.items() if self.refuses(write))
 
     def raise_if_refused(self, writes: Sequence[Write]) -> None:
-        """Raise this where the condition of any of these writes failed."""
+        """Raise this error if the condition of one of these writes failed."""
         if any(self.refuses(write) for write in writes):
             raise self
 
     def item_of(self, write: Write) -> Item | None:
-        """Return the item that made a write fail; None where none was there, or it was not asked for."""
+        """Return the item for which the condition of a write failed.
+
+        Returns None if the table has no such item, or if the write did not ask for it.
+        """
         return next((item for refused, item in self._refused if refused is write), None)
 
     @classmethod
     def read(cls, error: ClientError, writes: Sequence[Write]) -> "Canceled":
-        """Read botocore's error; any other error than a cancellation is raised as it is."""
+        """Read botocore's error. Raise it again if it is not a canceled transaction."""
         response: dict[str, Any] = error.response
         if response["Error"]["Code"] != "TransactionCanceledException":
             raise error
@@ -60,12 +69,19 @@ class Canceled(Exception):
 
 
 def update(dynamodb: Any, **request: Any) -> dict[str, Any]:
-    """UpdateItem, tried again where a transaction held the item for a moment. Raises TooBusy, and ClientError."""
+    """Update an item, and try again after a conflict with a transaction.
+
+    ``request`` has the parameters of UpdateItem. Raises TooBusy after CONFLICT_TRIES conflicts, and ClientError for any
+    other error, such as a failed condition.
+    """
     return write_alone(dynamodb.update_item, CONFLICT_TRIES, **request)
 
 
 def write_alone(write: Callable[..., dict[str, Any]], tries: int, **request: Any) -> dict[str, Any]:
-    """Make a write that is no transaction, again where one held the item for a moment. Raises TooBusy, ClientError."""
+    """Make a write that is not a transaction, and try again after a conflict with one.
+
+    Raises TooBusy after ``tries`` conflicts, and ClientError for any other error.
+    """
     for number in range(tries):
         try:
             return write(**request)
@@ -82,11 +98,11 @@ def transact(
     optional: Mapping[str, Write] | None = None,
     tries: int = CONFLICT_TRIES,
 ) -> frozenset[str]:
-    """Make all the required writes and every optional one whose own condition holds, or none.
+    """Make all required writes and each optional write whose condition is true.
 
-    Returns the names of the optional writes that were left out. Raises Canceled where the condition of a required
-    write failed, TooBusy where others kept it out. Each request carries a token, so one that botocore repeats is
-    made once.
+    Returns the names of the optional writes that were left out. Raises Canceled if the condition of a required write
+    failed, and TooBusy after ``tries`` conflicts with other transactions. Nothing is written then. botocore sends a
+    token with each request, so a request that it repeats takes effect once.
     """
     named = dict(optional or {})
     left_out: frozenset[str] = frozenset()
@@ -106,7 +122,7 @@ def transact(
 
 
 def _once(dynamodb: Any, writes: Sequence[Write]) -> Canceled | None:
-    """Send one transaction; None where it took effect, or there was nothing to write."""
+    """Send one transaction. Return None if it took effect or if there are no writes."""
     if not writes:
         return None
     try:

@@ -1,7 +1,7 @@
-"""The shapes that stored items have had: each kind's version, and how data of an older one is brought up to it.
+"""The versions of stored items, and the upgrades of older data.
 
-An item says its version in ``v``; one without is of version 1. Readers take every version, and what is read from an
-older one is written in the newest by the next change. docs/decisions/0006 says what a release may change.
+An item has the version of its shape in ``v``. An item without ``v`` has version 1. Redial reads every version. The next
+change of an older item writes it in the newest version. docs/decisions/0006 says what a release may change.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,10 @@ Upgrade = Callable[[Data], Data]
 
 
 class Kind(StrEnum):
-    """The kinds of items that last. What is leased, counted or booked by the minute expires sooner than a release."""
+    """The kinds of items that have versions.
+
+    Other items, such as leases, counters and planned minutes, expire before the next release.
+    """
 
     CALL = "call"
     ATTEMPT = "attempt"
@@ -26,12 +29,18 @@ class Kind(StrEnum):
 
 
 def _in_the_fresh_shards(data: Data) -> Data:
-    """Version 2 of a call: one that was never dialled stands in shards of its own in the due index, not in its data."""
+    """Return the data of version 1 of a call as version 2, which is the same data.
+
+    The version changed the due index: a call that was never dialled is in its own shards.
+    """
     return data
 
 
 def _with_calendars(data: Data) -> Data:
-    """Version 3 of a call, version 2 of a policy: a window has several calendars of holidays; it had one, or none."""
+    """Upgrade a call to version 3, or a policy to version 2.
+
+    A window has a list of holiday calendars. In older data it has one calendar or none.
+    """
     policy = data["policy"]
     window = policy.get("window")
     if window is None or not isinstance(window.get("holidays", ""), str):
@@ -41,11 +50,14 @@ def _with_calendars(data: Data) -> Data:
 
 
 def _with_slots(data: Data) -> Data:
-    """Version 2 of an attempt: it names the slots that it holds; one from before holds none."""
+    """Upgrade an attempt to version 2.
+
+    The attempt has the names of its slots. An older attempt holds no slots.
+    """
     return {"slots": [], **data}
 
 
-#: the reason codes that had other names before 1.0
+#: The reason codes before 1.0, with their present names.
 _RENAMED_REASONS = {
     "moved": "rescheduled",
     "paced": "rate-limited",
@@ -53,13 +65,16 @@ _RENAMED_REASONS = {
 }
 
 
-def _with_reasons_of_today(data: Data) -> Data:
-    """Version 2 of a decision: three reasons have new names."""
+def _with_renamed_reasons(data: Data) -> Data:
+    """Upgrade a decision to version 2: three reason codes have new names."""
     return {**data, "reason": _RENAMED_REASONS.get(data["reason"], data["reason"])}
 
 
 def _with_deferrals(data: Data) -> Data:
-    """Version 4 of a call: ``deferrals`` was ``put_offs``, and three reasons have new names."""
+    """Upgrade a call to version 4.
+
+    ``put_offs`` is now ``deferrals``, and three reason codes have new names.
+    """
     rest = {name: value for name, value in data.items() if name != "put_offs"}
     renamed = {"deferrals": data["put_offs"]} if "put_offs" in data else {}
     if data.get("reason") in _RENAMED_REASONS:
@@ -67,24 +82,24 @@ def _with_deferrals(data: Data) -> Data:
     return {**rest, **renamed}
 
 
-#: kind -> what brings its data from version 1 to 2, from 2 to 3, and so on
+#: The upgrades of each kind's data: from version 1 to 2, from 2 to 3, and so on.
 UPGRADES: Mapping[Kind, tuple[Upgrade, ...]] = {
     Kind.CALL: (_in_the_fresh_shards, _with_calendars, _with_deferrals),
     Kind.ATTEMPT: (_with_slots,),
     Kind.EVENT: (),
-    Kind.DECISION: (_with_reasons_of_today,),
+    Kind.DECISION: (_with_renamed_reasons,),
     Kind.NUMBER: (),
     Kind.POLICY: (_with_calendars,),
 }
 
 
 def newest(kind: Kind) -> int:
-    """The version that is written now."""
+    """Return the newest version of a kind, which this release writes."""
     return len(UPGRADES[kind]) + 1
 
 
 def kind_of(item: Mapping[str, Attribute]) -> Kind | None:
-    """The kind of an item by its key; None for those that have no versions."""
+    """Return the kind of an item by its key, or None if its kind has no versions."""
     pk, sk = item["pk"]["S"].partition("#")[0], item["sk"]["S"].partition("#")[0]
     if pk == "POLICIES":
         return Kind.POLICY
@@ -98,12 +113,18 @@ def kind_of(item: Mapping[str, Attribute]) -> Kind | None:
 
 
 def version_of(item: Mapping[str, Attribute]) -> int:
-    """The version of an item as it is stored; one of a later release may be newer than newest()."""
+    """Return the version of a stored item.
+
+    It is newer than newest() if a later release has written the item.
+    """
     return int(item["v"]["N"]) if "v" in item else 1
 
 
 def data_of(kind: Kind, item: Mapping[str, Attribute]) -> Data:
-    """An item's data in the newest shape. What a later release wrote is read as it is: it only adds to the shape."""
+    """Return an item's data in the newest shape.
+
+    The data of a later release is not changed, because a later release only adds to the shape.
+    """
     data: Data = from_attribute(item["data"])
     for upgrade in UPGRADES[kind][version_of(item) - 1 :]:
         data = upgrade(data)
@@ -111,5 +132,5 @@ def data_of(kind: Kind, item: Mapping[str, Attribute]) -> Data:
 
 
 def stored(kind: Kind, data: Data) -> dict[str, Attribute]:
-    """Data of the newest shape as an item's attributes, to be put beside its key."""
+    """Return an item's attributes for data of the newest shape, without its key."""
     return {"data": to_attribute(data), "v": to_attribute(newest(kind))}

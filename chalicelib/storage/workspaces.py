@@ -1,4 +1,4 @@
-"""What is set for a workspace as a whole: how long its calls are kept, and its limits on calls and on cost."""
+"""The settings of a workspace: its retention, and its limits on calls and on cost."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -11,8 +11,9 @@ from chalicelib.storage.codec import from_attribute, to_attribute, to_item
 from chalicelib.storage.query import query_items
 from chalicelib.storage.reading import read_each
 
-#: How long a process goes by what it has read.
+#: A process uses the settings that it has read for this long.
 CACHED = timedelta(minutes=1)
+#: A process keeps the settings of at most this many workspaces.
 MAX_CACHED = 1_000
 
 
@@ -28,7 +29,10 @@ class Workspace:
 
 
 class WorkspaceStore:
-    """The workspace items of the table, each remembered for a minute. ``now`` is the clock's."""
+    """The workspace items of the table, each cached for a minute.
+
+    ``dynamodb`` is a botocore client. ``now`` returns the present time.
+    """
 
     def __init__(self, dynamodb: Any, table: str, now: Callable[[], datetime]) -> None:
         self._dynamodb = dynamodb
@@ -37,7 +41,10 @@ class WorkspaceStore:
         self._cached: dict[str, tuple[datetime, Workspace]] = {}
 
     def load(self, name: str) -> Workspace:
-        """A workspace's settings, at most a minute old; one of which nothing was set has the defaults."""
+        """Return a workspace's settings, at most a minute old.
+
+        A workspace without stored settings has the defaults.
+        """
         now = self._now()
         read_at, cached = self._cached.get(name, (None, None))
         if read_at is not None and cached is not None and now - read_at < CACHED:
@@ -50,7 +57,7 @@ class WorkspaceStore:
         return workspace
 
     def put(self, workspace: Workspace) -> None:
-        """Write a workspace's settings over what they were; other processes see them within a minute."""
+        """Replace a workspace's settings. Other processes use them within a minute."""
         plain = asdict(workspace)
         data = {name: value for name, value in {**plain, **plain["limits"]}.items() if name not in ("name", "limits")}
         item = _key(workspace.name) | {"data": to_attribute(data)}
@@ -59,7 +66,7 @@ class WorkspaceStore:
         self._cached.pop(workspace.name, None)
 
     def all(self) -> Iterator[Workspace]:
-        """Every workspace for which something was set, by name."""
+        """Yield every workspace that has stored settings, sorted by name."""
         listed = query_items(
             self._dynamodb,
             TableName=self._table,
