@@ -1,4 +1,4 @@
-"""What Bolna's executions say, and what is asked of its API."""
+"""The executions that Bolna's callbacks carry, and the events that are read from them."""
 
 import json
 from datetime import UTC, datetime
@@ -9,20 +9,16 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed, SignatureError
+from chalicelib.providers import CallbackRequest, MalformedCallback, SignatureError
 from chalicelib.providers.bolna import ENDINGS, HANGUP_REASONS, PICKED_UP, PROGRESS, UNREACHED, Bolna
-from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from tests.providers.cases import NOW
-from tests.support.fake_http import FakeHttp, answer, asked_now
 
 ID = "123e4567-e89b-12d3-a456-426614174000"
 TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
-HEADERS = {"Authorization": "Bearer bn-key", "Accept": "application/json"}
-POST_HEADERS = {**HEADERS, "Content-Type": "application/json"}
 
 
-def bolna(http: FakeHttp | None = None, **credentials: str) -> Bolna:
-    return Bolna({"api_key": "bn-key", **credentials}, now=lambda: NOW, http=http)
+def bolna(**credentials: str) -> Bolna:
+    return Bolna({"api_key": "bn-key", **credentials}, now=lambda: NOW)
 
 
 def request(body: object, source_ip: str | None = None, content_type: str = "application/json") -> CallbackRequest:
@@ -250,59 +246,6 @@ def test_with_an_allowlist_only_those_addresses_are_believed():
         with pytest.raises(SignatureError):
             listed.verify(request({}, source_ip))
     bolna().verify(request({}, "198.51.100.1"))
-
-
-DIAL = DialRequest(
-    call_id="call_01",
-    attempt=1,
-    from_number="+918047104890",
-    to_number="+919876543210",
-    answer_url=None,
-    callback_url=f"https://redial.example.com/callbacks/bolna/{TOKEN}",
-    agent_version_id="3c90c3cc-0d44-4b50-8888-8dd25736052a",
-    variables={"customer_name": "Asha", "redial_token": "the user's own"},
-)
-
-
-def test_a_call_is_asked_for_once_and_no_retries_with_it():
-    http = FakeHttp(answer(200, {"message": "done", "status": "queued", "execution_id": ID}))
-    assert bolna(http, api_url="http://127.0.0.1:9/bolna/").dial(DIAL) == Placed(
-        ID, {"http_status": "200", "execution_id": ID, "status": "queued", "message": "done"}
-    )
-    body = {
-        "agent_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
-        "recipient_phone_number": "+919876543210",
-        "from_phone_number": "+918047104890",
-        "user_data": {"customer_name": "Asha", "redial_token": TOKEN},
-    }
-    assert http.sent == [("POST", "http://127.0.0.1:9/bolna/call", POST_HEADERS, body)]
-
-
-def test_an_execution_is_looked_up():
-    found = {"id": ID, "status": "completed", "conversation_duration": 9, "answered_by_voice_mail": True}
-    http = FakeHttp(answer(200, found))
-    event = bolna(http).lookup(ID)
-    assert event is not None
-    assert (event.outcome, event.event_id) == (Outcome.VOICEMAIL, f"{ID}:lookup:completed:machine")
-    assert http.sent == [("GET", f"https://api.bolna.ai/executions/{ID}", HEADERS, None)]
-
-
-@pytest.mark.parametrize(
-    ("given", "said_yes"),
-    [
-        (answer(200, {"status": "stopped"}), True),
-        (answer(204, b""), True),
-        (answer(400, {}), False),
-        (answer(404), False),
-        (answer(500), False),
-        (NotSent("x"), False),
-        (AnswerLost("x"), False),
-    ],
-)
-def test_stopping_is_asked_for_once(given: Answer | Exception, said_yes: bool):
-    http = FakeHttp(given)
-    assert bool(asked_now(given, lambda: bolna(http).hang_up(ID))) is said_yes
-    assert http.sent == [("POST", f"https://api.bolna.ai/call/{ID}/stop", HEADERS, None)]
 
 
 def test_the_account_is_told_apart_without_giving_its_key_away():

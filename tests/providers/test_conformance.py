@@ -505,3 +505,5 @@ def test_every_provider_of_the_registry_has_its_files() -> None:
     cases = {path.stem for path in (Path(__file__).parent / "cases").glob("*.py")} - {"__init__"}
     assert cases == set(NAMES)
     assert {path.name for path in PAYLOADS.iterdir()} == set(NAMES)
+    calls = {path.name for path in Path(__file__).parent.glob("test_*_calls.py")}
+    assert calls == {f"test_{name}_calls.py" for name in NAMES}

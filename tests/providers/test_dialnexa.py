@@ -1,4 +1,4 @@
-"""Which webhooks are believed to be DialNexa's, what they say, and what is asked of its API."""
+"""DialNexa's webhooks: which of them are believed, and what they say."""
 
 import hashlib
 import hmac
@@ -12,22 +12,20 @@ from hypothesis import strategies as st
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.errors import RedialError
-from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed, SignatureError
+from chalicelib.providers import CallbackRequest, MalformedCallback, SignatureError
 from chalicelib.providers.dialnexa import ENDINGS, EVENT_PROGRESS, HANGUP_REASONS, PROGRESS, DialNexa
 from tests.providers.cases import NOW
-from tests.support.fake_http import FakeHttp, answer
 
 SECRET = "whsec"
 CALL = "call_abc123xyz"
 TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
-HEADERS = {"Authorization": "Bearer key_1:secret", "Accept": "application/json"}
 BODY = b'{"event_type":"call_ended","payload":{"call":{"id":"call_1","status":"completed"}}}'
 #: computed with OpenSSL 3: openssl dgst -sha256 -hmac whsec
 DIGEST = "d670fa33fdc2fdcb37ff821f251fc2249bc84bbf5d88204752becf9f85ff8c98"
 
 
-def dialnexa(http: FakeHttp | None = None, **credentials: str) -> DialNexa:
-    return DialNexa({"api_key": "key_1:secret", "webhook_secret": SECRET, **credentials}, now=lambda: NOW, http=http)
+def dialnexa(**credentials: str) -> DialNexa:
+    return DialNexa({"api_key": "key_1:secret", "webhook_secret": SECRET, **credentials}, now=lambda: NOW)
 
 
 def request(body: object, **headers: str) -> CallbackRequest:
@@ -296,50 +294,6 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body: bytes):
     except MalformedCallback:
         return
     assert all(str(event).encode() and event.provider_call_id for event in events)
-
-
-# Calls
-
-DIAL = DialRequest(
-    call_id="call_01",
-    attempt=1,
-    from_number="+918047104890",
-    to_number="+919876543210",
-    answer_url=None,
-    callback_url=f"https://redial.example.com/callbacks/dialnexa/{TOKEN}",
-    agent_version_id="agent_2g7Xy3tY53gRlp",
-    variables={"customer_name": "Asha"},
-)
-
-
-def test_a_call_is_asked_for_once_with_our_token_in_its_metadata():
-    http = FakeHttp(answer(201, {"id": CALL, "to_phone_number": "+919876543210", "agent_version_number": 1}))
-    assert dialnexa(http, api_url="http://127.0.0.1:9/dialnexa/").dial(DIAL) == Placed(
-        CALL, {"http_status": "201", "id": CALL}
-    )
-    body = {
-        "agent_id": "agent_2g7Xy3tY53gRlp",
-        "phone_number": "+919876543210",
-        "metadata": {"customer_name": "Asha", "redial_token": TOKEN},
-    }
-    headers = {**HEADERS, "Content-Type": "application/json"}
-    assert http.sent == [("POST", "http://127.0.0.1:9/dialnexa/v1/calls", headers, body)]
-
-
-def test_a_call_is_looked_up():
-    found = {"id": CALL, "to_number": "+919876543210", "status": "hangup", "end_reason": "user_busy", "duration": 0}
-    http = FakeHttp(answer(200, found))
-    event = dialnexa(http).lookup(CALL)
-    assert event is not None
-    assert (event.outcome, event.to_number) == (Outcome.BUSY, "+919876543210")
-    assert event.event_id == f"{CALL}:lookup:hangup:dialnexa:user-busy"
-    assert http.sent == [("GET", f"https://api.dialnexa.com/v1/calls/{CALL}", HEADERS, None)]
-
-
-def test_there_is_no_hanging_up():
-    http = FakeHttp(answer(200, {}))
-    assert dialnexa(http).hang_up(CALL) is False
-    assert http.sent == []
 
 
 def test_the_account_is_the_keys_id_and_a_key_without_one_is_refused():

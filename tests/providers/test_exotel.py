@@ -1,4 +1,4 @@
-"""What Exotel's callbacks say in each of their shapes, and what is asked of its API."""
+"""Exotel's callbacks in each of their shapes, and the events that are read from them."""
 
 import json
 from dataclasses import replace
@@ -11,34 +11,18 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest, DialRequest, MalformedCallback, Placed
+from chalicelib.providers import CallbackRequest, MalformedCallback
 from chalicelib.providers.exotel import Exotel
 from chalicelib.providers.exotel_events import ENDINGS, PROGRESS
 from chalicelib.providers.multipart import decode_multipart
-from chalicelib.providers.signing import basic_login
 from tests.providers.cases import NOW
-from tests.support.fake_http import FakeHttp, answer
 
 SID = "80bfbec2d78bbbf10fb851f4fa165211"
 TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
-CREDENTIALS = {"account_sid": "acme1", "api_key": "key", "api_token": "token"}
-CALLS_URL = "https://api.exotel.com/v1/Accounts/acme1/Calls"
-HEADERS = {"Authorization": basic_login("key", "token"), "Accept": "application/json"}
-DIAL = DialRequest(
-    call_id="call_01",
-    attempt=1,
-    from_number="+918047104890",
-    to_number="+919876543210",
-    answer_url=None,
-    callback_url=f"https://redial.example.com/callbacks/exotel/{TOKEN}",
-    agent_version_id="926",
-    ring_timeout_sec=30,
-    max_call_sec=600,
-)
 
 
-def exotel(http: FakeHttp | None = None, **credentials: str) -> Exotel:
-    return Exotel({**CREDENTIALS, **credentials}, now=lambda: NOW, http=http)
+def exotel() -> Exotel:
+    return Exotel({"account_sid": "acme1", "api_key": "key", "api_token": "token"}, now=lambda: NOW)
 
 
 def request(body: bytes, content_type: str = "application/json") -> CallbackRequest:
@@ -261,81 +245,6 @@ def test_a_custom_field_of_the_users_own_is_no_token(field: str):
 def test_what_names_no_call_is_malformed(body: bytes):
     with pytest.raises(MalformedCallback):
         exotel().parse(request(body))
-
-
-def test_a_call_to_a_flow_is_asked_for_once_with_the_whole_form():
-    http = FakeHttp(answer(200, {"Call": {"Sid": SID, "Status": "in-progress"}}))
-    assert exotel(http).dial(DIAL) == Placed(SID, {"http_status": "200", "Sid": SID, "Status": "in-progress"})
-    form = [
-        ("From", "+919876543210"),
-        ("CallerId", "08047104890"),
-        ("Url", "http://my.exotel.com/acme1/exoml/start_voice/926"),
-        ("CallType", "trans"),
-        ("TimeLimit", "600"),
-        ("TimeOut", "30"),
-        ("StatusCallback", DIAL.callback_url),
-        ("StatusCallbackEvents[0]", "terminal"),
-        ("StatusCallbackContentType", "application/json"),
-        ("CustomField", TOKEN),
-    ]
-    assert http.sent == [("POST", f"{CALLS_URL}/connect.json", HEADERS, form)]
-
-
-@pytest.mark.parametrize(
-    ("answer_url", "sent"),
-    [
-        ("http://my.exotel.com/acme1/exoml/start_voice/7?call_id=x", "http://my.exotel.com/acme1/exoml/start_voice/7"),
-        ("https://example.com/flow?call_id=x", "https://example.com/flow?call_id=x"),
-    ],
-)
-def test_an_answer_url_goes_before_the_flow_and_a_flows_address_has_no_query(answer_url: str, sent: str):
-    http = FakeHttp(answer(200, {"Call": {"Sid": SID}}))
-    dial = replace(DIAL, answer_url=answer_url, from_number="+14155550100", max_call_sec=99_999)
-    exotel(http, api_url="https://api.in.exotel.com/", account_sid="a/../b").dial(dial)
-    ((_, url, _, form),) = http.sent
-    assert url == "https://api.in.exotel.com/v1/Accounts/a%2F..%2Fb/Calls/connect.json"
-    assert isinstance(form, list)
-    assert {("Url", sent), ("CallerId", "+14155550100"), ("TimeLimit", "14400")} <= set(form)
-
-
-def test_a_call_is_looked_up_with_its_legs():
-    resource = {
-        "Sid": SID,
-        "DateUpdated": "2017-03-03 10:53:33",
-        "To": "08047104890",
-        "From": "09876543210",
-        "PhoneNumberSid": "08047104890",
-        "Status": "completed",
-        "EndTime": "2017-03-03 10:49:50",
-        "Duration": "77",
-        "AnsweredBy": None,
-        "Details": {
-            "ConversationDuration": 8,
-            "Leg1Status": "completed",
-            "Leg2Status": "busy",
-            "Legs": [{"Leg": {"Id": 1, "OnCallDuration": 21}}, {"Leg": {"Id": 2, "OnCallDuration": 8}}],
-        },
-    }
-    http = FakeHttp(answer(200, {"Call": resource}))
-    event = exotel(http).lookup(SID)
-    assert event is not None
-    assert (event.outcome, event.duration_sec, event.to_number) == (Outcome.COMPLETED, 21, "+919876543210")
-    assert event.occurred_at == datetime(2017, 3, 3, 5, 19, 50, tzinfo=UTC)
-    assert event.event_id == f"{SID}:lookup:completed:"
-    assert http.sent == [("GET", f"{CALLS_URL}/{SID}.json?details=true", HEADERS, None)]
-    bare = exotel(FakeHttp(answer(200, {"Call": {"Sid": SID, "Status": "no-answer"}}))).lookup(SID)
-    assert bare is not None
-    assert bare.outcome is Outcome.NO_ANSWER
-    machine = {**resource, "AnsweredBy": "machine"}
-    heard = exotel(FakeHttp(answer(200, {"Call": machine}))).lookup(SID)
-    assert heard is not None
-    assert heard.outcome is Outcome.VOICEMAIL
-
-
-def test_there_is_no_hanging_up():
-    http = FakeHttp(answer(200, {}))
-    assert exotel(http).hang_up(SID) is False
-    assert http.sent == []
 
 
 json_values = st.recursive(

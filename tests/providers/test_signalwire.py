@@ -1,4 +1,4 @@
-"""SignalWire: which callbacks are believed, what they say, and the calls that are placed."""
+"""SignalWire's callbacks: which of them are believed, and what they say."""
 
 import base64
 import hashlib
@@ -13,36 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.events import CallEvent, Leg, Progress
+from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.errors import RedialError
-from chalicelib.providers import (
-    CallbackRequest,
-    DialRequest,
-    MachineDetection,
-    MalformedCallback,
-    Placed,
-    PlacementUnknown,
-    PutOff,
-    Refused,
-    SignatureError,
-    load,
-)
-from chalicelib.providers.http import Answer, AnswerLost, NotSent
-from chalicelib.providers.signalwire import ACCOUNT_FAULTS, INTERNAL_ERRORS, NUMBER_ERRORS, PACE_LIMITS, SignalWire
+from chalicelib.providers import CallbackRequest, MalformedCallback, SignatureError, load
+from chalicelib.providers.signalwire import ACCOUNT_FAULTS, PACE_LIMITS, SignalWire
 from tests.providers.cases import case
-from tests.support.fake_http import FakeHttp, answer
 
 PROJECT = "8a7f2c1e-0b4d-4f7e-a1c3-6d5e4f3a2b1c"
 CALL = "2f6c8a54-7d1e-4b7b-9d0c-5a3f1e8b6c01"
 NOW = datetime(2026, 1, 26, 10, tzinfo=UTC)
-CALLS_URL = f"https://example.signalwire.com/api/laml/2010-04-01/Accounts/{PROJECT}/Calls"
-HEADERS = {
-    "Authorization": "Basic " + base64.b64encode(f"{PROJECT}:PTtoken".encode()).decode(),
-    "Accept": "application/json",
-}
-CALLBACK = "https://redial.example.com/callbacks/signalwire/t0k3n"
-DIAL = DialRequest("call_1", 1, "+14155550100", "+16505550199", "https://example.com/answer.xml", CALLBACK)
 FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -57,14 +37,14 @@ B_BODY = b"CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B1
 B_SIGNATURE = "RSOYDt4T1cUTdK1PDd93/VVr8B8="
 
 
-def signalwire(http: FakeHttp | None = None, **credentials: str) -> SignalWire:
+def signalwire(**credentials: str) -> SignalWire:
     given = {
         "space_url": "example.signalwire.com",
         "project_id": PROJECT,
         "api_token": "PTtoken",
         "signing_key": f"{A_KEY},{B_KEY}",
     }
-    return SignalWire(given | credentials, now=lambda: NOW, http=http)
+    return SignalWire(given | credentials, now=lambda: NOW)
 
 
 def request(
@@ -325,99 +305,3 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, tex
         signalwire().parse(request(body, headers=headers))
     except MalformedCallback:
         return
-
-
-# Calls
-
-
-def dialled(given: Answer | Exception) -> object:
-    http = FakeHttp(given)
-    result = signalwire(http).dial(DIAL)
-    assert len(http.sent) == 1
-    return replace(result, evidence={})
-
-
-def test_a_call_is_asked_for_once_with_the_whole_form():
-    http = FakeHttp(answer(200, {"sid": CALL, "status": "queued"}))
-    result = signalwire(http).dial(replace(DIAL, machine_detection=MachineDetection.SYNC))
-    assert result == Placed(CALL, {"http_status": "200", "sid": CALL, "status": "queued"})
-    form = [
-        ("To", "+16505550199"),
-        ("From", "+14155550100"),
-        ("Url", "https://example.com/answer.xml"),
-        ("Method", "POST"),
-        ("StatusCallback", CALLBACK),
-        ("StatusCallbackMethod", "POST"),
-        ("StatusCallbackEvent", "initiated"),
-        ("StatusCallbackEvent", "ringing"),
-        ("StatusCallbackEvent", "answered"),
-        ("StatusCallbackEvent", "completed"),
-        ("Timeout", "45"),
-        ("MachineDetection", "Enable"),
-    ]
-    assert http.sent == [("POST", f"{CALLS_URL}.json", HEADERS, form)]
-
-
-@pytest.mark.parametrize(
-    ("space", "api_url", "origin"),
-    [
-        ("example.signalwire.com", "", "https://example.signalwire.com"),
-        ("https://example.signalwire.com/", "", "https://example.signalwire.com"),
-        ("example", "", "https://example.signalwire.com"),
-        ("http://127.0.0.1:9000", "", "http://127.0.0.1:9000"),
-        ("example", "http://127.0.0.1:9000/signalwire/", "http://127.0.0.1:9000/signalwire"),
-    ],
-)
-def test_a_space_may_be_named_in_any_of_its_ways(space: str, api_url: str, origin: str):
-    http = FakeHttp(answer(200, {"sid": CALL}))
-    signalwire(http, space_url=space, api_url=api_url).dial(DIAL)
-    assert http.sent[0][1] == f"{origin}/api/laml/2010-04-01/Accounts/{PROJECT}/Calls.json"
-
-
-@pytest.mark.parametrize(
-    ("given", "result"),
-    [
-        (NotSent("refused"), PutOff("network", fault=False)),
-        (AnswerLost("late"), PlacementUnknown("answer-lost")),
-        (answer(500, b"<html>"), PlacementUnknown("http:500")),
-        (answer(200, {"sid": "../x"}), PlacementUnknown("http:200")),
-        (answer(200, b"<html>"), PlacementUnknown("http:200")),
-        (answer(401), PutOff("http:401", fault=True)),
-        (answer(308), PutOff("http:308", fault=True)),
-        (answer(429, retry_after="7"), PutOff("http:429", fault=False, retry_after_sec=7)),
-        (answer(422, {"code": "21205"}), Refused(Outcome.ERROR, "signalwire:21205")),
-        *((answer(422, {"code": c}), Refused(o, f"signalwire:{c}")) for c, o in NUMBER_ERRORS.items()),
-        *((answer(400, {"code": c}), PutOff(f"signalwire:{c}", fault=True)) for c in sorted(ACCOUNT_FAULTS)),
-        *((answer(400, {"code": c}), PutOff(f"signalwire:{c}", fault=False)) for c in sorted(PACE_LIMITS)),
-        *((answer(400, {"code": c}), PlacementUnknown(f"signalwire:{c}")) for c in sorted(INTERNAL_ERRORS)),
-    ],
-)
-def test_each_answer_to_a_new_call_has_its_meaning(given: Answer | Exception, result: object):
-    assert dialled(given) == result
-
-
-def test_a_call_is_looked_up_and_hung_up_at_its_resource():
-    resource = {"sid": CALL, "status": "failed", "duration": 0, "sip_result_code": "486", "end_time": None}
-    http = FakeHttp(answer(200, resource))
-    event = signalwire(http).lookup(CALL)
-    assert event is not None
-    assert (event.outcome, event.cause, event.progress) == (Outcome.BUSY, "sip:486", None)
-    assert signalwire(http).hang_up(CALL)
-    assert http.sent == [
-        ("GET", f"{CALLS_URL}/{CALL}.json", HEADERS, None),
-        ("POST", f"{CALLS_URL}/{CALL}.json", HEADERS, [("Status", "completed")]),
-    ]
-
-
-def test_a_live_call_has_progress():
-    event = signalwire(FakeHttp(answer(200, {"sid": CALL, "status": "ringing"}))).lookup(CALL)
-    assert event is not None
-    assert (event.progress, event.outcome) == (Progress.RINGING, None)
-
-
-@pytest.mark.parametrize("call_sid", ["", "-a", "a/../b", "a?b", "a\n", "é"])
-def test_what_is_no_call_id_never_gets_into_a_url(call_sid: str):
-    http = FakeHttp(answer(200, {}))
-    assert signalwire(http).lookup(call_sid) is None
-    assert not signalwire(http).hang_up(call_sid)
-    assert http.sent == []

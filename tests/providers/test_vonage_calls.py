@@ -1,4 +1,4 @@
-"""Calls placed through Vonage's REST API: what is sent, once, how it is signed, and what each answer means."""
+"""The calls that are placed through Vonage's REST API, and Vonage's answers."""
 
 import base64
 import json
@@ -16,36 +16,81 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import (
-    DialRequest,
-    DialResult,
-    MachineDetection,
-    Placed,
-    PlacementUnknown,
-    PutOff,
-    Refused,
-)
-from chalicelib.providers.http import Answer, AnswerLost, NotSent
+from chalicelib.providers import MachineDetection, Placed, PlacementUnknown, PutOff, Refused
+from chalicelib.providers.http import Answer, AnswerLost
 from chalicelib.providers.vonage import Vonage
-from tests.support.fake_http import FakeHttp, answer, asked_now
+from tests.providers.dialing import DIAL, NOW, RETRY_AFTER, SILENT, DialCase, DialTests
+from tests.support.fake_http import FakeHttp, answer
 
 APPLICATION = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
 CALL = "106a581a-34d0-432a-a625-220221fd434f"
-NOW = datetime(2026, 1, 26, 10, 30, tzinfo=UTC)
 URL = "https://api.nexmo.com/v1/calls"
 CALLBACK = "https://redial.example.com/callbacks/vonage/t0k3n"
-DIAL = DialRequest(
-    call_id="call_1",
-    attempt=1,
-    from_number="+14155550100",
-    to_number="+16505550199",
-    answer_url="https://example.com/answer?call_id=call_1",
-    callback_url=CALLBACK,
-    machine_detection=MachineDetection.OFF,
-    ring_timeout_sec=30,
-    max_call_sec=600,
-)
+VONAGE_DIAL = replace(DIAL, callback_url=CALLBACK)
 STARTED = {"uuid": CALL, "status": "started", "direction": "outbound", "conversation_uuid": "CON-2be039b2"}
+HEADERS = {
+    "Authorization": f"Bearer of {APPLICATION}",
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+}
+BODY = {
+    "to": [{"type": "phone", "number": "16505550199"}],
+    "from": {"type": "phone", "number": "14155550100"},
+    "answer_url": ["https://example.com/answer?call_id=call_1"],
+    "answer_method": "GET",
+    "event_url": [CALLBACK],
+    "event_method": "POST",
+    "ringing_timer": 30,
+    "length_timer": 600,
+}
+RECORD = {
+    "_links": {"self": {"href": f"/calls/{CALL}"}},
+    "uuid": CALL,
+    "conversation_uuid": "CON-f972836a",
+    "to": {"type": "phone", "number": "16505550199"},
+    "from": {"type": "phone", "number": "14155550100"},
+    "status": "completed",
+    "direction": "outbound",
+    "duration": "60",
+    "start_time": "2020-01-01 12:00:00",
+    "end_time": "2020-01-01 12:01:00",
+    "network": "65512",
+}
+#: the fields of a record that are kept
+KEPT = ("status", "duration", "start_time", "end_time", "conversation_uuid", "network")
+
+RATE_LIMIT = {"type": "https://developer.vonage.com/api-errors#rate-limit", "title": "Rate limit"}
+REFUSED = {"type": "TYPE", "error_title": "Bad Request"}
+#: the refusals that every call of the account would meet
+ACCOUNT_ERRORS = [
+    {"type": "https://developer.nexmo.com/api-errors#low-balance", "title": "Low balance"},
+    {"type": "https://example.com/Error#out-of-credit"},
+    {"type": "https://developer.vonage.com/api-errors#account-suspended"},
+    {"type": "UNAUTHORIZED".lower()},
+    {"invalid_parameters": [{"name": "from.number", "reason": "is invalid"}]},
+    {"invalid_parameters": [{"name": "event_url", "reason": "is invalid"}]},
+    {"invalid_parameters": {"from": "is invalid"}},
+    {"invalid_parameters": [{"name": "number"}, {"name": "from"}]},
+    {"invalid_parameters": [{"name": "to"}, {"name": "$.from"}]},
+]
+INVALID = {"type": "https://developer.vonage.com/api-errors#invalid-params"}
+#: the invalid parameters of a refusal -> the outcome; it is read by the field that it names
+REFUSALS = [
+    ([{"name": "to", "reason": "is invalid"}], Outcome.INVALID_NUMBER),
+    ([{"name": "to[0].number"}], Outcome.INVALID_NUMBER),
+    ([{"name": "to.0.number"}], Outcome.INVALID_NUMBER),
+    ([{"name": "$.to[0].number"}], Outcome.INVALID_NUMBER),
+    ({"to": "invalid"}, Outcome.INVALID_NUMBER),
+    ([{"name": "number", "reason": "is invalid"}], Outcome.INVALID_NUMBER),
+    ({"number": "is invalid"}, Outcome.INVALID_NUMBER),
+    ([{"name": "numbers"}], Outcome.ERROR),
+    ([{"name": "token"}], Outcome.ERROR),
+    ([{"name": "answer_url"}], Outcome.ERROR),
+    ([{"name": "to_be"}], Outcome.ERROR),
+    ([{"reason": "to"}, 7, None], Outcome.ERROR),
+    ("to", Outcome.ERROR),
+    (None, Outcome.ERROR),
+]
 
 
 @cache
@@ -63,7 +108,7 @@ def vonage(http: FakeHttp, **credentials: str) -> Vonage:
 
 
 def claims_in(headers: Mapping[str, str]) -> dict[str, object]:
-    """The claims of the token that a request was sent with, its signature checked by another library than ours."""
+    """Return the claims of a request's token. Another library than ours checks it."""
     scheme, _, token = headers["Authorization"].partition(" ")
     head, body, signature = token.split(".")
     key().public_key().verify(decoded(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256())
@@ -75,52 +120,93 @@ def decoded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def dialled(given: Answer | Exception) -> DialResult:
-    http = FakeHttp(given)
-    result = vonage(http).dial(DIAL)
-    assert len(http.sent) == 1
-    return result
+class TestVonage(DialTests):
+    case = DialCase(
+        provider=vonage,
+        call_id=CALL,
+        dial=VONAGE_DIAL,
+        placed=answer(201, STARTED),
+        placed_evidence={
+            "http_status": "201",
+            "uuid": CALL,
+            "status": "started",
+            "conversation_uuid": "CON-2be039b2",
+        },
+        calls_url=URL,
+        headers=HEADERS,
+        post_headers=HEADERS,
+        stable_headers=lambda headers: {
+            **headers,
+            "Authorization": f"Bearer of {claims_in(headers)['application_id']}",
+        },
+        account=APPLICATION,
+        calls_per_second=3.0,
+        requests=[
+            ({}, BODY),
+            ({"machine_detection": MachineDetection.SYNC}, {**BODY, "machine_detection": "continue"}),
+            ({"machine_detection": MachineDetection.ASYNC}, {**BODY, "machine_detection": "continue"}),
+            # The timers keep within what both of Vonage's references allow.
+            (
+                {"ring_timeout_sec": 600, "max_call_sec": 14_400},
+                {**BODY, "ringing_timer": 120, "length_timer": 7200},
+            ),
+        ],
+        addresses=[({"api_url": "https://api-eu-3.vonage.com/"}, "https://api-eu-3.vonage.com/v1/calls")],
+        unsendable=[
+            ({"answer_url": None}, PutOff("no-answer-url", fault=True)),
+            ({"to_number": "sip:a@b.example"}, Refused(Outcome.INVALID_NUMBER, "to-number")),
+            ({"from_number": "Redial"}, PutOff("from-number", fault=True)),
+        ],
+        answers=[
+            *((answer(201, {"uuid": word}), PlacementUnknown("http:201")) for word in (None, "../calls")),
+            (answer(500, {"type": "https://x#low-balance"}), PlacementUnknown("http:500")),
+            *((answer(status, b"nope"), PutOff(f"http:{status}", fault=True)) for status in (402, 403, 404, 405)),
+            *((answer(429, RATE_LIMIT, **h), PutOff("http:429", False, retry_after_sec=s)) for h, s in RETRY_AFTER),
+            *((answer(400, body), PutOff("http:400", fault=True)) for body in ACCOUNT_ERRORS),
+            *((answer(400, {**INVALID, "invalid_parameters": p}), Refused(o, "http:400")) for p, o in REFUSALS),
+        ],
+        evidence=[
+            (
+                answer(400, {**REFUSED, "detail": "x" * 999, "invalid_parameters": {"to": "y"}}),
+                Refused(
+                    Outcome.INVALID_NUMBER,
+                    "http:400",
+                    {"http_status": "400", **REFUSED, "detail": "x" * 200, "invalid_parameters": "to"},
+                ),
+            )
+        ],
+        lookups=[
+            (
+                [answer(200, RECORD), answer(200, {"count": 1, "_embedded": {"calls": [RECORD]}})],
+                CallEvent(
+                    event_id=f"{CALL}:lookup:completed",
+                    provider_call_id=CALL,
+                    status="completed",
+                    outcome=Outcome.COMPLETED,
+                    occurred_at=datetime(2020, 1, 1, 12, 1, tzinfo=UTC),
+                    duration_sec=60,
+                    to_number="+16505550199",
+                    from_number="+14155550100",
+                    leg=Leg.OUTGOING,
+                    session=RECORD["conversation_uuid"],
+                    evidence={name: RECORD[name] for name in KEPT},
+                ),
+                [
+                    f"{URL}/{CALL}",
+                    f"{URL}?conversation_uuid=CON-f972836a&order=asc&page_size=100&record_index=0",
+                ],
+            )
+        ],
+        silent=[*SILENT, (answer(200, {"uuid": CALL}), 1), (answer(200, {**RECORD, "uuid": "other"}), 1)],
+        hang_up_requests=[("PUT", f"{URL}/{CALL}", HEADERS, {"action": "hangup"})],
+        resource=lambda call_id: answer(200, {**RECORD, "uuid": call_id}),
+    )
 
 
-def bare(result: DialResult) -> tuple[object, ...]:
-    """A result without its evidence."""
-    if isinstance(result, PutOff):
-        return (PutOff, result.cause, result.fault, result.retry_after_sec)
-    if isinstance(result, Refused):
-        return (Refused, result.outcome, result.cause)
-    assert isinstance(result, PlacementUnknown)
-    return (PlacementUnknown, result.cause)
-
-
-@pytest.mark.parametrize(
-    ("detection", "extra"),
-    [
-        (MachineDetection.OFF, {}),
-        (MachineDetection.SYNC, {"machine_detection": "continue"}),
-        (MachineDetection.ASYNC, {"machine_detection": "continue"}),
-    ],
-)
-def test_a_call_is_asked_for_once_with_the_whole_body(detection: MachineDetection, extra: dict[str, str]):
+def test_a_token_has_the_claims_that_vonage_asks_for():
     http = FakeHttp(answer(201, STARTED))
-    result = vonage(http).dial(replace(DIAL, machine_detection=detection))
-    evidence = {"http_status": "201", "uuid": CALL, "status": "started", "conversation_uuid": "CON-2be039b2"}
-    assert result == Placed(CALL, evidence)
-    ((method, url, headers, body),) = http.sent
-    assert (method, url) == ("POST", URL)
-    assert body == {
-        "to": [{"type": "phone", "number": "16505550199"}],
-        "from": {"type": "phone", "number": "14155550100"},
-        "answer_url": ["https://example.com/answer?call_id=call_1"],
-        "answer_method": "GET",
-        "event_url": [CALLBACK],
-        "event_method": "POST",
-        "ringing_timer": 30,
-        "length_timer": 600,
-        **extra,
-    }
-    json_type = "application/json"
-    assert headers == {"Authorization": headers["Authorization"], "Accept": json_type, "Content-Type": json_type}
-    claims = claims_in(headers)
+    vonage(http).dial(VONAGE_DIAL)
+    claims = claims_in(http.sent[0][2])
     at = int(NOW.timestamp())
     assert claims == {"application_id": APPLICATION, "iat": at, "exp": at + 900, "jti": claims["jti"]}
 
@@ -142,21 +228,21 @@ def test_one_token_is_signed_for_its_whole_life(monkeypatch: pytest.MonkeyPatch)
     )
     for seconds in (0, 60, 778, 1):
         clock.at += timedelta(seconds=seconds)
-        provider.dial(DIAL)
+        provider.dial(VONAGE_DIAL)
         provider.lookup(CALL)
         provider.hang_up(CALL)
     begun = int(NOW.timestamp())
     # The last one comes with 61 s of the first token's 900 left.
     assert [claims["iat"] - begun for claims in signed] == [0, 838]
     clock.at = NOW
-    provider.dial(DIAL)
+    provider.dial(VONAGE_DIAL)
     assert [claims["iat"] - begun for claims in signed] == [0, 838, 0]
 
 
 def test_a_rejected_token_is_not_used_again():
     http = FakeHttp(answer(401), answer(201, STARTED))
     provider = vonage(http)
-    assert [type(provider.dial(DIAL)) for _ in range(3)] == [PutOff, Placed, Placed]
+    assert [type(provider.dial(VONAGE_DIAL)) for _ in range(3)] == [PutOff, Placed, Placed]
     tokens = [claims_in(headers)["jti"] for _, _, headers, _ in http.sent]
     assert tokens[0] != tokens[1] == tokens[2]
 
@@ -164,7 +250,7 @@ def test_a_rejected_token_is_not_used_again():
 def test_every_provider_signs_its_own_token():
     http = FakeHttp(answer(201, STARTED))
     for _ in range(2):
-        vonage(http).dial(DIAL)
+        vonage(http).dial(VONAGE_DIAL)
     assert len({claims_in(headers)["jti"] for _, _, headers, _ in http.sent}) == 2
 
 
@@ -172,7 +258,7 @@ def test_every_provider_signs_its_own_token():
 def test_a_key_may_be_of_either_kind_and_its_line_breaks_escaped(form: PrivateFormat):
     for text in (pem(form), pem(form).replace("\n", "\\n"), f"\n {pem(form)} "):
         http = FakeHttp(answer(201, STARTED))
-        assert isinstance(vonage(http, private_key=text).dial(DIAL), Placed)
+        assert isinstance(vonage(http, private_key=text).dial(VONAGE_DIAL), Placed)
         assert claims_in(http.sent[0][2])["application_id"] == APPLICATION
 
 
@@ -195,8 +281,8 @@ def test_a_key_that_cannot_sign_is_the_accounts_fault_and_nothing_is_sent():
     for text in bad_keys():
         http = FakeHttp(answer(201, STARTED))
         provider = vonage(http, private_key=text)
-        result = provider.dial(DIAL)
-        assert bare(result) == (PutOff, "private-key", True, None)
+        result = provider.dial(VONAGE_DIAL)
+        assert replace(result, evidence={}) == PutOff("private-key", fault=True)
         assert "AAAA" not in str(result)
         assert provider.lookup(CALL) is None
         assert provider.hang_up(CALL) is False
@@ -207,160 +293,6 @@ def test_the_signing_library_waits_for_the_first_call():
     code = "import sys, chalicelib.providers.vonage; print({'rsa', 'pyasn1', 'cryptography'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
-
-
-def test_the_api_may_live_elsewhere():
-    http = FakeHttp(answer(201, STARTED))
-    provider = vonage(http, api_url="https://api-eu-3.vonage.com/")
-    assert isinstance(provider.dial(DIAL), Placed)
-    assert [url for _, url, _, _ in http.sent] == ["https://api-eu-3.vonage.com/v1/calls"]
-    assert (provider.name, provider.account, provider.calls_per_second) == ("vonage", APPLICATION, 3.0)
-
-
-def test_timers_keep_within_what_both_references_allow():
-    http = FakeHttp(answer(201, STARTED))
-    vonage(http).dial(replace(DIAL, ring_timeout_sec=600, max_call_sec=14_400))
-    body = http.sent[0][3]
-    assert isinstance(body, dict)
-    assert (body["ringing_timer"], body["length_timer"]) == (120, 7200)
-
-
-@pytest.mark.parametrize(
-    ("changed", "result"),
-    [
-        ({"answer_url": None}, (PutOff, "no-answer-url", True, None)),
-        ({"to_number": "sip:a@b.example"}, (Refused, Outcome.INVALID_NUMBER, "to-number")),
-        ({"from_number": "Redial"}, (PutOff, "from-number", True, None)),
-    ],
-)
-def test_what_cannot_be_asked_for_is_not(changed: dict[str, str | None], result: tuple[object, ...]):
-    http = FakeHttp(answer(201, STARTED))
-    assert bare(vonage(http).dial(replace(DIAL, **changed))) == result
-    assert http.sent == []
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (201, b""),
-        (201, b"<html>"),
-        (201, b"[" * 100_000),
-        (200, []),
-        (201, {"uuid": None}),
-        (201, {"uuid": "../calls"}),
-        (408, b""),
-        (500, b""),
-        (503, STARTED),
-        (500, {"type": "https://x#low-balance"}),
-        (302, b""),
-        (101, b""),
-    ],
-)
-def test_an_answer_that_leaves_it_open_is_never_taken_for_a_no(status: int, body: object):
-    assert bare(dialled(answer(status, body))) == (PlacementUnknown, f"http:{status}")
-
-
-def test_what_was_not_sent_is_deferred_and_what_was_not_answered_is_unknown():
-    assert dialled(NotSent("refused")) == PutOff("network", fault=False, evidence={"error": "refused"})
-    assert dialled(AnswerLost("x" * 999)) == PlacementUnknown("answer-lost", {"error": "x" * 200})
-
-
-@pytest.mark.parametrize(("header", "seconds"), [({}, None), ({"retry_after": "7"}, 7)])
-def test_too_fast_is_deferred_for_as_long_as_vonage_says(header: dict[str, str], seconds: int | None):
-    body = {"type": "https://developer.vonage.com/api-errors#rate-limit", "title": "Rate limit"}
-    assert bare(dialled(answer(429, body, **header))) == (PutOff, "http:429", False, seconds)
-
-
-@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 307, 308])
-def test_a_refused_login_or_a_wrong_address_is_a_fault_of_the_account(status: int):
-    assert bare(dialled(answer(status, b"nope"))) == (PutOff, f"http:{status}", True, None)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"type": "https://developer.nexmo.com/api-errors#low-balance", "title": "Low balance"},
-        {"type": "https://example.com/Error#out-of-credit"},
-        {"type": "https://developer.vonage.com/api-errors#account-suspended"},
-        {"type": "UNAUTHORIZED".lower()},
-        {"invalid_parameters": [{"name": "from.number", "reason": "is invalid"}]},
-        {"invalid_parameters": [{"name": "event_url", "reason": "is invalid"}]},
-        {"invalid_parameters": {"from": "is invalid"}},
-        {"invalid_parameters": [{"name": "number"}, {"name": "from"}]},
-        {"invalid_parameters": [{"name": "to"}, {"name": "$.from"}]},
-    ],
-)
-def test_a_refusal_that_would_meet_every_call_uses_up_no_attempt(body: object):
-    assert bare(dialled(answer(400, body))) == (PutOff, "http:400", True, None)
-
-
-@pytest.mark.parametrize(
-    ("invalid", "outcome"),
-    [
-        ([{"name": "to", "reason": "is invalid"}], Outcome.INVALID_NUMBER),
-        ([{"name": "to[0].number"}], Outcome.INVALID_NUMBER),
-        ([{"name": "to.0.number"}], Outcome.INVALID_NUMBER),
-        ([{"name": "$.to[0].number"}], Outcome.INVALID_NUMBER),
-        ({"to": "invalid"}, Outcome.INVALID_NUMBER),
-        ([{"name": "number", "reason": "is invalid"}], Outcome.INVALID_NUMBER),
-        ({"number": "is invalid"}, Outcome.INVALID_NUMBER),
-        ([{"name": "numbers"}], Outcome.ERROR),
-        ([{"name": "token"}], Outcome.ERROR),
-        ([{"name": "answer_url"}], Outcome.ERROR),
-        ([{"name": "to_be"}], Outcome.ERROR),
-        ([{"reason": "to"}, 7, None], Outcome.ERROR),
-        ("to", Outcome.ERROR),
-        (None, Outcome.ERROR),
-    ],
-)
-def test_a_refusal_is_read_by_the_field_that_it_names(invalid: object, outcome: Outcome):
-    refused = {"type": "https://developer.vonage.com/api-errors#invalid-params", "invalid_parameters": invalid}
-    assert bare(dialled(answer(400, refused))) == (Refused, outcome, "http:400")
-
-
-def test_a_refusal_keeps_what_vonage_said_in_brief():
-    said = {"type": "TYPE", "error_title": "Bad Request", "detail": "x" * 999, "invalid_parameters": {"to": "y"}}
-    evidence = {"http_status": "400", "type": "TYPE", "error_title": "Bad Request", "detail": "x" * 200}
-    assert dialled(answer(400, said)) == Refused(
-        Outcome.INVALID_NUMBER, "http:400", {**evidence, "invalid_parameters": "to"}
-    )
-
-
-RECORD = {
-    "_links": {"self": {"href": f"/calls/{CALL}"}},
-    "uuid": CALL,
-    "conversation_uuid": "CON-f972836a",
-    "to": {"type": "phone", "number": "16505550199"},
-    "from": {"type": "phone", "number": "14155550100"},
-    "status": "completed",
-    "direction": "outbound",
-    "duration": "60",
-    "start_time": "2020-01-01 12:00:00",
-    "end_time": "2020-01-01 12:01:00",
-    "network": "65512",
-}
-
-
-def test_a_call_that_has_ended_is_looked_up_with_its_outcome():
-    http = FakeHttp(answer(200, RECORD), answer(200, {"count": 1, "_embedded": {"calls": [RECORD]}}))
-    names = ("status", "duration", "start_time", "end_time", "conversation_uuid", "network")
-    assert vonage(http).lookup(CALL) == CallEvent(
-        event_id=f"{CALL}:lookup:completed",
-        provider_call_id=CALL,
-        status="completed",
-        outcome=Outcome.COMPLETED,
-        occurred_at=datetime(2020, 1, 1, 12, 1, tzinfo=UTC),
-        duration_sec=60,
-        to_number="+16505550199",
-        from_number="+14155550100",
-        leg=Leg.OUTGOING,
-        session=RECORD["conversation_uuid"],
-        evidence={name: RECORD[name] for name in names},
-    )
-    (method, url, headers, body), (_, legs_url, _, _) = http.sent
-    assert (method, url, body) == ("GET", f"{URL}/{CALL}", None)
-    assert legs_url == f"{URL}?conversation_uuid=CON-f972836a&order=asc&page_size=100&record_index=0"
-    assert claims_in(headers)["application_id"] == APPLICATION
 
 
 def test_a_record_whose_parties_are_lists_is_looked_up_and_found():
@@ -447,43 +379,3 @@ def test_a_record_may_end_with_what_detection_heard(status: str, end_time: str |
     event = vonage(FakeHttp(answer(200, {**RECORD, "status": status, "end_time": end_time}))).lookup(CALL)
     assert event is not None
     assert (event.progress, event.outcome, event.amd) == told
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        NotSent("x"),
-        AnswerLost("x"),
-        answer(404),
-        answer(401),
-        answer(500),
-        answer(200, b"<html>"),
-        answer(200, []),
-        answer(200, {"uuid": CALL}),
-        answer(200, {**RECORD, "uuid": "other"}),
-    ],
-)
-def test_a_call_that_cannot_be_asked_after_is_none(given: Answer | Exception):
-    http = FakeHttp(given)
-    assert asked_now(given, lambda: vonage(http).lookup(CALL)) is None
-    assert len(http.sent) == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "said_yes"),
-    [(answer(204, b""), True), (answer(404), False), (answer(500), False), (NotSent("x"), False)],
-)
-def test_hanging_up_is_asked_for_once(given: Answer | Exception, said_yes: bool):
-    http = FakeHttp(given)
-    assert bool(asked_now(given, lambda: vonage(http).hang_up(CALL))) is said_yes
-    assert [(method, url, body) for method, url, _, body in http.sent] == [
-        ("PUT", f"{URL}/{CALL}", {"action": "hangup"})
-    ]
-
-
-@pytest.mark.parametrize("call_id", ["", "../calls", "1?x=1", "1\n", "é", "1" * 65])
-def test_what_is_no_call_id_never_gets_into_a_url(call_id: str):
-    http = FakeHttp(answer(200, {**RECORD, "uuid": call_id}))
-    assert vonage(http).lookup(call_id) is None
-    assert vonage(http).hang_up(call_id) is False
-    assert http.sent == []

@@ -10,6 +10,9 @@ import pytest
 from chalicelib.providers import Http, Unanswered
 from chalicelib.providers.http import Answer
 
+#: method, URL, headers and content of a request as FakeHttp keeps it
+Request = tuple[str, str, Mapping[str, str], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -51,7 +54,7 @@ class FakeHttp(Replying):
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.answers = list(answers)
-        self.sent: list[tuple[str, str, Mapping[str, str], object]] = []
+        self.sent: list[Request] = []
 
     def reply(self, asked: Asked) -> Answer | Exception:
         content = asked.form if asked.body is None else json.loads(asked.body)

@@ -1,0 +1,5 @@
+"""The shared tests' assertions show their values when they fail."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.providers.dialing")
