@@ -1,4 +1,4 @@
-"""What the use cases work with, handed in by whoever calls them."""
+"""The collaborators of the use cases. The caller of a use case passes them in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,20 +25,24 @@ from chalicelib.storage.wakes import WakeStore
 from chalicelib.storage.workspaces import WorkspaceStore
 from chalicelib.wheel import Triggers
 
-#: How long after the longest possible call its last callback may still come.
+#: The last callback may arrive this long after the longest possible call has ended.
 CALLBACK_MARGIN = timedelta(minutes=2)
-#: How much longer than an attempt can last its slots are leased: the sweep needs time to find its end.
+#: The lease of a slot is this much longer than the longest attempt. The sweep needs that time to find the attempt's
+#: end.
 SLOT_MARGIN = timedelta(minutes=30)
-#: No provider's own ring timeout is longer.
+#: The longest ring timeout that any provider uses by default.
 MAX_DEFAULT_RING_SEC = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The collaborators of every use case. ``provider`` gives a ready provider by its name.
+    """The collaborators of every use case.
 
-    ``other_triggers`` are those of the backend that is not in use, where a switch of ``WAKE_BACKEND`` left some behind.
-    ``fresh_provider`` gives it with its secrets read again; None where that would be no other.
+    ``provider`` returns a provider by its name, ready to use. ``fresh_provider`` reads the provider's secrets again; it
+    returns None if they have not changed.
+
+    ``other_triggers`` are the triggers of the backend that is not in use. A switch of ``WAKE_BACKEND`` leaves some of
+    them behind.
     """
 
     settings: Settings
@@ -66,33 +70,42 @@ class Ports:
 
     @property
     def wake_lead(self) -> timedelta:
-        """How far ahead a wake must lie to be effective."""
+        """The minimum time between now and a wake that EventBridge can still deliver."""
         return timedelta(seconds=self.settings.wake_lead_seconds)
 
     @property
     def longest_attempt(self) -> timedelta:
-        """How long an attempt may take from its dial to its last callback."""
+        """The longest time between the dial of an attempt and its last callback."""
         ringing = self.settings.ring_timeout_seconds or MAX_DEFAULT_RING_SEC
         longest = ringing + self.settings.max_call_seconds
         return timedelta(seconds=longest) + CALLBACK_MARGIN
 
     @property
     def lease(self) -> timedelta:
-        """How long an attempt may keep its slots at most: it has ended long before, unless nobody was there to see."""
+        """The time for which an attempt holds its slots, if nothing releases them earlier.
+
+        Normally the attempt has ended long before. The lease ends the hold if nobody recorded that end.
+        """
         return self.longest_attempt + SLOT_MARGIN
 
     def pace_of(self, provider: str) -> Pace | None:
-        """How fast calls may be started on the provider's account, where the deployment says so."""
+        """Return the rate limit of the provider's account; None if none is set."""
         per_second = self.settings.calls_per_second(provider)
         return Pace.of(per_second) if per_second else None
 
     def workspace_pace(self, workspace: str) -> Pace | None:
-        """How fast calls of the workspace may be started, on all accounts together, where anybody says so."""
+        """Return the rate limit of a workspace over all accounts; None if none is set.
+
+        The workspace's own setting has precedence over the deployment's default.
+        """
         per_second = self.workspaces.load(workspace).calls_per_second or self.settings.workspace_calls_per_second
         return Pace.of(per_second) if per_second else None
 
     def limits_of(self, workspace: str) -> Limits:
-        """Return what the workspace may dial and spend: each limit as it says itself, or as the deployment does."""
+        """Return what the workspace may dial and spend.
+
+        Each limit is the workspace's own; if the workspace has none, it is the deployment's default.
+        """
         own, default = self.workspaces.load(workspace).limits, self.settings.workspace_limits
         return Limits(
             allow=default.allow if own.allow is None else own.allow,
@@ -101,6 +114,6 @@ class Ports:
         )
 
     def minute_capacity(self, provider: str) -> int:
-        """How many dials one minute of the provider's account is planned with."""
+        """Return how many dials Redial plans in one minute of the provider's account."""
         pace = self.pace_of(provider) or Pace.of(provider_class(provider).calls_per_second)
         return pace.a_minute

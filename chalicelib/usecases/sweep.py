@@ -1,4 +1,7 @@
-"""The safety net, every minute: dial what the wheel missed, find out about attempts gone silent, clear spent alarms."""
+"""The sweep, every minute: repair what a wake or a callback missed.
+
+The sweep removes spent triggers, dials overdue calls, looks into silent attempts and confirms adoptions.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,22 +18,22 @@ from chalicelib.usecases.calls.redial_due import TimeLeft, dial_due, disarm, poo
 from chalicelib.usecases.calls.silent import look_into
 from chalicelib.usecases.ports import Ports
 
-#: A wake may come this late and still be on time: EventBridge fires within its minute, not at its first second.
+#: A wake may arrive this late and still be on time: EventBridge fires within the minute, not at its first second.
 WAKE_GRACE = timedelta(seconds=60)
-#: A wake this long past has fired for good, or never will.
+#: A trigger this long after its wake has fired already, or never will.
 TRIGGER_STALE = timedelta(minutes=10)
-#: Once an hour the spent alarms of the backend that is not in use are cleared, too: after a switch of WAKE_BACKEND its
-#: alarms still fire as planned, and nobody else removes them.
+#: Once an hour the sweep also removes the spent triggers of the backend that is not in use. After a switch of
+#: WAKE_BACKEND the old backend's triggers still fire as planned, and nobody else removes them.
 OTHERS_CLEARED_AT_MINUTE = 30
-#: Each kind of work has its share of a sweep's time, so that none keeps another from being done: clearing alarms, then
-#: dialling what is overdue, then silent attempts; adoptions have what is left.
+#: Each kind of work has a share of the sweep's time, so that no kind prevents another. The order is: remove triggers,
+#: dial overdue calls, look into silent attempts. Adoptions have the rest of the time.
 TRIGGERS_SHARE = 0.2
 OVERDUE_SHARE = 0.5
 SILENT_SHARE = 0.8
 
 
 def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
-    """Repair what the engine missed. Returns how many calls and alarms were repaired, by kind."""
+    """Repair what the engine missed. Return the number of repairs by kind."""
     now = ports.clock.now()
     counts: Counter[str] = Counter()
     counts["stale-wakes"], rules_live = _clear_triggers(ports, now - TRIGGER_STALE, time_left.share(TRIGGERS_SHARE))
@@ -46,27 +49,36 @@ def sweep(ports: Ports, time_left: TimeLeft) -> dict[str, int]:
 
 
 def _look_into_silent(ports: Ports, now: datetime, time_left: TimeLeft) -> Counter[str]:
-    """Find out about all silent attempts, as many side by side as are dialled: a provider may take ten seconds each."""
+    """Look into all silent attempts, in a pool as large as the pool for dials.
+
+    A provider may take ten seconds to answer each request. ``silent-left`` says that the time was over before all
+    attempts were looked into.
+    """
     left: list[str] = []
 
     def silent() -> Iterator[str]:
-        for together in ports.calls.due(DEADLINE, now):
-            for call_id in together:
+        for batch in ports.calls.due(DEADLINE, now):
+            for call_id in batch:
                 if not time_left.for_a_dial():
                     left.append(call_id)
                     return
                 yield call_id
 
-    ends = Counter(pooled(lambda call_id: _end_of(ports, call_id, now), silent(), ports.settings.dial_pool_size))
+    ends = Counter(
+        pooled(lambda call_id: _look_into_safely(ports, call_id, now), silent(), ports.settings.dial_pool_size)
+    )
     return Counter({f"silent-{end}": n for end, n in ends.items()} | {"silent-left": len(left)})
 
 
 def _clear_triggers(ports: Ports, before: datetime, time_left: TimeLeft) -> tuple[int, int | None]:
-    """Return how many spent alarms were removed, and how many rules all programs have left; None where unknown."""
-    both = ports.clock.now().minute == OTHERS_CLEARED_AT_MINUTE
+    """Remove the triggers of wakes before ``before``.
+
+    Return how many triggers were removed, and how many rules all programs of the AWS account have (None if unknown).
+    """
+    clear_both = ports.clock.now().minute == OTHERS_CLEARED_AT_MINUTE
     removed = 0
     try:
-        for triggers in (ports.triggers, ports.other_triggers) if both else (ports.triggers,):
+        for triggers in (ports.triggers, ports.other_triggers) if clear_both else (ports.triggers,):
             for wake in list(triggers.armed()):
                 removed += wake < before and time_left.for_a_dial() and disarm(triggers, wake)
         return removed, ports.triggers.in_use()
@@ -75,13 +87,16 @@ def _clear_triggers(ports: Ports, before: datetime, time_left: TimeLeft) -> tupl
         return removed, None
 
 
-def _end_of(ports: Ports, call_id: str, now: datetime) -> str:
-    """Find out what became of an attempt whose callback did not come in time."""
+def _look_into_safely(ports: Ports, call_id: str, now: datetime) -> str:
+    """Look into one silent attempt, and return how that ended.
+
+    After an error return ``broken``, and move the call behind the others.
+    """
     try:
         return look_into(ports, call_id, now)
     except RedialError as error:
         warn("sweep-refused", call=call_id, error=str(error))
-    except Exception as error:  # one call's trouble must not keep the others from being looked into
+    except Exception as error:  # an error of one call must not stop the sweep
         broken("sweep-broken", error, call=call_id)
     set_back(ports, call_id)
     return "broken"

@@ -151,7 +151,7 @@ def counts_all_the_same(defer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def never_opens(probed: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a ``breaker._probed`` that takes every probe for a failed one."""
+    """Return a ``breaker._end_probe`` that takes every probe for a failed one."""
     return lambda ports, gate, said, cause, now: probed(ports, gate, Answered.FAULT, cause, now)
 
 
@@ -192,7 +192,7 @@ def counting(taking_back: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def opening_gates(through_gates: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an ``admission._through_gates`` that opens gates without a condition.
+    """Return an ``admission._check_gates`` that opens gates without a condition.
 
     It opens a gate if its pause is over.
     """

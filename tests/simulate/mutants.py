@@ -249,7 +249,7 @@ MUTANTS = {
     "breaker-never-opens": Mutant(
         "a successful probe does not open the gate",
         ("breaker",),
-        lambda: [patch.object(breaker, "_probed", broken.never_opens(breaker._probed))],
+        lambda: [patch.object(breaker, "_end_probe", broken.never_opens(breaker._end_probe))],
         rush=True,
         focus="locked",
         calls=20,
@@ -293,7 +293,7 @@ MUTANTS = {
         "a call that is found at the provider is assigned to each attempt that might be it",
         ("one-owner",),
         lambda: [
-            patch.object(silent, "_is_nobody_elses", lambda ports, call, attempt: True),
+            patch.object(silent, "_is_only_recent_attempt", lambda ports, call, attempt: True),
             patch.object(silent, "own", lambda *given, **said: True),
         ],
         seeds=6,
@@ -302,7 +302,7 @@ MUTANTS = {
     "anybodys-call": Mutant(
         "a call that is found at the provider is assigned to an attempt although it may be another's",
         ("history", "outcomes"),
-        lambda: [patch.object(silent, "_is_nobody_elses", lambda ports, call, attempt: True)],
+        lambda: [patch.object(silent, "_is_only_recent_attempt", lambda ports, call, attempt: True)],
         seeds=6,
         focus="lost-answers",
     ),
@@ -336,7 +336,7 @@ MUTANTS = {
     "opened-when-over": Mutant(
         "a claim that finds a pause over opens its gate, even if a user has extended the pause meanwhile",
         ("paused",),
-        lambda: [patch.object(admission, "_through_gates", broken.opening_gates(admission._through_gates))],
+        lambda: [patch.object(admission, "_check_gates", broken.opening_gates(admission._check_gates))],
         rush=True,
         level=Level.NONE,
         seeds=4,
@@ -371,7 +371,7 @@ MUTANTS = {
     "fault-goes-on": Mutant(
         "an account's fault that a look-up shows is taken for a call in progress",
         ("deferred", "ends"),
-        lambda: [patch.object(silent, "_told", broken.deaf_to_faults(silent._told))],
+        lambda: [patch.object(silent, "_as_said", broken.deaf_to_faults(silent._as_said))],
         seeds=4,
         focus="credits",
         calls=5,
@@ -395,7 +395,7 @@ MUTANTS = {
     "places-kept": Mutant(
         "the place in the wheel of a removed due time is not given back",
         ("places",),
-        lambda: [patch.object(schedule, "_giving_back", lambda ports, transition, *, schedules: {})],
+        lambda: [patch.object(schedule, "_release_writes", lambda ports, transition, *, schedules: {})],
         level=Level.NONE,
     ),
     "key-takes-a-place": Mutant(

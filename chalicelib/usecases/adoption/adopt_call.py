@@ -1,4 +1,7 @@
-"""Adopt a call that the user's own code placed: its callback makes the record, and from then on it is one of ours."""
+"""Adopt a call that the user's own code placed.
+
+Its callback makes the record. From then on Redial handles the call as one of its own.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -18,7 +21,7 @@ from chalicelib.usecases.ports import Ports
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """Whose a call becomes, and what it is redialled by and to."""
+    """The terms of an adoption: the call's workspace, its policy and its target."""
 
     workspace: str
     policy_name: str
@@ -29,10 +32,10 @@ class Adoption:
 
 
 def leg_in_session(ports: Ports, name: CallName, event: CallEvent) -> Leg:
-    """Return which leg an event is about, by what it says and by what is known of its session.
+    """Return which leg an event is about, by the event and by its session.
 
-    A session belongs to the leg that began it. Every other leg of it is a child: the user's own agent, or whoever the
-    call was transferred to. Its events look like those of a call that a program asked for.
+    A session belongs to the leg that began it. Every other leg of the session is a child: the user's own agent, or the
+    person that the call was transferred to. The events of a child look like those of a call that a program placed.
     """
     if event.session is None or event.leg is Leg.OTHER:
         return event.leg
@@ -45,18 +48,19 @@ def leg_in_session(ports: Ports, name: CallName, event: CallEvent) -> Leg:
 
 
 def note_session(ports: Ports, name: CallName, event: CallEvent) -> None:
-    """Record which leg began the event's session, where the event says so."""
+    """Record which leg began the event's session, if the event says so."""
     if event.session is not None and event.leg in (Leg.INBOUND, Leg.OUTGOING):
         session = replace(name, id=event.session)
         ports.adoptions.open_session(session, event.provider_call_id, event.leg, ports.clock.now())
 
 
 def adopt_call(ports: Ports, provider: str, event: CallEvent, adoption: Adoption) -> Owner | None:
-    """Adopt the call that an event is about, and return its owner: another workspace, or a dial, may have been faster.
+    """Adopt the call that an event is about, and return the call's owner.
 
-    Return None for a call to a number whose data was erased: no record of it is made. The call's id is random, so that
-    nobody can compute it; the claim on the provider's id makes concurrent callbacks adopt the call once. Raise
-    BadRequest where the event names no numbers, Invalid where the policy's redials could not be placed.
+    The owner may be another workspace, or a dial of ours, that was faster. Return None for a call to an erased number:
+    no record of it is made. The call's id is random, so that nobody can compute it. The claim on the provider's id
+    makes sure that concurrent callbacks adopt the call once. Raises BadRequest if the event names no numbers, Invalid
+    if the policy's redials could not be placed.
     """
     name = call_name(ports, provider, event.provider_call_id)
     for _ in range(CREATE_TRIES):

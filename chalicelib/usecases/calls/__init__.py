@@ -1,0 +1,1 @@
+"""Use cases of calls: place, claim, dial, cancel, and take in callbacks."""

@@ -1,4 +1,4 @@
-"""Cancel a call: no further attempt, and the live one hung up where the provider can."""
+"""Cancel a call: dial it no more, and hang up its attempt if the provider can."""
 
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, CallRecord
@@ -10,9 +10,10 @@ from chalicelib.usecases.ports import Ports
 
 
 def cancel_call(ports: Ports, call_id: str) -> CallRecord:
-    """End a call as ``canceled``; one that has ended already stays as it ended. Raises NotFound, TooBusy.
+    """End a call as ``canceled``, hang up its live attempt, and return its record.
 
-    The cancel is committed before the provider is asked to hang up: from that moment no claim can succeed.
+    A call that has ended already keeps its end. The cancel is committed before Redial asks the provider to hang up:
+    from that moment no claim of the call can succeed. Raises NotFound, and TooBusy if the call keeps changing.
     """
     transition = change(ports, call_id, lambda record: lifecycle.cancel(record, ports.clock.now()))
     if transition.effect is not Effect.NOTHING:
@@ -23,9 +24,10 @@ def cancel_call(ports: Ports, call_id: str) -> CallRecord:
 
 
 def hang_up_canceled(ports: Ports, call_id: str, number: int) -> None:
-    """End the attempt of a call that was canceled while the attempt was being placed; others go on.
+    """Hang up an attempt whose call was canceled while the attempt was being placed.
 
-    The cancel could not do it: nobody knew the provider's id yet. Whoever records the placement later does it.
+    Do nothing if the call is not canceled, or if ``number`` is not its latest attempt. The cancel could not hang up:
+    the provider's id of the call was not known yet. The code that records the placement calls this function.
     """
     record = ports.calls.load(call_id)
     if record is not None and record.call.canceled_at is not None and record.call.attempt == number:
@@ -35,13 +37,13 @@ def hang_up_canceled(ports: Ports, call_id: str, number: int) -> None:
 def _hang_up_live(ports: Ports, record: CallRecord) -> None:
     live = record.attempt(record.call.attempt)
     if live is not None and live.outcome is None and live.provider_call_id is not None:
-        log("hung-up" if _hung_up(ports, live) else "not-hung-up", call=record.call.id, attempt=live.number)
+        log("hung-up" if _hang_up(ports, live) else "not-hung-up", call=record.call.id, attempt=live.number)
 
 
-def _hung_up(ports: Ports, live: Attempt) -> bool:
-    """True where the provider said that it ends the live attempt."""
+def _hang_up(ports: Ports, live: Attempt) -> bool:
+    """Ask the provider to end the live attempt. Return True if the provider confirms."""
     try:
         return ports.provider(live.provider).hang_up(live.provider_call_id or "")
-    except RedialError as error:  # it did not answer, or is not set up any more: the call is canceled all the same
+    except RedialError as error:  # no answer, or the provider is not set up any more: the call stays canceled
         warn("not-hung-up", call=live.call_id, attempt=live.number, error=str(error))
         return False

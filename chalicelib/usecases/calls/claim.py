@@ -1,4 +1,7 @@
-"""Claim an attempt: ask at the last moment whether the number may be dialled now, and take the attempt if so."""
+"""Claim an attempt: check at the last moment whether its number may be dialled.
+
+If it may, the claim reserves the attempt in the table before Redial asks the provider.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,18 +23,18 @@ from chalicelib.usecases.gates.limits import destination_refused, within_budget
 from chalicelib.usecases.numbers.quiet import quiet_of
 from chalicelib.usecases.ports import Ports
 
-#: A dial is answered and recorded within this; an attempt that is not by then has lost its dialer.
+#: A dial is answered and recorded within this time. An attempt that is not has lost its dialer.
 DIAL_LIMIT = timedelta(seconds=60)
-#: A retry that waits for a slot may come this late to try again.
+#: A retry that waits for a slot keeps its place if it tries again at most this late.
 ASKING_GRACE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """What a call that is due comes to: claimed, moved to a later time, or ended.
+    """The result of trying to claim a due call: claimed, rescheduled or ended.
 
-    ``also`` holds the writes that make the claim fail if anything that it rests on has changed since it was looked at:
-    the number's opt-out and attempts, the gates, the slots. ``in_line_for`` is the scope whose slots a retry waits for.
+    ``also`` has the writes that make the claim fail if something that it depends on has changed since it was read: the
+    number's opt-out and attempts, the gates, the slots. ``in_line_for`` is the scope whose slots a retry waits for.
     """
 
     transition: Transition
@@ -40,14 +43,14 @@ class Considered:
 
     @property
     def may_dial(self) -> bool:
-        """True where the attempt is taken, once this is committed."""
+        """The claim's success: True if the attempt may be dialled after the commit."""
         return self.transition.attempt is not None
 
 
 def consider(ports: Ports, record: CallRecord, number: Number | None = None) -> Considered:
-    """Return what is to be done with a call that is due now; nothing is written yet.
+    """Return the result of trying to claim a call that is due now, and write nothing.
 
-    ``number`` is what is known of its number, where that has been read already.
+    ``number`` is the number's item, if the caller has read it already.
     """
     number = number or ports.numbers.load(record.call.workspace, record.call.to_number)
     now = ports.clock.now()
@@ -82,10 +85,10 @@ def consider(ports: Ports, record: CallRecord, number: Number | None = None) -> 
 
 
 def commit(ports: Ports, considered: Considered) -> Transition:
-    """Commit what a call that is due comes to. Raises StaleWrite.
+    """Commit the result of trying to claim a due call. Raises StaleWrite.
 
-    A claim whose commit was answered with an error, or not at all, may have been written all the same. Its token is
-    nobody else's, so if it stands in the table the attempt is ours to dial.
+    AWS may answer the commit with an error, or not at all, and still have written the claim. No other claim has the
+    same token. So if the table has this token, the attempt is ours to dial.
     """
     try:
         settled = settle(ports, considered.transition, considered.also)
@@ -98,7 +101,10 @@ def commit(ports: Ports, considered: Considered) -> Transition:
 
 
 def _keep_in_line(ports: Ports, considered: Considered, settled: Transition) -> None:
-    """Keep fresh calls off the slots until a retry that got none has asked again in its own minute."""
+    """Put a retry that got no slot in line.
+
+    Fresh calls take no slot of the scope until the retry has tried again in its own minute.
+    """
     call = settled.call
     if considered.in_line_for is not None and call.due_at is not None:
         attempt_id = f"{call.id}-{call.attempt + 1}"
@@ -106,7 +112,7 @@ def _keep_in_line(ports: Ports, considered: Considered, settled: Transition) -> 
 
 
 def opted_out(number: Number) -> Decision | None:
-    """The decision about a number that wants no calls; None where it has not said so."""
+    """Return the decision about a number that opted out; None if it did not."""
     if number.opted_out_at is None:
         return None
     step = f"the number opted out at {number.opted_out_at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,4 +1,4 @@
-"""Dial a claimed attempt: ask the provider once, and record what it answered."""
+"""Dial a claimed attempt: send the provider one request, and record its answer."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,19 +26,23 @@ from chalicelib.usecases.calls.schedule import change
 from chalicelib.usecases.gates.breaker import answered, report
 from chalicelib.usecases.ports import Ports
 
-#: The provider is asked this soon for a call of which nobody knows whether it was placed.
+#: If it is unknown whether a call was placed, the sweep asks the provider after this time.
 FIRST_ASK = timedelta(minutes=1)
 
 
 def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
-    """Ask the provider to place the claimed attempt of this record: once, whatever comes back."""
+    """Ask the provider to place the claimed attempt of a record. Return its answer.
+
+    The request is sent once, whatever the answer is, and the answer is recorded. Raises ValueError if the latest
+    attempt is not claimed.
+    """
     call = record.call
     attempt = record.attempt(call.attempt)
     if attempt is None or attempt.phase is not AttemptPhase.DIALING:
         raise ValueError(f"attempt {call.attempt} of {call.id} is not claimed")
     result = ports.provider(attempt.provider).dial(_request(ports, call, attempt))
     if call.is_adopted and isinstance(result, PutOff) and result.fault:
-        # Its numbers came from the user's own code: the fault is the call's, and the account's other calls go on.
+        # The call's numbers came from the user's own code: the fault is this call's, not the account's.
         result = Refused(Outcome.ERROR, result.cause, evidence=result.evidence)
     log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=attempt.provider)
     _record(ports, call, attempt, result)
@@ -48,7 +52,7 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
 
 
 def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> None:
-    """Record how the provider answered, and until when to wait for the attempt's end."""
+    """Record the provider's answer, and the deadline for the attempt's end."""
     deadline_at = attempt.claimed_at + ports.longest_attempt
     match result:
         case Placed(provider_call_id):
@@ -70,7 +74,7 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
 
 @dataclass(frozen=True, slots=True)
 class _Unplaced:
-    """What becomes of a call whose attempt the provider confirmed that it did not place."""
+    """The change of a call whose attempt the provider confirmed that it did not place."""
 
     ports: Ports
     number: int
@@ -78,8 +82,8 @@ class _Unplaced:
 
     def __call__(self, record: CallRecord) -> Transition:
         now, result = self.ports.clock.now(), self.result
-        still_asking = record.call.state is CallState.DIALING and record.call.attempt == self.number
-        if isinstance(result, PutOff) and still_asking:
+        still_dialing = record.call.state is CallState.DIALING and record.call.attempt == self.number
+        if isinstance(result, PutOff) and still_dialing:
             if result.fault:
                 warn("account-fault", call=record.call.id, provider=record.call.provider, cause=result.cause)
             wait = timedelta(seconds=result.retry_after_sec) if result.retry_after_sec else None
@@ -88,7 +92,7 @@ class _Unplaced:
             event_id=f"refused-{self.number}",
             provider_call_id="",
             status="refused",
-            # A call that was canceled while the provider put it off is not asked for again.
+            # Redial does not retry a call that was canceled while the provider deferred it.
             outcome=result.outcome if isinstance(result, Refused) else Outcome.CANCELED,
             cause=result.cause,
             evidence=result.evidence,
@@ -114,7 +118,7 @@ def _request(ports: Ports, call: Call, attempt: Attempt) -> DialRequest:
 
 
 def _default_answer_url(ports: Ports, call: Call, attempt: Attempt) -> str | None:
-    """The provider's default target, told which call it is for by its query."""
+    """Return the provider's default target, with the call's data in its query."""
     url = ports.settings.answer_url(attempt.provider)
     if url is None:
         return None

@@ -1,4 +1,4 @@
-"""Place a call: record it as claimed or scheduled, and dial it if it may start now."""
+"""Place a call: record it as claimed or scheduled, and dial it if it may start."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,21 +30,21 @@ from chalicelib.usecases.gates.pace import InPace, OutOfPace
 from chalicelib.usecases.numbers.quiet import quiet_of
 from chalicelib.usecases.ports import Ports
 
-#: How long an Idempotency-Key is remembered.
+#: The table keeps an Idempotency-Key this long.
 IDEMPOTENCY_KEPT = timedelta(hours=24)
-#: Calls placed to one number at the same time lose each other's claims; each try lets one of them win.
+#: Calls that are placed to one number at the same time invalidate each other's claims. Each try lets one of them win.
 CREATE_TRIES = 8
-#: A request that asks for a call waits no longer than this for the rate limits, all waits together; API Gateway ends
-#: it after 29 s. What cannot start by then is scheduled.
+#: A request that places a call waits this long for the rate limits, all waits together. API Gateway ends the request
+#: after 29 s. Redial schedules a call that cannot start in this time.
 MAX_WAIT = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCall:
-    """A call as asked for, checked; numbers are E.164, ``start_at`` is UTC, None for now.
+    """A call to place: numbers are E.164, ``start_at`` is UTC or None for now.
 
-    ``to_pointer`` is where in the request the number is. Without ``dial_now`` even a call that may start at once waits
-    for the wheel: one of a hundred in a request.
+    ``to_pointer`` is the JSON pointer of the number in the request. Without ``dial_now`` a call waits for the wheel
+    even if it may start now, for example one of a hundred calls in a request.
     """
 
     workspace: str
@@ -64,31 +64,33 @@ class NewCall:
     to_pointer: str = "/to_number"
 
     def to(self, number: str, pointer: str = "/to_number") -> "NewCall":
-        """Return the same call to another number, which stands at ``pointer`` in the request."""
+        """Return the same call to another number, at ``pointer`` in the request."""
         return replace(self, to_number=number, to_pointer=pointer)
 
 
 def check_call(ports: Ports, new: NewCall) -> None:
-    """Raise Invalid where a call could not be placed as asked for. Nothing is written."""
-    _call(ports, new, ports.clock.now())
+    """Raise Invalid if the call cannot be placed. Nothing is written."""
+    _checked_call(ports, new, ports.clock.now())
 
 
 def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash: str = "") -> CallRecord:
-    """Place a call and return it as it then stands: dialled if it may be now, else scheduled or, with a reason, ended.
+    """Place a call, and return its record: dialled, scheduled or ended.
 
-    With an Idempotency-Key the same request answers the same call, and a different one raises Invalid.
+    The call is dialled if it may start now; an ended call has the reason in its decisions. ``key`` is the request's
+    Idempotency-Key: the same key and ``request_hash`` return the same call, and the same key with another hash raises
+    Invalid.
     """
     now = ports.clock.now()
-    call = _call(ports, new, now)
+    call = _checked_call(ports, new, now)
     idempotency = Idempotency(new.workspace, key, request_hash, now + IDEMPOTENCY_KEPT) if key else None
     try:
         if key:
             ports.calls.check_unused(new.workspace, key)
         _create(ports, call, idempotency, dial_now=new.dial_now)
     except IdempotencyKeyUsed as used:
-        return _repeated(ports, used.stored, request_hash)
+        return _call_of_key(ports, used.stored, request_hash)
     log("call-placed", call=call.id, workspace=call.workspace, provider=call.provider)
-    return _stored(ports, call.id)
+    return _load(ports, call.id)
 
 
 def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_now: bool) -> None:
@@ -96,39 +98,42 @@ def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_n
     pace = InPace(ports, lambda wait_sec: ports.clock.now() + timedelta(seconds=wait_sec) <= wait_until)
     for _ in range(CREATE_TRIES):
         number = ports.numbers.load(call.workspace, call.to_number)
-        # A call to a number whose data was erased is refused, and its record must not bring the number back.
-        kept = blanked(call, number.erased_at) if number.erased_at else call
-        begun = _begin(ports, kept, number, pace if dial_now else None)
+        # Redial refuses a call to an erased number, and the call's record must not bring the number back.
+        recorded = blanked(call, number.erased_at) if number.erased_at else call
+        considered = _consider_new(ports, recorded, number, pace if dial_now else None)
         naming = [] if number.erased_at else ports.numbers.naming(call)
-        if not _written(ports, begun, idempotency, naming):
-            continue  # somebody called or opted the number out, or took the slot, in between
-        measure.committed(begun.transition)
-        if begun.may_dial:
-            _dial(ports, begun.transition.after)
+        if not _write_new(ports, considered, idempotency, naming):
+            continue  # meanwhile another call dialled the number, the number opted out, or the slot was taken
+        measure.committed(considered.transition)
+        if considered.may_dial:
+            _dial_safely(ports, considered.transition.after)
         return
     raise TooBusy(f"others keep calling {call.to_number}; try again in a moment")
 
 
-def _written(ports: Ports, begun: Considered, idempotency: Idempotency | None, naming: Sequence[Write]) -> bool:
-    """Write a new call; where that fails its place in the wheel goes back. False where it is to be tried again."""
-    call = begun.transition.call
+def _write_new(ports: Ports, considered: Considered, idempotency: Idempotency | None, naming: Sequence[Write]) -> bool:
+    """Write a new call. Return False if a condition failed: the caller may try again.
+
+    A call that is not written gives back its place in the wheel.
+    """
+    call = considered.transition.call
     try:
-        ports.calls.create(begun.transition, idempotency, [*naming, *begun.also])
+        ports.calls.create(considered.transition, idempotency, [*naming, *considered.also])
     except StaleWrite:
         unbook(ports, call)
         return False
     except (ClientError, BotoCoreError, IdempotencyKeyUsed, TooBusy):
-        # It may have been written all the same: if so by us, for nobody else has this id.
+        # The write may have succeeded all the same. Nobody else has this id.
         if ports.calls.load(call.id) is None:
             unbook(ports, call)
             raise
     return True
 
 
-def _begin(ports: Ports, call: Call, number: Number, pace: InPace | None) -> Considered:
-    """What a new call begins with: claimed where it may be dialled now, else waiting for its minute, or ended.
+def _consider_new(ports: Ports, call: Call, number: Number, pace: InPace | None) -> Considered:
+    """Return the start of a new call: claimed, scheduled or ended.
 
-    Without ``pace`` it waits for the wheel.
+    The call is claimed if it may be dialled now. Without ``pace`` it waits for the wheel.
     """
     others_made = number.dialed_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
     quiet = quiet_of(ports, call, number, call.created_at)
@@ -136,26 +141,30 @@ def _begin(ports: Ports, call: Call, number: Number, pace: InPace | None) -> Con
     decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
     if decision.retry_at != call.created_at or pace is None:
         return Considered(book(ports, lifecycle.decided(record, decision, call.created_at)))
-    considered = _in_pace(ports, record, number, pace)
+    considered = _consider_in_pace(ports, record, number, pace)
     return considered if considered.may_dial else Considered(book(ports, considered.transition))
 
 
-def _in_pace(ports: Ports, record: CallRecord, number: Number, pace: InPace) -> Considered:
-    """Claim a new call once the rate limits let it start; where that would take too long, it is scheduled."""
+def _consider_in_pace(ports: Ports, record: CallRecord, number: Number, pace: InPace) -> Considered:
+    """Claim a new call when the rate limits allow it to start.
+
+    If that would take too long, the call is scheduled.
+    """
     considered = consider(ports, record, number)
     try:
         if considered.may_dial and pace.keep(record.call):
-            return consider(ports, record, number)  # what was found open may have closed
+            return consider(ports, record, number)  # a gate may have closed during the wait
     except OutOfPace as held:
         now = ports.clock.now()
         return Considered(lifecycle.decided(record, postponed(record.call, Reason.RATE_LIMITED, str(held), now), now))
     return considered
 
 
-def _dial(ports: Ports, record: CallRecord) -> None:
-    """Dial a call that is recorded: whatever goes wrong now, it exists, and the sweep finds out what became of it.
+def _dial_safely(ports: Ports, record: CallRecord) -> None:
+    """Dial a call that is recorded, and log an error instead of raising it.
 
-    An error would have the user ask for the call again.
+    The call exists now, and the sweep finds out how the dial ended. After an error the user would place the call a
+    second time.
     """
     try:
         dial_claimed(ports, record)
@@ -164,9 +173,10 @@ def _dial(ports: Ports, record: CallRecord) -> None:
 
 
 def account_of(ports: Ports, name: str, target_url: str | None, agent: str | None, pointer: str) -> str:
-    """The account (``<provider>:<id>``) that a call is placed from. Raises Invalid where the provider cannot do it.
+    """Return the account (``<provider>:<id>``) that a call is placed from.
 
-    ``pointer`` is where in the request the provider, and beside it the target, are named.
+    ``pointer`` is the JSON pointer of the object that has the provider and its target. Raises Invalid if the provider
+    cannot place the call, Unavailable if its secrets cannot be read.
     """
     try:
         provider = ports.provider(name)
@@ -181,7 +191,10 @@ def account_of(ports: Ports, name: str, target_url: str | None, agent: str | Non
 
 
 def _check_window(call: Call) -> None:
-    """Raise Invalid where the window is never open in all zones of the number: the call could never be dialled."""
+    """Raise Invalid if the window is never open in all time zones of the number.
+
+    Such a call could never be dialled.
+    """
     start_at = call.due_at or call.created_at
     if first(call.policy, CallRecord(call).situation, start_at).reason is Reason.WINDOW_NEVER_OPENS:
         closed = never_open(call.policy.window, call.zones)
@@ -189,7 +202,7 @@ def _check_window(call: Call) -> None:
         raise Invalid([FieldError("/timezone", wanted)])
 
 
-def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
+def _checked_call(ports: Ports, new: NewCall, now: datetime) -> Call:
     _check_numbers(new)
     check_destination(ports, new.workspace, new.to_number, new.from_number, new.to_pointer)
     start_at = max(new.start_at or now, now)
@@ -219,27 +232,30 @@ def _call(ports: Ports, new: NewCall, now: datetime) -> Call:
 
 
 def _check_numbers(new: NewCall) -> None:
-    """Raise Invalid where the number to call is one that the call is placed from."""
+    """Raise Invalid if the number to call is also a number to call from."""
     failover = new.policy.failover
     if new.to_number == new.from_number:
-        raise Invalid([FieldError(new.to_pointer, f"{_SAME} (got {new.to_number!r} as both)")])
+        raise Invalid([FieldError(new.to_pointer, f"{_NUMBERS_MUST_DIFFER} (got {new.to_number!r} as both)")])
     if failover is not None and failover.from_number == new.to_number:
-        raise Invalid([FieldError("/retry/failover/from_number", f"{_SAME} (got {new.to_number!r} as both)")])
+        raise Invalid(
+            [FieldError("/retry/failover/from_number", f"{_NUMBERS_MUST_DIFFER} (got {new.to_number!r} as both)")]
+        )
 
 
-_SAME = "the number to call and the number to call from must differ"
+_NUMBERS_MUST_DIFFER = "the number to call and the number to call from must differ"
 
 
 def with_expiry(call: Call, start_at: datetime) -> Call:
-    """Return a new call, whose zones are known, with the time at which it expires."""
+    """Return a new call, whose zones are known, with its expiry."""
     ends = expiry(call.policy, call.zones, start_at)
     return replace(call, expires_at=ends.at, policy_ends_at=ends.policy_ends_at)
 
 
 def with_accounts(ports: Ports, call: Call, failover_pointer: str) -> Call:
-    """Return a new call with the accounts that it is placed from, and the zones that its policy needs to know.
+    """Return a new call with its accounts, and with the zones that its policy needs.
 
-    Raises Invalid where a provider cannot place it; ``failover_pointer`` is where the request names the second one.
+    ``failover_pointer`` is the JSON pointer of the second provider in the request. Raises Invalid if a provider cannot
+    place the call.
     """
     failover, agent = call.policy.failover, call.agent_version_id
     second = None
@@ -250,7 +266,7 @@ def with_accounts(ports: Ports, call: Call, failover_pointer: str) -> Call:
     return replace(call, account=account, failover_account=second, zones=zones)
 
 
-def _repeated(ports: Ports, stored: dict[str, Any], request_hash: str) -> CallRecord:
+def _call_of_key(ports: Ports, stored: dict[str, Any], request_hash: str) -> CallRecord:
     if stored["request_hash"] != request_hash:
         raise Invalid(
             [
@@ -260,10 +276,10 @@ def _repeated(ports: Ports, stored: dict[str, Any], request_hash: str) -> CallRe
                 )
             ]
         )
-    return _stored(ports, stored["call_id"])
+    return _load(ports, stored["call_id"])
 
 
-def _stored(ports: Ports, call_id: str) -> CallRecord:
+def _load(ports: Ports, call_id: str) -> CallRecord:
     record = ports.calls.load(call_id)
     if record is None:
         raise NotFound(f"there is no call {call_id}")

@@ -1,4 +1,7 @@
-"""Dial what is due: a wake has fired. Safe when it fires twice, late, or next to another one."""
+"""Dial the due calls after a wake has fired.
+
+A wake may fire twice, late, or at the same time as another one: no call is dialled twice.
+"""
 
 import random
 from collections import Counter
@@ -25,65 +28,76 @@ from chalicelib.usecases.gates.pace import InPace, OutOfPace
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import Triggers, plan
 
-#: One dial may take this long (3 s to connect, 10 s to be answered, and the writes around it).
+#: One dial may take this long: 3 s to connect, 10 s for the answer, and the writes around it.
 MAX_DIAL_SEC = 16.0
-#: An invocation with more time left than this may go on arming.
+#: An invocation with more time left than this may set more triggers.
 MAX_KEPT_SEC = 60.0
-#: Calls to one number that fall due together lose each other's claims; each try lets one of them win.
+#: Due calls to one number invalidate each other's claims. Each try lets one of them win.
 CLAIM_TRIES = 5
-#: Machines whose clocks are kept in step differ by less than this.
+#: The clocks of two synchronized computers differ by less than this.
 CLOCK_BEHIND = timedelta(milliseconds=500)
 
 
 class TimeLeft:
-    """Whether an invocation may begin one more dial: not in its last 16 s, nor in the last quarter of a short one."""
+    """The time that an invocation has left for dials.
+
+    No dial begins in its last 16 s; in a short invocation, none begins in the last quarter of its time.
+    """
 
     def __init__(self, remaining: Callable[[], float]) -> None:
         self._remaining = remaining
         self._reserve = min(MAX_DIAL_SEC, remaining() / 4)
 
     def share(self, part: float) -> "TimeLeft":
-        """Return this part of the time that is left now: the rest is kept for other work."""
+        """Return this part of the time that is left now. The rest is kept for other work."""
         kept = (self._remaining() - self._reserve) * (1 - part)
         shared = TimeLeft(self._remaining)
         shared._reserve = self._reserve + max(0.0, kept)
         return shared
 
     def for_a_dial(self, wait_sec: float = 0.0) -> bool:
-        """True while one more dial that begins after ``wait_sec`` can end before the invocation does."""
+        """Return True if a dial that begins after ``wait_sec`` can end in time."""
         return self._remaining() - wait_sec > self._reserve
 
     def for_triggers(self) -> Callable[[], bool]:
-        """Return whether one more alarm may be set: half of the time that is left now is for alarms."""
+        """Return a function that says whether there is time to set one more trigger.
+
+        Triggers may use half of the time that is left now.
+        """
         kept = min(self._remaining() / 2, MAX_KEPT_SEC)
         return lambda: self._remaining() > kept
 
 
 def redial_due(ports: Ports, wake: datetime, time_left: TimeLeft) -> dict[str, int]:
-    """Dial every call that is due, arm the finer wakes below this one, and remove this wake's alarm.
+    """Dial every due call, arm the finer wakes below, and remove this wake's trigger.
 
-    Both are done side by side, for neither may wait for the other: a full hour's wake arms up to 109 finer ones, and
-    the first of them are needed in ``lead``.
+    Dialling and arming run side by side, so that neither waits for the other: the wake of a full hour arms up to 109
+    finer wakes, and the first of them are needed within ``lead``.
 
-    Where there is no ``time_left`` for one more dial, the rest is left to a wake that is armed for the next minute.
-    Returns how many calls came to which end.
+    If there is no ``time_left`` for one more dial, a wake in the next minute does the rest. Return how many calls came
+    to each end.
     """
     now = ports.clock.now()
-    # Where this machine's clock is a little behind the one that fired the wake, the wake is right.
+    # This computer's clock may be a little behind the clock that fired the wake: then the wake is right.
     before = wake if now < wake <= now + CLOCK_BEHIND else now
-    with _beside(lambda: arm_below(ports, wake, time_left.for_triggers()), apart=ports.settings.dial_pool_size > 1):
+    with _alongside(
+        lambda: arm_below(ports, wake, time_left.for_triggers()), in_thread=ports.settings.dial_pool_size > 1
+    ):
         counts = dial_due(ports, before, time_left)
     if counts["left"]:
-        _arm_next(ports)
+        _arm_next_minute(ports)
     disarm(ports.triggers, wake)
     log("redialed", wake=plan.wake_text(wake), **counts)
     return dict(counts)
 
 
 @contextmanager
-def _beside(work: Callable[[], None], *, apart: bool) -> Iterator[None]:
-    """Do some work in a thread of its own while the block runs; without ``apart`` after it, however it ended."""
-    if not apart:
+def _alongside(work: Callable[[], None], *, in_thread: bool) -> Iterator[None]:
+    """Run ``work`` in a thread while the block runs.
+
+    Without ``in_thread`` run it after the block, even if the block raises.
+    """
+    if not in_thread:
         try:
             yield
         finally:
@@ -96,10 +110,10 @@ def _beside(work: Callable[[], None], *, apart: bool) -> Iterator[None]:
 
 
 def arm_below(ports: Ports, wake: datetime, has_time: Callable[[], bool]) -> None:
-    """Arm the minutes below a full hour's wake, and at midnight the hours.
+    """Arm the minutes below the wake of a full hour, and at midnight the hours.
 
-    Stop at the first alarm that EventBridge refuses, for a full quota or a throttled bus refuses the others, too. The
-    sweep dials what has no alarm, within two minutes of its time.
+    Stop at the first trigger that EventBridge refuses: a full quota or a throttled bus refuses the others, too. The
+    sweep dials the calls that have no trigger, within two minutes of their time.
     """
     now = ports.clock.now()
     finer_wakes = sorted(_finer_wakes(ports, wake, now).items())
@@ -115,7 +129,10 @@ def arm_below(ports: Ports, wake: datetime, has_time: Callable[[], bool]) -> Non
 
 
 def _finer_wakes(ports: Ports, wake: datetime, now: datetime) -> dict[datetime, set[tuple[str, datetime]]]:
-    """The wakes to arm below this one, each with the accounts' minutes that it serves."""
+    """Return the wakes to arm below this one.
+
+    Each has the accounts that it serves, with their minutes.
+    """
     lead = ports.wake_lead
     below: dict[datetime, set[tuple[str, datetime]]] = {}
     if (minutes := plan.minutes_below(wake, lead)) is not None:
@@ -129,16 +146,16 @@ def _finer_wakes(ports: Ports, wake: datetime, now: datetime) -> dict[datetime, 
 
 
 def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str]:
-    """Claim and dial every call that is due by ``before``, a bounded number at a time, retries first by default.
+    """Claim and dial every call that is due by ``before``, in a pool of limited size.
 
-    What is due the longest goes first. Of what is due together each invocation has an order of its own: those that run
-    at the same time would else all want the same call, and go through the rest as one.
+    Retries go first by default. The call that has been due the longest goes first. Each invocation shuffles the calls
+    of one batch: in the same order, concurrent invocations would all try to claim the same call.
 
-    Counts ``dialed``, ``rescheduled`` and ``ended`` (it may not be dialled now, or no more), ``skipped`` (another
-    invocation had it, or it is no longer due), ``broken`` (an error, logged; the sweep tries it again) and ``left`` (no
-    time). Once
-    the time is over the index is read no further: ``left`` says that there is more, not how much. While ``DIALING`` is
-    off nothing is read or written: what is due stays due.
+    The counts are ``dialed``, ``rescheduled`` (the call may not be dialled now), ``ended`` (the call may not be dialled
+    any more), ``skipped`` (another invocation had the call, or it is no longer due), ``broken`` (an error, which is
+    logged; the sweep tries the call again) and ``left`` (no time). When the time is over, the index is read no further:
+    ``left`` says that there are more calls, not how many. While ``DIALING`` is off, nothing is read or written, and due
+    calls stay due.
     """
     counts: Counter[str] = Counter(left=0)
     if not ports.settings.dialing:
@@ -146,7 +163,7 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
         return counts
 
     def due() -> Iterator[str]:
-        for call_id in _in_order(ports, before):
+        for call_id in _due_ids(ports, before):
             if not time_left.for_a_dial():
                 counts["left"] += 1
                 return
@@ -157,18 +174,18 @@ def dial_due(ports: Ports, before: datetime, time_left: TimeLeft) -> Counter[str
     return counts
 
 
-def _in_order(ports: Ports, before: datetime) -> Iterator[str]:
-    """The calls that are due, in the order in which they are to be dialled."""
+def _due_ids(ports: Ports, before: datetime) -> Iterator[str]:
+    """Yield the ids of the due calls, in the order in which to dial them."""
     kinds = (RETRY, FRESH) if ports.settings.retries_first else (FRESH, RETRY)
-    return (call_id for kind in kinds for together in ports.calls.due(kind, before) for call_id in shuffled(together))
+    return (call_id for kind in kinds for batch in ports.calls.due(kind, before) for call_id in shuffled(batch))
 
 
 def _redial_safely(ports: Ports, before: datetime, time_left: TimeLeft, call_id: str) -> str:
-    """Claim and dial one call; its trouble must not keep the others from being dialled."""
+    """Claim and dial one call. An error is logged, and stops no other call."""
     try:
         return _redial(ports, call_id, before, time_left)
     except TooBusy:
-        return "skipped"  # others had it all the time
+        return "skipped"  # other invocations kept changing the call
     except RedialError as error:
         warn("redial-refused", call=call_id, error=str(error))
     except Exception as error:
@@ -178,10 +195,13 @@ def _redial_safely(ports: Ports, before: datetime, time_left: TimeLeft, call_id:
 
 
 def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -> str:
-    """Claim and dial one call. The index trails the table: what counts is what the call itself says now."""
+    """Claim and dial one call, and return how that ended.
+
+    The index lags behind the table, so the call itself is read first.
+    """
     pace = InPace(ports, time_left.for_a_dial)
     for _ in range(CLAIM_TRIES):
-        record = _still_due(ports, call_id, before)
+        record = _load_if_due(ports, call_id, before)
         if record is None:
             return "skipped"
         try:
@@ -199,15 +219,18 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
 
 
 def set_back(ports: Ports, call_id: str) -> None:
-    """Let a broken call be found behind the others, for what is due the longest is taken up first."""
+    """Move a broken call behind the other due calls.
+
+    The call that has been due the longest is dialled first, and a broken one must not block the others.
+    """
     try:
         ports.calls.set_back(call_id, ports.clock.now())
     except (ClientError, BotoCoreError, TooBusy) as error:
         warn("call-not-set-back", call=call_id, error=str(error))
 
 
-def _still_due(ports: Ports, call_id: str, before: datetime) -> CallRecord | None:
-    """Return the call as it is now; None where it is not due any more."""
+def _load_if_due(ports: Ports, call_id: str, before: datetime) -> CallRecord | None:
+    """Return the call as it is now; None if it is not due any more."""
     record = ports.calls.load(call_id)
     if record is None or record.call.state is not CallState.SCHEDULED:
         return None
@@ -215,25 +238,31 @@ def _still_due(ports: Ports, call_id: str, before: datetime) -> CallRecord | Non
 
 
 def _settle_due(ports: Ports, record: CallRecord, pace: InPace) -> tuple[Considered, Transition]:
-    """Claim, move or end a call that is due, and commit that. Raises OutOfPace, StaleWrite."""
+    """Claim, reschedule or end a due call, and commit that.
+
+    Raises OutOfPace if the claim would wait too long, StaleWrite if the call changed meanwhile.
+    """
     considered = consider(ports, record)
     if considered.may_dial and pace.keep(record.call):
-        considered = consider(ports, record)  # what was found open may have closed
+        considered = consider(ports, record)  # a gate may have closed during the wait
     return considered, commit(ports, considered)
 
 
 def shuffled(ids: list[str]) -> list[str]:
-    """The same in an order by chance."""
+    """Return the ids in a random order."""
     return random.sample(ids, len(ids))
 
 
-def _arm_next(ports: Ports) -> None:
+def _arm_next_minute(ports: Ports) -> None:
     now = ports.clock.now()
     set_trigger(ports, plan.first_minute(now + timedelta(seconds=1), now, ports.wake_lead))
 
 
 def disarm(triggers: Triggers, wake: datetime) -> bool:
-    """Remove an alarm; False, and a line in the log, where that failed: the sweep removes it later."""
+    """Remove a trigger. Return False, and log a warning, if that fails.
+
+    The sweep removes the trigger later.
+    """
     try:
         triggers.disarm(wake)
     except (ClientError, BotoCoreError) as error:
@@ -243,7 +272,10 @@ def disarm(triggers: Triggers, wake: datetime) -> bool:
 
 
 def pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterator[str]:
-    """``work`` over all ids, ``size`` at a time; the next one begins as soon as any of them has ended."""
+    """Yield the result of ``work`` for each id, with ``size`` ids at a time.
+
+    The next id begins as soon as any of the running ones has ended.
+    """
     if size == 1:
         yield from map(work, ids)
         return

@@ -1,4 +1,7 @@
-"""Change a call: compute a transition from what is stored, arm the wheel for its retry, commit, or start over."""
+"""Change a call: compute a transition from the stored record, and commit it.
+
+Before the commit, the wheel is armed for a retry. If somebody else changed the call meanwhile, the change starts over.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,16 +21,20 @@ from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import WakeNotSet, plan
 
-#: Each lost race means that somebody else's change was committed, so this many losses in a row is no accident.
+#: Each lost race means that another change was committed, so this many losses in a row are no accident.
 CHANGE_TRIES = 8
-#: An account and a workspace agree on a minute after two or three of these, unless others take it meanwhile.
+#: An account and a workspace agree on a minute after two or three tries, unless others take the minute meanwhile.
 MEETING_TRIES = 30
-#: A booked minute that the policy does not allow leads to the next one that it does; two or three of these settle it.
+#: If the policy does not allow a booked minute, Redial books the next one that it allows. Two or three tries find one.
 BOOKING_TRIES = 16
 
 
 def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transition]) -> Transition:
-    """Apply ``compute`` to the call as it is now, as often as it takes to commit. Raises NotFound, TooBusy."""
+    """Apply ``compute`` to the call's current record, and commit the transition.
+
+    Read and compute again if another change was committed first. Raises NotFound, and TooBusy if the call keeps
+    changing.
+    """
     for _ in range(CHANGE_TRIES):
         record = ports.calls.load(call_id)
         if record is None:
@@ -43,30 +50,34 @@ def change(ports: Ports, call_id: str, compute: Callable[[CallRecord], Transitio
 
 
 def settle(ports: Ports, transition: Transition, also: Sequence[Write] = ()) -> Transition:
-    """Commit a transition and ``also``, with the wheel armed first where it schedules a dial. Raises StaleWrite.
+    """Commit a transition and the writes ``also``. Raises StaleWrite.
 
-    In the same transaction go back: the slots of an attempt that ends, its entry in its number's list where it was
-    never made, and the place in the wheel of a due time that goes.
+    If the transition schedules a dial, its minute is booked and its wake armed first. The same transaction releases the
+    slots of an attempt that ends, and the place in the wheel of a due time that is dropped. It also removes an attempt
+    that was never made from its number's list.
     """
-    schedules = _schedules(transition)
-    return _written(ports, book(ports, transition) if schedules else transition, also, schedules=schedules)
+    schedules = _schedules_dial(transition)
+    return _commit(ports, book(ports, transition) if schedules else transition, also, schedules=schedules)
 
 
 def bring_forward(ports: Ports, transition: Transition) -> Transition | None:
-    """Commit a transition that gives a waiting call an earlier due time, where an earlier minute has room.
+    """Commit a transition that gives a waiting call an earlier due time.
 
-    Return None, with nothing changed, where none has. Raises StaleWrite.
+    Return None, with nothing changed, if no earlier minute has room. Raises StaleWrite.
     """
     planned, due_at = book(ports, transition), transition.before.call.due_at
     if planned.call.due_at is None or due_at is None or planned.call.due_at >= due_at:
         unbook(ports, planned.call)
         return None
-    return _written(ports, planned, (), schedules=True)
+    return _commit(ports, planned, (), schedules=True)
 
 
-def _written(ports: Ports, planned: Transition, also: Sequence[Write], *, schedules: bool) -> Transition:
-    """Commit a transition whose dial, where it ``schedules`` one, is booked."""
-    optional = {**_ending(ports, planned), **_giving_back(ports, planned, schedules=schedules)}
+def _commit(ports: Ports, planned: Transition, also: Sequence[Write], *, schedules: bool) -> Transition:
+    """Commit a transition. If it ``schedules`` a dial, the dial is booked already.
+
+    A failed commit gives the booked places back.
+    """
+    optional = {**_end_writes(ports, planned), **_release_writes(ports, planned, schedules=schedules)}
     if ports.limits_of(planned.call.workspace).daily_minutes is not None:
         also = [*also, *ports.budgets.adding_minutes(planned)]
     try:
@@ -79,8 +90,12 @@ def _written(ports: Ports, planned: Transition, also: Sequence[Write], *, schedu
     return planned
 
 
-def _ending(ports: Ports, transition: Transition) -> dict[str, Write]:
-    """The writes that go with the end of an attempt, with its undoing, or with the proof that it was made after all."""
+def _end_writes(ports: Ports, transition: Transition) -> dict[str, Write]:
+    """Return the writes for the end of an attempt, by name.
+
+    An attempt that was dropped, or never made, is also removed from its number's list and its budget. An attempt that
+    proves to be made after all is counted there again.
+    """
     ended, made = transition.ended_attempt, transition.made_after_all
     if made is not None:
         counted = ports.budgets.counting_again(transition.call.workspace, made)
@@ -89,31 +104,34 @@ def _ending(ports: Ports, transition: Transition) -> dict[str, Write]:
         return {}
     writes = dict(zip(ended.slots, ports.slots.releasing(ended), strict=True))
     if transition.dropped or not ended.was_made:
-        # The number may have been erased meanwhile: then there is nothing to take it back from.
+        # The number's item may be erased meanwhile: then there is no list to remove the attempt from.
         writes["number"] = ports.numbers.taking_back(transition.call, ended.id)
         writes |= named("budget", ports.budgets.giving_back(transition.call.workspace, ended))
     return writes
 
 
 def named(kind: str, writes: Sequence[Write]) -> dict[str, Write]:
-    """Give each of some writes a name of its own, for transact()."""
+    """Return the writes under names of their own, for transact()."""
     return {f"{kind} {place}": write for place, write in enumerate(writes)}
 
 
-def _giving_back(ports: Ports, transition: Transition, *, schedules: bool) -> dict[str, Write]:
-    """The writes that give back the places of a due time that goes. A claim has used its own; a past minute is over."""
+def _release_writes(ports: Ports, transition: Transition, *, schedules: bool) -> dict[str, Write]:
+    """Return the writes that give back the places of a due time that is dropped.
+
+    There are none for a claim, which has used its place, and none for a minute that is past.
+    """
     before = transition.before.call
-    goes = schedules or transition.call.state is CallState.FINAL
+    drops_due_time = schedules or transition.call.state is CallState.FINAL
     this_minute = ports.clock.now().replace(second=0, microsecond=0)
-    if before.due_at is None or before.due_at < this_minute or not goes:
+    if before.due_at is None or before.due_at < this_minute or not drops_due_time:
         return {}
     return {f"place {scope}": ports.wakes.giving_back(scope, before.due_at) for scope in before.places}
 
 
 def book(ports: Ports, transition: Transition) -> Transition:
-    """Return the transition with its dial booked in a minute that its policy allows; or ended, where there is none.
+    """Return the transition with its dial booked in a minute that its policy allows.
 
-    Raises TooBusy where no such minute has room.
+    The transition ends the call if the policy allows no minute. Raises TooBusy if no allowed minute has room.
     """
     for _ in range(BOOKING_TRIES):
         call = transition.call
@@ -132,21 +150,23 @@ def book(ports: Ports, transition: Transition) -> Transition:
 
 
 def book_minute(ports: Ports, call: Call) -> Call:
-    """The call moved to a minute with room for its dial, and an alarm set for that minute.
+    """Return the call with its dial booked, and arm the wake of that minute.
 
-    The alarm comes before the state: an alarm with nothing due does no harm, a due call without one waits for the
-    sweep. It does so where the alarm could not be set, too: the schedule in the table is what counts.
+    The minute is the first one with room. The trigger is set before the state is written: a trigger with no due call
+    does no harm, but a due call without a trigger waits for the sweep. If the trigger cannot be set, the sweep dials
+    the call, because the due time in the table is what counts. Raises TooBusy if no minute has room, ValueError if the
+    call has no due time.
     """
     if call.due_at is None:
         raise ValueError(f"{call.id} is due at no time")
     now, lead = ports.clock.now(), ports.wake_lead
     wanted = plan.first_minute(call.due_at, now, lead)
-    room = _room(ports, call)
-    booked = _reserve(ports, room, wanted)
+    capacities = _minute_capacities(ports, call)
+    booked = _reserve(ports, capacities, wanted)
     wake = plan.wake_for(booked.minute, now, lead)
     if plan.stamp(wake) not in booked.armed and set_trigger(ports, wake):
         remember_armed(ports, call.account, booked.minute, wake)
-    return replace(call, due_at=booked.minute, places=tuple(scope for scope, _ in room))
+    return replace(call, due_at=booked.minute, places=tuple(scope for scope, _ in capacities))
 
 
 def unbook(ports: Ports, call: Call) -> None:
@@ -155,12 +175,15 @@ def unbook(ports: Ports, call: Call) -> None:
         ports.wakes.release(scope, call.due_at or ports.clock.now())
 
 
-def _reserve(ports: Ports, room: Sequence[tuple[str, int]], wanted: datetime) -> Reservation:
-    """A place in the first minute that has one with the account and, where it has a pace, with the workspace."""
+def _reserve(ports: Ports, capacities: Sequence[tuple[str, int]], wanted: datetime) -> Reservation:
+    """Reserve a place in the first minute that has room in every scope.
+
+    The scopes are the account and, if it has a rate limit, the workspace.
+    """
     for _ in range(MEETING_TRIES):
         places: list[tuple[str, Reservation]] = []
         try:
-            for scope, capacity in room:
+            for scope, capacity in capacities:
                 places.append((scope, ports.wakes.reserve(scope, wanted, capacity)))
         except TooBusy:
             _release(ports, places)
@@ -177,15 +200,21 @@ def _release(ports: Ports, places: Sequence[tuple[str, Reservation]]) -> None:
         ports.wakes.release(scope, place.minute)
 
 
-def _room(ports: Ports, call: Call) -> list[tuple[str, int]]:
-    """How many dials a minute takes: of the call's account and, where a pace is set for it, of its workspace."""
+def _minute_capacities(ports: Ports, call: Call) -> list[tuple[str, int]]:
+    """Return the scopes that limit a call's minute, each with its dials per minute.
+
+    The scopes are the account and, if it has a rate limit, the workspace.
+    """
     account = call.account, ports.minute_capacity(call.provider)
     pace = ports.workspace_pace(call.workspace)
     return [account, (workspace_scope(call.workspace), pace.a_minute)] if pace else [account]
 
 
 def set_trigger(ports: Ports, wake: datetime) -> bool:
-    """Set an alarm; False, and a line in the log, where that failed: the sweep dials in its place."""
+    """Set the trigger of a wake. Return False, and log a warning, if that fails.
+
+    The sweep then dials the wake's calls.
+    """
     try:
         ports.triggers.arm(wake)
     except WakeNotSet as error:
@@ -196,14 +225,17 @@ def set_trigger(ports: Ports, wake: datetime) -> bool:
 
 
 def remember_armed(ports: Ports, account: str, minute: datetime, wake: datetime) -> None:
-    """Note that a wake has its alarm. Where that fails, the next booking of the hour sets the same alarm once more."""
+    """Record that a wake has its trigger.
+
+    If the write fails, the next booking of the hour sets the same trigger once more.
+    """
     try:
         ports.wakes.mark_armed(account, minute, {plan.stamp(wake)})
     except (ClientError, BotoCoreError, TooBusy) as error:
         warn("wake-not-noted", wake=plan.wake_text(wake), error=str(error))
 
 
-def _schedules(transition: Transition) -> bool:
+def _schedules_dial(transition: Transition) -> bool:
     call, before = transition.call, transition.before.call
     newly: datetime | None = call.due_at if call.due_at != before.due_at else None
     return call.state is CallState.SCHEDULED and newly is not None

@@ -1,6 +1,7 @@
-"""Find out what became of an attempt that was silent until its deadline: ask its provider, then decide by what it says.
+"""Look into an attempt that sent no callback until its deadline.
 
-Nothing is asked inside the change of the call, which is repeated where others change the call meanwhile.
+Redial asks the provider, then decides by the answer. The request is sent before the change of the call, because a
+change is repeated if another one is committed meanwhile.
 """
 
 from datetime import datetime, timedelta
@@ -19,12 +20,12 @@ from chalicelib.usecases.calls.schedule import change
 from chalicelib.usecases.gates.breaker import report_fault
 from chalicelib.usecases.ports import Ports
 
-#: A call that the provider made between the same two numbers this long around the claim may be the one.
+#: The search for a lost call begins this long before the claim, because clocks differ.
 CLOCKS_APART = timedelta(seconds=5)
 
 
 def look_into(ports: Ports, call_id: str, now: datetime) -> str:
-    """Ask about the silent attempt of a call and change the call by the answer.
+    """Ask about the silent attempt of a call, and change the call by the answer.
 
     Returns ``ended``, ``still-live`` or ``skipped``.
     """
@@ -36,14 +37,14 @@ def look_into(ports: Ports, call_id: str, now: datetime) -> str:
     transition = change(ports, call_id, lambda current: after_silence(current, said, now, limit))
     if transition.effect is Effect.NOTHING:
         return "skipped"
-    return _followed_up(ports, transition, said)
+    return _follow_up(ports, transition, said)
 
 
-def _followed_up(ports: Ports, transition: Transition, said: Said) -> str:
-    """Do what the end, or the going on, of a silent attempt calls for."""
+def _follow_up(ports: Ports, transition: Transition, said: Said) -> str:
+    """Report the end of a silent attempt, or that it goes on. Return which one it was."""
     call, ended = transition.call, transition.ended_attempt
     if ended is None:
-        _still_live(ports, transition, said.attempt)
+        _follow_up_live(ports, transition, said.attempt)
         return "still-live"
     if said.event is not None and said.event.fault is not None and not ended.counts:
         report_fault(ports, transition.before.call, ended, said.event)
@@ -52,7 +53,7 @@ def _followed_up(ports: Ports, transition: Transition, said: Said) -> str:
     return "ended"
 
 
-def _still_live(ports: Ports, transition: Transition, number: int) -> None:
+def _follow_up_live(ports: Ports, transition: Transition, number: int) -> None:
     call = transition.call
     if transition.attempt is not None and transition.attempt.cause == DIALER_DIED:
         warn("placement-unknown", call=call.id, attempt=number, cause=DIALER_DIED)
@@ -66,53 +67,59 @@ def _ask(ports: Ports, record: CallRecord, now: datetime) -> Said:
     attempt = record.attempt(number)
     if attempt is None or too_early(record, now, ports.longest_attempt):
         if attempt is not None and attempt.provider_call_id is not None:
-            own(ports, call, attempt, attempt.provider_call_id, confirmed=True)  # its dialer did not live to do so
+            own(ports, call, attempt, attempt.provider_call_id, confirmed=True)  # its dialer stopped before it could
         return Said(Word.TOO_EARLY, number)
     try:
         provider = ports.provider(attempt.provider)
-    except RedialError as error:  # not set up any more, or its secret cannot be read
+    except RedialError as error:  # the provider is not set up any more, or its secret cannot be read
         warn("provider-not-set-up", call=call.id, attempt=number, provider=attempt.provider, error=str(error))
         return Said(Word.NOT_SET_UP, number)
     try:
         if attempt.provider_call_id is not None:
-            return _told(provider.lookup(attempt.provider_call_id), Word.NONE, number)
-        return _found(ports, provider, call, attempt)
+            return _as_said(provider.lookup(attempt.provider_call_id), Word.NONE, number)
+        return _find_call(ports, provider, call, attempt)
     except Unanswered as error:
         warn("provider-unanswered", call=call.id, attempt=number, error=str(error))
         return Said(Word.UNANSWERED, number)
 
 
-def _told(event: CallEvent | None, without: Word, number: int) -> Said:
+def _as_said(event: CallEvent | None, if_none: Word, number: int) -> Said:
     if event is None:
-        return Said(without, number)
+        return Said(if_none, number)
     return Said(Word.ENDED if event.is_terminal else Word.GOES_ON, number, event)
 
 
-def _found(ports: Ports, provider: Provider, call: Call, attempt: Attempt) -> Said:
-    """Look for an attempt that may have been placed, under an id that never reached us, between its two numbers."""
+def _find_call(ports: Ports, provider: Provider, call: Call, attempt: Attempt) -> Said:
+    """Find an attempt that may have been placed, and whose provider's id is unknown.
+
+    The provider searches for calls between the attempt's two numbers.
+    """
     if call.erased_at is not None:
-        return Said(Word.UNSURE, attempt.number)  # there is no number left to ask for
+        return Said(Word.UNSURE, attempt.number)  # the number to search for is erased
     since, until = attempt.claimed_at - CLOCKS_APART, ports.clock.now()
     found = provider.find(call.to_number, call.from_number, since, until, call.agent_version_id)
     if not found:
         return Said(Word.UNSURE if found is None else Word.NONE, attempt.number)
-    ours = _ours(ports, call, attempt, found)
+    ours = _matching_call(ports, call, attempt, found)
     if ours is not None:
         confirmed = ours.token == attempt.token
         ours = ours if own(ports, call, attempt, ours.provider_call_id, confirmed=confirmed) else None
-    return _told(ours, Word.UNSURE, attempt.number)
+    return _as_said(ours, Word.UNSURE, attempt.number)
 
 
-def _ours(ports: Ports, call: Call, attempt: Attempt, found: list[CallEvent]) -> CallEvent | None:
-    """The one of the calls found that is this attempt's; None where that is not sure."""
+def _matching_call(ports: Ports, call: Call, attempt: Attempt, found: list[CallEvent]) -> CallEvent | None:
+    """Return the found call that is this attempt's; None if that is not certain."""
     by_token = [event for event in found if event.token == attempt.token]
     if by_token:
         return by_token[0]
     unnamed = [event for event in found if event.token is None]
-    return unnamed[0] if len(unnamed) == 1 and _is_nobody_elses(ports, call, attempt) else None
+    return unnamed[0] if len(unnamed) == 1 and _is_only_recent_attempt(ports, call, attempt) else None
 
 
-def _is_nobody_elses(ports: Ports, call: Call, attempt: Attempt) -> bool:
-    """True where no other attempt to the number was made just before this one or since: the call could be its."""
+def _is_only_recent_attempt(ports: Ports, call: Call, attempt: Attempt) -> bool:
+    """Return True if no other attempt to the number was made near this one, or since.
+
+    Otherwise the found call could be the other attempt's. Near means up to CONFIRMED_AFTER before the claim.
+    """
     made = ports.numbers.load(call.workspace, call.to_number).dialed_at
     return not any(at >= attempt.claimed_at - CONFIRMED_AFTER for key, at in made.items() if key != attempt.id)

@@ -1,4 +1,7 @@
-"""Take a provider's callback: verify, parse, then change the call that its token names, at most once."""
+"""Take in a provider's callback: verify it, parse it, and change its call.
+
+A token names the call. Each event changes the call at most once.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,16 +22,16 @@ from chalicelib.usecases.calls.schedule import change
 from chalicelib.usecases.gates.breaker import report_fault
 from chalicelib.usecases.ports import Ports
 
-#: No more unknown words than this are told of by one process, should somebody send nothing but those.
-MAX_SHOWN_CHARS = 100
+#: One process logs at most this many unknown statuses, in case somebody sends nothing but those.
+MAX_UNKNOWN_STATUSES = 100
 
-#: the decision about a leg that is none to redial
+#: the effect of a callback about a leg that Redial does not redial
 LEFT_ALONE = {Leg.INBOUND: "inbound", Leg.OTHER: "other-leg"}
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a callback led to, in the words that its answer and the log use."""
+    """The result of a callback, in the words of its answer and of the log."""
 
     effect: str
     call_id: str
@@ -39,20 +42,20 @@ class Taken:
 
 
 def take_callback(ports: Ports, provider_name: str, token: str, request: CallbackRequest) -> list[Taken]:
-    """Take in every event of a callback that came to the address of one attempt.
+    """Take in every event of a callback to the address of one attempt.
 
-    Raises UnknownProvider, SignatureError before anything is read, MalformedCallback, NotFound for a token that
-    names no attempt.
+    Raises UnknownProvider; SignatureError before anything is read; MalformedCallback; NotFound for a token that names
+    no attempt.
     """
     provider = verified(ports, provider_name, request)
     return [take_by_token(ports, provider_name, token, event) for event in provider.parse(request)]
 
 
 def take_account_callback(ports: Ports, provider_name: str, request: CallbackRequest) -> list[Taken]:
-    """Take in every event of a callback that came to the one address of an account.
+    """Take in every event of a callback to the one address of an account.
 
-    The event names its attempt by our token or by the provider's id. An inbound call, or a leg of another one, is left
-    alone. Raise as take_callback() does, and NotFound for any other call: this address adopts none.
+    The event names its attempt by our token or by the provider's id. An inbound call, or a leg of another call, changes
+    nothing. Raises what take_callback() raises, and NotFound for any other call: this address adopts no calls.
     """
     provider = verified(ports, provider_name, request)
     events = provider.parse(request)
@@ -64,7 +67,11 @@ def take_account_callback(ports: Ports, provider_name: str, request: CallbackReq
 
 
 def verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
-    """The provider that signed the request, with its secrets read once more where they have been rotated."""
+    """Return the provider, after it has verified the request.
+
+    If the signature does not match, the provider's secrets are read once more, because they may have been rotated.
+    Raises SignatureError.
+    """
     provider = ports.provider(name)
     try:
         provider.verify(request)
@@ -78,9 +85,10 @@ def verified(ports: Ports, name: str, request: CallbackRequest) -> Provider:
 
 
 def take_by_token(ports: Ports, provider: str, token: str, event: CallEvent) -> Taken:
-    """Take in an event of the attempt that a callback token names. Raise NotFound for an unknown one.
+    """Take in an event of the attempt that a callback token names.
 
-    The session of a call of ours is recorded, so that the legs which join it are not adopted.
+    The session of a call of ours is recorded, so that the legs which join it are not adopted. Raises NotFound for an
+    unknown token.
     """
     note_session(ports, call_name(ports, provider, event.provider_call_id), event)
     return take_named(ports, Named.by_token(provider, token), event)
@@ -97,53 +105,59 @@ def _take_by_name(ports: Ports, provider: str, event: CallEvent) -> Taken:
 
 
 def take_named(ports: Ports, named: Named, event: CallEvent) -> Taken:
-    """Take in an event of an attempt. Raise NotFound where there is no such attempt."""
+    """Take in an event of an attempt. Raises NotFound if there is no such attempt."""
     call_id, number, token = named.call_id, named.number, named.token
-    if (noted := _noted(ports, named, event)) is not None:
+    if (noted := _note_progress(ports, named, event)) is not None:
         return noted
 
     def absorb(record: CallRecord) -> Transition:
         attempt = record.attempt(number)
-        ours = (token, erased_token(token))
-        if attempt is None or attempt.token not in ours or attempt.provider != named.provider:
+        valid_tokens = (token, erased_token(token))
+        if attempt is None or attempt.token not in valid_tokens or attempt.provider != named.provider:
             raise NotFound("no attempt has this callback address")
         if attempt.provider_call_id is None and event.leg in LEFT_ALONE:
-            return unchanged(record, ports.clock.now())  # a leg that our call made must not give it its id
+            return unchanged(record, ports.clock.now())  # a leg that our call opened must not give the attempt its id
         return lifecycle.absorb(record, number, event, ports.clock.now())
 
     transition = change(ports, call_id, absorb)
-    measure.heard(event, ports.clock.now())
-    # An account that carried a conversation is not at fault for want of credit or channels to place calls with.
+    measure.callback_taken(event, ports.clock.now())
+    # An account that carried a conversation has the credit and the channels to place calls.
     if event.fault is not None and transition.attempt is not None and not transition.attempt.counts:
         report_fault(ports, transition.before.call, transition.attempt, event)
-    return _taken(transition, number, event)
+    return _log_taken(transition, number, event)
 
 
-def _noted(ports: Ports, named: Named, event: CallEvent) -> Taken | None:
-    """Note what is said along the way in one request; None where the call has to be read and changed."""
+def _note_progress(ports: Ports, named: Named, event: CallEvent) -> Taken | None:
+    """Note an event that is not the end of a call, in one request to the table.
+
+    Return None if the call has to be read and changed.
+    """
     if event.is_terminal or event.leg in LEFT_ALONE or is_erased_token(named.token):
         return None
     noted = ports.notes.note(named, event, ports.clock.now())
     if noted in (Noted.AFTER_THE_END, Noted.NO_SUCH_ATTEMPT):
         return None
     if noted is Noted.KEPT:
-        _say_once(event)
-    measure.heard(event, ports.clock.now())
+        _warn_once(event)
+    measure.callback_taken(event, ports.clock.now())
     log("callback", call=named.call_id, attempt=named.number, status=event.status, effect=noted)
     return Taken(noted, named.call_id, named.number)
 
 
-_said: set[str | None] = set()
+_warned_statuses: set[str | None] = set()
 
 
-def _say_once(event: CallEvent) -> None:
-    """An unknown word is worth one line: somebody should add it to a table, and every call would repeat it."""
-    if event.status not in _said and len(_said) < MAX_SHOWN_CHARS:
-        _said.add(event.status)
+def _warn_once(event: CallEvent) -> None:
+    """Log a warning about an unknown status, once for each status.
+
+    Somebody should add the status to the provider's table. Every call would repeat the warning.
+    """
+    if event.status not in _warned_statuses and len(_warned_statuses) < MAX_UNKNOWN_STATUSES:
+        _warned_statuses.add(event.status)
         warn("unknown-status", status=event.status, evidence=dict(event.evidence))
 
 
-def _taken(transition: Transition, number: int, event: CallEvent) -> Taken:
+def _log_taken(transition: Transition, number: int, event: CallEvent) -> Taken:
     call, decision = transition.call, transition.decision
     taken = Taken(
         effect=transition.effect if transition.effect is not Effect.NOTHING else Noted.NOTHING_NEW,

@@ -1,6 +1,7 @@
-"""Admission: whether an attempt may be made now as far as others are concerned, by the gates and the slots.
+"""Admission: check whether the gates and the slots allow an attempt now.
 
-What it finds open may close before the claim commits, so it also gives the writes that make the claim fail then.
+A gate may close, or a slot may be taken, before the claim commits. So admission also returns the writes that make the
+claim fail then.
 """
 
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from chalicelib.storage.transact import Write
 from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
 
-#: A call behind a gate that somebody closed asks again after this.
+#: A call behind a gate that a person closed tries again after this time.
 PAUSED_FOR = timedelta(minutes=5)
-#: A call without a slot asks again after this.
+#: A call that got no slot tries again after this time.
 NO_SLOT_FOR = timedelta(minutes=1)
-#: How long the one attempt that a tripped breaker lets through may take to be answered.
+#: A tripped breaker lets one attempt through. The provider may take this long to answer it.
 PROBE_LIMIT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An attempt may be made, in these slots, if ``also`` commits with its claim."""
+    """An attempt that may be made, in these slots, if ``also`` commits with its claim."""
 
     slots: tuple[str, ...]
     also: tuple[Write, ...]
@@ -35,10 +36,10 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """An attempt may not be made now.
+    """An attempt that may not be made now.
 
-    ``in_line_for`` is the scope whose slots a retry waits for, if that is why. ``waits_for`` names an obstacle that may
-    last, and of which one decision is enough.
+    ``in_line_for`` is the scope whose slots a retry waits for; None if it waits for something else. ``waits_for`` names
+    an obstacle that may last: the call's history gets one decision about it, not one for each try.
     """
 
     decision: Decision
@@ -47,32 +48,39 @@ class Deferred:
 
 
 def admit(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
-    """Let the call's next attempt in, or decide how long it is deferred: that uses up no attempt."""
-    passed = _stopped(ports, call, now) or _not_set_up(ports, call, now) or _through_gates(ports, call, now)
-    if isinstance(passed, Deferred):
-        return passed
-    slotted = _slots(ports, call, now)
-    if isinstance(slotted, Deferred):
-        return slotted
-    return Admission(slotted.slots, (*passed.also, *slotted.also))
+    """Allow the call's next attempt, or decide how long to defer it.
+
+    A deferral uses up no attempt.
+    """
+    gated = (
+        _deferred_while_stopped(ports, call, now)
+        or _deferred_without_provider(ports, call, now)
+        or _check_gates(ports, call, now)
+    )
+    if isinstance(gated, Deferred):
+        return gated
+    picked = _pick_slots(ports, call, now)
+    if isinstance(picked, Deferred):
+        return picked
+    return Admission(picked.slots, (*gated.also, *picked.also))
 
 
-def _through_gates(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
-    attempt_id = _next_attempt(call)
+def _check_gates(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
+    attempt_id = _next_attempt_id(call)
     probed = None
     for gate in ports.gates.closed(scopes_of(call)):
         if gate.is_over(now):
-            continue  # should somebody extend the pause just now, the claim's own check of the gate fails
+            continue  # if somebody extends the pause meanwhile, the claim's own check of the gate fails
         if not _may_probe(ports, gate, attempt_id, now):
-            return _shut_out(call, gate, now)
+            return _deferred_by_gate(call, gate, now)
         probed = gate
     return Admission((), tuple(ports.gates.checks(call, probed, attempt_id, now)))
 
 
-def _slots(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
-    attempt_id, is_retry, first = _next_attempt(call), call.attempt > 0, ports.settings.retries_first
+def _pick_slots(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
+    attempt_id, is_retry, first = _next_attempt_id(call), call.attempt > 0, ports.settings.retries_first
     slots: list[str] = []
-    leaving: list[Write] = []
+    line_writes: list[Write] = []
     for limit in limits(ports, call):
         found = ports.slots.load(limit, now)
         measure.slots_in_use(limit.scope, len(found.taken))
@@ -83,17 +91,17 @@ def _slots(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
             return Deferred(decision, in_line_for=limit.scope if is_retry and first else None)
         slots.append(slot)
         if found.first_in_line == attempt_id:
-            leaving.append(ports.slots.leave_line(limit.scope, attempt_id))
+            line_writes.append(ports.slots.leave_line(limit.scope, attempt_id))
     leases = ports.slots.taking(slots, attempt_id, now + ports.lease, now)
-    return Admission(tuple(slots), (*leases, *leaving))
+    return Admission(tuple(slots), (*leases, *line_writes))
 
 
-def _next_attempt(call: Call) -> str:
+def _next_attempt_id(call: Call) -> str:
     return f"{call.id}-{call.attempt + 1}"
 
 
 def limits(ports: Ports, call: Call) -> list[Limit]:
-    """The limits on calls in flight that a call is under: its account's and its workspace's."""
+    """Return the concurrency limits of a call: its account's and its workspace's."""
     account = ports.settings.max_concurrent_calls(call.provider)
     own = ports.workspaces.load(call.workspace).max_concurrent_calls
     workspace = own or ports.settings.workspace_max_concurrent_calls
@@ -107,16 +115,23 @@ def _may_probe(ports: Ports, gate: Gate, attempt_id: str, now: datetime) -> bool
     return ports.gates.begin_probe(gate, attempt_id, now + PROBE_LIMIT, now)
 
 
-def _stopped(ports: Ports, call: Call, now: datetime) -> Deferred | None:
-    """Defer every call while the deployment's emergency stop is set: that costs no attempt."""
+def _deferred_while_stopped(ports: Ports, call: Call, now: datetime) -> Deferred | None:
+    """Defer every call while the deployment's emergency stop is set.
+
+    Return None if it is not. A deferral uses up no attempt.
+    """
     if ports.settings.dialing:
         return None
     step = "everything is stopped: the environment variable DIALING is off"
     return Deferred(postponed(call, Reason.PAUSED, step, now + PAUSED_FOR), waits_for="DIALING is on")
 
 
-def _not_set_up(ports: Ports, call: Call, now: datetime) -> Deferred | None:
-    """Defer a call whose provider is not set up any more, or whose secret cannot be read: that costs no attempt."""
+def _deferred_without_provider(ports: Ports, call: Call, now: datetime) -> Deferred | None:
+    """Defer a call whose provider cannot be loaded.
+
+    The provider is not set up any more, or its secret cannot be read. Return None if the provider is ready. A deferral
+    uses up no attempt.
+    """
     try:
         ports.provider(call.provider)
     except RedialError as error:
@@ -126,7 +141,7 @@ def _not_set_up(ports: Ports, call: Call, now: datetime) -> Deferred | None:
     return None
 
 
-def _shut_out(call: Call, gate: Gate, now: datetime) -> Deferred:
+def _deferred_by_gate(call: Call, gate: Gate, now: datetime) -> Deferred:
     since = f"since {gate.closed_at:%Y-%m-%dT%H:%M:%SZ}: {gate.reason}"
     waits_for = f"{resumed(gate.scope)}, {gate.closed_at.isoformat()}"
     if gate.closed is Closed.BY_BREAKER:
@@ -139,5 +154,5 @@ def _shut_out(call: Call, gate: Gate, now: datetime) -> Deferred:
 
 
 def resumed(scope: str) -> str:
-    """Return how ``waits_for`` begins for the calls that wait until a scope is resumed."""
+    """Return the first words of ``waits_for`` of a call that waits for a resume."""
     return f"{scope} is resumed"

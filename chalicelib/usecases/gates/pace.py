@@ -1,4 +1,4 @@
-"""Pace: wait for the moment at which the account, and the workspace, may start one more call."""
+"""The rate limits: wait until the account and the workspace may start a call."""
 
 from collections.abc import Callable
 
@@ -9,39 +9,45 @@ from chalicelib.usecases.ports import Ports
 
 
 class OutOfPace(Exception):
-    """So many calls were started that this one would have to wait longer than it may. Its text says of whom."""
+    """The dial would have to wait for a rate limit longer than it may.
+
+    The text names the scope whose limit it is.
+    """
 
 
 class InPace:
-    """Keeps the pace of one dial once, however often its claim has to be repeated.
+    """The rate limits of one dial: each counts it once, however often it is claimed.
 
-    ``may_wait`` is asked before each wait with its seconds, so it must bound the waits as a whole.
+    ``may_wait`` is called before each wait with its seconds. It must limit the sum of the waits.
     """
 
     def __init__(self, ports: Ports, may_wait: Callable[[float], bool]) -> None:
         self._ports = ports
         self._may_wait = may_wait
-        self._kept = False
+        self._is_counted = False
 
     def keep(self, call: Call) -> bool:
-        """Count the dial, once it may start; True where that took a wait. Raises OutOfPace."""
-        if self._kept:
+        """Count the dial as soon as it may start. Return True if it had to wait.
+
+        Raises OutOfPace.
+        """
+        if self._is_counted:
             return False
         waited_sec = keep_pace(self._ports, call, self._may_wait)
-        self._kept = True
+        self._is_counted = True
         return waited_sec > 0
 
 
 def keep_pace(ports: Ports, call: Call, may_wait: Callable[[float], bool]) -> float:
-    """Wait until one more call may be started, and count it. Returns the seconds that were waited.
+    """Wait until one more call may start, and count it. Return the seconds waited.
 
-    Raises OutOfPace where ``may_wait``, asked with the seconds of each further wait, says no: nothing is counted then.
-    Where the deployment names no pace the provider keeps it: some queue what is too fast, the others turn it away
-    until later.
+    Raises OutOfPace, and counts nothing, if ``may_wait`` returns False for the seconds of the next wait. If the
+    deployment sets no rate limit, the provider's own applies: some providers queue calls that come too fast, the others
+    reject them until later.
     """
     waited_sec = 0.0
-    while (held := _start(ports, call)) is not None:
-        scope, wait_sec = held
+    while (limited := _count_or_wait(ports, call)) is not None:
+        scope, wait_sec = limited
         if not may_wait(wait_sec):
             raise OutOfPace(f"{scope} starts as many calls as it may")
         ports.clock.sleep(wait_sec)
@@ -49,11 +55,14 @@ def keep_pace(ports: Ports, call: Call, may_wait: Callable[[float], bool]) -> fl
     return waited_sec
 
 
-def _start(ports: Ports, call: Call) -> tuple[str, float] | None:
-    """Count the call with its workspace and its account; or with neither, and who holds it up for how many seconds."""
+def _count_or_wait(ports: Ports, call: Call) -> tuple[str, float] | None:
+    """Count the call with its workspace and its account, or with neither.
+
+    Return None if it was counted, else the scope whose limit is reached and the seconds to wait.
+    """
     now = ports.clock.now()
     counted: list[tuple[str, Pace]] = []
-    for scope, pace in _paces(ports, call):
+    for scope, pace in _rate_limits(ports, call):
         if wait_sec := ports.pace.start(scope, pace, now):
             for earlier in counted:
                 ports.pace.give_back(*earlier, now)
@@ -62,7 +71,7 @@ def _start(ports: Ports, call: Call) -> tuple[str, float] | None:
     return None
 
 
-def _paces(ports: Ports, call: Call) -> list[tuple[str, Pace]]:
+def _rate_limits(ports: Ports, call: Call) -> list[tuple[str, Pace]]:
     workspace = workspace_scope(call.workspace), ports.workspace_pace(call.workspace)
     found = [workspace, (call.account, ports.pace_of(call.provider))]
     return [(scope, pace) for scope, pace in found if pace is not None]

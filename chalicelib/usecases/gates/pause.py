@@ -1,4 +1,7 @@
-"""Pause and resume dialling: a workspace's, or everybody's. Whoever commits first wins, the pause or a claim."""
+"""Pause and resume dialling: of a workspace, or of the whole deployment.
+
+If a pause and a claim are made at the same time, the first commit wins.
+"""
 
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -16,15 +19,16 @@ from chalicelib.usecases.gates.admission import PAUSED_FOR, resumed
 from chalicelib.usecases.gates.breaker import MAX_PAUSE
 from chalicelib.usecases.ports import Ports
 
-#: A resume wakes calls for this long before it is answered.
+#: A resume brings calls forward for at most this long, then it is answered.
 MAX_WAKING = timedelta(seconds=5)
 
 
 def pause(ports: Ports, scope: str, reason: str, until: datetime | None) -> Gate:
-    """Let no further attempt of the scope be claimed, until then or until it is resumed; attempts in flight go on.
+    """Stop all claims of the scope until ``until``, or until somebody resumes it.
 
-    Once this returns none can be. A call that falls due meanwhile is postponed by minutes at a time, uses up no
-    attempt, and says ``paused`` in its decisions, once a pause. Raises TooBusy.
+    Attempts in flight continue. Once this function returns, no attempt of the scope can be claimed. A call that falls
+    due meanwhile is postponed by some minutes at a time and uses up no attempt. Its decisions say ``paused``, once for
+    each pause. Raises TooBusy.
     """
     gate = Gate(
         scope=scope,
@@ -39,38 +43,39 @@ def pause(ports: Ports, scope: str, reason: str, until: datetime | None) -> Gate
 
 
 def resume(ports: Ports, scope: str) -> bool:
-    """Dial again, and wake what waits. False where nothing was paused. Raises TooBusy.
+    """Resume a scope, and bring its waiting calls forward. Return False if not paused.
 
-    What waits is brought forward to the first minutes that have room. What this has no time for comes back by itself,
-    within five minutes or, behind a pause of the breaker, when that would have ended.
+    The waiting calls get the first minutes that have room. A call for which this function has no time comes back by
+    itself within five minutes or, behind a pause of the breaker, at the time when that pause would have ended. Raises
+    TooBusy.
     """
     was_paused = paused(ports, scope) is not None
     ports.gates.open(scope)
     if was_paused:
-        log("resumed", scope=scope, woken=_wake(ports, scope))
+        log("resumed", scope=scope, woken=_wake_calls(ports, scope))
     return was_paused
 
 
-def _wake(ports: Ports, scope: str) -> int:
-    """Bring forward the calls that wait until the scope is resumed. Returns how many."""
+def _wake_calls(ports: Ports, scope: str) -> int:
+    """Bring forward the calls that wait for the scope's resume. Return how many."""
     stop_at = ports.clock.now() + MAX_WAKING
     before = ports.clock.now() + max(PAUSED_FOR, MAX_PAUSE)
-    due = (each for kind in (RETRY, FRESH) for together in ports.calls.due(kind, before) for each in together)
-    return sum(_woken(ports, scope, each) for each in takewhile(lambda _: ports.clock.now() < stop_at, due))
+    due = (each for kind in (RETRY, FRESH) for batch in ports.calls.due(kind, before) for each in batch)
+    return sum(_wake_call(ports, scope, each) for each in takewhile(lambda _: ports.clock.now() < stop_at, due))
 
 
-def _woken(ports: Ports, scope: str, call_id: str) -> bool:
+def _wake_call(ports: Ports, scope: str, call_id: str) -> bool:
     try:
         record = ports.calls.load(call_id)
         if record is None or not (record.call.waits_for or "").startswith(resumed(scope)):
             return False
         return bring_forward(ports, lifecycle.wake(record, ports.clock.now())) is not None
-    except (RedialError, StaleWrite, ClientError, BotoCoreError) as error:  # the others must not wait for it
+    except (RedialError, StaleWrite, ClientError, BotoCoreError) as error:  # the other calls continue
         warn("call-not-woken", call=call_id, error=str(error))
         return False
 
 
 def paused(ports: Ports, scope: str) -> Gate | None:
-    """The pause that holds a scope now; None where there is none."""
+    """Return the pause of a scope now; None if it has none."""
     gate = next(iter(ports.gates.closed([scope])), None)
     return None if gate is None or gate.is_over(ports.clock.now()) else gate

@@ -1,0 +1,1 @@
+"""Use cases of phone numbers: opt-outs, contacts, erasure and quiet times."""

@@ -1,4 +1,4 @@
-"""Change every call to a number that may still come to a dial."""
+"""Change every call to a number that may still be dialled."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,10 @@ from chalicelib.usecases.ports import Ports
 def change_calls(
     ports: Ports, workspace: str, number: str, compute: Callable[[CallRecord], Transition]
 ) -> list[Transition]:
-    """Apply ``compute`` to each call of the number, those that have ended and could be reopened included.
+    """Apply ``compute`` to each call of the number, and return the transitions.
 
-    A call that cannot be read cannot be dialled either. It is a line in the log, and the others are changed.
+    Ended calls that a late callback could reopen are included. A call that cannot be read cannot be dialled either: it
+    is logged, and the others are changed.
     """
     changed = []
     for call_id in ports.numbers.calls(workspace, number):

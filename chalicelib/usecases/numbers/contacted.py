@@ -1,4 +1,4 @@
-"""The customer called back: what was going to be redialled is not, or not yet."""
+"""Contact: the customer called back, so planned redials are ended or postponed."""
 
 from datetime import datetime
 
@@ -10,10 +10,10 @@ from chalicelib.usecases.ports import Ports
 
 
 def contacted(ports: Ports, workspace: str, number: str, not_before: datetime | None) -> int:
-    """End the redials of a number, or postpone them until a time. Returns of how many calls that changed the plan.
+    """End the redials of a number, or postpone them. Return how many calls changed.
 
-    An attempt that is in flight goes on, for the provider has it; its call remembers the contact, and so does a call
-    that has ended and that a late callback could reopen.
+    Without ``not_before`` the redials end. An attempt in flight continues, because the provider has it. Its call
+    records the contact, and so does an ended call that a late callback could reopen.
     """
     now = ports.clock.now()
     transitions = change_calls(ports, workspace, number, lambda record: lifecycle.contacted(record, not_before, now))

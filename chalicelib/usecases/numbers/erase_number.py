@@ -1,7 +1,7 @@
-"""Erase a person: what is kept of a phone number in a workspace goes, and that it may not be called stays, as a hash.
+"""Erase a person: remove the data of a phone number from a workspace.
 
-Every step can be made again, and each leaves what the next one needs to go on. So an erasure that died half-way is
-finished by asking for it once more.
+A hash of the number stays, so that the number is not called again. Each step can be repeated, and leaves what the next
+step needs. So a second request finishes an erasure that stopped half-way.
 """
 
 from collections import Counter
@@ -21,13 +21,16 @@ from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.calls.schedule import CHANGE_TRIES, change
 from chalicelib.usecases.ports import Ports
 
-#: One request erases at most so many calls: it has 29 s, and each takes some six requests to the table.
+#: One request erases at most this many calls: it has 29 s, and each call takes some six requests to the table.
 MAX_CALLS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What an erasure did. Where it is not ``complete`` there is more, and the same request goes on with it."""
+    """The result of an erasure.
+
+    If it is not ``complete``, there are more calls: the same request continues the erasure.
+    """
 
     erased_at: datetime
     complete: bool
@@ -39,14 +42,15 @@ class Erased:
 
 
 def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MAX_CALLS) -> Erased:
-    """Erase a number's data in a workspace. Raises TooBusy, and Unreadable once all calls that can be read are erased.
+    """Erase a number's data in a workspace.
 
-    The mark that keeps it from being called takes the place of its item first: from then on no call to it can be made.
-    Then each of its calls is ended and blanked, and found no more by the number.
+    First a mark replaces the number's item: from then on no call to the number can be made. Then each of its calls is
+    ended, blanked and removed from the number's list. Raises TooBusy, and Unreadable after all readable calls are
+    erased.
     """
     erased_at = ports.numbers.mark_erased(ports.numbers.load(workspace, number), ports.clock.now())
     counts: Counter[str] = Counter()
-    # One more than is erased is looked for, to know whether there is more.
+    # One more call than the limit shows that the erasure is not complete.
     found = list(islice(ports.numbers.every_call(workspace, number), most_calls + 1))
     unreadable: list[Unreadable] = []
     for call_id in found[:most_calls]:
@@ -60,7 +64,7 @@ def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MA
         raise unreadable[0]
     complete = len(found) <= most_calls
     if complete:
-        # A claim that was under way may have written the number's item again; now no call is left to claim.
+        # A concurrent claim may have written the number's item again. Now no call is left to claim.
         ports.numbers.forget(workspace, number)
     kinds = ("calls", "calls_ended", "attempts", "events", "decisions")
     done = Erased(erased_at, complete, **{kind: counts[kind] for kind in kinds})
@@ -69,13 +73,16 @@ def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MA
 
 
 def _erase_call(ports: Ports, call_id: str, number: str, at: datetime) -> dict[str, int]:
-    """End and blank one call, then clear what its provider said of it. A live attempt is let go on to its end."""
+    """End and blank one call, then clear what its provider said of it.
+
+    A live attempt continues to its end.
+    """
     try:
         ended = change(ports, call_id, lambda record: _end(record, ports.clock.now()))
     except NotFound:
         return {}
     blanked = _blank(ports, call_id, number, at)
-    # Only now that nothing which comes in late is kept as it was sent: what did before is here to be removed.
+    # After the blanking, late callbacks are no longer kept as they were sent: what came before is all there is.
     trail = ports.erasure.clear_trail(call_id, number)
     return {
         "calls": int(blanked is not None),
@@ -87,7 +94,10 @@ def _erase_call(ports: Ports, call_id: str, number: str, at: datetime) -> dict[s
 
 
 def _blank(ports: Ports, call_id: str, number: str, at: datetime) -> CallRecord | None:
-    """Blank a call as it is now, however often it changes meanwhile; None where that was done before."""
+    """Blank a call, even if it keeps changing meanwhile.
+
+    Return the call as it was; None if it is blank already or does not exist. Raises TooBusy.
+    """
     for _ in range(CHANGE_TRIES):
         record = ports.calls.load(call_id)
         if record is None or _is_blank(record):

@@ -1,4 +1,7 @@
-"""Do not call: a number opts out, or back in. Once the opt-out is answered, no dial to it can be claimed any more."""
+"""Do not call: a number opts out, or back in.
+
+Once the opt-out is answered, no dial to the number can be claimed any more.
+"""
 
 from datetime import datetime
 
@@ -14,9 +17,9 @@ from chalicelib.usecases.ports import Ports
 
 
 def opt_out(ports: Ports, workspace: str, number: str, reason: str | None) -> tuple[Number, int]:
-    """Opt a number out and end its calls. Returns the number, and how many calls that ended.
+    """Opt a number out and end its calls. Return the number and how many calls ended.
 
-    The number's own item is written first: from then on every claim of it fails, whichever way the race goes.
+    The number's own item is written first: from then on every claim of the number fails, also a concurrent one.
     """
     known = ports.numbers.set_opt_out(workspace, number, ports.clock.now(), reason)
     transitions = change_calls(ports, workspace, number, lambda record: _end(record, ports.clock.now()))
@@ -26,7 +29,7 @@ def opt_out(ports: Ports, workspace: str, number: str, reason: str | None) -> tu
 
 
 def opt_in(ports: Ports, workspace: str, number: str) -> Number:
-    """Take an opt-out back. Calls that it ended stay ended."""
+    """Undo an opt-out, and return the number. Calls that it ended stay ended."""
     known = ports.numbers.set_opt_out(workspace, number, None, None)
     log("opted-in", workspace=workspace)
     return known
