@@ -49,7 +49,7 @@ def test_no_number_survives_in_a_line_wherever_it_stands(given: tuple[str, Any])
 
 @settings(deadline=None)
 @given(st.from_regex(r"[1-9][0-9]{7,14}", fullmatch=True))
-def test_a_number_without_a_plus_is_masked_where_a_fields_name_says_that_it_is_one(digits: str) -> None:
+def test_a_number_without_a_plus_is_masked_by_its_fields_name(digits: str) -> None:
     said = {
         "to": digits,
         "From": digits,
@@ -112,7 +112,7 @@ def test_what_libraries_say_is_masked_too(capsys: pytest.CaptureFixture[str]) ->
     assert logged(capsys.readouterr().out)[0]["message"] == "retrying https://example.com/?To=%2B1***0199"
 
 
-def test_numbers_are_plain_only_where_that_is_asked_for(
+def test_numbers_are_plain_only_if_requested(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in ("plain", "masked", "Plain", ""):

@@ -11,7 +11,7 @@ from chalicelib.runtime.metrics import count, measure, told
 from tests.support.app_output import EMF, emf, figures
 
 
-def test_what_is_counted_in_an_invocation_is_one_line_for_each_set_of_dimensions(
+def test_an_invocation_writes_one_line_for_each_set_of_dimensions(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIAL_STAGE", "prod")
@@ -36,7 +36,7 @@ def test_what_is_counted_in_an_invocation_is_one_line_for_each_set_of_dimensions
 
 
 @pytest.mark.parametrize("number", [1, 100, 101, 250])
-def test_no_line_holds_more_than_a_hundred_values_of_a_metric_and_none_is_lost(
+def test_a_line_holds_at_most_a_hundred_values_and_none_is_lost(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with told():
@@ -80,7 +80,7 @@ def test_what_a_pool_s_threads_count_is_the_invocation_s(capsys: pytest.CaptureF
     assert figures(capsys.readouterr().out) == {"Dialed twilio": [sum(range(500))]}
 
 
-def test_figures_are_told_of_an_invocation_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_invocation_writes_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     def failing() -> None:
         with told():
             count(metrics.SWEEPS)
@@ -91,7 +91,7 @@ def test_figures_are_told_of_an_invocation_that_fails(capsys: pytest.CaptureFixt
     assert figures(capsys.readouterr().out) == {"Sweeps": [1]}
 
 
-def test_an_invocation_that_counted_nothing_and_work_outside_of_one_write_nothing(
+def test_no_metrics_are_written_without_counts_in_an_invocation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     count(metrics.SWEEPS)
@@ -100,7 +100,7 @@ def test_an_invocation_that_counted_nothing_and_work_outside_of_one_write_nothin
     assert capsys.readouterr().out == ""
 
 
-def test_a_metric_that_is_told_by_the_wrong_dimensions_is_refused() -> None:
+def test_a_metric_with_the_wrong_dimensions_is_refused() -> None:
     with (
         told(),
         pytest.raises(ValueError, match=r"Attempts has the dimensions \('Outcome', 'Provider'\), not \('Outcome',\)"),

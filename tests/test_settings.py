@@ -35,6 +35,6 @@ def test_a_wrong_value_is_named_with_what_would_be_right(name: str, value: str, 
 
 
 @pytest.mark.parametrize("value", ["0", "fast", "nan", "1e9"])
-def test_a_wrong_pace_is_named(value: str) -> None:
+def test_a_wrong_rate_limit_is_named(value: str) -> None:
     with pytest.raises(RedialError, match="TWILIO_CALLS_PER_SECOND"):
         Settings.from_env({"TWILIO_CALLS_PER_SECOND": value}).calls_per_second("twilio")

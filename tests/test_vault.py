@@ -80,7 +80,7 @@ def test_values_that_are_no_references_cost_nothing(keeper: Keeper) -> None:
     assert keeper.made == []
 
 
-def test_references_are_read_from_where_they_point(keeper: Keeper) -> None:
+def test_references_are_read_from_their_services(keeper: Keeper) -> None:
     keeper.parameter("/redial-dev/plain", "one\n")
     keeper.parameter("/redial-dev/json", '{"token": "two", "other": "x"}')
     arn = keeper.secret("redial-dev/bolna", "three")
@@ -149,7 +149,7 @@ def test_while_a_secret_cannot_be_read_again_the_one_that_is_known_goes_on(
     assert (line["event"], line["secrets"]) == ("secret-not-read-again", "A (ssm:/p)")
 
 
-def test_what_cannot_be_read_is_named_with_its_variable_and_never_with_its_value(keeper: Keeper) -> None:
+def test_an_unreadable_reference_is_named_by_variable_without_value(keeper: Keeper) -> None:
     keeper.parameter("/p", "hidden-value")
     keeper.parameter("/json", '{"token": ["hidden-value"]}')
     for reference, said in (
@@ -174,7 +174,7 @@ def ready(keeper: Keeper, http: FakeHttp) -> ReadyProviders:
     return ReadyProviders(Settings.from_env(REFERRING), keeper.vault, keeper.clock.now, http)
 
 
-def test_a_rotated_secret_makes_a_new_provider_and_an_unchanged_one_keeps_it(keeper: Keeper) -> None:
+def test_only_a_rotated_secret_makes_a_new_provider(keeper: Keeper) -> None:
     keeper.parameter("/redial-dev/twilio-auth-token", "old")
     source = ready(keeper, FakeHttp(answer(200)))
     first = source("twilio")
@@ -186,7 +186,7 @@ def test_a_rotated_secret_makes_a_new_provider_and_an_unchanged_one_keeps_it(kee
     assert source("twilio").credentials["auth_token"] == "new"
 
 
-def test_a_denied_dial_is_not_repeated_and_the_next_one_goes_by_the_secret_read_again(keeper: Keeper) -> None:
+def test_after_a_denied_dial_the_next_dial_uses_the_new_secret(keeper: Keeper) -> None:
     keeper.parameter("/redial-dev/twilio-auth-token", "old")
     http = FakeHttp(answer(401, {"code": 20003}))
     source = ready(keeper, http)
@@ -201,7 +201,7 @@ def test_a_denied_dial_is_not_repeated_and_the_next_one_goes_by_the_secret_read_
     assert [sent[2]["Authorization"] for sent in http.sent] == [basic_login(sid, "old"), basic_login(sid, "new")]
 
 
-def test_a_secret_that_was_denied_within_its_first_minute_is_not_asked_for_again(keeper: Keeper) -> None:
+def test_a_secret_denied_in_its_first_minute_is_not_read_again(keeper: Keeper) -> None:
     keeper.parameter("/redial-dev/twilio-auth-token", "wrong")
     source = ready(keeper, FakeHttp(answer(403)))
     for _ in range(3):
@@ -209,7 +209,7 @@ def test_a_secret_that_was_denied_within_its_first_minute_is_not_asked_for_again
     assert len(keeper.asked) == 1
 
 
-def test_a_credential_that_would_break_a_header_is_refused_without_being_told(keeper: Keeper) -> None:
+def test_an_invalid_header_credential_is_rejected_without_its_value(keeper: Keeper) -> None:
     keeper.parameter("/redial-dev/twilio-auth-token", "hidden\nvalue")
     with pytest.raises(RedialError, match=r"^TWILIO_AUTH_TOKEN holds a line break or another unprintable character$"):
         ready(keeper, FakeHttp(answer(200)))("twilio")
@@ -256,7 +256,7 @@ class TestCallbacks:
         assert answer.status_code == 422
         assert "TWILIO_AUTH_TOKEN is 'ssm:/redial-dev/twilio-auth-token'" in answer.json_body["errors"][0]["detail"]
 
-    def test_no_secret_is_told_in_a_line_or_a_repr(
+    def test_no_secret_is_in_a_log_line_or_a_repr(
         self, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PLIVO_AUTH_TOKEN", "secret-in-the-environment")
@@ -308,7 +308,7 @@ def test_an_answer_url_must_stand_in_the_environment_itself() -> None:
         Settings.from_env({"TWILIO_ANSWER_URL": "ssm:/url"})
 
 
-def test_no_client_is_made_where_no_reference_is_used(world: World) -> None:
+def test_no_client_is_made_without_references(world: World) -> None:
     made = parts.client.cache_info().currsize
     world.place()
     world.end("completed")
@@ -353,7 +353,7 @@ def test_a_secret_that_is_not_there_is_asked_for_once_in_a_while(keeper: Keeper)
     assert keeper.vault.resolved({"A_KEY": "ssm:/p"}) == {"A_KEY": "v"}
 
 
-def test_a_stranger_is_not_told_what_cannot_be_read(
+def test_an_answer_does_not_name_an_unreadable_secret(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", "ssm:/redial-dev/twilio-auth-token")

@@ -319,11 +319,11 @@ def test_the_longest_idempotency_key_is_taken(world: World) -> None:
         {"x-api-key": "x" * 100_000},
     ],
 )
-def test_what_is_no_key_signs_nobody_in(world: World, headers: dict[str, str]) -> None:
+def test_an_invalid_key_is_rejected(world: World, headers: dict[str, str]) -> None:
     assert world.client.http.get("/calls", headers=headers).status_code == 401
 
 
-def test_a_method_that_a_route_does_not_take_is_told_as_a_problem(world: World) -> None:
+def test_a_method_that_a_route_does_not_have_is_a_problem(world: World) -> None:
     answer = world.request("DELETE", "/calls")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST, GET")
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -331,7 +331,7 @@ def test_a_method_that_a_route_does_not_take_is_told_as_a_problem(world: World) 
     assert answer.json_body["detail"] == "this path takes POST, GET, and no other method"
 
 
-def test_a_callback_for_a_provider_that_is_not_set_up_is_not_found_and_tells_nothing(world: World) -> None:
+def test_a_callback_for_a_provider_without_credentials_is_not_found(world: World) -> None:
     answer = world.client.http.post("/callbacks/vonage/x", headers={}, body=b"{}")
     assert (answer.status_code, answer.json_body["detail"]) == (404, "vonage is not set up here")
 
@@ -356,7 +356,7 @@ FIELDS = ("to_number", "from_number", "retry", "target", "variables", "metadata"
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3), path=st.text(max_size=20))
-def test_whatever_is_sent_is_answered_with_what_was_wrong(world: World, changes: dict[str, Any], path: str) -> None:
+def test_every_bad_request_is_answered_with_what_was_wrong(world: World, changes: dict[str, Any], path: str) -> None:
     raw = json.dumps({**PLAIN, **changes}).encode()
     assert post(world, raw).status_code in (201, 400, 422)
     answer = world.client.http.request(

@@ -53,7 +53,7 @@ def test_a_signed_callback_that_names_no_call_is_malformed(world: World) -> None
     assert (answer.status_code, answer.json_body["title"]) == (400, "Bad Request")
 
 
-def test_a_status_that_nobody_has_heard_of_is_recorded_and_changes_nothing(world: World) -> None:
+def test_an_unknown_status_is_recorded_and_changes_nothing(world: World) -> None:
     call = world.place()
     answer = world.callback(world.twilio.placed[0], "levitating", SequenceNumber="4")
     assert (answer.status_code, answer.json_body["events"][0]["decision"]) == (200, "kept")
@@ -86,7 +86,7 @@ def test_the_answer_says_what_was_decided(world: World) -> None:
         st.text(max_size=40),
     )
 )
-def test_no_signed_callback_whatever_it_says_breaks_the_door(world: World, form: dict[str, str]) -> None:
+def test_no_signed_callback_breaks_its_route(world: World, form: dict[str, str]) -> None:
     if not world.twilio.placed:
         world.place()
     fields = {"CallSid": world.twilio.placed[0].sid, **form}

@@ -354,7 +354,7 @@ def test_a_number_of_several_zones_says_which_of_them_bind(world: World) -> None
     assert world.place(to_number="+61412345678", retry=retry, timezone="Australia/Perth")["timezones_note"] is None
 
 
-def test_an_expiry_in_closed_hours_is_moved_and_said(world: World) -> None:
+def test_an_expiry_in_closed_hours_is_rescheduled_and_shown(world: World) -> None:
     world.clock.turn(to=datetime(2026, 4, 3, 17, 50, tzinfo=UTC))
     call = world.place(to_number="+33612345678", timezone="Europe/Paris", retry={"window": {"preset": "fr"}})
     assert call["policy_ends_at"] == "2026-04-06T17:50:00Z"

@@ -130,7 +130,7 @@ def test_every_route_has_its_row_here() -> None:
     assert sorted(set(ROUTES) - routes) == [], "these rows of ROUTES have no route any more"
 
 
-def test_the_roles_are_those_that_the_document_tells_of() -> None:
+def test_the_roles_are_those_of_the_document() -> None:
     told = {(method, path): row.role for path, methods in OPERATIONS.items() for method, row in methods.items()}
     assert {route: row.role for route, row in ROUTES.items()} == told
 

@@ -22,7 +22,7 @@ def writes(world: World) -> int:
     return sum(name in ("UpdateItem", "PutItem", "TransactWriteItems") for name in world.aws.calls)
 
 
-def test_an_expired_key_is_refused_and_its_holder_told_why(world: World) -> None:
+def test_an_expired_key_is_refused_with_a_reason(world: World) -> None:
     key = create_key(world.dynamodb, TABLE, workspace="acme", now=START, expires_at=START + timedelta(days=1))
     world.clock.turn(to=START + timedelta(days=1, seconds=-1))
     assert world.request("GET", "/calls", key=key).status_code == 200
@@ -77,7 +77,7 @@ def test_only_the_hash_is_stored(world: World) -> None:
     assert ids.hashed(world.key) in table
 
 
-def test_a_key_from_before_there_were_lists_works_and_is_listed_from_its_next_use_on(world: World) -> None:
+def test_a_key_older_than_the_list_is_listed_from_its_next_use(world: World) -> None:
     keys = KeyStore(world.dynamodb, TABLE)
     keys.revoke(stored(world, world.key))
     data = {"workspace": "acme", "role": "write", "name": "old", "created_at": "2025-06-01T08:00:00+00:00"}

@@ -187,7 +187,7 @@ def test_a_start_beyond_the_wheels_reach_is_refused(world: World) -> None:
         assert (answer.status_code, answer.json_body["errors"][0]["pointer"]) == (422, "/start_at")
 
 
-def test_a_state_and_a_policy_of_the_workspace_narrow_a_call_and_its_preview_alike(world: World) -> None:
+def test_a_state_and_a_policy_narrow_a_call_and_its_preview_equally(world: World) -> None:
     hours = {"open": {day: [["10:00", "23:00"]] for day in WEEK}, "closed": ["2026-01-27"]}
     assert world.request("PUT", "/policies/acme-hours", {"retry": {"window": hours}}).status_code == 200
     retry = {"strategy": {"type": "fixed", "wait_minutes": 600}, "window": {"preset": ["us", "acme-hours"]}}

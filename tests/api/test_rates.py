@@ -72,7 +72,7 @@ def test_a_request_that_is_refused_or_only_reads_writes_no_bucket(world: World) 
     assert not [item for item in world.items() if item["pk"]["S"].startswith("RATE")]
 
 
-def test_a_table_that_cannot_be_asked_stops_nobody(slow: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_cannot_be_read_blocks_no_request(slow: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://dynamodb.example.com")
 

@@ -84,7 +84,7 @@ def test_a_call_that_cannot_be_read_is_named_by_every_route_of_it(world: World, 
         assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_callback_is_not_told_which_call_cannot_be_read(world: World) -> None:
+def test_a_callbacks_answer_does_not_name_an_unreadable_call(world: World) -> None:
     call_id = world.place()["id"]
     spoil(world, f"CALL#{call_id}", "CALL", {})
     answer = world.callback(world.twilio.placed[0], "busy")

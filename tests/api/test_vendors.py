@@ -41,7 +41,7 @@ def with_number(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 class TestBolna:
     """POST /call."""
 
-    def test_its_documented_request_is_answered_as_bolna_does_and_retried_as_it_says(self, with_number: World) -> None:
+    def test_a_documented_bolna_request_is_answered_and_retried_like_bolna(self, with_number: World) -> None:
         world = with_number
         answer = world.request("POST", "/call", BOLNA)
         call_id = answer.json_body["execution_id"]
@@ -146,7 +146,7 @@ class TestExotel:
             headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
             assert world.request("POST", CAMPAIGNS, EXOTEL, headers=headers).status_code == 201
 
-    def test_it_is_dialled_through_exotel_where_that_is_set_up(
+    def test_a_call_is_dialled_through_exotel_if_it_is_set_up(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert world.request("POST", CAMPAIGNS, EXOTEL).json_body["provider"] == "twilio"

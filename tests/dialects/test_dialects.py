@@ -128,7 +128,7 @@ class TestDialnexa:
         assert policy.window is not None
         assert policy.window.holidays == ("DE", "FR")
 
-    def test_presets_combine_with_each_other_and_with_policies_of_the_workspace(self) -> None:
+    def test_presets_combine_with_each_other_and_with_stored_policies(self) -> None:
         own = Rules(Window(open={Weekday.TUESDAY: (interval("19:00", "22:00"),)}), (Cap(1, 24),), {B: 2})
         retry = RetryIn.model_validate(
             {"window": {"preset": ["us-reg-f", "acme-hours"]}}, context={NAMED_RULES: {"acme-hours": own}.get}

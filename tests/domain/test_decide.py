@@ -136,9 +136,7 @@ class TestBudgets:
             (Outcome.INVALID_NUMBER, SummaryStatus.NOT_RETRYABLE),
         ],
     )
-    def test_some_outcomes_are_never_retried_whatever_the_policy_says(
-        self, outcome: Outcome, summary: SummaryStatus
-    ) -> None:
+    def test_some_outcomes_are_never_retried_by_any_policy(self, outcome: Outcome, summary: SummaryStatus) -> None:
         assert run(policy(Fixed(1)), [outcome]).summary_status is summary
 
     @pytest.mark.parametrize("outcome", [o for o in Outcome if o not in (C, Outcome.CANCELED, Outcome.DND)])
@@ -161,7 +159,7 @@ class TestBudgets:
 class TestWindows:
     """A dial outside the hours is moved to the next opening, never dropped."""
 
-    def test_the_first_attempt_is_moved_too(self) -> None:
+    def test_the_first_attempt_is_rescheduled_too(self) -> None:
         window = Window(open=daily(("11:00", "12:00")))
         shown = run(policy(Fixed(30), window=window), [B, B, C])
         assert times(shown) == ["26 11:00", "26 11:30", "27 11:00"]
@@ -196,7 +194,7 @@ class TestWindows:
 class TestCaps:
     """A cap that clears moves the retry; one that cannot clear in time ends the call."""
 
-    def test_a_rolling_cap_moves_the_retry_to_when_it_clears(self) -> None:
+    def test_a_rolling_cap_defers_the_retry_until_it_clears(self) -> None:
         shown = run(policy(Fixed(60), caps=(Cap(2, 24),)), [B, B, B, C])
         assert times(shown) == ["26 10:00", "26 11:00", "27 10:00", "27 11:00"]
         assert shown.attempts[2].steps == (
@@ -209,7 +207,7 @@ class TestCaps:
         made = policy(Fixed(60), caps=(Cap(1, per="day"),))
         assert times(run(made, [B, C], zones=("Asia/Kolkata",))) == ["26 10:00", "26 18:30"]
 
-    def test_window_and_cap_move_a_dial_until_both_allow_it(self) -> None:
+    def test_window_and_cap_defer_a_dial_until_both_allow_it(self) -> None:
         window = Window(open=daily(("09:00", "10:30")))
         shown = run(policy(Fixed(30), window=window, caps=(Cap(1, 24),)), [B, C], start=START + timedelta(minutes=15))
         assert times(shown) == ["26 10:15", "27 10:15"]
@@ -224,7 +222,7 @@ class TestCaps:
         situation = Situation(START + timedelta(days=3), UTC_ZONE, dialed_at=others)
         assert first(made, situation, START).retry_at == START + timedelta(hours=1)
 
-    def test_what_is_asked_again_at_the_moment_of_dialling(self) -> None:
+    def test_caps_and_expiry_are_checked_again_at_the_moment_of_dialling(self) -> None:
         made = policy(Fixed(1), caps=(Cap(1, 24),))
         free = Situation(START + timedelta(days=3), UTC_ZONE)
         taken = Situation(START + timedelta(days=3), UTC_ZONE, dialed_at=(START - timedelta(hours=1),))

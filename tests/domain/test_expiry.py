@@ -83,7 +83,7 @@ def test_an_expiry_within_the_hours_stays_where_it_is() -> None:
     ],
     ids=["no window", "no zone", "ends sharp"],
 )
-def test_an_expiry_without_hours_to_wait_for_is_not_moved(policy: Policy, zones: tuple[str, ...]) -> None:
+def test_an_expiry_without_later_open_hours_stays(policy: Policy, zones: tuple[str, ...]) -> None:
     start_at = datetime(2026, 4, 3, 17, 50, tzinfo=UTC)
     assert expiry(policy, zones, start_at) == (start_at + timedelta(hours=72), None)
 

@@ -81,7 +81,7 @@ def test_a_terminal_event_decides_and_says_why() -> None:
     assert (transition.call.state, transition.call.deadline_at) == (CallState.SCHEDULED, None)
 
 
-def test_the_wait_counts_from_the_providers_time_where_it_can_be_true() -> None:
+def test_the_wait_counts_from_the_providers_time_if_plausible() -> None:
     now = START + timedelta(hours=2)
     said = START + timedelta(seconds=30)
     transition = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.BUSY, occurred_at=said), now)
@@ -134,7 +134,7 @@ def test_an_attempt_decides_once_and_is_corrected_only_by_evidence(events: list[
         assert (decisions[1].reason, record.attempts[0].outcome) == (Reason.REACHED, Outcome.VOICEMAIL)
 
 
-def test_a_machine_heard_after_the_end_does_not_reopen_a_canceled_call() -> None:
+def test_late_amd_does_not_reopen_a_canceled_call() -> None:
     record = claimed(new_call())
     record = lifecycle.cancel(record, START).after
     for event in (ended(Outcome.COMPLETED), heard(Amd.MACHINE)):
@@ -143,7 +143,7 @@ def test_a_machine_heard_after_the_end_does_not_reopen_a_canceled_call() -> None
     assert record.attempts[0].outcome is Outcome.VOICEMAIL
 
 
-def test_a_machine_heard_after_a_cancel_that_came_after_the_end_leads_to_no_retry() -> None:
+def test_late_amd_leads_to_no_retry_of_a_call_canceled_after_its_end() -> None:
     record = claimed(new_call())
     record = lifecycle.absorb(record, 1, ended(Outcome.COMPLETED), START).after
     record = lifecycle.cancel(record, START).after
@@ -158,7 +158,7 @@ def test_a_machine_heard_after_a_cancel_that_came_after_the_end_leads_to_no_retr
     assert told.decision.steps == ("+30 min after voicemail", "canceled by request at 2026-01-26T10:00:00Z")
 
 
-def test_a_machine_heard_after_the_policy_ended_leads_to_no_retry() -> None:
+def test_late_amd_after_the_expiry_leads_to_no_retry() -> None:
     record = lifecycle.absorb(claimed(new_call()), 1, ended(Outcome.COMPLETED), START).after
     late = START + timedelta(hours=73)
     told = lifecycle.absorb(record, 1, heard(Amd.MACHINE), late)
@@ -179,7 +179,7 @@ def test_a_cancel_that_is_repeated_changes_nothing() -> None:
     assert lifecycle.cancel(first, START + timedelta(hours=1)).effect is Effect.NOTHING
 
 
-def test_a_machine_heard_after_a_later_attempt_began_changes_only_the_earlier_one() -> None:
+def test_late_amd_of_an_earlier_attempt_changes_only_that_attempt() -> None:
     record = claimed(new_call())
     record = lifecycle.absorb(record, 1, ended(Outcome.BUSY), START).after
     record = claimed(record)

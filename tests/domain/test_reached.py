@@ -137,14 +137,14 @@ def test_an_attempt_taken_back_after_a_late_answer_is_not_made_again(evidence: C
     assert told.decision.steps[-1] == "earlier attempt 1 ended completed"
 
 
-def test_a_late_machine_after_a_failover_ends_a_call_whose_policy_says_so() -> None:
+def test_late_amd_after_a_failover_ends_a_call_if_its_policy_says_so() -> None:
     policy = replace(RETRY_ALL, on={**RETRY_ALL.on, Outcome.VOICEMAIL: OutcomeRule(False)})
     record = claimed(new_call(policy=policy, failover_account="plivo:MA"))
     record = after((ended(Outcome.FAILED), MACHINE), record)
     assert (record.call.summary_status, record.call.due_at) == (SummaryStatus.VOICEMAIL_FINAL, None)
 
 
-def test_a_late_machine_of_an_earlier_attempt_does_not_move_the_retry() -> None:
+def test_late_amd_of_an_earlier_attempt_does_not_reschedule_the_retry() -> None:
     record = claimed(after((ended(Outcome.BUSY),)), START + timedelta(minutes=30))
     busy = replace(ended(Outcome.BUSY), provider_call_id="CA2")
     record = lifecycle.absorb(record, 2, busy, START + timedelta(minutes=31)).after
@@ -162,7 +162,7 @@ def test_a_late_answer_leaves_a_canceled_or_opted_out_call_as_it_is() -> None:
         assert told.after.attempts[0].outcome is Outcome.COMPLETED
 
 
-def test_a_late_machine_after_a_cancel_leads_to_no_retry() -> None:
+def test_late_amd_after_a_cancel_leads_to_no_retry() -> None:
     record = lifecycle.cancel(after((ended(Outcome.BUSY),)), START).after
     told = lifecycle.absorb(record, 1, MACHINE, START + timedelta(minutes=1))
     assert (told.call.state, told.call.summary_status, told.call.due_at) == (
@@ -172,7 +172,7 @@ def test_a_late_machine_after_a_cancel_leads_to_no_retry() -> None:
     )
 
 
-def test_an_answered_attempt_whose_end_is_never_heard_of_is_completed() -> None:
+def test_an_answered_attempt_without_an_end_callback_is_completed() -> None:
     given_up = CallEvent(event_id="g", provider_call_id=SID, outcome=Outcome.FAILED, cause=NO_CALLBACK)
     record = after((ANSWERED, given_up))
     (attempt,) = record.attempts
@@ -183,7 +183,7 @@ def test_an_answered_attempt_whose_end_is_never_heard_of_is_completed() -> None:
     assert late.call.summary_status is SummaryStatus.COMPLETED
 
 
-def test_an_answer_heard_of_after_the_attempt_was_given_up_ends_the_call() -> None:
+def test_a_late_callback_about_an_answer_ends_a_timed_out_call() -> None:
     given_up = CallEvent(event_id="g", provider_call_id=SID, outcome=Outcome.FAILED, cause=NO_CALLBACK)
     record = after((given_up, ANSWERED))
     assert (record.attempts[0].outcome, record.call.summary_status) == (Outcome.COMPLETED, SummaryStatus.COMPLETED)

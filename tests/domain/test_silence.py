@@ -60,7 +60,7 @@ WAITS = [
 
 
 @pytest.mark.parametrize(("word", "event", "known", "since", "again"), WAITS)
-def test_an_attempt_that_may_still_be_told_of_is_waited_for(
+def test_an_attempt_that_may_still_get_a_callback_is_waited_for(
     word: Word, event: CallEvent | None, known: bool, since: float, again: float
 ) -> None:
     now = START + minutes(since)
@@ -102,7 +102,7 @@ def test_an_attempt_ends_as_the_provider_says_or_when_patience_does(
 
 @pytest.mark.parametrize("word", [Word.GOES_ON, Word.NONE, Word.UNSURE, Word.UNANSWERED, Word.NOT_SET_UP])
 @pytest.mark.parametrize("known", [True, False])
-def test_whatever_the_provider_says_for_ever_the_call_is_final_in_the_end(word: Word, known: bool) -> None:
+def test_every_constant_answer_of_a_provider_leads_to_a_final_call(word: Word, known: bool) -> None:
     record = silent(known=known, after=minutes(1))
     now, asked = START + minutes(1), 0
     while record.call.is_live:
@@ -122,7 +122,7 @@ def test_a_fault_clears_the_deadline_of_a_call_that_is_not_live(state: CallState
     assert (after.call.deadline_at, after.call.state) == (None, state)
 
 
-def test_a_fault_of_an_earlier_attempt_leaves_the_deadline_of_the_later_one() -> None:
+def test_a_fault_of_an_earlier_attempt_keeps_the_later_deadline() -> None:
     record = lifecycle.absorb(claimed(new_call(due_at=START)), 1, BUSY, START).after
     live = replace(record.attempts[0], outcome=None, phase=AttemptPhase.PLACED)
     record = claimed(replace(record, attempts=(live,)))
@@ -130,7 +130,7 @@ def test_a_fault_of_an_earlier_attempt_leaves_the_deadline_of_the_later_one() ->
     assert after.call.deadline_at == record.call.deadline_at is not None
 
 
-def test_an_answer_about_another_attempt_or_before_the_deadline_changes_nothing() -> None:
+def test_an_answer_about_another_attempt_or_too_early_changes_nothing() -> None:
     record, now = silent(known=True, after=minutes(63)), START + minutes(63)
     assert after_silence(record, Said(Word.NONE, 2), now, LIMIT).effect is Effect.NOTHING
     assert after_silence(record, said(Word.NONE), now - minutes(1), LIMIT).effect is Effect.NOTHING
@@ -143,7 +143,7 @@ def test_a_canceled_call_that_goes_on_is_asked_about_again_soon() -> None:
     assert after.call.deadline_at == START + minutes(11)
 
 
-def test_nobody_is_asked_before_the_limit_unless_the_call_is_to_be_hung_up() -> None:
+def test_no_look_up_of_a_known_call_before_the_limit_except_a_hang_up() -> None:
     record = silent(known=True, after=minutes(1))
     assert too_early(record, START + minutes(62), LIMIT)
     assert not too_early(record, START + minutes(63), LIMIT)

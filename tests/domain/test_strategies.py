@@ -49,7 +49,7 @@ def test_the_zone_of_the_window_counts_for_times_of_day() -> None:
         assert f"{second.astimezone(zone('Asia/Kolkata')):%H:%M}" == "10:00"
 
 
-def test_a_time_outside_the_window_moves_to_its_next_opening() -> None:
+def test_a_time_outside_the_window_is_deferred_to_its_opening() -> None:
     window = Window(open=dict.fromkeys(WEEK, (interval("09:00", "21:00"),)))
     shown = starts(made(TimeOfDay((420, 600, 1320)), window), ("UTC",))
     assert [f"{at:%d %H:%M}" for at in shown[1:5]] == ["27 09:00", "27 10:00", "28 09:00", "28 10:00"]

@@ -103,7 +103,7 @@ def daily(start: str, end: str) -> Window:
         ),
     ],
 )
-def test_a_retry_that_is_due_while_closed_moves_to_the_next_opening_and_says_why(
+def test_a_retry_in_closed_hours_is_rescheduled_to_the_next_opening(
     window: Window, due: str, opens: str, steps: tuple[str, ...]
 ) -> None:
     assert next_opening(window, at(due, *KOLKATA), KOLKATA) == Opening(at(opens, *KOLKATA), steps)
@@ -132,13 +132,13 @@ def test_a_retry_that_is_due_while_closed_moves_to_the_next_opening_and_says_why
         (Window(open={Weekday.THURSDAY: (interval("19:00", "02:00"),)}, holidays=("US",)), "2027-01-01T00:00", False),
     ],
 )
-def test_a_window_is_open_by_the_wall_clock_from_the_first_minute_to_before_the_last(
+def test_a_window_is_open_by_local_time_until_before_its_last_minute(
     window: Window, local: str, expected: bool
 ) -> None:
     assert is_open(window, at(local, *KOLKATA), KOLKATA) is expected
 
 
-def test_in_several_zones_it_opens_when_the_last_of_them_does_and_the_steps_name_the_zone() -> None:
+def test_a_window_in_several_zones_opens_with_the_last_zone() -> None:
     zones = ("Australia/Perth", "Australia/Sydney")
     assert next_opening(NINE_TO_NINE, at("2026-07-06T22:30", "Australia/Sydney"), zones) == Opening(
         at("2026-07-07T09:00", "Australia/Perth"),
@@ -149,7 +149,7 @@ def test_in_several_zones_it_opens_when_the_last_of_them_does_and_the_steps_name
     )
 
 
-def test_where_the_zone_is_unknown_it_is_never_open() -> None:
+def test_a_window_with_an_unknown_zone_is_never_open() -> None:
     assert not is_open(Window(), at("2026-01-26T12:00"), ())
     assert next_opening(Window(), at("2026-01-26T12:00"), ()) is None
 
@@ -196,7 +196,7 @@ def test_on_the_days_when_clocks_change_it_opens_by_what_they_show(
     assert opening.at == at(opens)
 
 
-def test_the_steps_tell_where_a_skipped_opening_went() -> None:
+def test_the_steps_show_a_skipped_opening() -> None:
     opening = next_opening(daily("02:30", "05:00"), at("2026-03-08T05:00"), NEW_YORK)
     assert opening is not None
     assert opening.steps == ("00:00 local, before the first opening of sunday → 03:00",)
@@ -361,7 +361,7 @@ def oracle(window: Window, instant: datetime, zones: tuple[str, ...]) -> bool:
 
 @given(windows, moments, places)
 @settings(max_examples=150, deadline=None)
-def test_the_opening_is_the_first_open_minute_whatever_the_window_the_zones_and_the_time_of_year(
+def test_the_next_opening_is_the_first_open_minute_in_every_zone(
     window: Window, due: datetime, zones: tuple[str, ...]
 ) -> None:
     opening = next_opening(window, due, zones, horizon_days=SCAN_DAYS)
@@ -384,7 +384,7 @@ def test_the_opening_is_the_first_open_minute_whatever_the_window_the_zones_and_
 
 @given(windows, st.sampled_from(changes()), places)
 @settings(max_examples=40, deadline=None)
-def test_is_open_agrees_with_the_oracle_in_every_minute_around_a_change_of_clocks(
+def test_is_open_matches_the_oracle_around_each_clock_change(
     window: Window, day: datetime, zones: tuple[str, ...]
 ) -> None:
     for minutes in range(-120, 1560):

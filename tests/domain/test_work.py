@@ -54,7 +54,7 @@ def test_a_real_policy_takes_a_fraction_of_the_work() -> None:
     assert found.reason is Reason.WINDOW_NEVER_OPENS
 
 
-def test_work_ends_where_it_is_used_up() -> None:
+def test_work_ends_when_its_budget_is_used_up() -> None:
     work = Work(2)
     work.spend(2)
     with pytest.raises(TooComplex):

@@ -99,7 +99,7 @@ def _rules_of_the_package(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("machine", ["old", "absent", "as it is"])
-def test_every_zone_is_the_packages_whatever_the_machine_has(machine: str, tmp_path: Path) -> None:
+def test_every_zone_comes_from_the_package_on_any_machine(machine: str, tmp_path: Path) -> None:
     # Given a machine whose own tables are wrong for every name, or that has none
     environment = dict(os.environ)
     if machine != "as it is":

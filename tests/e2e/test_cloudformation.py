@@ -22,7 +22,7 @@ TWICE = [(1, "busy"), (2, "completed")]
 OF_THE_EMULATOR = ("runtime", "environment size")
 
 
-def test_a_stack_is_made_updated_and_deleted_with_the_loop_before_and_after(tmp_path: Path) -> None:
+def test_a_stack_is_created_updated_and_deleted(tmp_path: Path) -> None:
     with LocalStack(directory=tmp_path) as stack:
         caller = Caller(stack.base_url, stack.env["API_KEY"], stack.env["CARRIER_URL"])
         wait_to_place()

@@ -197,9 +197,7 @@ def test_a_request_repeated_by_32_at_once_places_one_call(crowd: Crowd, site: Si
     assert [token.partition(".")[0] for token in site.ledger.tokens()] == ids[:1]
 
 
-def test_no_more_calls_are_out_at_once_than_the_account_and_the_workspace_may_have(
-    crowd: Crowd, site: Site, figure: Figure
-) -> None:
+def test_no_more_calls_are_in_flight_than_the_limits_allow(crowd: Crowd, site: Site, figure: Figure) -> None:
     site = site.having(TWILIO_MAX_CONCURRENT_CALLS="7", WORKSPACE_MAX_CONCURRENT_CALLS="5")
     ours, theirs = all_due(site, numbers(24)), list[str]()
     ahead, rounds, tally = DUE, 0, Counter[str]()
@@ -234,9 +232,7 @@ def test_calls_to_one_number_do_not_slip_past_its_cap_together(crowd: Crowd, sit
     assert len(site.ledger.tokens()) == 3
 
 
-def test_once_an_opt_out_is_answered_nobody_claims_a_call_to_the_number(
-    crowd: Crowd, site: Site, figure: Figure
-) -> None:
+def test_no_call_to_a_number_is_claimed_after_its_opt_out(crowd: Crowd, site: Site, figure: Figure) -> None:
     ids = all_due(site, [NUMBER] * 48)
     with ThreadPoolExecutor(1) as beside:
         crowding = beside.submit(crowd.do, redial, site, DUE, 1)

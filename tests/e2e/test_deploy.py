@@ -114,7 +114,7 @@ def test_provision_deploy_loop_redeploy_loop_take_down(aws: Ministack, carrier: 
     assert aws.client("dynamodb").list_tables()["TableNames"] == []
 
 
-def test_an_event_that_fails_is_told_by_the_doctor_and_can_be_replayed(aws: Ministack, tmp_path: Path) -> None:
+def test_the_doctor_reports_a_failed_event_that_can_be_replayed(aws: Ministack, tmp_path: Path) -> None:
     project = Project(tmp_path / "redial", aws)
     copy_source(project.path)
     project.deploy()

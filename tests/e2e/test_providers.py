@@ -69,7 +69,7 @@ def stories(stack: Mapping[str, str], ask: Callable[..., Any]) -> Story:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_busy_line_is_redialled_through_each_provider_until_it_is_answered(
+def test_each_provider_redials_a_busy_line_until_it_is_answered(
     stack: Mapping[str, str], stories: Story, name: str
 ) -> None:
     call = stories[name]

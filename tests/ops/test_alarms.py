@@ -76,9 +76,7 @@ def test_a_second_run_changes_nothing(cloudwatch: Any, capsys: pytest.CaptureFix
     assert cloudwatch.describe_alarms()["MetricAlarms"] == before
 
 
-def test_an_alarm_that_somebody_changed_is_set_again_and_only_that_one(
-    cloudwatch: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_a_changed_alarm_is_set_again(cloudwatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
     main(["alarms", "--stage", "dev"])
     changed = next(properties(a, "dev") for a in alarms("dev") if a.kind == "rules-near-quota")
     cloudwatch.put_metric_alarm(**{**changed, "Threshold": 299})
@@ -90,9 +88,7 @@ def test_an_alarm_that_somebody_changed_is_set_again_and_only_that_one(
     assert after["Threshold"] == 240
 
 
-def test_a_run_without_a_topic_leaves_those_who_hear_of_the_alarms_as_they_are(
-    cloudwatch: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_without_a_topic_keeps_the_alarms_recipients(cloudwatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
     topic = "arn:aws:sns:eu-west-1:123456789012:pager"
     main(["alarms", "--stage", "dev", "--topic", topic])
     changed = next(properties(a, "dev", topic) for a in alarms("dev") if a.kind == "redials-late")
@@ -134,7 +130,7 @@ def test_deleting_removes_these_and_no_others(cloudwatch: Any) -> None:
     assert [each["DashboardName"] for each in cloudwatch.list_dashboards()["DashboardEntries"]] == ["redial-prod"]
 
 
-def test_what_aws_refuses_is_told_in_one_line(
+def test_an_aws_error_is_one_line(
     cloudwatch: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stubbed = Stubber(cloudwatch)

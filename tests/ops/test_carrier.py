@@ -199,7 +199,7 @@ def test_clearing_forgets_scripts_and_logs(carrier: CarrierClient, sink: Sink) -
     assert [each["outcome"] for each in carrier.requests()] == ["completed"]
 
 
-def test_hundreds_of_calls_at_once_each_tell_their_story_in_order(carrier: CarrierClient, sink: Sink) -> None:
+def test_hundreds_of_simultaneous_calls_each_post_callbacks_in_order(carrier: CarrierClient, sink: Sink) -> None:
     numbers = [f"+1650555{n:04}" for n in range(200)]
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda to: carrier.create(*EVERY_EVENT, to=to)[0], numbers))

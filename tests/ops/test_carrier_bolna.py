@@ -59,7 +59,7 @@ ANSWERED = ["initiated", "ringing", "in-progress", "call-disconnected", "complet
         ("rejected", ["initiated", "ringing", "completed"], Outcome.REJECTED),
     ],
 )
-def test_a_call_is_placed_told_of_and_looked_up(
+def test_a_call_is_placed_reported_and_looked_up(
     carrier: CarrierClient, sink: Sink, word: str, told: list[str], outcome: Outcome
 ) -> None:
     carrier.script(word)
@@ -77,7 +77,7 @@ def test_a_call_is_placed_told_of_and_looked_up(
     assert (found.outcome, found.token) == (outcome, TOKEN)
 
 
-def test_a_voicemail_is_told_of_before_the_end(carrier: CarrierClient, sink: Sink) -> None:
+def test_a_voicemail_is_reported_before_the_end(carrier: CarrierClient, sink: Sink) -> None:
     carrier.script({"outcome": "voicemail", "talk_sec": 0.2})
     carrier.provider("bolna").dial(DIAL)
     heard = reported(carrier, sink, 4)[3]
@@ -147,7 +147,7 @@ def test_a_malformed_create_call_is_refused(carrier: CarrierClient, changed: dic
     assert carrier.ask("POST", "/bolna/call", json.dumps(body), login(carrier))[0] == status
 
 
-def test_a_silent_call_tells_nothing(carrier: CarrierClient, sink: Sink) -> None:
+def test_a_silent_call_posts_no_callback(carrier: CarrierClient, sink: Sink) -> None:
     carrier.script("silent")
     placed = carrier.provider("bolna").dial(DIAL)
     assert isinstance(placed, Placed)

@@ -60,7 +60,7 @@ def reported(carrier: CarrierClient, sink: Sink, count: int) -> list[CallEvent]:
         ("rejected", "hangup", Outcome.BUSY),
     ],
 )
-def test_a_call_is_placed_told_of_and_looked_up(
+def test_a_call_is_placed_reported_and_looked_up(
     carrier: CarrierClient, sink: Sink, word: str, status: str, outcome: Outcome
 ) -> None:
     carrier.script(word)

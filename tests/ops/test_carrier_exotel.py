@@ -53,7 +53,7 @@ def reported(carrier: CarrierClient, sink: Sink, count: int = 1) -> list[CallEve
         ("rejected", Outcome.BUSY),
     ],
 )
-def test_a_call_is_placed_told_of_and_looked_up(
+def test_a_call_is_placed_reported_and_looked_up(
     carrier: CarrierClient, sink: Sink, word: str, outcome: Outcome
 ) -> None:
     script(carrier, word)
@@ -125,7 +125,7 @@ def test_multipart_is_the_default_and_the_short_body_without_events(carrier: Car
     assert (event.outcome, event.to_number, event.token) == (Outcome.COMPLETED, None, None)
 
 
-def test_the_answer_is_told_where_it_is_asked_for(carrier: CarrierClient, sink: Sink) -> None:
+def test_the_answer_is_reported_if_requested(carrier: CarrierClient, sink: Sink) -> None:
     script(carrier, "voicemail")
     asked = {"StatusCallbackEvents[0]": "terminal", "StatusCallbackEvents[1]": "answered"}
     create(carrier, sink, **asked)

@@ -127,7 +127,7 @@ def test_a_call_whose_answer_was_lost_is_found(desk: Desk) -> None:
     assert looked_up.event_id == event.event_id
 
 
-def test_nothing_is_found_where_nothing_was_placed(desk: Desk) -> None:
+def test_nothing_is_found_if_nothing_was_placed(desk: Desk) -> None:
     desk.wait_for(desk.place(OTHER))
 
     desk.hours_later = 5 if desk.name == "exotel" else 0
@@ -152,7 +152,7 @@ def test_all_pages_are_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
     assert sorted(event.provider_call_id for event in desk.find() or []) == sorted(placed)
 
 
-def test_a_list_that_has_no_end_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_stops_at_a_list_without_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module(f"chalicelib.providers.{SIZES[desk.name]}"), "PAGE_SIZE", 1)
     for call_id in [desk.place() for _ in range(11)]:
         desk.wait_for(call_id)
@@ -161,7 +161,7 @@ def test_a_list_that_has_no_end_is_given_up(desk: Desk, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_call_whose_phone_rings_is_found_where_the_list_tells_of_it(name: str, carrier: CarrierClient) -> None:
+def test_a_ringing_call_is_found_if_the_list_has_it(name: str, carrier: CarrierClient) -> None:
     desk = Desk(name, carrier)
     desk.script({"outcome": "completed", "ring_sec": 1.2, "talk_sec": 30})
     call_id = desk.place()
@@ -177,7 +177,7 @@ def test_a_call_whose_phone_rings_is_found_where_the_list_tells_of_it(name: str,
         ]
 
 
-def test_a_call_that_plivo_has_queued_has_no_time_and_leaves_the_answer_open(carrier: CarrierClient) -> None:
+def test_a_call_queued_at_plivo_leaves_the_search_unanswered(carrier: CarrierClient) -> None:
     desk = Desk("plivo", carrier)
     desk.script({"outcome": "completed", "ring_sec": 30})
     desk.place()

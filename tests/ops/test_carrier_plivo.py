@@ -64,7 +64,7 @@ def ask(carrier: CarrierClient, changed: dict[str, object], token: str = "") -> 
     return carrier.ask("POST", f"/plivo/v1/Account/{account}/Call/", json.dumps(body), headers)
 
 
-def test_an_answered_call_is_placed_told_of_and_looked_up(carrier: CarrierClient) -> None:
+def test_an_answered_call_is_placed_reported_and_looked_up(carrier: CarrierClient) -> None:
     before = datetime.now(UTC)
     call_id = place(carrier)
 
@@ -117,7 +117,7 @@ def test_an_unanswered_call_ends_with_its_cause(
         ("completed", MachineDetection.SYNC, [(None, None), (None, Outcome.COMPLETED)]),
     ],
 )
-def test_detection_tells_of_machines_only(
+def test_detection_reports_answering_machines_only(
     carrier: CarrierClient, outcome: str, detection: MachineDetection, heard: list[tuple[Amd | None, Outcome | None]]
 ) -> None:
     carrier.script(outcome)

@@ -51,7 +51,7 @@ def told(carrier: CarrierClient, count: int) -> list[CallEvent]:
     return events
 
 
-def test_an_answered_call_is_placed_told_of_and_looked_up(carrier: CarrierClient) -> None:
+def test_an_answered_call_is_placed_reported_and_looked_up(carrier: CarrierClient) -> None:
     call_id = place(carrier, machine_detection=MachineDetection.OFF)
 
     events = told(carrier, 4)
@@ -85,7 +85,7 @@ def test_an_unanswered_call_ends_with_signalwires_sip_fields(
     assert not {"SipResponseCode", "CallDuration", "Duration", "Called", "FromCity"} & form.keys()
 
 
-def test_a_machine_is_told_of_in_signalwires_word(carrier: CarrierClient) -> None:
+def test_an_answering_machine_is_reported_in_signalwires_word(carrier: CarrierClient) -> None:
     carrier.script({"outcome": "voicemail", "talk_sec": 0.2})
     place(carrier)
 
@@ -94,7 +94,7 @@ def test_a_machine_is_told_of_in_signalwires_word(carrier: CarrierClient) -> Non
     assert carrier.sink.received[3].form["AnsweredBy"] == "machine"
 
 
-def test_a_machine_that_the_call_waits_for_is_a_voicemail(carrier: CarrierClient) -> None:
+def test_synchronous_amd_of_an_answering_machine_is_a_voicemail(carrier: CarrierClient) -> None:
     carrier.script("voicemail")
     place(carrier, machine_detection=MachineDetection.SYNC)
 

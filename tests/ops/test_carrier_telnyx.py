@@ -57,7 +57,7 @@ def ask(carrier: CarrierClient, body: object, key: str | None = None) -> tuple[i
     return carrier.ask("POST", CALLS, json.dumps(body), headers)
 
 
-def test_an_answered_call_is_placed_told_of_and_looked_up(carrier: CarrierClient) -> None:
+def test_an_answered_call_is_placed_reported_and_looked_up(carrier: CarrierClient) -> None:
     call_id = place(carrier)
 
     events = told(carrier, 4)
@@ -111,7 +111,7 @@ def test_detection_is_an_event_of_its_own(carrier: CarrierClient, outcome: Any, 
     assert [event.amd for event in told(carrier, 4)] == [None, None, amd, None]
 
 
-def test_without_detection_nothing_is_told_of_it(carrier: CarrierClient) -> None:
+def test_without_detection_there_is_no_amd_callback(carrier: CarrierClient) -> None:
     carrier.script("voicemail")
     place(carrier, machine_detection=MachineDetection.OFF)
 

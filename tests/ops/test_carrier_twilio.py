@@ -85,7 +85,7 @@ def test_callbacks_by_get_carry_and_sign_the_fields_in_the_query(carrier: Carrie
     assert RequestValidator(TOKEN).validate(sink.url + received.path, {}, received.signature)
 
 
-def test_an_answered_call_tells_each_event_in_order(carrier: CarrierClient, sink: Sink) -> None:
+def test_an_answered_call_posts_each_event_in_order(carrier: CarrierClient, sink: Sink) -> None:
     _, call = carrier.create(*EVERY_EVENT)
 
     forms = [each.form for each in sink.wait(4)]
@@ -135,7 +135,7 @@ def test_an_unanswered_call_ends_with_its_status_and_sip_code(
     assert (found["status"], found["duration"], found["answered_by"]) == (status, None, None)
 
 
-def test_only_the_end_is_told_unless_more_is_asked_for(carrier: CarrierClient, sink: Sink) -> None:
+def test_only_the_end_is_reported_by_default(carrier: CarrierClient, sink: Sink) -> None:
     carrier.create()
     carrier.create(("StatusCallbackEvent", "answered"), to=OTHER)
     wait_until(lambda: all(each["status"] == "completed" for each in carrier.listed()))
@@ -214,7 +214,7 @@ def test_a_scripted_refusal_rings_no_phone(
         ({"outcome": "completed", "amd": "fax"}, "Enable", "fax"),
     ],
 )
-def test_machine_detection_that_the_call_waits_for_is_told_at_the_end(
+def test_synchronous_amd_is_reported_at_the_end(
     carrier: CarrierClient, sink: Sink, outcome: Any, mode: str, answered_by: str
 ) -> None:
     carrier.script(outcome)
@@ -225,7 +225,7 @@ def test_machine_detection_that_the_call_waits_for_is_told_at_the_end(
     assert carrier.resource(call["sid"])["answered_by"] == answered_by
 
 
-def test_asynchronous_machine_detection_has_a_callback_of_its_own(carrier: CarrierClient, sink: Sink) -> None:
+def test_asynchronous_amd_has_its_own_callback(carrier: CarrierClient, sink: Sink) -> None:
     carrier.script({"outcome": "voicemail", "talk_sec": 0.2})
     amd = {"MachineDetection": "Enable", "AsyncAmd": "true", "AsyncAmdStatusCallback": f"{sink.url}/amd"}
     _, call = carrier.create(*EVERY_EVENT, **amd)
@@ -242,7 +242,7 @@ def test_asynchronous_machine_detection_has_a_callback_of_its_own(carrier: Carri
     assert "AnsweredBy" not in received[4].form
 
 
-def test_without_machine_detection_voicemail_looks_completed(carrier: CarrierClient, sink: Sink) -> None:
+def test_without_amd_voicemail_looks_completed(carrier: CarrierClient, sink: Sink) -> None:
     carrier.script("voicemail")
     carrier.create()
 

@@ -75,7 +75,7 @@ def ask(carrier: CarrierClient, changed: dict[str, object], said: dict[str, Any]
     return carrier.ask("POST", CALLS, json.dumps(body), {"Authorization": f"Bearer {token}"})
 
 
-def test_an_answered_call_is_placed_told_of_and_looked_up(carrier: CarrierClient) -> None:
+def test_an_answered_call_is_placed_reported_and_looked_up(carrier: CarrierClient) -> None:
     call_id = place(carrier)
 
     events = told(carrier, 5)
@@ -125,7 +125,7 @@ def test_an_unanswered_call_ends_with_its_status(
         ({"outcome": "completed", "amd": "unknown"}, MachineDetection.ASYNC, []),
     ],
 )
-def test_detection_is_told_while_the_call_goes_on(
+def test_amd_is_reported_during_the_call(
     carrier: CarrierClient, outcome: Any, detection: MachineDetection, heard: list[Amd]
 ) -> None:
     carrier.script(outcome)

@@ -46,7 +46,7 @@ def test_a_value_has_the_size_that_dynamodb_gives_it(value: dict[str, Any], size
     assert size_bytes({"x": value}) == 1 + size
 
 
-def test_an_index_is_written_only_where_its_keys_change() -> None:
+def test_an_index_is_written_only_if_its_keys_change() -> None:
     due = {**KEY, "due_shard": {"S": "s"}, "due_at": {"N": "1"}}
     later = {**due, "due_at": {"N": "2"}}
     assert index_writes(KEY, {**KEY, "x": {"S": "y"}}) == 0

@@ -119,7 +119,7 @@ def test_a_call_that_went_otherwise_says_how(call: SeenCall, asked: list[dict[st
     assert differences(call, asked) == [f"call 3: {difference}"]
 
 
-def test_an_attempt_that_nobody_sees_the_end_of_is_named_by_its_status() -> None:
+def test_an_attempt_without_an_end_is_named_by_its_status() -> None:
     ringing = read_call(TWO_DIALS, body(attempt(1, None, START)), {})
     assert differences(ringing, requests(1)) == [
         "call 3: attempts: expected 1 busy, 2 busy; got 1 ringing",
@@ -156,7 +156,7 @@ def picture(*calls: SeenCall, width: int) -> list[str]:
     return console.export_text().splitlines()
 
 
-def test_the_table_fits_a_terminal_of_80_and_of_100_columns_and_never_changes_its_shape() -> None:
+def test_the_table_keeps_its_shape_in_terminals_of_80_and_100_columns() -> None:
     ended = [as_scripted(call) for call in CALLS]
     begun = [read_call(call, body(state="dialing", summary_status=None, reason=None), {}) for call in CALLS]
     for width in (80, 100):
@@ -194,7 +194,7 @@ def test_without_a_terminal_each_thing_is_said_once_as_a_line_of_its_own() -> No
     ]
 
 
-def test_the_verdict_names_every_difference_and_everything_still_waited_for() -> None:
+def test_the_verdict_names_every_difference_and_everything_missing() -> None:
     console = Console(width=100, file=StringIO(), record=True)
     snapshot = Snapshot((seen("busy", "busy"), waiting()))
     demo_view.print_verdict(console, snapshot, [[], ["call 3: attempts: expected 2; got 1"]], ["call 3: attempt 2"])

@@ -28,7 +28,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
         yield stage
 
 
-def test_all_is_green_where_all_is_well(outside: Outside) -> None:
+def test_all_is_green_if_all_is_well(outside: Outside) -> None:
     found = findings(outside)
     assert [entry for entry in found if entry[1].level is not Level.GREEN] == []
     assert {name for name, _ in found} == {"credentials", *CHECKS}
@@ -374,7 +374,7 @@ def test_what_may_not_be_asked_is_amber_with_the_permission_that_lacks(outside: 
     assert of(found, Level.RED) == []
 
 
-def test_the_scheduler_as_alarm_clock_is_checked_by_its_role_and_schedules(outside: Outside) -> None:
+def test_scheduler_triggers_are_checked_by_role_and_schedules(outside: Outside) -> None:
     _all_told(WAKE_BACKEND="scheduler", SCHEDULER_ROLE_ARN="arn:aws:iam::123456789012:role/redial-dev-scheduler")
     assert [name for name, *_ in of(findings(outside), Level.RED)] == ["wakes"]
     Provisioner("dev", client, say=lambda line: None).provision(wake_backend="scheduler")

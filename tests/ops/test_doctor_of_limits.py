@@ -169,7 +169,7 @@ def test_another_runtime_or_processor_than_the_configuration_s_is_amber(
     ]
 
 
-def test_a_stage_of_a_stack_is_told_to_update_the_stack(outside: Outside) -> None:
+def test_a_stage_of_a_stack_is_advised_to_update_the_stack(outside: Outside) -> None:
     functions = client("lambda")
     arn = functions.get_function_configuration(FunctionName="redial-dev")["FunctionArn"]
     functions.tag_resource(Resource=arn, Tags={"aws:cloudformation:stack-name": "calls"})

@@ -118,7 +118,7 @@ def test_what_a_test_asks_by_itself_is_not_noted(world: World) -> None:
 
 
 @pytest.mark.parametrize(("args", "reason"), [(["tests/api"], "only tests/api was run"), ([], None)])
-def test_only_a_whole_run_can_tell_what_is_unused(
+def test_only_a_whole_run_can_show_what_is_unused(
     args: list[str], reason: str | None, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = pytest.Config.ArgsSource
@@ -129,7 +129,7 @@ def test_only_a_whole_run_can_tell_what_is_unused(
     assert iam_recorder.why_partial(pytestconfig, failed=0) == reason
 
 
-def test_a_run_with_failures_cannot_tell_what_is_unused(
+def test_a_run_with_failures_cannot_show_what_is_unused(
     pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pytestconfig, "args_source", pytest.Config.ArgsSource.TESTPATHS)

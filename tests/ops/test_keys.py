@@ -42,11 +42,11 @@ def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends(world: 
     assert [world.request("GET", "/calls", key=key).status_code for key in (first, second)] == [401, 200]
 
 
-def test_a_key_may_write_unless_told_otherwise(world: World) -> None:
+def test_a_key_may_write_by_default(world: World) -> None:
     assert found(world, create_key(world.dynamodb, TABLE, workspace="acme", now=START)).role is Role.WRITE
 
 
-def test_rotation_makes_no_key_live_longer_and_gives_the_successor_the_same_time(world: World) -> None:
+def test_a_rotated_key_gives_its_lifetime_to_its_successor(world: World) -> None:
     store = KeyStore(world.dynamodb, TABLE)
     first = create_key(world.dynamodb, TABLE, workspace="acme", now=START, expires_at=START + 30 * DAY)
     second = rotate_key(store, found(world, first), START + 29.5 * DAY)
@@ -122,7 +122,7 @@ def test_a_wrong_argument_is_said_to_be(arguments: list[str], said: str, capsys:
     assert said in capsys.readouterr().err
 
 
-def test_a_new_key_may_write_unless_told_otherwise(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_key_may_write_by_default(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("create", "--workspace", "bar") == 0
     assert run("create", "--workspace", "bar", "--role", "admin") == 0
     roles = [key.role for key in KeyStore(world.dynamodb, TABLE).of_workspace("bar")]

@@ -116,7 +116,7 @@ def test_only_the_owner_may_read_what_holds_a_key(tmp_path: Path) -> None:
     assert modes == {"env": "0o600", "kept": "0o700", "stack.json": "0o600", "items.jsonl": "0o600"}
 
 
-def test_the_next_stack_has_the_key_and_ports_of_the_last_until_they_are_forgotten(tmp_path: Path) -> None:
+def test_the_next_stack_reuses_the_key_and_ports_until_they_are_reset(tmp_path: Path) -> None:
     kept = Kept(read_kept(tmp_path).directory, 1, 2, "rdl_x", {"TWILIO_ACCOUNT_SID": "ACx"})
     kept.save()
     assert read_kept(tmp_path) == kept
@@ -131,7 +131,7 @@ def test_kept_values_that_cannot_be_read_say_how_to_begin_without_them(tmp_path:
         read_kept(tmp_path)
 
 
-def test_a_kept_port_that_somebody_else_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_port_that_is_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.local.ministack.STOP_SECONDS", 0)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -143,7 +143,7 @@ def test_a_kept_port_that_somebody_else_has_is_named(monkeypatch: pytest.MonkeyP
 KEY = {"pk": {"S": "CALL#x"}, "sk": {"S": "CALL"}}
 
 
-def test_the_last_state_of_each_item_is_read_without_the_line_that_a_kill_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_ignored_when_items_are_read(tmp_path: Path) -> None:
     def line(number: int, item: dict[str, Any] | None) -> str:
         return json.dumps(["t", KEY | {"sk": {"S": str(number)}}, item]) + "\n"
 

@@ -40,7 +40,7 @@ def test_what_has_a_newer_version_is_old_and_the_rest_is_not() -> None:
     assert sorted(str(kind_of(item)) for item in OLD) == [*["attempt"] * 2, *["call"] * 3, *["decision"] * 2, "policy"]
 
 
-def test_what_is_old_is_written_anew_and_nothing_else_is_touched(old: World) -> None:
+def test_only_old_items_are_rewritten(old: World) -> None:
     before = everything(old)
     counts = run(old)
     after = everything(old)
@@ -54,7 +54,7 @@ def test_what_is_old_is_written_anew_and_nothing_else_is_touched(old: World) -> 
     }
 
 
-def test_a_first_attempt_to_come_moves_to_the_shards_of_its_own(old: World) -> None:
+def test_a_future_first_attempt_gets_its_own_shards(old: World) -> None:
     shard = items.shard(LATER)
     assert everything(old)[f"CALL#{LATER}", "CALL"]["due_shard"] == {"S": f"retry#{shard}"}
     run(old)
@@ -147,6 +147,6 @@ def test_the_command_says_what_it_did(old: World, capsys: pytest.CaptureFixture[
     assert {version_of(item) for item in everything(old).values() if kind_of(item) is Kind.CALL} == {4}
 
 
-def test_a_table_that_is_not_there_is_told_by_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_table_is_named(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrate", "--stage", "nowhere"]) == 1
     assert capsys.readouterr().err.startswith("error: the table redial-nowhere cannot be read: An error occurred")

@@ -52,7 +52,7 @@ def test_the_same_source_makes_the_same_package(package: Path, tmp_path: Path) -
     assert package.read_bytes() == once
 
 
-def test_where_the_runtime_s_python_is_missing_the_package_stays_as_it_is(
+def test_without_the_runtimes_python_the_package_stays_unchanged(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []

@@ -47,7 +47,7 @@ def test_a_policy_reaches_only_the_stages_own_resources(each: Lambda) -> None:
     assert [arn for resources in others.values() for arn in resources if "redial-dev" not in arn] == []
 
 
-def test_only_who_fires_or_mends_the_wakes_may_remove_them() -> None:
+def test_only_redial_and_the_sweep_may_remove_wakes() -> None:
     arm, disarm = ["events:PutRule", "events:PutTargets"], ["events:RemoveTargets", "events:DeleteRule"]
     assert {each: statements("dev", each)["Wakes"]["Action"] for each in LAMBDAS} == {
         API: arm,
@@ -64,7 +64,7 @@ def test_no_lambda_may_change_the_table_itself(each: Lambda) -> None:
     assert [action for action in actions if "*" in action] == []
 
 
-def test_the_command_tells_stale_files_and_writes_them_anew(
+def test_the_command_names_stale_files_and_rewrites_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(policies, "CHALICE", tmp_path)

@@ -42,7 +42,7 @@ def table() -> dict[str, Any]:
     return dict(client("dynamodb").describe_table(TableName="redial-dev")["Table"])
 
 
-def test_before_the_deployment_it_makes_the_table_and_the_queue_and_says_what_waits() -> None:
+def test_a_first_run_creates_the_table_and_queue_and_lists_the_rest() -> None:
     assert run() == [
         ("created", "the table redial-dev"),
         ("already so", "encryption of redial-dev with a key of KMS"),
@@ -56,7 +56,7 @@ def test_before_the_deployment_it_makes_the_table_and_the_queue_and_says_what_wa
     ]
 
 
-def test_the_table_is_indexed_encrypted_protected_expiring_and_can_be_restored() -> None:
+def test_the_table_has_all_protections_and_its_index() -> None:
     run()
     dynamodb, made = client("dynamodb"), table()
     assert made["TableStatus"] == "ACTIVE"
@@ -101,7 +101,7 @@ def test_what_redial_and_sweep_fail_on_goes_to_the_dead_letters() -> None:
     } == {"redial-dev": [], "redial-dev-redial": [QUEUE_ARN], "redial-dev-sweep": [QUEUE_ARN]}
 
 
-def test_the_logs_of_every_lambda_end_and_a_longer_time_that_somebody_chose_stays() -> None:
+def test_logs_of_every_lambda_expire_and_a_custom_retention_stays() -> None:
     deploy()
     logs = client("logs")
     logs.create_log_group(logGroupName="/aws/lambda/redial-dev-sweep")
@@ -115,7 +115,7 @@ def test_the_logs_of_every_lambda_end_and_a_longer_time_that_somebody_chose_stay
     }
 
 
-def test_the_schedulers_role_may_invoke_redial_and_is_there_before_the_deployment() -> None:
+def test_the_schedulers_role_may_invoke_redial_before_a_deployment() -> None:
     said = run(wake_backend="scheduler")
     iam = client("iam")
     role = iam.get_role(RoleName="redial-dev-scheduler")["Role"]
@@ -137,7 +137,7 @@ def test_a_second_run_changes_nothing(backend: str) -> None:
     assert {word for word, _ in run(wake_backend=backend)} - {"note"} == {"already so"}
 
 
-def test_it_mends_what_was_turned_off_and_leaves_the_rest_alone() -> None:
+def test_provision_repairs_what_was_turned_off_and_keeps_the_rest() -> None:
     deploy()
     run(wake_backend="scheduler")
     dynamodb, functions, iam = client("dynamodb"), client("lambda"), client("iam")
@@ -194,7 +194,7 @@ def test_an_index_that_lacks_is_made() -> None:
     assert (made["IndexName"], made["KeySchema"]) == ("history", history["KeySchema"])
 
 
-def test_a_table_of_another_shape_is_left_alone_and_said_to_be_somebody_elses() -> None:
+def test_a_table_of_another_shape_is_left_alone_and_reported() -> None:
     client("dynamodb").create_table(
         TableName="redial-dev",
         BillingMode="PAY_PER_REQUEST",
@@ -308,14 +308,14 @@ def test_redial_and_sweep_have_concurrency_of_their_own() -> None:
     assert [_reserved(name) for name in ("redial-dev", "redial-dev-redial", "redial-dev-sweep")] == [None, 20, 2]
 
 
-def test_a_lambda_that_somebody_disabled_stays_disabled() -> None:
+def test_a_disabled_lambda_stays_disabled() -> None:
     deploy()
     client("lambda").put_function_concurrency(FunctionName="redial-dev-redial", ReservedConcurrentExecutions=0)
     assert ("note", "redial-dev-redial is disabled: its reserved concurrency is 0, and is left so") in run()
     assert _reserved("redial-dev-redial") == 0
 
 
-def test_an_account_that_is_too_small_to_reserve_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_too_small_to_reserve_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     deploy()
     refusal = {"Error": {"Code": "InvalidParameterValueException", "Message": "below its minimum value of [10]"}}
 

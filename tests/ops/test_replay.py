@@ -112,7 +112,7 @@ def test_a_dry_run_shows_them_and_leaves_them_where_they_are(function: ScriptedL
     assert "ThrottlingException: Rate exceeded" in said
 
 
-def test_more_than_a_page_is_replayed_and_no_more_than_it_is_told_to(function: ScriptedLambda) -> None:
+def test_several_pages_are_replayed_up_to_the_maximum(function: ScriptedLambda) -> None:
     for minute in range(25):
         put(f"2026-01-26T10:{minute:02d}Z")
     assert replay(function, most=12)[0] == {"replayed": 12}
@@ -121,7 +121,7 @@ def test_more_than_a_page_is_replayed_and_no_more_than_it_is_told_to(function: S
 
 
 @pytest.mark.parametrize("body", ["not json", "{}", '{"requestContext": {"functionArn": "short"}}', "[1]"])
-def test_a_message_of_somebody_else_is_left_alone(function: ScriptedLambda, body: str) -> None:
+def test_a_foreign_message_is_left_alone(function: ScriptedLambda, body: str) -> None:
     client("sqs").send_message(QueueUrl=url(), MessageBody=body)
     counts, said = replay(function)
     assert (counts, function.invoked, waiting()) == ({"left": 1}, [], 1)

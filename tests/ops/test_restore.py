@@ -199,7 +199,7 @@ def test_the_runbook_calls_nobody_a_second_time(runbook: Runbook, capsys: pytest
     assert world.place(to_number=runbook.numbers["erased"])["summary_status"] == "blocked"
 
 
-def test_what_comes_between_the_switch_and_the_end_of_the_deployment_is_carried(runbook: Runbook) -> None:
+def test_items_written_between_switch_and_deployment_are_copied(runbook: Runbook) -> None:
     world = runbook.world
     for name in ("canceled", "opted-out"):
         runbook.place(name)
@@ -273,7 +273,7 @@ def test_without_the_old_table_the_provider_says_what_was_dialled(runbook: Runbo
 
 
 @pytest.mark.parametrize(("more", "state"), [([], "final"), (["--keep-unsure"], "scheduled")])
-def test_a_call_that_nobody_can_tell_of_ends_unless_it_is_to_be_kept(
+def test_a_call_of_unknown_state_ends_unless_it_is_kept(
     runbook: Runbook, monkeypatch: pytest.MonkeyPatch, more: list[str], state: str
 ) -> None:
     call = runbook.place("unsure")

@@ -25,7 +25,7 @@ def test_a_draw_depends_on_the_seed_and_its_name_alone() -> None:
     assert len({Chance(seed).unit("fate", 7) for seed in range(50)}) == 50
 
 
-def test_events_happen_in_the_order_of_their_times_and_then_of_their_making() -> None:
+def test_events_happen_by_time_and_then_by_order_of_creation() -> None:
     engine, happened = Engine(START), []
     engine.after(2, lambda: happened.append("late"))
     engine.after(1, lambda: happened.append("soon"))
@@ -50,7 +50,7 @@ def test_handlers_go_on_side_by_side_while_they_wait() -> None:
     engine.close()
 
 
-def test_what_a_handler_raises_reaches_whoever_runs_the_events() -> None:
+def test_an_error_in_a_handler_reaches_the_code_that_runs_events() -> None:
     engine = Engine(START)
 
     def broken() -> None:
@@ -121,13 +121,13 @@ def test_a_lasting_fault_is_in_force_for_the_spans_that_it_names() -> None:
         ({"timezone": "UTC"}, "UTC", "2026-01-31T03:00", True),
     ],
 )
-def test_a_window_is_open_where_an_opening_covers_the_wall_clock_and_no_pause_does(
+def test_a_window_is_open_if_an_opening_and_no_pause_covers_the_time(
     window: dict[str, object], zone: str, local: str, is_right: bool
 ) -> None:
     assert is_open(window, zone, datetime.fromisoformat(local).replace(tzinfo=UTC)) is is_right
 
 
-def test_a_cap_counts_what_it_surely_covers() -> None:
+def test_a_cap_counts_only_what_it_covers_without_doubt() -> None:
     made = [START - timedelta(hours=hours) for hours in (30, 24, 2, 1)]
     slack = timedelta(minutes=2)
     assert counted_at_least({"per_hours": 24}, "UTC", START, made, slack) == 2

@@ -69,7 +69,7 @@ def test_leaving_calls_out_leaves_the_others_what_they_ask_for(whole: Evidence) 
     assert fewer.call_requests == {index: whole.call_requests[index] for index in (2, 7)}
 
 
-def test_the_command_tells_of_each_invariant_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_each_invariant_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seed", "3", "--calls", "4", "--faults", "none"]) == 0
     told = capsys.readouterr().out
     assert '"event"' not in told

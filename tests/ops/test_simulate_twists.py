@@ -57,7 +57,7 @@ def read(provider: str, callback: Callback) -> CallEvent:
 
 
 @pytest.mark.parametrize("word", sorted(twists.TWILIO_WORDS))
-def test_an_end_that_contradicts_a_talk_is_believed_only_where_nothing_shows_it(
+def test_a_contradicting_end_is_believed_only_without_evidence(
     provider: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = end_of_a_talk(provider, monkeypatch)
@@ -81,7 +81,7 @@ def test_a_child_leg_has_an_id_of_its_own_and_is_no_outgoing_leg(
     assert (child.provider_call_id, child.leg, child.outcome) == ("CA" + "9" * 32, Leg.OTHER, Outcome.NO_ANSWER)
 
 
-def test_a_look_up_tells_of_limbo_and_of_credits_for_the_calls_named() -> None:
+def test_a_look_up_shows_limbo_and_credits_for_the_named_calls() -> None:
     body = {"sid": "a", "status": "ringing", "calls": [{"sid": "b", "status": "ringing"}, {"sid": "c", "status": "x"}]}
     told = twists.with_faults(Reply(200, body), frozenset("ab"), frozenset())
     assert told.body == {

@@ -78,7 +78,7 @@ def test_every_command_asks_the_configured_table_and_no_other(
     assert asked == {OTHER}
 
 
-def test_the_policies_allow_the_configured_table_and_the_stages_own_secrets(config: Callable[[str], None]) -> None:
+def test_policies_allow_the_configured_table_and_the_stages_secrets(config: Callable[[str], None]) -> None:
     config(OTHER)
     for each in LAMBDAS:
         resources = {one["Sid"]: one["Resource"] for one in policy(each, "dev")["Statement"]}
@@ -95,7 +95,7 @@ def test_alarms_and_dashboard_watch_the_configured_table(config: Callable[[str],
     assert '"TableName", "Value": "redial-dev"' not in text
 
 
-def test_a_template_declares_no_table_where_a_restore_made_it(config: Callable[[str], None]) -> None:
+def test_a_template_declares_no_table_that_a_restore_made(config: Callable[[str], None]) -> None:
     own = merge_template("dev")["Resources"]
     config(OTHER)
     restored = merge_template("dev")["Resources"]

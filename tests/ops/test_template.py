@@ -113,7 +113,7 @@ def test_redial_names_nothing_that_names_redial(backend: str) -> None:
     assert "SchedulerRole" not in redial
 
 
-def test_the_other_lambdas_are_told_redials_arn() -> None:
+def test_the_other_lambdas_get_redials_arn() -> None:
     resources = merge_template("dev")["Resources"]
     told = {
         each.logical_id
@@ -123,7 +123,7 @@ def test_the_other_lambdas_are_told_redials_arn() -> None:
     assert told == {"APIHandler", "Sweep"}
 
 
-def test_the_scheduler_gets_a_role_only_where_it_is_the_alarm_clock() -> None:
+def test_the_scheduler_gets_a_role_only_if_it_sets_triggers() -> None:
     with_rules = merge_template("dev")["Resources"]
     with_scheduler = merge_template("dev", wake_backend="scheduler")["Resources"]
     assert with_scheduler.keys() - with_rules.keys() == {"SchedulerRole"}
@@ -134,7 +134,7 @@ def test_the_scheduler_gets_a_role_only_where_it_is_the_alarm_clock() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_lambdas_are_told_the_stage_and_the_table_that_provision_creates(stage: str) -> None:
+def test_the_lambdas_get_the_stage_and_the_table_of_provision(stage: str) -> None:
     environment = chalice_config.environment(stage)
     assert environment == {"REDIAL_STAGE": stage}
     assert Settings.from_env(environment).table_name == table_name(stage)

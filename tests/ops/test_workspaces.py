@@ -11,7 +11,7 @@ def run(*arguments: str) -> int:
     return main(["workspaces", *arguments])
 
 
-def test_a_workspace_of_which_nothing_was_set_has_the_defaults(world: World) -> None:
+def test_a_workspace_without_settings_has_the_defaults(world: World) -> None:
     store = WorkspaceStore(world.dynamodb, TABLE, world.clock.now)
     assert store.load("acme") == Workspace(
         "acme", retention_days=None, max_concurrent_calls=None, calls_per_second=None
@@ -56,7 +56,7 @@ def test_a_wrong_value_is_named(option: str, value: str, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("value", ["0", "fast", "1001", "nan"])
-def test_a_wrong_pace_is_named(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_rate_limit_is_named(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("set", "--workspace", "acme", "--calls-per-second", value)
     assert f"{value!r} is not 'default', and it must be a number from 0.0167" in capsys.readouterr().err

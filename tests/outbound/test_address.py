@@ -112,7 +112,7 @@ def test_an_address_of_a_good_form_is_taken_apart(url: str, wanted: Destination)
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:5005/hook", "http://localhost:5005/", "https://[::1]:1/", "http://10.1.2.3/"]
 )
-def test_where_local_addresses_are_let_in_the_own_machine_may_be_called(url: str) -> None:
+def test_localhost_may_be_called_if_local_addresses_are_allowed(url: str) -> None:
     assert destination(url, LOCAL).host in ("127.0.0.1", "localhost", "::1", "10.1.2.3")
 
 

@@ -192,7 +192,7 @@ class TestRedirects:
         method, _, _, body = server.heard[-1]
         assert (method, body) == wanted
 
-    def test_another_host_is_not_told_what_was_meant_for_the_first(self, server: Server) -> None:
+    def test_another_host_does_not_get_the_first_hosts_credentials(self, server: Server) -> None:
         resolve, _ = known(hooks="127.0.0.1", other="127.0.0.1")
         secret = {"Authorization": "Bearer x", "Webhook-Id": "7"}
         url = server.url("/to?307," + server.url("/", "other.example.com"))
@@ -216,21 +216,21 @@ class TestBounds:
         resolve, _ = known(hooks="127.0.0.1")
         assert len(get(server.url("/large"), resolve, limits=Limits(answer_bytes=1000)).body) == 1000
 
-    def test_nobody_there_is_told_as_undelivered(self) -> None:
+    def test_an_unreachable_host_is_undelivered(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         resolve, _ = known(hooks="127.0.0.1")
         with pytest.raises(Undelivered, match="no connection"):
             get(f"http://hooks.example.com:{port}/", resolve)
 
-    def test_a_name_that_nothing_has_is_told_as_undelivered(self) -> None:
+    def test_an_unknown_host_name_is_undelivered(self) -> None:
         def nothing(host: str, port: int) -> list[str]:
             raise socket.gaierror(-2, "Name or service not known")
 
         with pytest.raises(Undelivered, match="cannot be resolved"):
             get("https://hooks.example.com/", nothing, Rules())
 
-    def test_what_is_no_http_is_told_as_undelivered(self) -> None:
+    def test_an_answer_that_is_not_http_is_undelivered(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             threading.Thread(target=_say_nonsense, args=(listening,), daemon=True).start()
             resolve, _ = known(hooks="127.0.0.1")

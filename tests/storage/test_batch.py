@@ -50,7 +50,7 @@ def test_what_is_left_out_is_asked_for_again_after_a_wait(waited: list[float]) -
     assert (table.asked, waited) == ([50, 30, 10], [0.05, 0.1])
 
 
-def test_a_table_that_answers_for_nothing_is_given_up(waited: list[float]) -> None:
+def test_a_batch_read_that_returns_nothing_stops_after_some_tries(waited: list[float]) -> None:
     table = Throttled(takes=0)
     with pytest.raises(TooBusy, match="throttled: it left 2 of 2 items out"):
         get_items(table, "table", KEYS[:2])

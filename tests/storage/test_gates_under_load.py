@@ -70,9 +70,7 @@ def test_more_copies_let_more_claims_through(held_ms: int, figure: Callable[[str
 
 
 @pytest.mark.parametrize("held_ms", [20, 90])
-def test_a_gate_closes_copy_by_copy_where_a_transaction_over_all_does_not(
-    held_ms: int, figure: Callable[[str], None]
-) -> None:
+def test_a_gate_closes_copy_by_copy_where_one_transaction_fails(held_ms: int, figure: Callable[[str], None]) -> None:
     held, *_ = busy(BEFORE, held_ms)
     starts = [1.0 + number for number in range(30)]
     at_once = [tries_of_a_write(held, at, held_ms, CLOSE_TRIES) for at in starts]

@@ -12,7 +12,7 @@ from tests.support.world import START, World
 WORKSPACE, NUMBER = "acme", "+16505550199"
 
 
-def test_an_opt_out_gets_through_however_often_the_number_is_called_meanwhile(
+def test_an_opt_out_succeeds_even_if_the_number_is_called_all_the_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = world.services.ports.numbers

@@ -31,7 +31,7 @@ def test_who_is_not_the_one_to_begin_a_stretch_starts_in_it_all_the_same(world: 
     assert [other.start("twilio:AC", pace, later) for _ in range(2)] == [0.0, 1.0]
 
 
-def test_a_request_that_was_on_its_way_for_seconds_does_not_begin_its_stretch_again(world: World) -> None:
+def test_a_delayed_request_does_not_restart_its_stretch(world: World) -> None:
     pace, soon = Pace.of(1), START + timedelta(seconds=7)
     store = PaceStore(world.dynamodb, TABLE)
     assert store.start("twilio:AC", pace, START) == 0.0

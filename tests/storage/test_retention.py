@@ -40,7 +40,7 @@ def place(world: World, **changes: Any) -> str:
     return call_id
 
 
-def test_a_call_is_kept_for_a_year_after_its_end_unless_somebody_says_otherwise(world: World) -> None:
+def test_a_call_is_kept_for_a_year_after_its_end_by_default(world: World) -> None:
     place(world)
     world.callback(world.twilio.placed[0], "ringing")
     year = 365 * DAY
@@ -118,7 +118,7 @@ def test_a_live_call_never_expires(world: World) -> None:
     assert expiries(world)["CALL"] is None
 
 
-def test_an_idempotency_key_is_forgotten_when_it_expires_though_it_is_not_deleted_yet(world: World) -> None:
+def test_an_expired_idempotency_key_is_ignored_before_its_deletion(world: World) -> None:
     first = place(world)
     world.clock.turn(hours=23, minutes=59)
     assert place(world) == first
@@ -133,7 +133,7 @@ def test_an_opt_out_never_expires(world: World) -> None:
     assert expiries(world)["number"] is None
 
 
-def test_an_old_call_that_is_still_kept_is_erased_with_its_number_though_it_is_no_more_looked_for_as_live(
+def test_an_old_call_that_is_still_kept_is_erased_with_its_number(
     world: World,
 ) -> None:
     call_id = place(world)

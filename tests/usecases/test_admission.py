@@ -71,7 +71,7 @@ def test_a_workspace_has_a_limit_of_its_own(configured: Configure) -> None:
     assert taken(world, Limit("workspace:acme", 1)) == 0
 
 
-def test_what_is_set_for_a_workspace_goes_before_what_is_set_for_all(configured: Configure) -> None:
+def test_a_workspaces_setting_overrides_the_deployments(configured: Configure) -> None:
     world = configured(WORKSPACE_MAX_CONCURRENT_CALLS="1")
     world.services.ports.workspaces.put(Workspace("acme", max_concurrent_calls=2))
     states = [world.place(to_number=f"+1650555010{n}")["state"] for n in range(3)]
@@ -87,7 +87,7 @@ def test_every_end_of_an_attempt_gives_its_slot_back(configured: Configure, endi
     assert taken(world) == 0
 
 
-def test_a_refused_attempt_and_one_that_is_taken_back_give_their_slots_back(configured: Configure) -> None:
+def test_refused_and_withdrawn_attempts_release_their_slots(configured: Configure) -> None:
     world = configured(TWILIO_MAX_CONCURRENT_CALLS="2")
     world.twilio.answers = [answer_json(400, {"code": 21211}), answer_json(429, {"code": 20429})]
     world.place(to_number="+16505550111")
@@ -104,7 +104,7 @@ def test_a_canceled_call_keeps_its_slot_until_its_attempt_has_ended(configured: 
     assert taken(world) == 0
 
 
-def test_a_slot_that_nobody_gave_back_frees_itself(configured: Configure) -> None:
+def test_a_slot_that_was_not_released_frees_itself(configured: Configure) -> None:
     world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
     world.place()
     lease = world.services.ports.lease
@@ -133,7 +133,7 @@ def test_a_retry_that_waits_for_a_slot_gets_it_before_a_fresh_call(configured: C
     assert world.history(retried["id"]) == [(1, "busy"), (2, "placed")]
 
 
-def test_fresh_calls_need_not_wait_for_retries_where_the_settings_say_so(configured: Configure) -> None:
+def test_fresh_calls_need_not_wait_for_retries_if_so_configured(configured: Configure) -> None:
     world = configured(TWILIO_MAX_CONCURRENT_CALLS="1", RETRIES_FIRST="false")
     world.place()
     world.end("busy")
@@ -166,7 +166,7 @@ def test_no_more_calls_start_in_a_second_than_the_account_takes(configured: Conf
     assert (seconds.total(), set(seconds.values())) in ((7, {2, 1}), (7, {2}))
 
 
-def test_a_workspace_starts_no_more_calls_in_a_second_than_it_may_on_all_accounts_together(
+def test_a_workspaces_rate_limit_covers_all_accounts(
     configured: Configure,
 ) -> None:
     world = configured(WORKSPACE_CALLS_PER_SECOND="0.1")
@@ -178,14 +178,14 @@ def test_a_workspace_starts_no_more_calls_in_a_second_than_it_may_on_all_account
     assert (seconds.total(), max(seconds.values())) == (5, 2)
 
 
-def test_the_minutes_of_a_workspace_are_filled_to_its_pace(configured: Configure) -> None:
+def test_the_minutes_of_a_workspace_are_filled_to_its_rate_limit(configured: Configure) -> None:
     world = configured(WORKSPACE_CALLS_PER_SECOND="0.03", TWILIO_CALLS_PER_SECOND="0.04")
     calls = [world.place(to_number=f"+1650555010{n}", start_at="2026-01-26T10:30:00Z") for n in range(5)]
     due = [due_at(world, call) for call in calls]
     assert due == [START + timedelta(minutes=m) for m in (30, 31, 32, 33, 34)]
 
 
-def test_what_the_account_may_not_start_yet_is_given_back_to_the_workspace(configured: Configure) -> None:
+def test_the_workspaces_start_is_given_back_if_the_account_must_wait(configured: Configure) -> None:
     world = configured(WORKSPACE_CALLS_PER_SECOND="1", TWILIO_CALLS_PER_SECOND="0.1")
     ports = world.services.ports
     assert world.place()["state"] == "dialing"
@@ -195,7 +195,7 @@ def test_what_the_account_may_not_start_yet_is_given_back_to_the_workspace(confi
     assert ports.pace.start("workspace:acme", Pace.of(1), world.clock.now()) == 0.0
 
 
-def test_a_new_call_waits_a_moment_for_its_pace_and_else_goes_to_the_next_minute(configured: Configure) -> None:
+def test_a_new_call_waits_shortly_for_its_rate_limit_or_is_deferred(configured: Configure) -> None:
     world = configured(TWILIO_CALLS_PER_SECOND="0.1")
     first, second = world.place(), world.place(to_number="+16505550111")
     assert (first["state"], second["state"]) == ("dialing", "scheduled")
@@ -303,7 +303,7 @@ def test_a_new_call_waits_no_longer_than_two_seconds_for_its_turn(
     assert world.clock.now() - START > timedelta(seconds=1)
 
 
-def test_a_call_whose_claim_lost_its_race_is_counted_once_for_the_pace(
+def test_a_call_that_lost_a_claim_race_counts_once_for_the_rate_limit(
     configured: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = configured(TWILIO_CALLS_PER_SECOND="1")

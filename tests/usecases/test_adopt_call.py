@@ -122,7 +122,7 @@ def test_another_leg_is_left_alone_with_its_later_events(
     assert (adopting.world.twilio.placed, adopting.unadopted()) == ([], [])
 
 
-def test_a_leg_that_nobody_knows_is_adopted_once_the_provider_confirms_it(adopting: Adopting) -> None:
+def test_an_unknown_leg_is_adopted_once_the_provider_confirms_it(adopting: Adopting) -> None:
     world = adopting.world
     assert adopting.decision("busy", Direction="") == "pending"
     assert adopting.calls == []
@@ -154,7 +154,7 @@ def test_one_call_is_adopted_by_one_workspace_only(adopting: Adopting) -> None:
     assert adopting.unadopted("other") == [(SID, "adopted-elsewhere")]
 
 
-def test_a_fault_of_an_adopted_call_pauses_nobody_else(adopting: Adopting) -> None:
+def test_a_fault_of_an_adopted_call_pauses_no_other_call(adopting: Adopting) -> None:
     world = adopting.world
     assert adopting.decision("failed", ErrorCode="21212") == "decided"
     gates = world.services.ports.gates.closed([account_scope("twilio:" + ENV["TWILIO_ACCOUNT_SID"])])
@@ -282,7 +282,7 @@ class TestUnsigned:
         assert answer.status_code == 200, answer.body
         return str(answer.json_body["events"][0]["decision"])
 
-    def test_a_forged_callback_dials_nobody(self, known: dict[str, CallEvent], world: World) -> None:
+    def test_a_forged_callback_leads_to_no_dial(self, known: dict[str, CallEvent], world: World) -> None:
         adopting = Adopting(world)
         assert self.post(world, adopting.address) == "pending"
         for _ in range(17):
@@ -293,7 +293,7 @@ class TestUnsigned:
         assert adopting.unadopted() == [("EX1", "not-confirmed")]
         assert not any(method == "POST" for method, _ in world.twilio.requests)
 
-    def test_the_look_up_tells_the_end_and_not_the_callback(self, known: dict[str, CallEvent], world: World) -> None:
+    def test_the_look_up_and_not_the_callback_sets_the_end(self, known: dict[str, CallEvent], world: World) -> None:
         adopting = Adopting(world)
         self.post(world, adopting.address)
         known["EX1"] = CallEvent(

@@ -218,9 +218,7 @@ def test_an_inbound_call_is_never_adopted(redial: Deployment, name: str) -> None
 
 
 @pytest.mark.parametrize(("name", "field"), [("bolna", "call_type"), ("exotel", "Direction"), ("telnyx", "direction")])
-def test_a_record_that_tells_of_an_inbound_call_outweighs_the_callback(
-    redial: Deployment, name: str, field: str
-) -> None:
+def test_a_record_of_an_inbound_call_outweighs_the_callback(redial: Deployment, name: str, field: str) -> None:
     redial.vendor.records = inbound_records(name)
     assert redial.tell(name, LEG_UNSAID.get(name, STORIES[name][-1])) == ["pending"]
     redial.pass_time()
@@ -233,14 +231,14 @@ def inbound_records(name: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", ["bolna", "exotel"])
-def test_a_forged_callback_from_an_allowed_address_dials_nobody(redial: Deployment, name: str) -> None:
+def test_a_forged_callback_from_an_allowed_address_leads_to_no_dial(redial: Deployment, name: str) -> None:
     assert redial.tell(name, *STORIES[name]) == ["pending"]
     redial.pass_time()
     assert (redial.vendor.placed, redial.calls(), redial.unadopted()) == ([], [], ["not-confirmed"])
 
 
 @pytest.mark.parametrize("name", ["bolna", "exotel"])
-def test_a_known_calls_id_with_a_forged_number_dials_nobody(redial: Deployment, name: str) -> None:
+def test_a_known_calls_id_with_a_forged_number_leads_to_no_dial(redial: Deployment, name: str) -> None:
     redial.vendor.records = records_of(name)
     body = foreign(case(name), STORIES[name][-1]).replace(b"9876543210", b"9876500000")
     assert redial.post(name, body) == ["pending"]
@@ -346,7 +344,7 @@ class TestTelnyx:
         assert redial.json("telnyx", *self.agent()) == ["other-leg"] * 3
         assert [call["retry_group_id"] for call in redial.calls()] == [placed["retry_group_id"]]
 
-    def test_a_leg_that_neither_event_nor_log_tells_of_is_not_adopted(self, redial: Deployment) -> None:
+    def test_a_leg_without_event_or_log_is_not_adopted(self, redial: Deployment) -> None:
         hangup = self.busy(self.INBOUND)
         redial.vendor.records = {"=call.hangup": logged(hangup)}
         assert redial.json("telnyx", self.event("answered", self.INBOUND), hangup) == ["pending"] * 2

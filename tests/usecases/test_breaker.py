@@ -27,7 +27,7 @@ def number(n: int) -> str:
     return f"+1650555{n:04d}"
 
 
-def test_an_account_at_fault_is_paused_at_once_and_told_of(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_at_fault_is_paused_at_once_and_reported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(breaker, "warn", lambda event, **fields: told.append({"event": event, **fields}))
     world.twilio.answers = [NO_FUNDS]
@@ -118,7 +118,7 @@ def test_a_fault_between_calls_that_went_through_does_not_stop_the_account(world
     assert gate(world) is None
 
 
-def test_a_call_that_the_provider_took_and_could_not_make_for_want_of_funds_trips_it_too(world: World) -> None:
+def test_a_call_that_fails_for_lack_of_funds_trips_the_breaker(world: World) -> None:
     world.place()
     world.clock.turn(minutes=6)
     world.end("failed", ErrorCode="10001")

@@ -37,7 +37,7 @@ def test_a_cancel_during_the_dial_hangs_up_once_the_call_is_placed(world: World,
     assert world.call(call["id"])["attempts"][0]["outcome"] == "canceled"
 
 
-def test_a_dial_that_nobody_canceled_is_not_hung_up(world: World) -> None:
+def test_a_dial_that_was_not_canceled_is_not_hung_up(world: World) -> None:
     world.twilio.on_place = lambda placed: world.callback(placed, "completed", SequenceNumber="3")
     assert (world.place()["summary_status"], hung_up(world)) == ("completed", [])
 

@@ -22,7 +22,7 @@ def test_attempts_of_calls_without_a_cap_count_as_well(world: World) -> None:
     assert world.place(**CAPPED)["state"] == "scheduled"
 
 
-def test_a_cap_that_filled_up_while_a_redial_waited_moves_it(world: World) -> None:
+def test_a_cap_that_filled_up_meanwhile_defers_a_waiting_redial(world: World) -> None:
     call = world.place(**CAPPED)
     world.end("busy")
     world.clock.turn(minutes=10)
@@ -36,7 +36,7 @@ def test_a_cap_that_filled_up_while_a_redial_waited_moves_it(world: World) -> No
     assert reasons == ["retry", "rescheduled"]
 
 
-def test_an_attempt_that_was_turned_away_was_not_made(world: World) -> None:
+def test_a_rejected_attempt_does_not_count_for_the_cap(world: World) -> None:
     world.twilio.answers = [answer_json(429, {}), answer_json(429, {}), answer_json(429, {})]
     for _ in range(3):
         world.place(**CAPPED)
@@ -57,7 +57,7 @@ def test_calls_that_fall_due_together_share_one_cap(world: World) -> None:
     assert sorted(world.call(c["id"])["state"] for c in calls) == ["dialing", "dialing", "scheduled", "scheduled"]
 
 
-def test_a_retry_outside_the_window_is_moved_to_its_opening(world: World) -> None:
+def test_a_retry_outside_the_window_is_deferred_to_its_opening(world: World) -> None:
     window = {"timezone": "Etc/UTC", "open": {d: [["09:00", "10:20"]] for d in ("monday", "tuesday")}}
     call = world.place(retry={**BODY["retry"], "window": window})
     world.end("busy")

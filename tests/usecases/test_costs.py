@@ -24,7 +24,7 @@ def cost(world: World, figure: Callable[[str], None]) -> Cost:
     return counted
 
 
-def test_a_terminal_callback_makes_six_calls_where_its_wake_is_new(world: World, cost: Cost) -> None:
+def test_a_terminal_callback_with_a_new_wake_makes_six_calls(world: World, cost: Cost) -> None:
     world.place()
     assert cost("terminal, wake not armed", "busy") == {
         "Query": 1,
@@ -35,7 +35,7 @@ def test_a_terminal_callback_makes_six_calls_where_its_wake_is_new(world: World,
     }
 
 
-def test_a_terminal_callback_makes_three_calls_where_its_wake_is_armed(world: World, cost: Cost) -> None:
+def test_a_terminal_callback_with_an_armed_wake_makes_three_calls(world: World, cost: Cost) -> None:
     world.place()
     world.end("busy")
     world.place()

@@ -48,7 +48,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_every_request_of_these_is_among_the_cases(world: World, act: str) -> None:
+def test_the_cases_contain_every_request(world: World, act: str) -> None:
     before, do, requests = ACTS[act]
     for step in before:
         step(world)

@@ -81,7 +81,7 @@ def furnish(world: World, number: str = NUMBER) -> tuple[str, str]:
     return ended["id"], waiting["id"]
 
 
-def test_the_digits_are_nowhere_afterwards_and_the_course_of_the_calls_stays(world: World) -> None:
+def test_an_erasure_removes_the_digits_and_keeps_the_history(world: World) -> None:
     ended, waiting = furnish(world)
     assert holding(world) != []
     assert erase(world) == {
@@ -154,7 +154,7 @@ def test_an_opt_out_outlives_the_erasure_and_can_be_taken_back(world: World) -> 
     assert place(world)["state"] == "dialing"
 
 
-def test_a_live_attempt_is_let_end_and_nothing_that_comes_late_brings_the_number_back(world: World) -> None:
+def test_no_late_callback_restores_the_number_of_a_live_attempt(world: World) -> None:
     call = place(world)
     assert erase(world)["calls_ended"] == 1
     (placed,) = world.twilio.placed
@@ -172,7 +172,7 @@ def test_a_live_attempt_is_let_end_and_nothing_that_comes_late_brings_the_number
     assert holding(world) == []
 
 
-def test_a_call_that_was_reached_is_not_reopened_by_a_machine_heard_after_the_erasure(world: World) -> None:
+def test_late_amd_after_an_erasure_does_not_reopen_a_reached_call(world: World) -> None:
     call = place(world, retry={"max_retries": 2, "wait_minutes": 30, "retry_on_voicemail": True})
     end(world, "completed")
     erase(world)
@@ -181,7 +181,7 @@ def test_a_call_that_was_reached_is_not_reopened_by_a_machine_heard_after_the_er
     assert (after["state"], after["summary_status"], after["next_attempt_at"]) == ("final", "completed", None)
 
 
-def test_an_erased_attempt_whose_callback_never_comes_is_ended_by_the_sweep(world: World) -> None:
+def test_the_sweep_ends_an_erased_attempt_without_callbacks(world: World) -> None:
     call = place(world)
     erase(world)
     world.twilio.known[world.twilio.placed[0].sid] = {"status": "busy", "to": NUMBER}
@@ -191,9 +191,7 @@ def test_an_erased_attempt_whose_callback_never_comes_is_ended_by_the_sweep(worl
     assert holding(world) == []
 
 
-def test_an_attempt_of_unknown_placement_is_not_looked_for_without_its_number(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_placement_is_not_searched_after_the_erasure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.twilio.answers = [AnswerLost("no answer")]
     call = place(world)
     erase(world)
@@ -221,7 +219,7 @@ def test_a_refusal_in_the_providers_words_is_not_kept_of_an_erased_call(world: W
     assert holding(world) == []
 
 
-def test_no_claim_and_no_new_call_that_began_before_the_erasure_is_committed_after_it(world: World) -> None:
+def test_no_write_that_began_before_the_erasure_is_committed_after_it(world: World) -> None:
     waiting = place(world, start_at="2026-01-26T12:00:00Z")
     ports = world.services.ports
     record = ports.calls.load(waiting["id"])
@@ -290,7 +288,7 @@ def test_more_calls_than_one_request_can_erase_take_more_requests(world: World) 
     assert holding(world) == []
 
 
-def test_a_call_that_the_users_own_code_makes_to_an_erased_number_is_not_adopted(world: World) -> None:
+def test_a_call_of_the_users_code_to_an_erased_number_is_not_adopted(world: World) -> None:
     made = world.request("PUT", "/policies/reminders", {"retry": {"max_retries": 2, "wait_minutes": 30}})
     url = made.json_body["adoption"]["address"]
     form = {"AccountSid": "AC" + "0" * 32, "To": NUMBER, "From": "+14155550100", "Direction": "outbound-api"}
@@ -315,7 +313,7 @@ def test_an_erasure_is_the_workspaces_own_and_takes_an_admins_key(world: World) 
     assert world.request("POST", "/calls", BODY, key=other).json_body["state"] == "dialing"
 
 
-def test_the_mark_that_is_kept_cannot_be_told_from_the_number_alone(world: World) -> None:
+def test_the_kept_mark_cannot_be_derived_from_the_number_alone(world: World) -> None:
     erase(world)
     marks = [item["pk"]["S"] for item in stored(world) if item["sk"]["S"] == "ERASED"]
     assert len(marks) == 1
@@ -326,7 +324,7 @@ def test_the_mark_that_is_kept_cannot_be_told_from_the_number_alone(world: World
     assert len(set(hashes)) == 2
 
 
-def test_two_processes_that_erase_first_in_a_workspace_hash_with_the_same_salt(world: World) -> None:
+def test_concurrent_first_erasures_share_one_salt(world: World) -> None:
     class BeforeTheOther:
         """The table as a process sees it that looks before the other one has written."""
 

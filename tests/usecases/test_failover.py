@@ -43,7 +43,7 @@ def test_a_call_that_the_network_failed_goes_to_the_second_provider(two: World) 
 
 @pytest.mark.parametrize("heard", [{"CallStatus": "in-progress"}, {"AnsweredBy": "human"}])
 @pytest.mark.parametrize("late", [False, True])
-def test_somebody_who_was_heard_is_not_dialled_by_the_second_provider(
+def test_a_person_who_answered_is_not_dialled_by_the_second_provider(
     two: World, heard: dict[str, str], late: bool
 ) -> None:
     call = two.place(retry=RETRY)

@@ -213,7 +213,7 @@ def test_a_wrong_destination_is_named_by_the_command(capsys: pytest.CaptureFixtu
     assert "'Mars' is neither a prefix such as +91, nor a country code such as US, nor 'any'" in capsys.readouterr().err
 
 
-def test_the_deployments_limits_hold_where_a_workspace_has_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deployments_limits_hold_if_a_workspace_has_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKSPACE_ALLOW", "+1")
     monkeypatch.setenv("WORKSPACE_DAILY_DIALS", "1")
     world.restart()

@@ -118,7 +118,7 @@ def test_every_order_of_the_callbacks_makes_one_history_and_one_decision(
     assert len(world.twilio.placed) == (48 if on_voicemail else 24)
 
 
-def test_a_callback_that_beats_the_answer_to_the_create_call_finds_its_attempt(world: World) -> None:
+def test_a_callback_before_the_create_calls_answer_finds_its_attempt(world: World) -> None:
     answered: list[int] = []
 
     def ring_at_once(placed: Placed) -> None:
@@ -132,7 +132,7 @@ def test_a_callback_that_beats_the_answer_to_the_create_call_finds_its_attempt(w
     assert (call["state"], call["next_attempt_at"]) == ("scheduled", "2026-01-26T10:30:00Z")
 
 
-def test_a_callback_of_an_earlier_attempt_changes_nothing_about_a_later_one(world: World) -> None:
+def test_a_callback_of_an_earlier_attempt_keeps_the_later_one(world: World) -> None:
     call = world.place()
     first = world.twilio.placed[0]
     world.end("busy")
@@ -169,7 +169,7 @@ def test_evidence_of_a_human_after_the_end_calls_the_retry_off(world: World, lat
 
 @pytest.mark.parametrize("known", LATE_EVIDENCE[:3], ids=lambda known: "-".join(known.values()))
 @pytest.mark.parametrize("end", ["busy", "no-answer", "failed", "canceled"])
-def test_nobody_who_was_heard_is_redialled_whatever_the_end_says(world: World, known: dict[str, str], end: str) -> None:
+def test_a_person_who_answered_is_not_redialled_after_any_end(world: World, known: dict[str, str], end: str) -> None:
     call = world.place()
     world.callback(world.twilio.placed[0], known.get("CallStatus"), **known)
     world.end(end, SipResponseCode="503")
@@ -177,7 +177,7 @@ def test_nobody_who_was_heard_is_redialled_whatever_the_end_says(world: World, k
     assert (len(world.twilio.placed), world.history(call["id"])) == (1, [(1, "completed")])
 
 
-def test_detection_told_with_the_answer_is_kept(world: World) -> None:
+def test_amd_in_the_callback_about_the_answer_is_kept(world: World) -> None:
     call = world.place()
     placed = world.twilio.placed[0]
     for fields in ({"SequenceNumber": "2"}, {"SequenceNumber": "2", "AnsweredBy": "machine_start"}):
@@ -223,7 +223,7 @@ class TestWhatTheProviderAnswers:
     @pytest.mark.parametrize(
         "answer", [answer_json(429, {"code": 20429}), answer_json(401, {"code": 20003}), NotSent("no route")]
     )
-    def test_being_turned_away_uses_up_no_attempt(self, world: World, answer: object) -> None:
+    def test_a_rejection_by_the_provider_uses_up_no_attempt(self, world: World, answer: object) -> None:
         world.twilio.answers = [answer]  # type: ignore[list-item]
         call = world.place()
         assert (call["state"], call["attempts"]) == ("scheduled", [])
@@ -231,7 +231,7 @@ class TestWhatTheProviderAnswers:
         world.pump(START + timedelta(minutes=2))
         assert world.history(call["id"]) == [(1, "placed")]
 
-    def test_being_turned_away_again_and_again_waits_longer_each_time_until_the_policy_ends(self, world: World) -> None:
+    def test_each_rejection_in_a_row_defers_the_call_longer(self, world: World) -> None:
         world.twilio.answers = [answer_json(429, {"code": 20429}) for _ in range(300)]
         call = world.place(retry={"max_retries": 1, "expires_after_hours": 2})
         world.pump(START + timedelta(hours=3))
@@ -256,7 +256,7 @@ class TestWhatTheProviderAnswers:
         world.end("busy")
         assert world.call(call["id"])["state"] == "scheduled"
 
-    def test_a_fault_of_the_account_after_the_call_was_taken_uses_up_no_attempt(self, world: World) -> None:
+    def test_an_account_fault_after_the_placement_uses_up_no_attempt(self, world: World) -> None:
         call = world.place(retry={**BODY["retry"], "max_retries": 1})
         world.end("failed", ErrorCode="10004")
         world.pump(START + timedelta(minutes=2))
@@ -268,9 +268,7 @@ class TestWhatTheProviderAnswers:
         assert after["summary_status"] == "all_retries_exhausted"
 
 
-def test_a_line_rings_as_long_as_its_provider_lets_it_unless_the_deployment_says_otherwise(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_ring_time_is_the_providers_maximum_by_default(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.place()
     monkeypatch.setenv("RING_TIMEOUT_SECONDS", "20")
     with new_client() as world.client:
@@ -278,6 +276,6 @@ def test_a_line_rings_as_long_as_its_provider_lets_it_unless_the_deployment_says
     assert [placed.form["Timeout"] for placed in world.twilio.placed] == ["45", "20"]
 
 
-def test_no_provider_rings_longer_than_the_deadline_of_an_attempt_allows_for() -> None:
+def test_no_provider_rings_beyond_the_deadline_of_an_attempt() -> None:
     for name in providers.REGISTRY:
         assert providers.provider_class(name).ring_timeout_sec <= MAX_DEFAULT_RING_SEC

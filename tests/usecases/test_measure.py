@@ -57,7 +57,7 @@ def test_calls_of_one_wake_are_one_line(world: World, told: Told, capsys: pytest
     assert len(emf(out)) == 2
 
 
-def test_how_late_a_provider_s_news_comes_is_told_in_milliseconds(world: World, told: Told) -> None:
+def test_the_delay_of_a_callback_is_measured_in_milliseconds(world: World, told: Told) -> None:
     world.place()
     told()
     world.clock.turn(seconds=90)
@@ -79,7 +79,7 @@ def test_a_provider_that_turns_a_call_away_is_a_deferral_and_no_attempt(world: W
     assert told() == {"Deferred deferred-by-provider": [1]}
 
 
-def test_a_fault_of_the_account_is_told(world: World, told: Told) -> None:
+def test_a_fault_of_the_account_is_measured(world: World, told: Told) -> None:
     world.twilio.answers.append(answer_json(401, {"code": 20003}))
     world.place()
     assert told()["AccountFaults twilio"] == [1]
@@ -91,7 +91,7 @@ def test_a_call_refused_for_its_number_is_an_attempt_that_ended(world: World, to
     assert told() == {"Attempts invalid-number twilio": [1]}
 
 
-def test_a_sweep_tells_what_it_mended_and_what_is_set(world: World, told: Told) -> None:
+def test_a_sweep_measures_repairs_and_armed_triggers(world: World, told: Told) -> None:
     world.sweep()
     assert told() == {"Sweeps": [1], "RulesLive": [0]}
     world.place(retry={**BODY["retry"], "wait_minutes": 10})
@@ -111,13 +111,13 @@ def test_a_sweep_tells_what_it_mended_and_what_is_set(world: World, told: Told) 
     }
 
 
-def test_what_a_sweep_left_alone_is_no_mending(told: Told) -> None:
+def test_calls_that_a_sweep_leaves_alone_are_not_repairs(told: Told) -> None:
     with metrics.told():
         measure.swept({"overdue-skipped": 3, "overdue-left": 2, "silent-still-live": 1}, None)
     assert told() == {"Sweeps": [1]}
 
 
-def test_a_breaker_is_told_of_when_it_opens_and_when_it_closes(world: World, told: Told) -> None:
+def test_a_breaker_is_measured_when_it_opens_and_closes(world: World, told: Told) -> None:
     world.twilio.answers.append(answer_json(401, {"code": 20003}))
     world.place()
     assert told() == {
@@ -148,9 +148,7 @@ def test_an_attempt_whose_dialer_died_is_a_placement_unknown(
     assert found["PlacementUnknown twilio"] == [1]
 
 
-def test_the_slots_that_are_taken_are_told_by_provider(
-    world: World, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_taken_slots_are_measured_by_provider(world: World, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_MAX_CONCURRENT_CALLS", "5")
     world.place()
     world.place(to_number="+16505550198")
@@ -162,7 +160,7 @@ def test_a_call_that_is_to_start_later_is_no_deferral(world: World, told: Told) 
     assert told() == {}
 
 
-def test_a_wrong_signature_is_told_with_its_provider(world: World, told: Told) -> None:
+def test_a_wrong_signature_is_measured_by_provider(world: World, told: Told) -> None:
     world.place()
     told()
     path = "/callbacks/twilio/" + world.twilio.placed[0].callback_url.rsplit("/", 1)[1]
@@ -171,7 +169,7 @@ def test_a_wrong_signature_is_told_with_its_provider(world: World, told: Told) -
     assert told() == {"SignatureFailures twilio": [1]}
 
 
-def test_answers_of_500_are_told_by_door(world: World, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_of_500_are_measured_by_entry_point(world: World, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     world.place()
     told()
     monkeypatch.setattr("chalicelib.storage.calls.CallStore.load", lambda *_: 1 / 0)

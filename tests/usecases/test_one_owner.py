@@ -80,14 +80,14 @@ def test_a_call_that_was_adopted_is_not_taken_for_a_lost_placement(shared: Share
 
 
 @pytest.mark.parametrize("workspace", ["acme", "globex"])
-def test_a_placement_that_was_found_is_adopted_by_nobody(shared: Shared, workspace: str) -> None:
+def test_a_placement_that_was_found_is_not_adopted(shared: Shared, workspace: str) -> None:
     shared.lose_the_answer()
     shared.sweep()
     assert shared.tell(workspace, "busy", shared.sid) == "decided"
     assert [(each.provider_call_id, each.outcome) for each in shared.attempts()] == [(shared.sid, "busy")]
 
 
-def test_a_placed_call_is_taken_over_from_the_workspace_that_adopted_it_first(shared: Shared) -> None:
+def test_a_placed_call_is_taken_over_from_an_adopting_workspace(shared: Shared) -> None:
     """The provider tells of the call at an adoption address before its answer to our own request is written."""
     world = shared.world
     world.twilio.on_place = lambda placed: shared.tell("globex", "ringing", placed.sid) and None
@@ -106,7 +106,7 @@ def test_a_placed_call_is_taken_over_from_the_workspace_that_adopted_it_first(sh
     ]
 
 
-def test_a_placement_that_only_a_callback_told_of_has_its_owner_by_the_next_sweep(shared: Shared) -> None:
+def test_a_placement_known_by_callback_gets_its_owner_in_the_sweep(shared: Shared) -> None:
     with fault_at("POST provider", after=True, dies=True), pytest.raises(Crash):
         shared.world.place()
     shared.world.restart()
@@ -118,7 +118,7 @@ def test_a_placement_that_only_a_callback_told_of_has_its_owner_by_the_next_swee
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", list(permutations(["lose", "find", "acme", "globex"])))
-def test_a_call_has_one_owner_whoever_hears_of_it_first(shared: Shared, order: tuple[str, ...]) -> None:
+def test_a_call_has_one_owner_in_every_order_of_callbacks(shared: Shared, order: tuple[str, ...]) -> None:
     shared.world.twilio.on_place = None
     steps: dict[str, Callable[[], Any]] = {
         "lose": shared.lose_the_answer,

@@ -80,7 +80,7 @@ def test_a_pause_that_is_extended_as_it_ends_holds(
 
 
 @pytest.mark.parametrize("scope", [EVERYTHING, workspace_scope("acme"), account_scope(ACCOUNT)])
-def test_an_extended_pause_of_every_kind_fails_a_claim_that_saw_the_old_one(world: World, scope: str) -> None:
+def test_a_claim_that_saw_the_old_pause_fails_after_an_extension(world: World, scope: str) -> None:
     ports = world.services.ports
     pauses.pause(ports, scope, "night", START + timedelta(minutes=5))
     call = world.place()
@@ -110,7 +110,7 @@ def test_a_breaker_that_trips_leaves_a_pause_by_hand_alone(world: World) -> None
     assert gates.closed([scope]) == []
 
 
-def test_a_call_behind_a_pause_tells_of_it_once_a_pause(world: World) -> None:
+def test_a_call_behind_a_pause_records_each_pause_once(world: World) -> None:
     call = world.place()
     world.end("busy")
     for _ in range(2):
@@ -136,7 +136,7 @@ def test_a_resume_wakes_what_waits_behind_every_kind_of_gate(world: World, scope
     assert [len(reasons(world, call)) for call in calls] == [1, 1, 1]
 
 
-def test_a_resume_moves_nothing_to_a_later_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_defers_no_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_CALLS_PER_SECOND", "0.05")
     with new_client() as world.client:
         world.request("POST", "/pause-all", {})

@@ -35,7 +35,7 @@ def test_a_call_that_expires_within_the_quiet_ends(world: World) -> None:
     assert (call["summary_status"], call["reason"]) == ("blocked", "quiet")
 
 
-def test_the_claim_asks_again_so_a_later_conversation_moves_a_redial(world: World) -> None:
+def test_the_claim_defers_a_redial_after_a_later_conversation(world: World) -> None:
     call = world.place(retry=AN_HOUR)
     world.end("busy")
     world.clock.turn(minutes=10)
@@ -61,7 +61,7 @@ def test_an_attempt_of_the_call_itself_brings_quiet(world: World) -> None:
     assert world.call(call["id"])["next_attempt_at"] == "2026-01-26T15:00:00Z"
 
 
-def test_while_somebody_talks_the_number_is_left_alone(world: World) -> None:
+def test_a_number_is_left_alone_during_a_conversation(world: World) -> None:
     world.place()
     world.callback(world.twilio.placed[-1], "in-progress", SequenceNumber="2")
     waiting = world.place(retry=AN_HOUR)

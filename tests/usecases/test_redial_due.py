@@ -98,7 +98,7 @@ def test_one_call_that_breaks_does_not_keep_the_others_from_being_dialled(world:
     assert len(world.twilio.placed) == 5
 
 
-def test_many_due_calls_are_dialled_side_by_side_but_never_more_than_the_pool_holds() -> None:
+def test_due_calls_are_dialled_in_parallel_up_to_the_pool_size() -> None:
     at_once = Barrier(8, timeout=5)
     lock, running, most = Lock(), 0, 0
 
@@ -191,7 +191,7 @@ def test_a_provider_that_cannot_be_set_up_costs_no_attempt(world: World, monkeyp
 
 
 @pytest.mark.parametrize("hours", [10, 71])
-def test_a_call_whose_provider_is_gone_says_so_once_and_ends_with_its_policy(
+def test_a_call_without_its_provider_reports_once_and_expires(
     world: World, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     call = world.place()

@@ -58,7 +58,7 @@ def test_an_attempt_that_is_still_going_on_is_asked_about_again(world: World) ->
     assert world.call(call["id"])["summary_status"] == "completed"
 
 
-def test_an_attempt_that_nobody_knows_of_ends_as_failed(world: World) -> None:
+def test_an_attempt_that_the_provider_does_not_know_fails(world: World) -> None:
     call = world.place(retry={**BODY["retry"], "on": {"failed": {"max_retries": 1}}})
     world.clock.turn(to=START + LIMIT)
     assert world.sweep() == {"silent-ended": 1}
@@ -68,7 +68,7 @@ def test_an_attempt_that_nobody_knows_of_ends_as_failed(world: World) -> None:
     assert len(world.twilio.placed) == 2
 
 
-def test_a_canceled_call_whose_attempt_went_silent_gets_an_end_in_the_history(world: World) -> None:
+def test_a_canceled_calls_silent_attempt_gets_an_end(world: World) -> None:
     call = world.place()
     world.request("POST", f"/calls/{call['id']}/cancel")
     world.clock.turn(to=START + LIMIT)
@@ -78,7 +78,7 @@ def test_a_canceled_call_whose_attempt_went_silent_gets_an_end_in_the_history(wo
     assert world.sweep() == {}
 
 
-def test_alarms_long_past_are_removed(world: World) -> None:
+def test_triggers_long_past_are_removed(world: World) -> None:
     alarms = world.services.ports.triggers
     for minutes in (-60, -11, -9, 5):
         alarms.arm(START + timedelta(minutes=minutes))
@@ -94,9 +94,7 @@ def test_rules_of_others_are_left_alone(world: World) -> None:
     assert sorted(r["Name"] for r in world.rules()) == sorted(names)
 
 
-def test_a_call_that_breaks_is_found_behind_the_others_and_less_and_less_often(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_that_fails_is_retried_last_and_less_often(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     broken, *others = (world.place(to_number=f"+1650555020{i}", start_at="2026-01-26T11:00:00Z") for i in range(3))
     world.clock.turn(to=START + timedelta(hours=1, minutes=2))
     found: list[str] = []
@@ -143,7 +141,7 @@ def faulty(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_look_up_that_tells_of_a_fault_ends_the_attempt_as_a_callback_would(faulty: World, lost: bool) -> None:
+def test_a_look_up_with_a_fault_ends_the_attempt_like_a_callback(faulty: World, lost: bool) -> None:
     faulty.twilio.answers = [AnswerLost("reset")] if lost else []
     call = faulty.place()
     faulty.clock.turn(to=START + (timedelta(minutes=1) if lost else LIMIT))
@@ -192,7 +190,7 @@ def test_an_attempt_whose_provider_was_removed_times_out_with_that_reason(
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_an_incident_of_hours_is_waited_out_and_nobody_is_called_twice(
+def test_an_incident_of_hours_leads_to_no_second_call(
     world: World, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
     world.twilio.answers = [AnswerLost("reset")] if lost else []

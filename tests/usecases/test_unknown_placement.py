@@ -53,7 +53,7 @@ def test_one_that_has_ended_meanwhile_ends_as_the_provider_says(world: World) ->
     assert (first(world, call)["outcome"], world.call(call["id"])["state"]) == ("busy", "scheduled")
 
 
-def test_one_that_the_provider_never_had_is_not_asked_for_again_but_the_call_is_tried_anew(world: World) -> None:
+def test_a_call_that_the_provider_never_had_is_retried(world: World) -> None:
     call = die_around_the_post(world, after=False)
     assert sweep_at(world, minutes=1) == {"silent-still-live": 1}
     assert (first(world, call)["status"], first(world, call)["cause"]) == ("placement-unknown", "dialer-died")
@@ -91,9 +91,7 @@ def test_an_answer_that_was_lost_is_made_good_by_the_providers_list(world: World
     assert [method for method, _ in world.twilio.requests].count("POST") == 1
 
 
-def test_where_the_list_cannot_be_had_the_attempt_fails_after_the_longest_call(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_list_the_attempt_fails_after_the_longest_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.twilio.answers = [AnswerLost("reset")]
     call = world.place(retry=RETRY)
     monkeypatch.setattr(type(world.services.ports.provider("twilio")), "find", lambda *_: None)
@@ -139,7 +137,7 @@ def test_the_true_end_that_comes_hours_late_is_taken_for_what_it_is(
         ("completed", True, "final", "completed"),
     ],
 )
-def test_the_true_end_reopens_a_call_that_had_ended_for_want_of_it_unless_it_was_canceled(
+def test_the_true_end_reopens_a_timed_out_call_unless_canceled(
     world: World, status: str, canceled: bool, state: str, summary: str | None
 ) -> None:
     call = world.place()
@@ -157,9 +155,7 @@ def test_the_true_end_reopens_a_call_that_had_ended_for_want_of_it_unless_it_was
 
 
 @pytest.mark.parametrize(("status", "summary"), [("completed", "completed"), ("busy", "expired")])
-def test_the_true_end_that_comes_after_the_policy_ended_tells_how_the_call_ended(
-    world: World, status: str, summary: str
-) -> None:
+def test_the_true_end_after_the_expiry_sets_the_final_status(world: World, status: str, summary: str) -> None:
     call = world.place(retry={**RETRY, "expires_after_hours": 1.2})
     sweep_at(world, seconds=LIMIT.total_seconds())
     before = world.call(call["id"])
@@ -170,7 +166,7 @@ def test_the_true_end_that_comes_after_the_policy_ended_tells_how_the_call_ended
     assert (after["state"], after["summary_status"]) == ("final", summary)
 
 
-def test_news_of_an_earlier_attempt_that_reached_the_person_ends_the_call(world: World) -> None:
+def test_a_late_callback_about_a_reached_person_ends_the_call(world: World) -> None:
     call = world.place(retry={**RETRY, "max_retries": 3, "on": {"failed": True}})
     sweep_at(world, seconds=LIMIT.total_seconds())
     world.pump(START + LIMIT + timedelta(minutes=35))
@@ -183,9 +179,7 @@ def test_news_of_an_earlier_attempt_that_reached_the_person_ends_the_call(world:
     assert [a["outcome"] for a in after["attempts"]] == ["completed", "busy"]
 
 
-def test_a_provider_that_does_not_answer_is_asked_again_before_the_attempt_is_given_up(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_provider_is_asked_again_before_the_timeout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     call = world.place(retry=RETRY)
     with monkeypatch.context() as down:
         down.setattr(type(world.twilio), "request", lambda *_, **__: answer_json(503, {}))
@@ -206,9 +200,7 @@ def test_a_claim_whose_commit_was_carried_out_but_not_answered_is_dialled(world:
 
 
 @pytest.mark.parametrize(("status", "state"), [("busy", "scheduled"), ("failed", "final")])
-def test_the_true_end_of_an_earlier_attempt_gives_back_the_retry_that_it_had_used_up(
-    world: World, status: str, state: str
-) -> None:
+def test_the_true_end_of_an_earlier_attempt_gives_back_its_retry(world: World, status: str, state: str) -> None:
     """One retry after ``failed`` is allowed: the first attempt was given up as that, and the second one is that."""
     call = world.place(retry={**RETRY, "max_retries": 3})
     sweep_at(world, seconds=LIMIT.total_seconds())
@@ -234,7 +226,7 @@ def test_one_call_at_the_provider_gets_one_owner_of_two_workspaces(world: World)
     assert sorted(owners, key=str) == [world.twilio.placed[0].sid, None]
 
 
-def test_a_call_that_another_workspace_placed_is_not_taken_for_a_lost_one(world: World) -> None:
+def test_another_workspaces_call_is_not_taken_for_a_lost_one(world: World) -> None:
     other = create_key(world.dynamodb, TABLE, workspace="globex", now=START)
     assert world.request("POST", "/calls", BODY, key=other).status_code == 201
     world.twilio.answers = [answer_json(503, {})]

@@ -108,9 +108,7 @@ class _CountedMinutes(WakeStore):
 
 
 @pytest.mark.slow
-def test_100_000_calls_pending_over_30_days_leave_at_most_168_rules_at_any_time(
-    world: World, figure: Callable[[str], None]
-) -> None:
+def test_100_000_calls_over_30_days_need_at_most_168_rules(world: World, figure: Callable[[str], None]) -> None:
     record = world.services.ports.calls.load(world.place()["id"])
     assert record is not None
     ports = replace(world.services.ports, wakes=_CountedMinutes())
@@ -145,7 +143,7 @@ def test_a_place_that_was_given_back_is_given_out_again(world: World) -> None:
     assert wakes.reserve("a", START, 1).minute == START
 
 
-def test_a_place_is_given_back_once_where_botocore_repeats_what_had_taken_effect(
+def test_a_place_is_given_back_once_if_botocore_repeats_the_write(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request is sent twice, as after a lost answer; a transaction is not, its token tells DynamoDB."""
@@ -188,9 +186,7 @@ def test_accounts_do_not_share_their_minutes(world: World) -> None:
     assert [wakes.reserve(account, START, 1).minute for account in ("a", "b")] == [START, START]
 
 
-def test_10_000_calls_for_one_minute_find_their_places_in_a_few_requests_each(
-    world: World, figure: Callable[[str], None]
-) -> None:
+def test_10_000_calls_for_one_minute_find_places_in_few_requests(world: World, figure: Callable[[str], None]) -> None:
     """10,000 calls at 30 a minute fill 333 minutes; the last one's search is what is counted."""
     wakes = world.services.ports.wakes
     full = {f"p{n:02d}": {"N": "30"} for n in range(60)}
@@ -240,7 +236,7 @@ def test_the_item_of_a_busy_hour_costs_one_write_unit(world: World, figure: Call
     assert armed == {plan.stamp(hour + number * MINUTE) for number in range(60)} | {"202601261100", "202601260000"}
 
 
-def test_wakes_that_an_earlier_release_marked_by_their_whole_stamp_count_as_armed(world: World) -> None:
+def test_wakes_with_the_earlier_releases_whole_stamp_count_as_armed(world: World) -> None:
     wakes = world.services.ports.wakes
     wakes.reserve("a", START, 5)
     key = items.key(f"WAKE#{START:%Y%m%d}", f"{START:%H}#a")
