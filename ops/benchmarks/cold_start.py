@@ -1,8 +1,8 @@
 """The cost of a cold start in fresh processes, compared with a floor.
 
 The floor is the least that any such app must load: chalice, pydantic, a botocore session and a DynamoDB client. The
-app's side has the same parts: its import, and its services with their DynamoDB client. The bytecode is compiled in
-every process. A Lambda may have to compile it first; then both sides take longer.
+app's side has the same parts: its import, and its services with their DynamoDB client. Every process finds compiled
+bytecode. A Lambda may have to compile it first; then both sides take longer.
 """
 
 import json

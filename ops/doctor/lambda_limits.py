@@ -28,7 +28,7 @@ def runtimes(on: Deployment) -> Iterator[Finding]:
         yield _support(on, name)
     yield holds(
         running == [wanted],
-        f"it is the runtime that {runtime.SETTING} names",
+        f"the Lambdas run what {runtime.SETTING} names",
         amber(f"the Lambdas run {', '.join(running)}, and {runtime.SETTING} is {wanted}", on.redeploy),
     )
     actual = {each for function in LAMBDAS for each in on.function(function).get("Architectures", ["x86_64"])}
@@ -75,7 +75,7 @@ def account_concurrency(on: Deployment) -> Iterator[Finding]:
         limit >= needed,
         f"the account may run {limit} Lambdas at once",
         amber(
-            f"the account may run {limit} Lambdas at once: that refuses callbacks at a peak, and reserves nothing",
+            f"the account may run {limit} Lambdas at once: too few for a peak of callbacks, and none can be reserved",
             f"ask for 1000 (Service Quotas, AWS Lambda, {CONCURRENCY_QUOTA}); "
             f"it takes {needed} to reserve what .chalice/config.json says",
         ),

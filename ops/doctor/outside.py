@@ -81,8 +81,8 @@ def public_url(on: Deployment) -> Iterator[Finding]:
         days = (ends_at - on.now()).days
         yield holds(
             ends_at - on.now() > CERTIFICATE_LEFT,
-            f"its certificate is good for {days} days",
-            amber(f"its certificate ends in {days} days", "renew it: without it no callback comes"),
+            f"the URL's certificate is good for {days} days",
+            amber(f"the URL's certificate ends in {days} days", "renew it: without it no callback comes"),
         )
 
 

@@ -68,7 +68,7 @@ def table(on: Deployment) -> Iterator[Finding]:
     yield holds(status == "ACTIVE", f"{name} is active", red(f"{name} is {status}", "wait until AWS has made it"))
     wrong = wrong_shape(described)
     for each in wrong:
-        yield red(f"{name}: {each}", "another program's table? deploy another stage")
+        yield red(f"{name}: {each}", "if another program uses this table, deploy another stage")
     missing = [index["IndexName"] for index in missing_indexes(described)]
     for index in missing:
         yield red(f"{name} has no index {index}", repair)
@@ -88,14 +88,14 @@ def _kept_safe(on: Deployment, dynamodb: Any, described: dict[str, Any]) -> Iter
     expires = ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING") and ttl.get("AttributeName") == TTL_ATTRIBUTE
     yield holds(
         recovery == "ENABLED",
-        "it can be restored to any second of the last 35 days",
+        "the table can be restored to any second of the last 35 days",
         red("point-in-time recovery is off: what is deleted is lost", repair),
     )
     yield holds(expires, f"items expire by {TTL_ATTRIBUTE}", red(f"items do not expire by {TTL_ATTRIBUTE}", repair))
     yield holds(
         described.get("DeletionProtectionEnabled", False),
-        "it is protected from deletion",
-        red("one request can delete it", repair),
+        "the table is protected from deletion",
+        red("one request can delete the table", repair),
     )
 
 
@@ -144,7 +144,7 @@ def same_environment(on: Deployment) -> Iterator[Finding]:
         "every Lambda has the same settings",
         amber(
             f"the Lambdas differ in {', '.join(differing)}",
-            f"unless meant: set it for the stage in .chalice/config.json, then {on.redeploy}",
+            f"if this is not intended: set it for the stage in .chalice/config.json, then {on.redeploy}",
         ),
     )
 
@@ -172,7 +172,9 @@ def logs(on: Deployment) -> Iterator[Finding]:
         if None in kept:
             kept_forever.append(group)
     yield holds(
-        not kept_forever, "logs end", amber(f"kept, and paid for, for ever: {', '.join(kept_forever)}", on.repair)
+        not kept_forever,
+        "CloudWatch deletes old logs",
+        amber(f"logs are kept, and paid for, for ever: {', '.join(kept_forever)}", on.repair),
     )
 
 
@@ -199,7 +201,7 @@ def failures(on: Deployment) -> Iterator[Finding]:
         config = aws.find(partial(client.get_function_event_invoke_config, FunctionName=function))
         destination = ((config or {}).get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
         if destination != attributes["QueueArn"]:
-            yield red(f"what {function} fails on is lost", on.repair)
+            yield red(f"an event that {function} fails on is lost", on.repair)
 
 
 def concurrency(on: Deployment) -> Iterator[Finding]:

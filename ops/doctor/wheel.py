@@ -17,7 +17,7 @@ from ops.names import SWEEP, scheduler_role_name, wake_prefix
 
 #: Once a minute, the sweep dials the calls that are a minute overdue.
 OVERDUE = timedelta(minutes=3)
-#: The sweep looks into a callback as soon as it is overdue. It has not solved one that is overdue for this long.
+#: The sweep looks into a call as soon as its callback is overdue. A call that still waits after this time needs a look.
 SILENT = timedelta(minutes=15)
 MAX_COUNTED = 1000
 SWEEP_SILENT = timedelta(minutes=5)
@@ -44,7 +44,7 @@ def _rules(on: Deployment) -> Iterator[Finding]:
         "every wake that is set invokes redial",
         red(
             f"{_first_names(broken)}: disabled, or with no target that is redial",
-            "delete them (aws events remove-targets, delete-rule): the sweep dials what they were for, a minute late",
+            "delete them (aws events remove-targets, delete-rule): the sweep dials their calls, a minute late",
         ),
     )
 
@@ -58,7 +58,7 @@ def _room_for_rules(on: Deployment, ours: int, others: int) -> Finding:
     )
     if ours + others > rule_quota.near(quota):
         rank = red if ours + others >= quota else amber
-        return rank(f"{used}, all programs' together: past that no wake can be set", advice)
+        return rank(f"{used}, all programs' together: beyond the quota no wake can be set", advice)
     if others + rule_quota.MAX_WAKES > quota:
         return amber(f"{used}, {others} by others, and Redial needs up to {rule_quota.MAX_WAKES}", advice)
     return green(used)
@@ -120,7 +120,7 @@ def overdue(on: Deployment) -> Iterator[Finding]:
     if silent:
         yield amber(
             f"{_count(silent)} calls wait for a callback that is {SILENT.seconds // 60} minutes late",
-            "does the provider reach the public URL? its own log of callbacks says what it was answered",
+            "check that the provider reaches the public URL: its log of callbacks shows Redial's answers",
         )
 
 
@@ -164,7 +164,7 @@ def _last_ran(on: Deployment, name: str) -> Finding:
     start = int(since.timestamp() * 1000)
     logged = aws.find(lambda: logs.filter_log_events(logGroupName=group, startTime=start, limit=1))
     if logged and logged["events"]:
-        return green(f"it ran within the last {minutes} minutes")
+        return green(f"{name} ran within the last {minutes} minutes")
     if datetime.fromisoformat(on.function(SWEEP)["LastModified"]) > since:
         return amber(f"{name} was deployed just now, and has not run yet", "look again in two minutes")
     return red(
@@ -199,7 +199,9 @@ def keys(on: Deployment) -> Iterator[Finding]:
             return
         may_write = may_write or bool(roles)
         if looked_at == MAX_PAGES_FOR_A_KEY:
-            yield amber(f"no admin's API key among the first {looked_at} MB of the table", "ask the API with yours")
+            yield amber(
+                f"no admin's API key among the first {looked_at} MB of the table", "send a request with your key"
+            )
             return
     if may_write:
         yield amber("there is no admin's API key: nobody can pause, resume or erase through the API", create)

@@ -42,7 +42,7 @@ INTERRUPTED = 130
 
 
 class DemoError(RedialError):
-    """The stack refused something that the demo asked for."""
+    """A request of the demo that the stack refused or did not answer."""
 
 
 class Demo:

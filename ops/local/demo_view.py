@@ -53,7 +53,7 @@ def new_console() -> Console:
 
 
 def _draws(console: Console) -> bool:
-    # With FORCE_COLOR, which build servers set, rich takes every output for a terminal.
+    # With FORCE_COLOR, which build servers set, rich believes that every output is a terminal.
     return console.is_interactive and console.file.isatty()
 
 

@@ -82,7 +82,7 @@ class LocalStack:
         self.aws.check()
 
     def _start(self, parts: ExitStack) -> None:
-        # A killed stack may have left this file. A program that waits for the file would take this stack for ready.
+        # A killed stack may have left this file. A program that waits for it would believe that this stack is ready.
         (self.directory / "env").unlink(missing_ok=True)
         kept = self._kept or Kept(self.directory)
         for port in filter(None, (kept.aws_port, kept.carrier_port)):

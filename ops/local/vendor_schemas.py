@@ -62,8 +62,8 @@ def invalid(personality: Personality, request: Request) -> Reply | None:
         for name, value in request.query.items()
         for each in (value if isinstance(value, list) else [value])
     ]
-    asked = (request.method, request.path, query, request.headers, request.body)
-    found = [each for each in breaches(personality.provider, *asked) if each.field != "Authorization"]
+    parts = (request.method, request.path, query, request.headers, request.body)
+    found = [each for each in breaches(personality.provider, *parts) if each.field != "Authorization"]
     return personality.invalid(found[0].field, found[0].message) if found else None
 
 
@@ -84,16 +84,16 @@ def breaches(
     if not headers.get("authorization", "").startswith(f"{document['authorization']} "):
         found.append(Breach("Authorization", f"expected {document['authorization']}"))
     found += _invalid(described["query"], query)
-    asked = described.get("body")
-    if asked is None:
+    expected_body = described.get("body")
+    if expected_body is None:
         return found + ([Breach("body", f"{name} takes none")] if body else [])
-    wanted = CONTENT_TYPES[asked["type"]]
+    wanted = CONTENT_TYPES[expected_body["type"]]
     if headers.get("content-type", "").partition(";")[0] != wanted:
         found.append(Breach("Content-Type", f"expected {wanted}"))
-    if asked["type"] == "form":
-        return found + _invalid(asked["schema"], parse_qsl((body or b"").decode(), keep_blank_values=True))
+    if expected_body["type"] == "form":
+        return found + _invalid(expected_body["schema"], parse_qsl((body or b"").decode(), keep_blank_values=True))
     try:
-        return found + list(_breaches(asked["schema"], json.loads(body or b"")))
+        return found + list(_breaches(expected_body["schema"], json.loads(body or b"")))
     except ValueError:
         return [*found, Breach("body", "expected JSON")]
 

@@ -239,7 +239,7 @@ def _no_credentials_of_provider(outside: Outside) -> None:
 
 FAULTS: list[tuple[Callable[[Outside], None], str, str, str]] = [
     (_no_table, "table", "there is no table redial-dev", "python -m ops provision --stage dev"),
-    (_unprotected, "table", "one request can delete it", "python -m ops provision --stage dev"),
+    (_unprotected, "table", "one request can delete the table", "python -m ops provision --stage dev"),
     (_no_backups, "table", "point-in-time recovery is off", "python -m ops provision --stage dev"),
     (_no_expiry, "table", "items do not expire by expires_at", "python -m ops provision --stage dev"),
     (_no_index, "table", "redial-dev has no index history", "python -m ops provision --stage dev"),
@@ -250,7 +250,7 @@ FAULTS: list[tuple[Callable[[Outside], None], str, str, str]] = [
     (_no_permission, "permission", "no wake may invoke redial-dev-redial", "python -m ops provision --stage dev"),
     (_no_queue, "dead letters", "there is no queue redial-dev-dead-letters", "python -m ops provision --stage dev"),
     (_dead_letter, "dead letters", "1 events failed each time", "python -m ops replay --stage dev --dry-run"),
-    (_no_destination, "dead letters", "what redial-dev-sweep fails on is lost", "python -m ops provision"),
+    (_no_destination, "dead letters", "an event that redial-dev-sweep fails on is lost", "python -m ops provision"),
     (_stale_rule, "wakes", "past, and not removed by the sweep", "aws logs tail /aws/lambda/redial-dev-sweep"),
     (_lame_rule, "wakes", "disabled, or with no target that is redial", "delete them"),
     (_full_of_rules, "wakes", "300 of 300 rules are in use", "WAKE_BACKEND=scheduler"),
@@ -296,7 +296,7 @@ def test_a_fault_is_not_blamed_on_what_is_well(outside: Outside) -> None:
         (
             lambda outside: setattr(outside, "fetched", Fetched(200, datetime.now(UTC) + timedelta(days=3, hours=1))),
             "public URL",
-            "its certificate ends in 3 days",
+            "the URL's certificate ends in 3 days",
         ),
         (lambda outside: _told("redial-dev-sweep", DIAL_POOL_SIZE="4"), "environment", "differ in DIAL_POOL_SIZE"),
         (_sweep_silent, "sweep", "redial-dev-sweep was deployed just now, and has not run yet"),
