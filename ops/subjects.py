@@ -1,6 +1,7 @@
-"""Check the subjects of commits: ``python -m ops.subjects``, which continuous integration runs.
+"""The check of commit subjects: ``python -m ops.subjects``.
 
-A subject has at most 72 characters, begins with a verb in the imperative, and ends without a full stop.
+A subject has at most 72 characters, begins with a verb in the imperative, and ends without a full stop. Continuous
+integration runs the check.
 """
 
 import subprocess
@@ -29,7 +30,10 @@ def complaints(subjects: Iterable[str]) -> Iterator[str]:
 
 
 def subjects_to_check() -> list[str] | None:
-    """Return the subjects of the commits that the rule holds for, or None for a copy without history."""
+    """Return the subjects of the commits after the one that added this file.
+
+    Returns None for a copy without git history.
+    """
     added = _git(*SINCE)
     if not added:
         return None
@@ -37,13 +41,13 @@ def subjects_to_check() -> list[str] | None:
 
 
 def _git(*arguments: str) -> list[str]:
-    """Return the lines that git prints. They are none if it fails."""
-    asked = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
-    return [] if asked.returncode else asked.stdout.splitlines()
+    """Return the lines that git prints, or no lines if git fails."""
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+    return [] if done.returncode else done.stdout.splitlines()
 
 
 def main() -> int:
-    """Print what to correct, and return 1 if there is anything."""
+    """Print the subjects to correct. Return 1 if there are any, else 0."""
     subjects = subjects_to_check()
     if subjects is None:
         print("there is no git history here: no subject of a commit was checked")
