@@ -37,7 +37,7 @@ def accounting(event: Any, get_response: Any) -> Any:
     """
     context = getattr(event, "lambda_context", None) or event.context
     running_as(context)
-    with log.invocation(context), metrics.told():
+    with log.invocation(context), metrics.collected():
         return watched(event, get_response)
 
 

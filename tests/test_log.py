@@ -32,7 +32,7 @@ def dial(event):
     log.warn("placement-unknown", call="call_1")
     logging.getLogger("botocore").warning("slow %s", "down")
     app.app.log.error("of chalice")
-    log.inheriting(lambda n: log.log("pooled", n=n))(1)
+    log.with_context(lambda n: log.log("pooled", n=n))(1)
 context = SimpleNamespace(function_name="redial-dev-redial", aws_request_id="r-1", invoked_function_arn="arn")
 app.accounting(SimpleNamespace(lambda_context=context), dial)
 app.accounting(SimpleNamespace(lambda_context=context), dial)
@@ -70,7 +70,7 @@ def test_in_lambda_every_line_is_written_once_as_json_with_its_invocation() -> N
 def test_the_lines_of_a_pool_s_threads_name_their_invocation(capsys: pytest.CaptureFixture[str]) -> None:
     context = SimpleNamespace(function_name="f", aws_request_id="r-2")
     with log.invocation(context), ThreadPoolExecutor(4) as pool:
-        list(pool.map(log.inheriting(lambda n: log.log("pooled", n=n)), range(40)))
+        list(pool.map(log.with_context(lambda n: log.log("pooled", n=n)), range(40)))
     told = logged(capsys.readouterr().out)
     assert sorted((line["n"], line["request_id"], line["function"]) for line in told) == [
         (n, "r-2", "f") for n in range(40)

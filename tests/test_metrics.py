@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 
 from chalicelib.runtime import metrics
-from chalicelib.runtime.log import inheriting
-from chalicelib.runtime.metrics import count, measure, told
+from chalicelib.runtime.log import with_context
+from chalicelib.runtime.metrics import collected, count, measure
 from tests.support.app_output import EMF, emf, figures
 
 
@@ -16,7 +16,7 @@ def test_an_invocation_writes_one_line_for_each_set_of_dimensions(
 ) -> None:
     monkeypatch.setenv("REDIAL_STAGE", "prod")
     monkeypatch.setattr("time.time", lambda: 1_769_421_600.25)
-    with told():
+    with collected():
         count(metrics.ATTEMPTS, Outcome="busy", Provider="twilio")
         count(metrics.ATTEMPTS, Outcome="completed", Provider="twilio")
         count(metrics.ATTEMPTS, Outcome="busy", Provider="twilio")
@@ -39,7 +39,7 @@ def test_an_invocation_writes_one_line_for_each_set_of_dimensions(
 def test_a_line_holds_at_most_a_hundred_values_and_none_is_lost(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with told():
+    with collected():
         for value in range(number):
             measure(metrics.REDIAL_LATENESS, value)
             measure(metrics.CALLBACK_DELAY, value * 2)
@@ -59,7 +59,7 @@ def test_a_line_of_every_metric_is_as_the_specification_has_it(
     metric: metrics.Metric, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by = dict.fromkeys(metric.by, "some")
-    with told():
+    with collected():
         measure(metric, 7, **by)
     (line,) = emf(capsys.readouterr().out)
     jsonschema.validate(line, EMF)
@@ -75,14 +75,14 @@ def test_every_metric_has_a_name_and_a_meaning_of_its_own() -> None:
 
 
 def test_what_a_pool_s_threads_count_is_the_invocation_s(capsys: pytest.CaptureFixture[str]) -> None:
-    with told(), ThreadPoolExecutor(8) as pool:
-        list(pool.map(inheriting(lambda value: count(metrics.DIALED, value, Provider="twilio")), range(500)))
+    with collected(), ThreadPoolExecutor(8) as pool:
+        list(pool.map(with_context(lambda value: count(metrics.DIALED, value, Provider="twilio")), range(500)))
     assert figures(capsys.readouterr().out) == {"Dialed twilio": [sum(range(500))]}
 
 
 def test_a_failed_invocation_writes_its_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     def failing() -> None:
-        with told():
+        with collected():
             count(metrics.SWEEPS)
             raise ZeroDivisionError
 
@@ -95,14 +95,14 @@ def test_no_metrics_are_written_without_counts_in_an_invocation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     count(metrics.SWEEPS)
-    with told():
+    with collected():
         pass
     assert capsys.readouterr().out == ""
 
 
 def test_a_metric_with_the_wrong_dimensions_is_refused() -> None:
     with (
-        told(),
+        collected(),
         pytest.raises(ValueError, match=r"Attempts has the dimensions \('Outcome', 'Provider'\), not \('Outcome',\)"),
     ):
         count(metrics.ATTEMPTS, Outcome="busy")

@@ -135,7 +135,7 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
                 metrics.count(metrics.SIGNATURE_FAILURES, Provider=path["provider"])
             if status is None or isinstance(error, errors.Unavailable):
                 log.warn("not-set-up", error=str(error))
-                may_see = log.is_said("key") and not isinstance(error, errors.Unavailable)
+                may_see = log.has_field("key") and not isinstance(error, errors.Unavailable)
                 return problem(status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if may_see else WITHHELD)
             refused = problem(status, str(error), getattr(error, "errors", ()))
             if isinstance(error, errors.TooMany):
@@ -143,7 +143,7 @@ def answering(view: Callable[..., Any]) -> Callable[..., Any]:
             return refused
         except errors.Unreadable as error:
             log.broken("broken", error, view=view.__name__)
-            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if log.is_said("key") else WITHHELD)
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) if log.has_field("key") else WITHHELD)
         except Exception as error:
             log.broken("broken", error, view=view.__name__)
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something broke here; it is logged")
@@ -168,7 +168,7 @@ def signed_in(services: Services, request: Request, wanted: Role, query: Sequenc
     owner = next((found for each in keys if (found := services.keys.find(each)) is not None), None)
     if owner is None:
         raise _refused(request, "unknown-key", errors.NotSignedIn("this API key is not known"))
-    log.say_from_here_on(key=owner.id)
+    log.add_fields(key=owner.id)
     now = services.ports.clock.now()
     if owner.is_expired(now):
         text = f"this API key expired at {owner.expires_at:%Y-%m-%dT%H:%M:%SZ}; ask for a new one"

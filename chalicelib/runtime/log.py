@@ -66,17 +66,17 @@ def invocation(context: Any) -> Iterator[None]:
         _invocation.reset(before)
 
 
-def say_from_here_on(**fields: Any) -> None:
+def add_fields(**fields: Any) -> None:
     """Add these fields to every later line of this invocation."""
     _invocation.set(_invocation.get() | fields)
 
 
-def is_said(field: str) -> bool:
+def has_field(field: str) -> bool:
     """Return whether every line of this invocation has the field."""
     return field in _invocation.get()
 
 
-def inheriting(work: Callable[[Item], Result]) -> Callable[[Item], Result]:
+def with_context(work: Callable[[Item], Result]) -> Callable[[Item], Result]:
     """Wrap ``work`` for the threads of a pool.
 
     The lines and metrics of the threads then belong to the invocation that called this function.

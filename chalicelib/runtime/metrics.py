@@ -155,7 +155,7 @@ def measure(metric: Metric, value: float, /, **by: str) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def collected() -> Iterator[None]:
     """Collect the metrics of the block, and write them at its end or when it fails."""
     gathered = _Gathered()
     token = _gathered.set(gathered)

@@ -162,8 +162,8 @@ class AdoptionStore:
         )
         yield from map(_read_pending, found)
 
-    def ask_again(self, pending: Pending, at: datetime) -> None:
-        """Set the time at which the sweep asks the provider about the call again."""
+    def postpone(self, pending: Pending, at: datetime) -> None:
+        """Postpone the next time at which the sweep asks the provider about the call."""
         self._dynamodb.update_item(
             TableName=self._table,
             Key=_pending_key(pending),

@@ -112,7 +112,7 @@ def test_a_sweep_measures_repairs_and_armed_triggers(world: World, told: Told) -
 
 
 def test_calls_that_a_sweep_leaves_alone_are_not_repairs(told: Told) -> None:
-    with metrics.told():
+    with metrics.collected():
         measure.swept({"overdue-skipped": 3, "overdue-left": 2, "silent-still-live": 1}, None)
     assert told() == {"Sweeps": [1]}
 

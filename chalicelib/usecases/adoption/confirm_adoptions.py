@@ -150,7 +150,7 @@ def _take_in(ports: Ports, pending: Pending, owner: Owner, events: tuple[CallEve
 def _later(ports: Ports, pending: Pending, now: datetime, reason: str) -> str:
     if now >= pending.since + CONFIRM_WITHIN:
         return _drop(ports, pending, reason)
-    ports.adoptions.ask_again(pending, now + LOOK_UP_AGAIN_AFTER)
+    ports.adoptions.postpone(pending, now + LOOK_UP_AGAIN_AFTER)
     return "left"
 
 

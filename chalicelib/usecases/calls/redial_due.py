@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.domain.call import CallRecord, CallState
 from chalicelib.domain.transition import Transition
 from chalicelib.errors import RedialError, TooBusy
-from chalicelib.runtime.log import broken, inheriting, log, warn
+from chalicelib.runtime.log import broken, log, warn, with_context
 from chalicelib.storage.items import FRESH, RETRY
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases import measure
@@ -104,7 +104,7 @@ def _alongside(work: Callable[[], None], *, in_thread: bool) -> Iterator[None]:
             work()
         return
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(inheriting(lambda _: work()), None)
+        done = pool.submit(with_context(lambda _: work()), None)
         yield
         done.result()
 
@@ -281,8 +281,8 @@ def pooled(work: Callable[[str], str], ids: Iterable[str], size: int) -> Iterato
         return
     remaining = iter(ids)
     with ThreadPoolExecutor(size) as pool:
-        running = {pool.submit(inheriting(work), each) for each in islice(remaining, size)}
+        running = {pool.submit(with_context(work), each) for each in islice(remaining, size)}
         while running:
             ended, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(inheriting(work), each) for each in islice(remaining, len(ended))}
+            running |= {pool.submit(with_context(work), each) for each in islice(remaining, len(ended))}
             yield from (each.result() for each in ended)
