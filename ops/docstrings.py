@@ -34,7 +34,7 @@ _VERBS = """
     redirect reduce refer refuse register reject release remember remove rename render renew reorder repair repeat
     replace replay reply report request require reschedule reserve reset resolve respond restart restore resume
     retry return reuse revert revoke rewrite ring rotate round run sample save say scale scan schedule scrub search
-    see select send serve set settle shorten show shrink shuffle shut sign simulate skip sleep slice solve sort
+    see select send serve set settle share shorten show shrink shuffle shut sign simulate skip sleep slice solve sort
     spell spend split spread stand start state stop store strip stub subtract suggest sum supply support sweep
     switch tabulate take talk teach test time trace track translate treat trigger trim truncate try turn undo unlock
     unpack update upgrade upload use validate verify view visit wait wake walk warn watch weigh withdraw wrap write
