@@ -52,7 +52,7 @@ def normalize_response(event: Any, get_response: Any) -> Any:
 
 @app.route("/health", content_types=ANY_TYPE)
 def health() -> dict[str, str]:
-    """Answer while the API runs. The answer needs nothing else, not even the table."""
+    """Answer while the API runs. The route reads nothing, not even the table."""
     return {"status": "ok"}
 
 

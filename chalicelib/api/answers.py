@@ -325,13 +325,13 @@ class NamedPolicy(Answer):
     target: Target | None = doc("The target of the policy's calls that have none of their own.")
     agent_version_id: str | None = doc("The agent of calls that name no agent.", "av_01hx")
     updated_at: Time = doc("When the policy was written.", AT)
-    adoption: Adoption = doc("Where calls that your own code placed are adopted.")
+    adoption: Adoption = doc("The adoption address of the policy, for calls that your own code placed.")
 
 
 class Policies(Answer):
     """Every named policy of the workspace."""
 
-    data: list[NamedPolicy] = doc("The policies, by name.")
+    data: list[NamedPolicy] = doc("The policies, sorted by name.")
     unreadable: list[str] = doc(UNREADABLE, [CALL_ID])
 
 

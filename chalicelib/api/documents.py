@@ -19,7 +19,7 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def openapi() -> Response:
-    """Read this document, OpenAPI 3.1. Nothing in it is secret."""
+    """Read this document, OpenAPI 3.1. The document has no secrets."""
     headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
     return Response(json.dumps(_document(_own_url())), headers=headers)
 

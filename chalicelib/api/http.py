@@ -176,7 +176,7 @@ def signed_in(services: Services, request: Request, wanted: Role, query: Sequenc
     _within_rate(services, owner, services.rates.take)
     services.keys.record_use(owner, now)
     if not owner.role.allows(wanted):
-        text = f"this key may {owner.role}, and this needs one that may {wanted}"
+        text = f"this key has the role {owner.role}; this request needs the role {wanted}"
         raise _refused(request, "role", errors.NotYours(text))
     if request.method == "GET":
         known_query(request, query)

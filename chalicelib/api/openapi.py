@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from chalicelib.api.answers import Problem
 from chalicelib.api.operations import OPERATIONS, PARAMETERS, TAGS, Contents, Operation
+from chalicelib.storage.keys import Role
 
 TITLE = "Redial"
 VERSION = "1"
@@ -159,7 +160,8 @@ def _operation(path: str, method: str, operation: Operation, view: Any, referenc
     docstring = (view.__doc__ or "").replace("``", "`")
     summary, _, description = " ".join(docstring.split()).partition(". ")
     if operation.role is not None:
-        description = f"{description} Needs a key that may {operation.role}.".strip()
+        higher = "" if operation.role is Role.ADMIN else " or higher"
+        description = f"{description} Needs a key with the role `{operation.role}`{higher}.".strip()
     entry: Json = {
         "tags": [operation.tag],
         "summary": summary.rstrip("."),

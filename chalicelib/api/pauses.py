@@ -47,7 +47,7 @@ def resume_all() -> dict[str, Any]:
 @blueprint.route("/pause-all", methods=["GET"], content_types=ANY_TYPE)
 @answering
 def get_pause() -> dict[str, Any]:
-    """Read whether the workspace is paused. The answer says since when, and why."""
+    """Read whether the workspace is paused. The answer has the start and the reason."""
     parts = services()
     owner = signed_in(parts, blueprint.current_request, Role.READ)
     return _view(paused(parts.ports, workspace_scope(owner.workspace)))

@@ -19,7 +19,6 @@ from chalicelib.dialects.common import (
     AGENT,
     MAX_TIMES,
     NO_MEANING,
-    PROVIDER,
     START,
     At,
     Flag,
@@ -82,7 +81,9 @@ class BolnaCallIn(Strict):
     """
 
     agent_id: Annotated[str, Field(min_length=1, max_length=256)] = doc(AGENT, "av_01hx")
-    provider: ProviderName | None = doc(f"{PROVIDER} If Bolna is set up, Bolna does.", "bolna", None)
+    provider: ProviderName | None = doc(
+        "The provider to dial through. Left out, Bolna if Bolna is set up, otherwise DEFAULT_PROVIDER.", "bolna", None
+    )
     recipient_phone_number: Word = doc("The number to call, in E.164.", "+16505550199")
     from_phone_number: Word | None = doc(
         "The number to call from, in E.164. Left out, DEFAULT_FROM_NUMBER.", "+14155550100", None
@@ -92,7 +93,7 @@ class BolnaCallIn(Strict):
     retry_config: RetryConfigIn = doc(
         "When to retry. Left out, there are no retries.", {"enabled": True}, RetryConfigIn()
     )
-    bypass_call_guardrails: Flag | None = doc(f"{NO_MEANING} Every call keeps to its window.", True, None)
+    bypass_call_guardrails: Flag | None = doc(f"{NO_MEANING} Redial never dials outside the window.", True, None)
     agent_data: Any = doc(NO_MEANING, {"voice_id": "v1"}, None)
 
 

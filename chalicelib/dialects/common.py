@@ -41,7 +41,7 @@ PROVIDER = "The provider to dial through. Left out, DEFAULT_PROVIDER dials."
 TARGET = "What the provider does with an answered call. Left out, <PROVIDER>_ANSWER_URL answers it."
 AGENT = "The agent that talks: passed on to the provider, and to the target as a query parameter."
 NO_MEANING = "The vendor's field: accepted and not used."
-START = "When the first attempt is due, with a UTC offset: at most 60 days ahead and one day past."
+START = "When the first attempt is due, with a UTC offset: at most 60 days ahead and at most one day in the past."
 
 #: the name of a provider in the registry
 ProviderName = Annotated[str, Field(min_length=1, max_length=32)]

@@ -268,7 +268,7 @@ StrategyIn = Annotated[
 
 MAX_CAPS = 10
 #: the description of ``quiet_after``, in a request and in a policy that GET shows
-QUIET = "outcome: for this many hours after an attempt of any call with this outcome, Redial does not dial the number."
+QUIET = "For each outcome: after an attempt of any call with it, Redial does not dial the number for this many hours."
 OutcomeRules = Annotated[dict[str, SwitchOrRule], Field(max_length=2 * len(Outcome))]
 Hours = Annotated[float, Field(gt=0, le=MAX_DAYS * 24, strict=True, allow_inf_nan=False)]
 
@@ -292,16 +292,12 @@ class RetryIn(Strict):
         30,
         None,
     )
-    retry_on_voicemail: Flag | None = doc(
-        "DialNexa's field: retry after a voicemail, which is final if left out.", True, None
-    )
-    retry_on_no_answer: Flag | None = doc(
-        "DialNexa's field: retry after no answer, as is done if left out.", True, None
-    )
-    retry_on_busy: Flag | None = doc("DialNexa's field: retry after a busy line, as is done if left out.", True, None)
+    retry_on_voicemail: Flag | None = doc("DialNexa's field: retry after a voicemail; false if left out.", True, None)
+    retry_on_no_answer: Flag | None = doc("DialNexa's field: retry after no answer; true if left out.", True, None)
+    retry_on_busy: Flag | None = doc("DialNexa's field: retry after a busy line; true if left out.", True, None)
     strategy: StrategyIn | None = doc("How long to wait before a retry.", {"type": "fixed", "wait_minutes": 30}, None)
     on: OutcomeRules = doc(
-        "outcome: true, false or a rule. An entry here takes precedence over the flat fields.",
+        "For each outcome: true, false or a rule. An entry here takes precedence over the flat fields.",
         {"busy": True, "no-answer": {"wait_minutes": 20}, "failed": {"max_retries": 1}},
         {},
     )
@@ -320,7 +316,8 @@ class RetryIn(Strict):
         QUIET, {"completed": 168}, {}
     )
     expires_after_hours: Hours | None = doc(
-        f"No attempt is made later than this after the start. Left out, {DEFAULT_HOURS:g}; {MAX_DAYS * 24} for dates.",
+        "No attempt is made more than this many hours after the start."
+        f" Left out, {DEFAULT_HOURS:g}; {MAX_DAYS * 24} for the strategy `scheduled`.",
         72,
         None,
     )

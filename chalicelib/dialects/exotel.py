@@ -25,7 +25,6 @@ from chalicelib.dialects.common import (
     AGENT,
     MAX_DAYS,
     NO_MEANING,
-    PROVIDER,
     START,
     At,
     MaxRetries,
@@ -93,11 +92,15 @@ class ScheduleIn(NarrowingIn, VendorRetry):
         f"No call before this time of the recipient's day; {DEFAULT_START} if only the end is given.", "09:00", None
     )
     daily_end: Word | None = doc(
-        f"No call from this time of the recipient's day on; {DEFAULT_END} if only the start is given.", "21:00", None
+        f"No call at or after this time of the recipient's day; {DEFAULT_END} if only the start is given.",
+        "21:00",
+        None,
     )
     send_at: At | None = doc(START, "2026-01-27T04:00:00Z", None)
     end_at: At | None = doc(
-        f"No attempt from then on, at most {MAX_DAYS} days after the start.", "2026-01-29T12:00:00Z", None
+        f"No attempt at or after this time, which is at most {MAX_DAYS} days after the start.",
+        "2026-01-29T12:00:00Z",
+        None,
     )
 
     def rules(self) -> Rules:
@@ -184,7 +187,11 @@ class CampaignIn(ExotelPolicyIn):
     name: Annotated[str, Field(min_length=1, max_length=256)] = doc(
         "The campaign's name; each of its calls has it in `metadata`.", "Payment_Reminders"
     )
-    provider: ProviderName | None = doc(f"{PROVIDER} If Exotel is set up, Exotel does.", "exotel", None)
+    provider: ProviderName | None = doc(
+        "The provider to dial through. Left out, Exotel if Exotel is set up, otherwise DEFAULT_PROVIDER.",
+        "exotel",
+        None,
+    )
     caller_id: Word = doc("The number to call from, in E.164 or in India's national form.", "+918047112233")
     call_flow_id: Annotated[str, Field(min_length=1, max_length=256)] | None = doc(AGENT, "flow-7", None)
     numbers: Annotated[list[Word], Field(min_length=1, max_length=MAX_NUMBERS)] = doc(

@@ -101,7 +101,7 @@ class ShownWindow(Strict):
     holidays: Names = doc(HOLIDAYS, ["IN"], [])
     closed: Annotated[list[Day], Field(max_length=MAX_CLOSED_SHOWN)] = doc(CLOSED, ["2026-12-24"], [])
     eves: Annotated[list[ShownHours], Field(max_length=MAX_INTERVALS_SHOWN)] | None = doc(
-        "The only hours on the day before a public holiday; null is no difference.", _MORNING["monday"], None
+        "The only hours on the day before a public holiday; null is the usual hours.", _MORNING["monday"], None
     )
 
     @field_validator("holidays")
@@ -142,7 +142,7 @@ class ShownPolicy(Strict):
     max_retries: MaxRetries = doc("Retries after the first attempt.", 3, 0)
     strategy: ShownStrategy = doc("How long to wait before a retry.", {"type": "fixed", "wait_minutes": 30})
     on: Annotated[dict[OutcomeWord, ShownRule], Field(max_length=len(Outcome))] = doc(
-        "outcome: what happens after it. Other outcomes are not retried.", {"busy": {"retry": True}}, {}
+        "For each outcome: its rule. Other outcomes are not retried.", {"busy": {"retry": True}}, {}
     )
     window: ShownWindow | None = doc(
         "The hours in which the number may be called; null is any.", {"holidays": ["IN"]}, None
@@ -150,7 +150,7 @@ class ShownPolicy(Strict):
     caps: Annotated[list[ShownCap], Field(max_length=MAX_CAPS_SHOWN)] = doc(
         "How often the number may be called by all calls of the workspace.", [{"max_attempts": 4}], []
     )
-    expires_after_hours: Hours = doc("No attempt is made later than this after the start.", 72, 72)
+    expires_after_hours: Hours = doc("No attempt is made more than this many hours after the start.", 72, 72)
     failover: ShownFailover | None = doc(
         "A second provider for calls that the first could not connect.", {"provider": "plivo"}, None
     )
