@@ -45,7 +45,7 @@ class ReadyProviders:
             return self._made[name][1]
         max_age = DOUBTED if name in self._denied else FRESH
         self._denied.discard(name)
-        return self._of_secrets(name, given, max_age)
+        return self._with_secrets(name, given, max_age)
 
     def check_sender(self, name: str, request: CallbackRequest) -> None:
         """Raise SignatureError if a callback cannot come from the provider.
@@ -65,19 +65,19 @@ class ReadyProviders:
         read within the last minute. So strangers who send wrong signatures cause few requests to AWS.
         """
         given = self._settings.credentials(name)
-        _, before = self._made.get(name, (None, None))
-        if before is None or not any(map(Reference.parse, given.values())):
+        _, last_used = self._made.get(name, (None, None))
+        if last_used is None or not any(map(Reference.parse, given.values())):
             return None
-        now = self._of_secrets(name, given, DOUBTED)
-        return now if now is not before else None
+        newest = self._with_secrets(name, given, DOUBTED)
+        return newest if newest is not last_used else None
 
-    def _of_secrets(self, name: str, given: Mapping[str, str], max_age: timedelta) -> Provider:
+    def _with_secrets(self, name: str, given: Mapping[str, str], max_age: timedelta) -> Provider:
         prefix = f"{name.upper()}_"
         variables = {prefix + key.upper(): value for key, value in given.items()}
         resolved = self._vault.resolved(variables, max_age=max_age)
         credentials = {key.removeprefix(prefix).lower(): value for key, value in resolved.items()}
-        made_of, provider = self._made.get(name, (None, None))
-        if provider is None or made_of != credentials:
+        used, provider = self._made.get(name, (None, None))
+        if provider is None or used != credentials:
             watched = _Watched(self._http or Http(), lambda: self._denied.add(name))
             provider = self._make(name, credentials, watched)
             self._made[name] = credentials, provider

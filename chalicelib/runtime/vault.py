@@ -100,7 +100,7 @@ class Vault:
             return dict(values)
         with self._lock:
             self._read_stale(references, max_age)
-            taken = {name: self._take(name, values[name], found) for name, found in references.items()}
+            taken = {name: self._secret(name, values[name], found) for name, found in references.items()}
         return {**values, **taken}
 
     def _read_stale(self, references: Mapping[str, Reference], max_age: timedelta) -> None:
@@ -141,7 +141,7 @@ class Vault:
             else:
                 self._failed[service, name] = _Failed("", now)
 
-    def _take(self, variable: str, text: str, reference: Reference) -> str:
+    def _secret(self, variable: str, text: str, reference: Reference) -> str:
         kept = self._kept.get((reference.service, reference.name))
         if kept is None:
             where = "Systems Manager has no parameter" if reference.service == "ssm" else "there is no secret"
@@ -169,8 +169,8 @@ _Read = Callable[[Any, Iterable[str]], dict[str, str]]
 def _read_parameters(client: Any, names: Iterable[str]) -> dict[str, str]:
     """Read parameters by name, ten in a request. Leave out those that do not exist."""
     found: dict[str, str] = {}
-    for some in _batches(names):
-        answer = client.get_parameters(Names=some, WithDecryption=True)
+    for batch in _batches(names):
+        answer = client.get_parameters(Names=batch, WithDecryption=True)
         for parameter in answer["Parameters"]:
             # AWS answers with the plain name, also if the request had the ARN, a version or a label.
             for name in (parameter["Name"] + parameter.get("Selector", ""), parameter.get("ARN", "")):

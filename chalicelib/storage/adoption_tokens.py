@@ -106,7 +106,7 @@ class AdoptionTokens:
         return {item["sk"]["S"]: datetime.fromisoformat(from_attribute(item["data"])["since"]) for item in found}
 
     def delete(self, workspace: str, policy_name: str) -> None:
-        """End every token of a policy at once."""
+        """Delete a policy's token record, which ends every token of the policy at once."""
         self._dynamodb.delete_item(TableName=self._table, Key=_policy_key(workspace, policy_name))
 
     def _naming(self, token: str, workspace: str, policy_name: str) -> Write:

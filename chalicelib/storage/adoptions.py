@@ -146,7 +146,7 @@ class AdoptionStore:
         """
         item = _pending_key(pending) | _expiring(pending.since + PENDING_KEPT) | {"data": _pending_data(pending)}
         try:
-            transact(self._dynamodb, [self._put(item, "attribute_not_exists(pk)"), self._counted(pending, 1)])
+            transact(self._dynamodb, [self._put(item, "attribute_not_exists(pk)"), self._counting(pending, 1)])
         except Canceled:
             return False
         return True
@@ -186,7 +186,7 @@ class AdoptionStore:
             "ExpressionAttributeValues": {":as_read": to_attribute(len(pending.events))},
         }
         try:
-            transact(self._dynamodb, [{"Delete": delete}, self._counted(pending, -1)])
+            transact(self._dynamodb, [{"Delete": delete}, self._counting(pending, -1)])
         except Canceled:
             return False
         return True
@@ -217,7 +217,7 @@ class AdoptionStore:
         data: dict[str, Any] = from_attribute(found["data"]) if found else {}
         return data
 
-    def _counted(self, pending: Pending, change: int) -> Write:
+    def _counting(self, pending: Pending, change: int) -> Write:
         """Return the write that changes the count of a workspace's unconfirmed calls.
 
         The condition of an increase fails if the workspace has MAX_PENDING_CALLS of them.

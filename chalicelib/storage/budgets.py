@@ -52,7 +52,7 @@ def share(daily_dials: int, shard: int) -> int:
 
 
 class BudgetStore:
-    """The budget items of the table."""
+    """The budget items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb

@@ -289,7 +289,7 @@ class CallStore:
         A decision has ``reason``, ``steps``, ``attempt``, ``at``, ``retry_at``, ``due_at`` and ``summary_status``. This
         method calls ``skipped`` with the name of each decision that cannot be read.
         """
-        found = self._of(call_id, "DECISION#")
+        found = self._items_of(call_id, "DECISION#")
         return list(read_each(found, items.read_decision, lambda item: f"{call_id} {item['sk']['S']}", skipped))
 
     def _put(self, item: Item, condition: str | None = None, values: Item | None = None) -> dict[str, Any]:
@@ -332,7 +332,7 @@ class CallStore:
         """
         expiry = self._retention.of_trail(call)["expires_at"]
         try:
-            for item in self._of(call.id, "EVENT#"):
+            for item in self._items_of(call.id, "EVENT#"):
                 if int(item["expires_at"]["N"]) <= int(expiry["N"]):
                     continue
                 self._dynamodb.update_item(
@@ -346,7 +346,7 @@ class CallStore:
             # The change itself is written. The noted events keep their expiry, which may be some weeks later.
             warn("events-not-shortened", call=call.id, error=str(error))
 
-    def _of(self, call_id: str, kind: str) -> Iterator[Item]:
+    def _items_of(self, call_id: str, kind: str) -> Iterator[Item]:
         return query_items(
             self._dynamodb,
             TableName=self._table,

@@ -48,21 +48,23 @@ class ErasureStore:
             item = items.attempt_item(call, blanked_attempt(attempt)) | self._retention.of_trail(call)
             writes.append(self._put(item, number, attempt.version))
         # The call is written first. Redial then stores late callbacks without the person's number.
-        for some in _batches(writes):
+        for batch in _batches(writes):
             try:
-                transact(self._dynamodb, some)
+                transact(self._dynamodb, batch)
             except Canceled as canceled:
                 raise StaleWrite(call.id) from canceled
 
     def clear_trail(self, call_id: str, number: str) -> Trail:
         """Remove the call's provider events, and the number from the call's decisions."""
-        events = [self._delete(item) for item in self._of(call_id, "EVENT#")]
-        decisions = [self._put(item, number) for item in self._of(call_id, "DECISION#") if _holds(item["data"], number)]
-        for some in _batches([*events, *decisions]):
-            transact(self._dynamodb, some)
+        events = [self._delete(item) for item in self._items_of(call_id, "EVENT#")]
+        decisions = [
+            self._put(item, number) for item in self._items_of(call_id, "DECISION#") if _holds(item["data"], number)
+        ]
+        for batch in _batches([*events, *decisions]):
+            transact(self._dynamodb, batch)
         return Trail(len(events), len(decisions))
 
-    def _of(self, call_id: str, kind: str) -> list[Item]:
+    def _items_of(self, call_id: str, kind: str) -> list[Item]:
         found = query_items(
             self._dynamodb,
             TableName=self._table,

@@ -111,8 +111,8 @@ class GateStore:
         """
         probing = probed.scope if probed else None
         copy = f"{zlib.crc32(call.id.encode()) % COPIES:02d}"
-        checks = [self._open(_key(scope, copy), now) for scope in scopes_of(call) if scope != probing]
-        return [*checks, self._held_open(probing, attempt_id)] if probing else checks
+        checks = [self._check_open(_key(scope, copy), now) for scope in scopes_of(call) if scope != probing]
+        return [*checks, self._check_probe(probing, attempt_id)] if probing else checks
 
     def close(self, gate: Gate) -> None:
         """Close a gate, or change a closed gate.
@@ -127,7 +127,7 @@ class GateStore:
 
         Returns False if another process closed, changed or opened the gate meanwhile. Raises TooBusy.
         """
-        if not self._written(self._put(_items(gate)[0], seen)):
+        if not self._try_write(self._put(_items(gate)[0], seen)):
             return False
         self._settle(gate.scope, gate)
         return True
@@ -143,11 +143,11 @@ class GateStore:
 
         Returns False if another process closed, changed or opened the gate meanwhile. Raises TooBusy.
         """
-        now = self._read(seen.scope)
-        if now is None or _data(now) != _data(seen):
+        stored = self._read(seen.scope)
+        if stored is None or _data(stored) != _data(seen):
             return False
         self._write_copies(seen.scope, None)
-        opened = self._written(self._delete(_key(seen.scope), seen))
+        opened = self._try_write(self._delete(_key(seen.scope), seen))
         self._settle_if_closed(seen.scope)
         return opened
 
@@ -155,10 +155,10 @@ class GateStore:
         """Write the copies of a gate until they agree with the gate's own item."""
         while True:
             self._write_copies(scope, gate)
-            now = self._read(scope)
-            if (now and _data(now)) == (gate and _data(gate)):
+            stored = self._read(scope)
+            if (stored and _data(stored)) == (gate and _data(gate)):
                 return
-            gate = now
+            gate = stored
 
     def _settle_if_closed(self, scope: str) -> None:
         """Write the copies again if another process closed the gate while it was opened."""
@@ -178,7 +178,7 @@ class GateStore:
         send = self._dynamodb.put_item if kind == "Put" else self._dynamodb.delete_item
         write_alone(send, CLOSE_TRIES, **request)
 
-    def _written(self, write: Write) -> bool:
+    def _try_write(self, write: Write) -> bool:
         """Make a write. Return False if its condition failed."""
         try:
             self._write(write)
@@ -215,7 +215,7 @@ class GateStore:
             return False
         return True
 
-    def _open(self, key: items.Item, now: datetime) -> Write:
+    def _check_open(self, key: items.Item, now: datetime) -> Write:
         return {
             "ConditionCheck": {
                 "TableName": self._table,
@@ -225,7 +225,7 @@ class GateStore:
             }
         }
 
-    def _held_open(self, scope: str, attempt_id: str) -> Write:
+    def _check_probe(self, scope: str, attempt_id: str) -> Write:
         return {
             "ConditionCheck": {
                 "TableName": self._table,

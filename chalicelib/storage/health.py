@@ -34,7 +34,7 @@ class Health:
 
 
 class HealthStore:
-    """The health items of the table."""
+    """The health items of the table. ``dynamodb`` is a botocore client."""
 
     def __init__(self, dynamodb: Any, table: str) -> None:
         self._dynamodb = dynamodb

@@ -73,7 +73,7 @@ class NumberStore:
         """Return a number, as last committed. An unknown number has the default values."""
         found = self._dynamodb.get_item(TableName=self._table, Key=_key(workspace, number), ConsistentRead=True)
         if "Item" not in found:
-            return self._unknown(workspace, number)
+            return self._without_item(workspace, number)
         data = data_of(Kind.NUMBER, found["Item"])
         return Number(
             workspace,
@@ -235,7 +235,7 @@ class NumberStore:
         """Remove the number's own item."""
         self._dynamodb.delete_item(TableName=self._table, Key=_key(workspace, number))
 
-    def _unknown(self, workspace: str, number: str) -> Number:
+    def _without_item(self, workspace: str, number: str) -> Number:
         """Return a number that has no item: it is unknown or erased."""
         key = self._erased_key(workspace, number)
         found = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)

@@ -63,7 +63,7 @@ class RateStore:
         Returns 0.0 if it had a token, else the seconds until it has one.
         """
         now = _millis(at)
-        full_at = self._known(key_id, now)
+        full_at = self._own_full_at(key_id, now)
         wait = rate.wait_ms(full_at, now)
         if not wait:
             self._remember(key_id, max(full_at, now) + rate.cost_ms)
@@ -76,7 +76,7 @@ class RateStore:
         passes: the process's own bucket still limits the key.
         """
         now = _millis(at)
-        full_at = self._known(key_id, now) - rate.cost_ms
+        full_at = self._own_full_at(key_id, now) - rate.cost_ms
         try:
             for _ in range(TRIES):
                 is_full = not now < full_at <= now + MAX_AHEAD_MS
@@ -91,7 +91,7 @@ class RateStore:
             warn("rate-not-counted", error=str(error))
         return 0.0
 
-    def _known(self, key_id: str, now: int) -> int:
+    def _own_full_at(self, key_id: str, now: int) -> int:
         full_at = self._own.get(key_id, 0)
         return full_at if full_at <= now + MAX_AHEAD_MS else 0
 
