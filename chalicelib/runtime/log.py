@@ -47,7 +47,7 @@ def broken(event: str, error: BaseException, **fields: Any) -> None:
 
 @contextmanager
 def invocation(context: Any) -> Iterator[None]:
-    """Add the names of this invocation to every line of the block.
+    """Add the fields of this invocation to every line of the block.
 
     These are ``function``, ``request_id`` and ``cold_start``. ``context`` is the context object that Lambda gives to a
     handler.

@@ -50,8 +50,8 @@ class ReadyProviders:
     def check_sender(self, name: str, request: CallbackRequest) -> None:
         """Raise SignatureError if a callback cannot come from the provider.
 
-        Read no secret. Raises UnknownProvider if Redial has no such provider. A provider that is not set up passes
-        here; __call__() raises its error.
+        This reads no secret. Raises UnknownProvider if Redial has no such provider. A provider that is not set up
+        passes here; __call__() raises its error.
         """
         provider = providers.provider_class(name)
         given = self._settings.credentials(name)
@@ -61,7 +61,8 @@ class ReadyProviders:
     def fresh(self, name: str) -> Provider | None:
         """Read the secrets again, and return the provider with the new ones.
 
-        Returns None if the secrets have not changed since the last use. Redial does not read a secret again that it
+        Returns None if the secrets have not changed since the last use, if the provider was not used yet, or if its
+        environment has no references to secrets. Redial does not read a secret again that it
         read within the last minute. So strangers who send wrong signatures cause few requests to AWS.
         """
         given = self._settings.credentials(name)

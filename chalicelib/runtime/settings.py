@@ -35,7 +35,7 @@ class Settings:
     The name of a duration has its unit. Its environment variable is the same name in capitals.
     """
 
-    env: Mapping[str, str] = field(repr=False)  # it holds secrets
+    env: Mapping[str, str] = field(repr=False)  # contains secrets
     stage: str
     app_name: str
     table_name: str

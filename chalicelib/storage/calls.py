@@ -262,7 +262,7 @@ class CallStore:
     def set_back(self, call_id: str, now: datetime) -> None:
         """Move a call whose handling raised an error behind the other due calls.
 
-        The call becomes due again after 0, 1, 3, 7 ... minutes, at most MAX_SET_BACK, and longer with each error. Only
+        After the first error the call is due again at once, then after 1, 3, 7 ... minutes, at most MAX_SET_BACK. Only
         the due index changes. The call's own due time stays, and the next change of the call writes both.
         """
         key = items.call_key(call_id)

@@ -23,7 +23,11 @@ MAX_WRITES = 100
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """The number of removed provider events, and of decisions that lost the number."""
+    """The result of clearing a call's trail.
+
+    ``events`` counts the removed provider events. ``decisions`` counts the decisions from which the phone number was
+    removed.
+    """
 
     events: int
     decisions: int

@@ -123,9 +123,10 @@ class GateStore:
         self._settle(gate.scope, gate)
 
     def close_instead_of(self, seen: Gate | None, gate: Gate) -> bool:
-        """Close a gate if it is still as it was read; ``seen`` is None for an open gate.
+        """Close a gate if it is still as it was read.
 
-        Returns False if another process closed, changed or opened the gate meanwhile. Raises TooBusy.
+        ``seen`` is the gate as it was read, or None if it was open. Returns False if another process closed, changed or
+        opened the gate meanwhile. Raises TooBusy.
         """
         if not self._try_write(self._put(_items(gate)[0], seen)):
             return False
@@ -189,7 +190,7 @@ class GateStore:
         return True
 
     def begin_probe(self, gate: Gate, attempt_id: str, until: datetime, now: datetime) -> bool:
-        """Take the right of a probe for an attempt, until ``until``.
+        """Give an attempt the right to pass a closed gate as its probe, until ``until``.
 
         Returns False if another attempt has the right, or if the gate is open.
         """

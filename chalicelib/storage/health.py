@@ -17,7 +17,7 @@ KEPT = timedelta(hours=1)
 
 
 class Answered(StrEnum):
-    """The kinds of answers to a create-call request, by the provider's health."""
+    """The kinds of answers to a create-call request: does the provider itself work?"""
 
     WELL = "well"
     BADLY = "badly"  # no answer, or an error in the provider itself

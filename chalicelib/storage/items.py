@@ -16,13 +16,15 @@
     WORKSPACE#<ws>        WORKSPACE              the settings of a workspace
     WORKSPACE#<ws>        SALT                   the salt for the hashes of its erased numbers
     SLOTS#<scope>         <nnnnnn>               a taken slot of a concurrency limit
-    SLOTS#<scope>         WAITING                the retries that wait for a slot, until its lease ends
+    SLOTS#<scope>         WAITING                the wait of retries for a slot, with its deadline
     GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
     RATE#<key>            RATE                   the token bucket of an API key's requests
     PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
     BUDGET#<ws>#<date>    DIALS|MINUTES#<nn>     the used part of a workspace's budget of a day, in shards
     HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute
     RESTORE               RESTORE                how far a restore into this table has come (written by ops)
+
+The items of adoptions are in adoption_tokens.py and adoptions.py.
 
 An item has the domain value in the map ``data``, and the version of its shape in ``v``. The other attributes are for
 DynamoDB: keys, indexes, expiry.

@@ -163,8 +163,8 @@ class NumberStore:
     def set_opt_out(self, workspace: str, number: str, at: datetime | None, reason: str | None) -> Number:
         """Write an opt-out or, if ``at`` is None, remove it. Return the number.
 
-        If the number is opted out already, or not opted out, this writes nothing. Removing the opt-out of an erased
-        number removes its mark.
+        If the number has the wanted state already, this writes nothing. To remove the opt-out of an erased number, this
+        removes the number's mark.
 
         The condition of the write does not depend on anything that a claim changes. So the claims of a busy number do
         not make the write fail. Raises TooBusy if others kept changing the item.
