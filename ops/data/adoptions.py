@@ -1,4 +1,7 @@
-"""Callbacks that led to no adoption: ``python -m ops adoptions --stage dev --workspace acme``."""
+"""Callbacks without an adoption: ``python -m ops adoptions --workspace acme``.
+
+The command lists the callbacks whose calls could not be adopted.
+"""
 
 import argparse
 from collections.abc import Iterable
@@ -18,11 +21,11 @@ def add_parser(subparsers: Any) -> None:
 
 
 def lines(found: Iterable[Unadopted]) -> list[str]:
-    """Return one line for each callback, the latest first as they come."""
-    return [f"{each.at:%Y-%m-%dT%H:%M:%SZ}  {each.reason:18}  {_call(each)}" for each in found]
+    """Return one line for each callback, in the given order (latest first)."""
+    return [f"{each.at:%Y-%m-%dT%H:%M:%SZ}  {each.reason:18}  {_call_text(each)}" for each in found]
 
 
-def _call(each: Unadopted) -> str:
+def _call_text(each: Unadopted) -> str:
     return f"{each.provider:10}  {each.provider_call_id}  policy {each.policy_name}"
 
 

@@ -1,4 +1,4 @@
-"""API keys: ``python -m ops keys create|list|rotate|revoke --stage dev --workspace acme``."""
+"""API keys: ``python -m ops keys create|list|rotate|revoke --workspace acme``."""
 
 import argparse
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from chalicelib.storage.keys import ApiKey, KeyStore, Role
 from ops.data.table import table_name as table_of
 from ops.data.workspaces import workspace_name
 
-#: How long the old key still works after a rotation, for its holders to change over.
+#: After a rotation the old key works for this long, so that its holders can change to the new key.
 OVERLAP_HOURS = 24
 COLUMNS = ("id", "name", "workspace", "role", "created", "expires", "last used")
 
@@ -27,7 +27,10 @@ def create_key(
     name: str = "",
     expires_at: datetime | None = None,
 ) -> str:
-    """Store a new key of a workspace by its hash and return the key: it cannot be shown again."""
+    """Create a key for a workspace, store its hash, and return the key.
+
+    The key cannot be shown again.
+    """
     key = ids.new_api_key()
     KeyStore(dynamodb, table_name).add(key, ApiKey(workspace, Role(role), name, expires_at=expires_at), now)
     return key
@@ -41,10 +44,10 @@ def rotate_key(
     overlap: timedelta = timedelta(hours=OVERLAP_HOURS),
     expires_at: datetime | None = None,
 ) -> str:
-    """Make a new key with the old one's owner, and let the old one work for ``overlap`` more. Returns the new key.
+    """Create a successor of a key, and return it.
 
-    Without ``expires_at`` the new key lives as long as the old one was made to. Raises Conflict where the old key has
-    expired already.
+    The old key works for ``overlap`` more. Without ``expires_at`` the new key has the same lifetime as the old one.
+    Raises Conflict if the old key has expired already.
     """
     if old.is_expired(now):
         raise Conflict(f"key {old.id} expired at {old.expires_at:%Y-%m-%dT%H:%M:%SZ}; create a new one in its place")
@@ -136,19 +139,19 @@ def _revoke(args: argparse.Namespace) -> int:
 
 
 def key_lines(keys: Iterable[ApiKey], now: datetime) -> list[str]:
-    """The keys as aligned columns under a heading; nothing in them tells a key."""
+    """Return a heading and a line for each key, in columns, without the secrets."""
     rows = [COLUMNS, *(_row(key, now) for key in keys)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _row(key: ApiKey, now: datetime) -> tuple[str, ...]:
-    ends = _shown(key.expires_at, "never") + (" (expired)" if key.is_expired(now) else "")
-    used = _shown(key.last_used_at, "never")
-    return key.id, key.name or "-", key.workspace, str(key.role), _shown(key.created_at, "-"), ends, used
+    ends = _time_text(key.expires_at, "never") + (" (expired)" if key.is_expired(now) else "")
+    used = _time_text(key.last_used_at, "never")
+    return key.id, key.name or "-", key.workspace, str(key.role), _time_text(key.created_at, "-"), ends, used
 
 
-def _shown(at: datetime | None, otherwise: str) -> str:
+def _time_text(at: datetime | None, otherwise: str) -> str:
     return f"{at:%Y-%m-%dT%H:%MZ}" if at else otherwise
 
 

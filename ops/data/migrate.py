@@ -1,7 +1,7 @@
-"""Bring a table's items up to the newest shape: ``python -m ops migrate --stage dev``.
+"""Migrate a table's items to the newest shape: ``python -m ops migrate``.
 
-Nothing needs it: readers take every version, and each item is written anew by its next change. It is for the items that
-nobody changes any more, so that a later release may stop reading their version.
+Nothing requires the command: readers accept every version, and the next change of an item writes the newest one. The
+command is for items that nobody changes any more, so that a later release may stop reading their version.
 """
 
 import argparse
@@ -25,17 +25,18 @@ from ops import aws
 from ops.data.table import table_name
 
 PAGE = 200
-#: what an item says beside its data that follows from the data, and is written anew with it
-FOLLOWS = ("due_shard", "due_at", "history_pk", "history_sk")
-#: where a run that was stopped is taken up again
-STOPPED_AT = Path(".local")
+#: the attributes of an item that follow from its data, and are written again with it
+DERIVED = ("due_shard", "due_at", "history_pk", "history_sk")
+#: the directory of the bookmarks, from which a stopped run continues
+BOOKMARKS = Path(".local")
 
 
 @dataclass(slots=True)
 class Migration:
-    """One walk over a table. ``saw`` hears of every page: how many items were looked at.
+    """One walk over a table.
 
-    ``bookmark`` keeps how far it came, for the next run; a dry run neither reads nor writes it.
+    ``on_page`` is called after each page with its number of items. ``bookmark`` is the file that keeps how far the walk
+    came, for the next run. A dry run neither reads nor writes it.
     """
 
     dynamodb: Any
@@ -43,12 +44,13 @@ class Migration:
     bookmark: Path
     dry_run: bool = False
     workers: int = 8
-    saw: Callable[[int], None] = lambda number: None
+    on_page: Callable[[int], None] = lambda number: None
 
     def run(self) -> Counter[str]:
-        """Upgrade what is old. Counts ``upgraded``, ``changed`` meanwhile by somebody (so it is new), and ``current``.
+        """Upgrade the old items, and return the counts by result.
 
-        Raises RedialError when AWS refuses; what was upgraded by then stays so.
+        The results are ``upgraded``, ``changed`` (somebody else changed the item meanwhile, so it is new) and
+        ``current``. Raises RedialError if AWS refuses a request; the items upgraded by then stay upgraded.
         """
         counts: Counter[str] = Counter(upgraded=0, changed=0, current=0)
         try:
@@ -57,7 +59,7 @@ class Migration:
                     old = [item for item in page if is_old(item)]
                     counts["current"] += len(page) - len(old)
                     counts.update(pool.map(self._upgrade, old))
-                    self.saw(len(page))
+                    self.on_page(len(page))
         except (BotoCoreError, ClientError) as error:
             raise RedialError(
                 f"migrating {self.table} stopped, run it again to go on: {aws.in_words(error)}"
@@ -65,23 +67,23 @@ class Migration:
         return counts
 
     def _pages(self) -> Iterator[list[Item]]:
-        """The table's items; the bookmark moves on once a page has been seen to."""
-        asked: dict[str, Any] = {"TableName": self.table, "Limit": PAGE, "ConsistentRead": True}
+        """Yield the table's items by page. Save the bookmark after each page is handled."""
+        request: dict[str, Any] = {"TableName": self.table, "Limit": PAGE, "ConsistentRead": True}
         if not self.dry_run and self.bookmark.exists():
-            asked["ExclusiveStartKey"] = self._stopped_at()
+            request["ExclusiveStartKey"] = self._bookmarked_key()
         while True:
-            answer = self.dynamodb.scan(**asked)
+            answer = self.dynamodb.scan(**request)
             yield answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 break
-            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
             if not self.dry_run:
                 self.bookmark.parent.mkdir(parents=True, exist_ok=True)
                 self.bookmark.write_text(json.dumps(answer["LastEvaluatedKey"]))
         if not self.dry_run:
             self.bookmark.unlink(missing_ok=True)
 
-    def _stopped_at(self) -> Any:
+    def _bookmarked_key(self) -> Any:
         try:
             return json.loads(self.bookmark.read_text())
         except ValueError as error:
@@ -94,7 +96,7 @@ class Migration:
             self.dynamodb.put_item(
                 TableName=self.table,
                 Item=upgraded(item),
-                # Whoever changed it since has written the newest shape, and more than we know.
+                # A later change has written the newest shape already, with newer data than ours.
                 ConditionExpression="#data = :read",
                 ExpressionAttributeNames={"#data": "data"},
                 ExpressionAttributeValues={":read": item["data"]},
@@ -107,24 +109,29 @@ class Migration:
 
 
 def is_old(item: Item) -> bool:
-    """Whether an item is of a kind that has versions, and of one that is not the newest."""
+    """Return True if the item's kind has versions, and its version is not the newest."""
     kind = kind_of(item)
     return kind is not None and version_of(item) < newest(kind)
 
 
 def upgraded(item: Item) -> Item:
-    """The item in the newest shape. A call's place in the due index and in the history follows from its data."""
+    """Return the item in the newest shape.
+
+    The keys of a call in the due index and in the history follow from its data. Raises ValueError if the item's kind
+    has no versions.
+    """
     kind = kind_of(item)
     if kind is None:
         raise ValueError(f"{item['pk']['S']} {item['sk']['S']} has no versions")
     new = item | stored(kind, data_of(kind, item))
     if kind is Kind.CALL:
-        placed = items.call_item(items.read_call(new))
-        return {name: value for name, value in new.items() if name not in FOLLOWS} | placed
+        derived = items.call_item(items.read_call(new))
+        return {name: value for name, value in new.items() if name not in DERIVED} | derived
     return new
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``migrate``."""
     parser = subparsers.add_parser("migrate", help="bring the table's items up to this release's shapes")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--workers", type=int, default=8, help="writes at the same time (default: 8)")
@@ -136,23 +143,23 @@ def _run(arguments: argparse.Namespace) -> int:
     table = table_name(arguments.stage)
     dynamodb = client("dynamodb")
     try:
-        about = dynamodb.describe_table(TableName=table)["Table"].get("ItemCount")
+        approximate_count = dynamodb.describe_table(TableName=table)["Table"].get("ItemCount")
     except (BotoCoreError, ClientError) as error:
         raise RedialError(f"the table {table} cannot be read: {aws.in_words(error)}") from error
     newest_by_kind = ", ".join(f"{kind} {newest(kind)}" for kind in UPGRADES)
-    print(f"{table}, about {about} items; newest versions: {newest_by_kind}")
-    bookmark = STOPPED_AT / f"migrate-{table}.json"
+    print(f"{table}, about {approximate_count} items; newest versions: {newest_by_kind}")
+    bookmark = BOOKMARKS / f"migrate-{table}.json"
     if bookmark.exists() and not arguments.dry_run:
         print("going on where the last run stopped")
     with Progress() as progress:
-        task = progress.add_task("looking through", total=about or None)
+        task = progress.add_task("looking through", total=approximate_count or None)
         counts = Migration(
             dynamodb,
             table,
             bookmark,
             dry_run=arguments.dry_run,
             workers=arguments.workers,
-            saw=lambda number: progress.advance(task, number),
+            on_page=lambda number: progress.advance(task, number),
         ).run()
     verb = "would upgrade" if arguments.dry_run else "upgraded"
     print(f"{verb} {counts['upgraded']}; {counts['changed']} changed meanwhile; {counts['current']} needed nothing")

@@ -1,4 +1,7 @@
-"""A do-not-call list, taken over in bulk: ``python -m ops opt-outs import numbers.csv --workspace acme``."""
+"""The import of a do-not-call list: ``python -m ops opt-outs import numbers.csv``.
+
+The command opts every number of the list out of a workspace.
+"""
 
 import argparse
 import csv
@@ -18,14 +21,14 @@ from chalicelib.usecases.ports import Ports
 from ops.data.workspaces import workspace_name
 from ops.ports import ports_of
 
-#: the column that holds the numbers, where the file has a header
+#: the column of the numbers, in a file with a header
 NUMBER_COLUMN = "number"
 REASON_COLUMN = "reason"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the list; ``number`` is as it stands there."""
+    """A line of the list. Its ``number`` is the text of the file, unchecked."""
 
     row: int
     number: str
@@ -33,7 +36,7 @@ class Line:
 
     @property
     def wrong(self) -> str | None:
-        """What is wrong with the number, in the words of the API; None where it is E.164."""
+        """The API's error about the number; None if the number is E.164."""
         try:
             e164(self.number)
         except ValueError as error:
@@ -42,7 +45,10 @@ class Line:
 
 
 def read_list(lines: Iterable[str]) -> Iterator[Line]:
-    """The numbers of a CSV file: of its ``number`` (and ``reason``) column, or where it has no header its first one."""
+    """Yield the lines of a CSV file.
+
+    If the file has a header, its columns ``number`` and ``reason`` count; if not, the first two columns.
+    """
     columns = [NUMBER_COLUMN, REASON_COLUMN]
     for row, cells in enumerate(csv.reader(lines), 1):
         cells = [cell.strip() for cell in cells]
@@ -55,7 +61,10 @@ def read_list(lines: Iterable[str]) -> Iterator[Line]:
 
 
 def take_over(ports: Ports, workspace: str, lines: Iterable[Line]) -> int:
-    """Opt every number out, and end its calls. Returns how many calls ended. Doing it again changes nothing."""
+    """Opt every number out, and end its calls. Return how many calls ended.
+
+    A second run changes nothing.
+    """
     return sum(opt_out(ports, workspace, line.number, line.reason)[1] for line in lines)
 
 
@@ -72,8 +81,8 @@ def add_parser(subparsers: Any) -> None:
     importing.set_defaults(run=_import)
 
 
-def _lines_of(path: Path) -> list[Line]:
-    """Return the lines of a CSV file. Raise RedialError where its bytes are not CSV in UTF-8."""
+def _read_file(path: Path) -> list[Line]:
+    """Return the lines of a CSV file. Raise RedialError if it is not CSV in UTF-8."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return list(read_list(file))
@@ -83,10 +92,10 @@ def _lines_of(path: Path) -> list[Line]:
 
 def _import(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
-    lines = _lines_of(args.file)
+    lines = _read_file(args.file)
     wrong = [line for line in lines if line.wrong]
     if wrong:
-        # All or nothing: a list of which a part was silently left out is worse than one that has to be mended.
+        # All or nothing: a user can correct a list, but would not notice that a part of it was left out.
         for line in wrong[:20]:
             console.print(f"line {line.row}: {line.wrong}", markup=False, soft_wrap=True)
         console.print(f"{len(wrong)} of {len(lines)} lines are wrong; nothing was taken over", style="red")

@@ -1,6 +1,7 @@
-"""Pause and resume dialling by hand: a workspace's, or with ``stop`` and ``start`` everybody's.
+"""Pause and resume dialling by hand, for one workspace or for the whole stage.
 
-Both write to the table, which every dial asks: no Lambda has to be deployed or reached, and no deployment ends it.
+``pause`` and ``resume`` are for a workspace, ``stop`` and ``start`` for the stage. Both write to the table, which every
+dial reads. So no Lambda has to be deployed or reached, and no deployment ends a pause.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from ops.ports import ports_of
 from ops.restore import marker
 
 STOPPED = "stopped by hand"
-#: what holds where the table does not answer (docs/operating.md has it in full)
+#: the emergency stop for a time when the table does not answer (docs/operating.md has the details)
 WITHOUT_TABLE = "set DIALING=off in the stage's environment_variables in .chalice/config.json and deploy"
 
 
@@ -35,8 +36,8 @@ def add_parser(subparsers: Any) -> None:
         if name in ("pause", "resume"):
             parser.add_argument("--workspace", required=True, help="whose calls")
         if name in ("stop", "pause"):
-            words = {"required": True} if name == "pause" else {"default": STOPPED}
-            parser.add_argument("--reason", help="the reason that every deferred call will show", **words)
+            options = {"required": True} if name == "pause" else {"default": STOPPED}
+            parser.add_argument("--reason", help="the reason that every deferred call will show", **options)
         parser.set_defaults(run=run)
 
 
@@ -61,8 +62,8 @@ def _stop(args: argparse.Namespace) -> int:
 
 def _start(args: argparse.Namespace) -> int:
     table, ports = table_name(args.stage), ports_of(args.stage)
-    begun = marker.load(client("dynamodb"), table)
-    if begun is not None and begun.finished_at is None:
+    restore = marker.load(client("dynamodb"), table)
+    if restore is not None and restore.finished_at is None:
         raise RedialError(
             f"{table} is being restored, and would call people a second time; finish it first: "
             f"python -m ops restore --stage {args.stage} --from {table} --finish"

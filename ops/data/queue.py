@@ -1,17 +1,20 @@
-"""The queue of dead letters: the events that redial or sweep failed on, each time that they were tried."""
+"""The dead-letter queue: the events that redial or sweep failed on at every try."""
 
 from typing import Any
 
 from ops.names import dead_letters
 
-#: The longest that SQS keeps a message.
+#: SQS keeps a message at most this long.
 KEPT_SEC = 14 * 24 * 3600
-#: How long a replay may take over the messages that it has received.
+#: A replay has this much time for the messages that it received.
 REPLAY_SEC = 300
 
 
 def queue_attributes() -> dict[str, str]:
-    """The attributes of ``create_queue``: kept as long as SQS does, encrypted with its own key."""
+    """Return the attributes for ``create_queue``.
+
+    SQS keeps the messages for its longest time, and encrypts them with its own key.
+    """
     return {
         "MessageRetentionPeriod": str(KEPT_SEC),
         "VisibilityTimeout": str(REPLAY_SEC),
@@ -20,7 +23,7 @@ def queue_attributes() -> dict[str, str]:
 
 
 def queue_properties(stage: str) -> dict[str, Any]:
-    """The same queue as the properties of an ``AWS::SQS::Queue``."""
+    """Return the same queue as the properties of an ``AWS::SQS::Queue``."""
     return {
         "QueueName": dead_letters(stage),
         "MessageRetentionPeriod": KEPT_SEC,

@@ -1,4 +1,8 @@
-"""Dead letters, tried again: shows what redial and sweep failed on, invokes them anew and removes what succeeded."""
+"""Dead letters: ``python -m ops replay --stage dev`` tries failed events again.
+
+Dead letters are the events that redial or sweep failed on. The command shows them, invokes the Lambda again for each,
+and deletes those that succeed.
+"""
 
 import argparse
 import json
@@ -19,16 +23,17 @@ from ops.names import ASYNCHRONOUS, dead_letters
 
 MAX_CALLS = 100
 PAGE = 10
-#: redial runs for two minutes at most; a request that was given up would be sent, and run, a second time.
+#: redial runs for two minutes at most. If the client timed out and repeated the request, redial would run a second
+#: time.
 INVOKE_CONFIG = Config(read_timeout=180, retries={"total_max_attempts": 1})  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that a Lambda failed on each time, as Lambda hands it over.
+    """An event that a Lambda failed on each time, in the form of Lambda's record.
 
+    ``function`` and ``event`` are None if the message is not such a record. See
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-    ``function`` and ``event`` are None where the message is something else.
     """
 
     message_id: str
@@ -36,11 +41,14 @@ class DeadLetter:
     function: str | None
     event: Any
     failed_at: str
-    why: str
+    reason: str
 
     @classmethod
     def read(cls, message: dict[str, Any]) -> "DeadLetter":
-        """From an SQS message. What cannot be read is told as such, and never replayed."""
+        """Read an SQS message.
+
+        A message that is not a record of Lambda's says so as its reason, and is never replayed.
+        """
         sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
         sent = sent_at.isoformat(timespec="seconds")
         try:
@@ -50,21 +58,22 @@ class DeadLetter:
         except (ValueError, LookupError, TypeError):
             return cls(message["MessageId"], message["ReceiptHandle"], None, None, sent, "not a record of Lambda's")
         condition = record["requestContext"].get("condition", "failed")
-        why = ": ".join(filter(None, (answer.get("errorType"), answer.get("errorMessage")))) or condition
+        reason = ": ".join(filter(None, (answer.get("errorType"), answer.get("errorMessage")))) or condition
         at = str(record.get("timestamp") or sent)
-        return cls(message["MessageId"], message["ReceiptHandle"], function, event, at, why)
+        return cls(message["MessageId"], message["ReceiptHandle"], function, event, at, reason)
 
     def __str__(self) -> str:
         event = self.event if isinstance(self.event, dict) else {}
         wake = event.get("wake") or event.get("time")
-        return f"{self.failed_at}  {self.function or 'unknown'}{f' ({wake})' if wake else ''}: {self.why}"
+        return f"{self.failed_at}  {self.function or 'unknown'}{f' ({wake})' if wake else ''}: {self.reason}"
 
 
 @dataclass(slots=True)
 class Replay:
     """A pass over a stage's dead letters, at most ``most`` of them.
 
-    Safe to repeat: redial dials only what is still due, whatever wake it is given, and sweep mends what it finds.
+    It is safe to repeat: redial dials only calls that are still due, whatever its wake, and sweep repairs what it
+    finds.
     """
 
     stage: str
@@ -74,7 +83,11 @@ class Replay:
     most: int = MAX_CALLS
 
     def run(self) -> Counter[str]:
-        """How many were ``replayed``, ``failed`` again or ``left`` alone. Raises RedialError."""
+        """Replay the dead letters, and return the counts by result.
+
+        The results are ``replayed``, ``failed`` (again) and ``left`` (not replayed). Raises RedialError if AWS refuses
+        a request.
+        """
         try:
             return self._run()
         except (BotoCoreError, ClientError) as error:
@@ -86,20 +99,20 @@ class Replay:
         if found is None:
             raise RedialError(f"there is no queue {name}: python -m ops provision --stage {self.stage} makes it")
         url = found["QueueUrl"]
-        asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-        total = int(asked["Attributes"]["ApproximateNumberOfMessages"])
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        total = int(attributes["Attributes"]["ApproximateNumberOfMessages"])
         counts: Counter[str] = Counter()
-        kept: list[DeadLetter] = []
+        not_replayed: list[DeadLetter] = []
         for number, letter in enumerate(self._receive(sqs, url), 1):
-            end, note = self._try(letter)
+            end, note = self._replay_one(letter)
             counts[end] += 1
             self.say(f"  {number}/{max(number, min(total, self.most))}  {letter}\n      {end}{note}")
             if end == "replayed":
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=letter.receipt)
             else:
-                kept.append(letter)
-        for letter in kept:
-            # Seen again by whoever looks next, rather than once the time for a replay is over.
+                not_replayed.append(letter)
+        for letter in not_replayed:
+            # Visible again at once, not only after REPLAY_SEC.
             sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
         return counts
 
@@ -110,7 +123,7 @@ class Replay:
                 QueueUrl=url,
                 MaxNumberOfMessages=min(PAGE, self.most - len(seen)),
                 VisibilityTimeout=REPLAY_SEC,
-                # Without waiting, SQS asks only some of its servers.
+                # Without a wait, SQS queries only some of its servers.
                 WaitTimeSeconds=1,
                 AttributeNames=["SentTimestamp"],
             ).get("Messages", [])
@@ -120,21 +133,22 @@ class Replay:
             seen |= {message["MessageId"] for message in new}
             yield from map(DeadLetter.read, new)
 
-    def _try(self, letter: DeadLetter) -> tuple[str, str]:
-        """What became of one: the word that it is counted under, and a note."""
+    def _replay_one(self, letter: DeadLetter) -> tuple[str, str]:
+        """Replay one dead letter. Return the word that counts it, and a note."""
         if letter.function not in {each.name(self.stage) for each in ASYNCHRONOUS}:
             return "left", f": {letter.function or 'this'} is no Lambda of this stage that takes events"
         if self.dry_run:
             return "left", ": a dry run replays nothing"
         invoke = self.make_client("lambda").invoke
         answer = invoke(FunctionName=letter.function, Payload=json.dumps(letter.event).encode())
-        said = answer["Payload"].read().decode()
+        answer_text = answer["Payload"].read().decode()
         if answer.get("FunctionError"):
-            return "failed", f" again: {_message(said)}"
-        return "replayed", f": {said}"
+            return "failed", f" again: {_message(answer_text)}"
+        return "replayed", f": {answer_text}"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``replay``."""
     parser = subparsers.add_parser("replay", help="try the dead letters again: the events that Lambdas failed on")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--dry-run", action="store_true", help="show them, and leave them where they are")

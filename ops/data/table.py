@@ -1,4 +1,7 @@
-"""The one table's shape: what provision creates, the template declares and the tests stand up in moto."""
+"""The shape of the one table.
+
+Provision creates it, the CloudFormation template declares it, and the tests create it in moto.
+"""
 
 from typing import Any
 
@@ -9,17 +12,18 @@ TTL_ATTRIBUTE = "expires_at"
 
 
 def table_name(stage: str) -> str:
-    """Return the name of a stage's table: ``TABLE_NAME`` of ``.chalice/config.json``, which its Lambdas get, too.
+    """Return the name of a stage's table.
 
-    After a restore it is the restored table's.
+    It is ``TABLE_NAME`` of ``.chalice/config.json``, which the stage's Lambdas get, too. After a restore it is the
+    restored table's name.
     """
     return chalice_config.environment(stage).get("TABLE_NAME") or stage_prefix(stage)
 
 
 def table_definition(name: str) -> dict[str, Any]:
-    """The arguments of ``create_table``.
+    """Return the arguments of ``create_table``.
 
-    Both indexes hold keys only: they lag behind the items, so what is found there is read again anyway.
+    Both indexes have keys only. They lag behind the items, so readers load the items anyway.
     """
     return {
         "TableName": name,
@@ -46,17 +50,17 @@ def table_definition(name: str) -> dict[str, Any]:
 
 
 def ttl_specification() -> dict[str, Any]:
-    """The ``TimeToLiveSpecification``, in the form that the API and CloudFormation share."""
+    """Return the ``TimeToLiveSpecification`` for the API and for CloudFormation."""
     return {"AttributeName": TTL_ATTRIBUTE, "Enabled": True}
 
 
 def recovery_specification() -> dict[str, Any]:
-    """The ``PointInTimeRecoverySpecification``, in the form that the API and CloudFormation share."""
+    """Return the ``PointInTimeRecoverySpecification`` for the API and CloudFormation."""
     return {"PointInTimeRecoveryEnabled": True}
 
 
 def table_properties(name: str) -> dict[str, Any]:
-    """The same table as the properties of an ``AWS::DynamoDB::Table``."""
+    """Return the same table as the properties of an ``AWS::DynamoDB::Table``."""
     properties = table_definition(name)
     return properties | {
         "SSESpecification": {"SSEEnabled": properties["SSESpecification"]["Enabled"]},

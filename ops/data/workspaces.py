@@ -1,4 +1,7 @@
-"""The settings of workspaces: ``python -m ops workspaces set|show|list --stage dev [--workspace acme]``."""
+"""Workspace settings: ``python -m ops workspaces set|show|list --stage dev``.
+
+``set`` and ``show`` need ``--workspace``.
+"""
 
 import argparse
 import re
@@ -13,14 +16,17 @@ from chalicelib.runtime.settings import MAX_DAILY, MAX_SLOTS, read_rate
 from chalicelib.storage.workspaces import Workspace, WorkspaceStore
 from ops.data.table import table_name
 
-#: what an option is set to for the default to count again
+#: the text that sets an option back to its default
 DEFAULT = "default"
 MAX_RETENTION_DAYS = 3650
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def workspace_name(text: str) -> str:
-    """A workspace's name as an argument."""
+    """Check a command-line argument that names a workspace, and return it.
+
+    Raises ArgumentTypeError for a wrong name.
+    """
     if not _NAME.fullmatch(text):
         wanted = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit"
         raise argparse.ArgumentTypeError(f"{text!r} is no workspace name: {wanted}")
@@ -28,10 +34,13 @@ def workspace_name(text: str) -> str:
 
 
 def changed(workspace: Workspace, given: Mapping[str, str | None]) -> Workspace:
-    """Return the settings with those changed that are given by name: as text, or ``default``."""
-    said = {name: text for name, text in given.items() if text is not None}
-    own = {name: read(said[name]) for name, read in OWN.items() if name in said}
-    limits = {name: read(said[name]) for name, read in LIMITS.items() if name in said}
+    """Return the workspace with the given settings changed.
+
+    ``given`` has a text, or ``default``, for each setting by its name; None leaves a setting unchanged.
+    """
+    texts = {name: text for name, text in given.items() if text is not None}
+    own = {name: read(texts[name]) for name, read in OWN.items() if name in texts}
+    limits = {name: read(texts[name]) for name, read in LIMITS.items() if name in texts}
     return replace(workspace, limits=replace(workspace.limits, **limits), **own)
 
 
@@ -39,9 +48,11 @@ def shown(workspace: Workspace) -> str:
     """Return a workspace's settings in one line."""
     kept = f"{workspace.retention_days} days" if workspace.retention_days else "the default time"
     most, rate = workspace.max_concurrent_calls, workspace.calls_per_second
-    at_once = f"at most {most} at once" if most else "the default number at once"
-    pace = f"{rate:g} a second" if rate else "the default rate"
-    return ", ".join([f"{workspace.name}: calls kept for {kept}", at_once, pace, *_limits_shown(workspace.limits)])
+    concurrency = f"at most {most} at once" if most else "the default number at once"
+    rate_text = f"{rate:g} a second" if rate else "the default rate"
+    return ", ".join(
+        [f"{workspace.name}: calls kept for {kept}", concurrency, rate_text, *_limits_shown(workspace.limits)]
+    )
 
 
 def _limits_shown(limits: Limits) -> Iterator[str]:
@@ -141,7 +152,7 @@ def _destinations(text: str) -> tuple[str, ...] | None:
     return None if text == DEFAULT else entries(text)
 
 
-#: option -> how its text is read: the settings of the workspace itself, and its limits on cost
+#: setting -> the function that reads its text: the settings of the workspace itself, and its cost limits
 OWN: Mapping[str, Callable[[str], Any]] = {
     "retention_days": _number,
     "max_concurrent_calls": _number,

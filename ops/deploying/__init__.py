@@ -1,0 +1,1 @@
+"""Commands that deploy a stage, provision its resources, and take it down."""

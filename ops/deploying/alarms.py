@@ -1,4 +1,7 @@
-"""A stage's alarms and dashboard, for who deploys with chalice deploy: ``python -m ops alarms --stage dev``."""
+"""The alarms and the dashboard of a stage: ``python -m ops alarms --stage dev``.
+
+The command is for stages that ``chalice deploy`` deployed: a CloudFormation stack has them already.
+"""
 
 import argparse
 import json
@@ -16,16 +19,16 @@ from ops import aws
 from ops.deploying import dashboard, rule_quota
 from ops.deploying.operations import alarms, properties
 
-#: CloudWatch tells of, and deletes, at most this many alarms by name at once
+#: CloudWatch describes or deletes at most this many named alarms in a request
 MAX_NAMES = 100
 
 
 @dataclass(slots=True)
 class Alarmer:
-    """Brings a stage's alarms and its dashboard to what they should be, and says what it does of each.
+    """The steps of the command: each sets an alarm or the dashboard if necessary.
 
-    ``cloudwatch`` is a client of boto3 or its like, ``say`` hears of each step, ``dry_run`` changes nothing. Without a
-    ``topic_arn`` those who hear of an alarm stay as they are.
+    ``cloudwatch`` is a boto3 client or a stand-in, ``say`` gets a line for each step, ``dry_run`` changes nothing.
+    Without a ``topic_arn`` each alarm keeps its present notifications.
     """
 
     stage: str
@@ -39,23 +42,23 @@ class Alarmer:
     notifies: bool = field(default=False, init=False)
 
     def put(self) -> None:
-        """Set what is missing or differs. Raises RedialError when AWS refuses."""
+        """Set what is missing or differs. Raises RedialError if AWS refuses."""
         with _refusals(f"setting the alarms of stage {self.stage!r}"):
-            there = self._there()
+            existing = self._existing()
             for alarm in alarms(self.stage, self.rules_quota):
                 name = alarm.name(self.stage)
-                wanted = {**_actions(there.get(name)), **properties(alarm, self.stage, self.topic_arn)}
+                wanted = {**_actions(existing.get(name)), **properties(alarm, self.stage, self.topic_arn)}
                 self.notifies |= bool(wanted.get("AlarmActions"))
-                if _is_as(wanted, there.get(name)):
+                if _matches(wanted, existing.get(name)):
                     self.say(f"  have  the alarm {name}")
                 else:
                     self._change(f"set the alarm {name}", partial(self.cloudwatch.put_metric_alarm, **wanted))
             self._put_dashboard()
 
     def delete(self) -> None:
-        """Remove what put() sets; other alarms are left alone. Raises RedialError when AWS refuses."""
+        """Delete what put() sets, and no other alarm. Raises RedialError if AWS refuses."""
         with _refusals(f"deleting the alarms of stage {self.stage!r}"):
-            for name in sorted(self._there()):
+            for name in sorted(self._existing()):
                 self._change(f"delete the alarm {name}", partial(self.cloudwatch.delete_alarms, AlarmNames=[name]))
             board = dashboard.name(self.stage)
             if self._dashboard() is not None:
@@ -64,13 +67,13 @@ class Alarmer:
                     lambda: self.cloudwatch.delete_dashboards(DashboardNames=[board]),
                 )
 
-    def _there(self) -> dict[str, Any]:
+    def _existing(self) -> dict[str, Any]:
         return described(self.cloudwatch, [alarm.name(self.stage) for alarm in alarms(self.stage)])
 
     def _put_dashboard(self) -> None:
         board, body = dashboard.name(self.stage), dashboard.body(self.stage, self.region)
-        there = self._dashboard()
-        if there is not None and json.loads(there) == json.loads(body):
+        existing = self._dashboard()
+        if existing is not None and json.loads(existing) == json.loads(body):
             self.say(f"  have  the dashboard {board}")
         else:
             self._change(
@@ -88,17 +91,17 @@ class Alarmer:
         text: str = answer["DashboardBody"]
         return text
 
-    def _change(self, what: str, bring_about: Callable[[], Any]) -> None:
+    def _change(self, what: str, change: Callable[[], Any]) -> None:
         self.changes += 1
         if self.dry_run:
             self.say(f"  would {what}")
             return
-        bring_about()
+        change()
         self.say(f"  done  {what}")
 
 
 def described(cloudwatch: Any, names: list[str]) -> dict[str, Any]:
-    """Return those of the named alarms that are set, by their names."""
+    """Return the existing alarms among the named ones, by name."""
     found: dict[str, Any] = {}
     for start in range(0, len(names), MAX_NAMES):
         answer = cloudwatch.describe_alarms(AlarmNames=names[start : start + MAX_NAMES], MaxRecords=100)
@@ -106,31 +109,34 @@ def described(cloudwatch: Any, names: list[str]) -> dict[str, Any]:
     return found
 
 
-def _actions(there: dict[str, Any] | None) -> dict[str, Any]:
-    """Return who hears of an alarm as it is: a run without a topic leaves that alone."""
-    return {name: there[name] for name in ("AlarmActions", "OKActions") if there and there.get(name)}
+def _actions(existing: dict[str, Any] | None) -> dict[str, Any]:
+    """Return an alarm's present actions: a run without a topic does not change them."""
+    return {name: existing[name] for name in ("AlarmActions", "OKActions") if existing and existing.get(name)}
 
 
-def _is_as(wanted: dict[str, Any], there: dict[str, Any] | None) -> bool:
-    """Whether an alarm that CloudWatch tells of is as wanted; what it tells beside that is its own (its state, say)."""
-    if there is None:
+def _matches(wanted: dict[str, Any], existing: dict[str, Any] | None) -> bool:
+    """Return True if an existing alarm is as wanted.
+
+    CloudWatch's own fields, for example the alarm's state, do not count.
+    """
+    if existing is None:
         return False
     wanted = {"AlarmActions": [], "OKActions": [], **wanted}
-    return all(_in_one_order(there.get(name, [])) == _in_one_order(value) for name, value in wanted.items())
+    return all(_sorted(existing.get(name, [])) == _sorted(value) for name, value in wanted.items())
 
 
-def _in_one_order(value: Any) -> Any:
-    """A value whose lists are sorted, for CloudWatch keeps no order of dimensions."""
+def _sorted(value: Any) -> Any:
+    """Return a value with its lists sorted: CloudWatch keeps no order of dimensions."""
     if isinstance(value, dict):
-        return {name: _in_one_order(each) for name, each in value.items()}
+        return {name: _sorted(each) for name, each in value.items()}
     if isinstance(value, list):
-        return sorted(map(_in_one_order, value), key=lambda each: json.dumps(each, sort_keys=True))
+        return sorted(map(_sorted, value), key=lambda each: json.dumps(each, sort_keys=True))
     return value
 
 
 @contextmanager
 def _refusals(doing: str) -> Iterator[None]:
-    """Turns AWS's errors into one that says what was being done."""
+    """Raise RedialError for an error of AWS, with the action that it stopped."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
@@ -138,6 +144,7 @@ def _refusals(doing: str) -> Iterator[None]:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``alarms``."""
     parser = subparsers.add_parser("alarms", help="set the alarms and the dashboard of a stage, after chalice deploy")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--topic", metavar="ARN", help="the SNS topic that each alarm notifies (default: none)")

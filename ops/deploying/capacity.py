@@ -1,6 +1,6 @@
-"""What a stage may take of the account: concurrency that is reserved for its Lambdas, and the throttle of its API.
+"""The capacity of a stage: reserved concurrency, and the API's throttle.
 
-Without its own share, ``redial`` waits while the callers of the API take every invocation of the account.
+Without reserved concurrency, ``redial`` waits while requests to the API take every invocation of the account.
 """
 
 import json
@@ -11,24 +11,31 @@ from ops import aws
 from ops.deploying import chalice_config
 from ops.names import API, REDIAL, SWEEP, Lambda
 
-#: Lambda -> the variable in .chalice/config.json that says how many invocations are its own, and the default
+#: Lambda -> the variable in .chalice/config.json with its reserved invocations, and the variable's default
 RESERVED: dict[Lambda, tuple[str, int]] = {
     REDIAL: ("REDIAL_RESERVED_CONCURRENCY", 20),
     SWEEP: ("SWEEP_RESERVED_CONCURRENCY", 2),
 }
-#: The account's own limit is 10,000 a second, for all of its APIs together.
+#: The variable with the API's requests a second, and its default. The account's own limit is 10,000 a second, for all
+#: of its APIs together.
 RATE = ("API_REQUESTS_PER_SECOND", 500)
-#: so many seconds' worth of requests may come at once
+#: the burst, in seconds: so many seconds' worth of requests may come at once
 BURST_SEC = 2
 
 
 def reserved(each: Lambda, stage: str) -> int:
-    """Return how many invocations are reserved for a Lambda; 0 for none. Raise RedialError for a wrong setting."""
+    """Return how many invocations are reserved for a Lambda; 0 for none.
+
+    Raises RedialError for a wrong setting.
+    """
     return _whole(stage, *RESERVED[each], least=0, most=900)
 
 
 def throttle(stage: str) -> tuple[int, int]:
-    """Return how many requests a second the API takes, and how many at once. Raise RedialError for a wrong setting."""
+    """Return how many requests a second the API takes, and how many at once.
+
+    Raises RedialError for a wrong setting.
+    """
     rate = _whole(stage, *RATE, least=1, most=10_000)
     return rate, BURST_SEC * rate
 
@@ -39,8 +46,8 @@ def api_stage() -> str:
 
 
 def rest_api(functions: Any, stage: str) -> str | None:
-    """Return the id of the REST API that may invoke the API's Lambda; None where there is none."""
-    # Chalice and CloudFormation both let exactly one API in: arn:aws:execute-api:region:account:api-id/*
+    """Return the id of the REST API that may invoke the API's Lambda; None for none."""
+    # Chalice and CloudFormation both give exactly one API the permission: arn:aws:execute-api:region:account:api-id/*
     policy = aws.find(lambda: functions.get_policy(FunctionName=API.name(stage)))
     for statement in json.loads(policy["Policy"])["Statement"] if policy else ():
         for test in statement.get("Condition", {}).values():
@@ -51,7 +58,10 @@ def rest_api(functions: Any, stage: str) -> str | None:
 
 
 def throttled(apis: Any, api_id: str | None) -> tuple[float, int] | None:
-    """Return the throttle of an API's stage: requests a second, and at once. None where there is no such stage."""
+    """Return the current throttle of an API's stage: requests a second, and at once.
+
+    Return None if there is no such stage.
+    """
     if api_id is None:
         return None
     found = aws.find(lambda: apis.get_stage(restApiId=api_id, stageName=api_stage()))

@@ -1,4 +1,7 @@
-"""What `.chalice/config.json` says of a stage: the one place where a Lambda's time and environment are set."""
+"""The file `.chalice/config.json`, the one place of Lambdas' settings.
+
+It sets their timeouts, their memory and their environment, for each stage.
+"""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +15,10 @@ CHALICE = Path(__file__).parents[2] / ".chalice"
 
 
 def read(path: Path = CHALICE / "config.json") -> dict[str, Any]:
-    """Return the whole document. Raise RedialError where the file is missing or is not such a document."""
+    """Return the whole document.
+
+    Raises RedialError if the file is missing, is not JSON, or has a part that is not an object.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -26,12 +32,12 @@ def read(path: Path = CHALICE / "config.json") -> dict[str, Any]:
 
 
 def write(document: dict[str, Any], path: Path = CHALICE / "config.json") -> None:
-    """Write the whole document, formatted as it comes with Redial."""
+    """Write the whole document, in the format in which Redial ships it."""
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _parts(document: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each part that must be an object, the outer one before those inside it."""
+    """Yield each part that must be an object, the outer ones first."""
     yield "the document", document
     yield "environment_variables", document.get("environment_variables", {})
     yield "stages", document.get("stages")
@@ -41,12 +47,15 @@ def _parts(document: Any) -> Iterator[tuple[str, Any]]:
 
 
 def stages() -> tuple[str, ...]:
-    """The stages that can be deployed."""
+    """Return the stages that can be deployed."""
     return tuple(read()["stages"])
 
 
 def timeout_sec(function: Lambda, stage: str) -> int:
-    """How long a Lambda may run; the stage's word goes before that of all stages. Chalice's own default is 60."""
+    """Return a Lambda's timeout in seconds.
+
+    The stage's own setting has precedence over the setting of all stages. Chalice's default is 60.
+    """
     document = read()
     for scope in (document["stages"].get(stage, {}), document):
         own = scope.get("lambda_functions", {}).get(function.key, {})
@@ -56,12 +65,15 @@ def timeout_sec(function: Lambda, stage: str) -> int:
 
 
 def memory_mb(function: Lambda) -> int:
-    """Return how much memory a Lambda has in every stage that does not say otherwise. Chalice's own default is 128."""
+    """Return a Lambda's memory in MB, for the stages that set no other.
+
+    Chalice's default is 128.
+    """
     return int(read()["lambda_functions"].get(function.key, {}).get("lambda_memory_size", 128))
 
 
 def architecture(stage: str) -> str:
-    """Return the processors that a stage's Lambdas run on: ``x86_64`` or ``arm64``."""
+    """Return the processor architecture of a stage's Lambdas: ``x86_64`` or ``arm64``."""
     document = read()
     return str(
         document["stages"].get(stage, {}).get("lambda_architecture") or document.get("lambda_architecture", "x86_64")
@@ -69,8 +81,11 @@ def architecture(stage: str) -> str:
 
 
 def environment(stage: str) -> dict[str, str]:
-    """What the Lambdas of a stage are told beside what the deployment itself sets."""
+    """Return the environment variables of a stage's Lambdas.
+
+    The deployment itself sets some more.
+    """
     document = read()
-    told: dict[str, str] = dict(document.get("environment_variables", {}))
-    told |= document["stages"].get(stage, {}).get("environment_variables", {})
-    return told
+    variables: dict[str, str] = dict(document.get("environment_variables", {}))
+    variables |= document["stages"].get(stage, {}).get("environment_variables", {})
+    return variables

@@ -1,4 +1,4 @@
-"""The dashboard of a stage: what an operator looks at first, from one table."""
+"""The dashboard of a stage, as one table: what an operator looks at first."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,10 @@ WIDTH, HEIGHT, COLUMNS = 8, 6, 24
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One graph: its lines as CloudWatch's dashboards write them, its statistic, and where a line is worth drawing."""
+    """One graph: its lines in CloudWatch's notation, and its statistic.
+
+    ``mark`` is a horizontal line, with its label and its value.
+    """
 
     title: str
     lines: Sequence[Sequence[Any]]
@@ -25,12 +28,12 @@ class Graph:
 
 
 def name(stage: str) -> str:
-    """What CloudWatch lists it as."""
+    """Return the dashboard's name in CloudWatch."""
     return f"{APP_NAME}-{stage}"
 
 
 def body(stage: str, region: str) -> str:
-    """The dashboard as JSON, as ``put_dashboard`` and an ``AWS::CloudWatch::Dashboard`` take it."""
+    """Return the dashboard as JSON, for ``put_dashboard`` and for CloudFormation."""
     widgets = [
         {
             "type": "metric",
@@ -46,23 +49,23 @@ def body(stage: str, region: str) -> str:
 
 
 def graphs(stage: str) -> list[Graph]:
-    """What the dashboard shows, from left to right and from top to bottom."""
+    """Return the graphs of the dashboard, from left to right and from top to bottom."""
     lambdas = [f"{APP_NAME}-{stage}{suffix}" for suffix in ("", "-redial", "-sweep")]
     table, queue = table_name(stage), f"{APP_NAME}-{stage}-dead-letters"
     return [
-        Graph("Attempts by outcome", [_by(metrics.ATTEMPTS, stage)]),
+        Graph("Attempts by outcome", [_search(metrics.ATTEMPTS, stage)]),
         Graph("Dials", [_line(metrics.DIALED, stage), _line(metrics.PLACEMENT_UNKNOWN, stage)]),
-        Graph("Deferred dials, by reason", [_by(metrics.DEFERRED, stage)]),
+        Graph("Deferred dials, by reason", [_search(metrics.DEFERRED, stage)]),
         Graph("Redials late, seconds", _percentiles(metrics.REDIAL_LATENESS, stage), mark=("alarm", 120)),
         Graph("Callbacks late, ms", _percentiles(metrics.CALLBACK_DELAY, stage)),
         Graph("Callbacks' handling, ms", _percentiles(metrics.CALLBACK_HANDLING, stage), mark=("Telnyx waits", 2000)),
-        Graph("Repaired by the sweep", [_by(metrics.SWEEP_REPAIRED, stage), _line(metrics.WAKES_NOT_SET, stage)]),
+        Graph("Repaired by the sweep", [_search(metrics.SWEEP_REPAIRED, stage), _line(metrics.WAKES_NOT_SET, stage)]),
         Graph("Rules live, all programs'", [_line(metrics.RULES_LIVE, stage)], "Maximum", mark=("default quota", 300)),
-        Graph("Concurrent calls", [_by(metrics.SLOTS_IN_USE, stage, "Maximum")], "Maximum"),
+        Graph("Concurrent calls", [_search(metrics.SLOTS_IN_USE, stage, "Maximum")], "Maximum"),
         Graph(
             "Providers' troubles",
             [
-                _by(metric, stage)
+                _search(metric, stage)
                 for metric in (
                     metrics.ACCOUNT_FAULTS,
                     metrics.BREAKER_OPENED,
@@ -73,12 +76,12 @@ def graphs(stage: str) -> list[Graph]:
         ),
         Graph(
             "Callbacks refused, calls not adopted",
-            [_by(metrics.CALLBACKS_REFUSED, stage), _by(metrics.CALLS_NOT_ADOPTED, stage)],
+            [_search(metrics.CALLBACKS_REFUSED, stage), _search(metrics.CALLS_NOT_ADOPTED, stage)],
         ),
-        Graph("Sign-ins refused", [_by(metrics.SIGN_INS_REFUSED, stage)]),
+        Graph("Sign-ins refused", [_search(metrics.SIGN_INS_REFUSED, stage)]),
         Graph(
             "Answers of 500 and above",
-            [_by(metrics.SERVER_ERRORS, stage), ["AWS/ApiGateway", "5XXError", "ApiName", APP_NAME]],
+            [_search(metrics.SERVER_ERRORS, stage), ["AWS/ApiGateway", "5XXError", "ApiName", APP_NAME]],
         ),
         Graph("Dead letters", [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]], "Maximum"),
         Graph("Lambda errors", [["AWS/Lambda", "Errors", "FunctionName", each] for each in lambdas]),
@@ -106,8 +109,8 @@ def _percentiles(metric: Metric, stage: str) -> list[list[Any]]:
     return [_line(metric, stage, stat=each, label=each) for each in ("p50", "p99")]
 
 
-def _by(metric: Metric, stage: str, statistic: str = "Sum") -> list[Any]:
-    """A line for each combination of the metric's dimensions, whichever there are."""
+def _search(metric: Metric, stage: str, statistic: str = "Sum") -> list[Any]:
+    """Return a search: one line for each combination of the metric's dimensions."""
     dimensions = ",".join([NAMESPACE, STAGE, *metric.by])
     found = f"SEARCH('{{{dimensions}}} MetricName=\"{metric.name}\" Stage=\"{stage}\"', '{statistic}', 300)"
     return [{"expression": found}]

@@ -1,4 +1,7 @@
-"""The two ways to deploy, each by Chalice and for the runtime that is set: ``deploy``, and ``package`` for a stack."""
+"""The two ways to deploy: ``deploy``, and ``package`` for a CloudFormation stack.
+
+Chalice does both, for the runtime that is set.
+"""
 
 import argparse
 import json
@@ -11,6 +14,7 @@ from ops.names import stage_prefix
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``deploy`` and ``package``."""
     deploying = subparsers.add_parser("deploy", help="chalice deploy, on the runtime of .chalice/config.json")
     deploying.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     deploying.set_defaults(run=_deploy)
@@ -21,7 +25,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
-    _check(arguments.stage)
+    _check_environment(arguments.stage)
     status = packaging.run_chalice(["--project-dir", str(_project()), "deploy", "--stage", arguments.stage])
     if status == 0:
         print(f"deployed on {runtime.wanted()}; next: python -m ops provision --stage {arguments.stage}")
@@ -29,7 +33,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
 
 
 def _package(arguments: argparse.Namespace) -> int:
-    _check(arguments.stage)
+    _check_environment(arguments.stage)
     backend = chalice_config.environment(arguments.stage).get("WAKE_BACKEND", "rule")
     with tempfile.TemporaryDirectory() as directory:
         extras = Path(directory, "extras.json")
@@ -42,7 +46,7 @@ def _package(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _check(stage: str) -> None:
+def _check_environment(stage: str) -> None:
     environment_size.must_fit(chalice_config.environment(stage), stage_prefix(stage))
 
 

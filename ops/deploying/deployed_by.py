@@ -1,16 +1,22 @@
-"""How a stage was deployed, and so what brings it up to date: Chalice and provision, or a CloudFormation stack."""
+"""The way in which a stage was deployed: Chalice and provision, or a stack.
+
+A stack is one of CloudFormation. The same way brings the stage up to date.
+"""
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import aws
 from ops.names import API
 
-#: CloudFormation puts it on what a stack makes.
+#: The tag that CloudFormation sets on the resources of a stack.
 STACK_TAG = "aws:cloudformation:stack-name"
 
 
 def stack_of(make_client: aws.MakeClient, stage: str) -> str | None:
-    """Return the stack that the API's Lambda belongs to; None after `chalice deploy`, or where it may not be asked."""
+    """Return the stack of the API's Lambda.
+
+    Return None after `chalice deploy`, or if the Lambda's tags may not be read.
+    """
     functions = make_client("lambda")
     try:
         found = aws.find(lambda: functions.get_function(FunctionName=API.name(stage)))
@@ -21,7 +27,7 @@ def stack_of(make_client: aws.MakeClient, stage: str) -> str | None:
 
 
 def redeploy(stage: str, stack: str | None) -> str:
-    """Return what deploys the code and its settings again."""
+    """Return the command that deploys the code and its settings again."""
     if stack is None:
         return f"python -m ops deploy --stage {stage}"
     return (
@@ -31,9 +37,9 @@ def redeploy(stage: str, stack: str | None) -> str:
 
 
 def repair(stage: str, stack: str | None) -> str:
-    """Return what makes the resources beside the Lambdas as they should be."""
+    """Return the command that repairs the resources besides the Lambdas."""
     provision = f"python -m ops provision --stage {stage}"
     if stack is None:
         return provision
-    # An update leaves alone what the template says as before, however it was changed by hand.
+    # An update skips resources whose template is unchanged, even if somebody changed them by hand.
     return f"{provision}, for an update of the stack {stack} does not see what was changed by hand"

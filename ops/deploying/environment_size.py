@@ -1,4 +1,4 @@
-"""Lambda's limit on a function's environment: 4 KB of JSON, names and values together."""
+"""The size limit of a Lambda's environment: 4 KB of JSON, with names and values."""
 
 import json
 from collections.abc import Mapping
@@ -8,18 +8,21 @@ from chalicelib.providers import REGISTRY
 
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_BYTES = 4096
-#: What is left for one more provider's credentials.
+#: Above this size, the environment has no room for one more provider's credentials.
 NEAR_BYTES = 3600
 
 
 def size_bytes(environment: Mapping[str, str]) -> int:
-    """Return how many bytes Lambda counts: the environment as compact JSON."""
+    """Return the size that Lambda counts: the environment as compact JSON."""
     text = json.dumps(dict(environment), separators=(",", ":"), ensure_ascii=False)
     return len(text.encode())
 
 
 def must_fit(environment: Mapping[str, str], prefix: str) -> None:
-    """Raise RedialError where Lambda would refuse an environment, after minutes of packing."""
+    """Raise RedialError if Lambda would refuse an environment.
+
+    Otherwise the error would come only after minutes of packaging.
+    """
     size = size_bytes(environment)
     if size > MAX_BYTES:
         raise RedialError(
@@ -29,7 +32,7 @@ def must_fit(environment: Mapping[str, str], prefix: str) -> None:
 
 
 def to_move(environment: Mapping[str, str], prefix: str) -> str:
-    """Return the commands that keep the longest credential in Systems Manager rather than in the environment."""
+    """Return the commands that move the longest credential to Systems Manager."""
     # Only credentials may be references.
     credentials = [each for each in environment if _is_credential(each)]
     name = max(credentials or environment, key=lambda each: len(environment[each]))

@@ -1,9 +1,11 @@
-"""What API Gateway answers by itself, where no Lambda is asked: problem+json with the headers of every other answer.
+"""Gateway responses: the answers that API Gateway gives without a Lambda.
+
+They are problem+json, with the same headers as every other answer.
 
 | type | when | status |
 | --- | --- | --- |
 | ``MISSING_AUTHENTICATION_TOKEN`` | no route has the path and method | 404, not API Gateway's 403 |
-| ``INVALID_SIGNATURE`` | the same, where the request has an ``Authorization`` header | 404, not 403 |
+| ``INVALID_SIGNATURE`` | the same, if the request has an ``Authorization`` header | 404, not 403 |
 | ``THROTTLED`` | the stage's throttle is reached | 429 |
 | ``REQUEST_TOO_LARGE`` | the body exceeds 10 MB | 413 |
 | ``INTEGRATION_TIMEOUT`` | the Lambda has not answered within 29 s | 504 |
@@ -20,9 +22,9 @@ from chalicelib.api.http import SECURITY_HEADERS, title_of
 from ops import aws
 
 NO_ROUTE = "no route has this path and method; GET /openapi.json lists all routes"
-# Not the error's own message: for an unknown path it repeats the Authorization header.
+# Without the error's own message: for an unknown path it repeats the Authorization header.
 OTHER = "API Gateway refused the request ($context.error.responseType)"
-#: type -> status (None for API Gateway's own), detail, and headers beside the common ones
+#: type -> status (None for API Gateway's own), detail, and headers besides the common ones
 ANSWERS: Mapping[str, tuple[HTTPStatus | None, str, Mapping[str, str]]] = {
     "MISSING_AUTHENTICATION_TOKEN": (HTTPStatus.NOT_FOUND, NO_ROUTE, {}),
     "INVALID_SIGNATURE": (HTTPStatus.NOT_FOUND, NO_ROUTE, {}),
@@ -59,7 +61,7 @@ def wanted() -> dict[str, dict[str, Any]]:
 
 
 def are_set(apis: Any, api_id: str, stage_name: str) -> bool:
-    """Return whether the API has these answers and its stage was deployed with them."""
+    """Return True if the API has these answers, and its stage was deployed with them."""
     listed = apis.get_gateway_responses(restApiId=api_id, limit=500)["items"]
     has = {each["responseType"]: each for each in listed}
     if any(has.get(kind, {}).get(key) != value for kind, each in wanted().items() for key, value in each.items()):
@@ -70,26 +72,29 @@ def are_set(apis: Any, api_id: str, stage_name: str) -> bool:
 
 
 def put(apis: Any, api_id: str, stage_name: str) -> None:
-    """Set the answers and deploy the stage: until then they have no effect."""
+    """Set the answers, and deploy the stage.
+
+    The answers have no effect before the deployment.
+    """
     for kind, answer in wanted().items():
         apis.put_gateway_response(restApiId=api_id, responseType=kind, **answer)
     apis.create_deployment(restApiId=api_id, stageName=stage_name, description=_description())
 
 
 def _description() -> str:
-    # It tells whether a stage was deployed with these very answers, or a run stopped before that.
+    # The hash shows whether the stage was deployed with these answers, or a run stopped before that.
     return f"gateway responses {hashlib.sha256(aws.as_json(wanted()).encode()).hexdigest()[:16]}"
 
 
 def _headers(own: Mapping[str, str]) -> dict[str, str]:
-    # API Gateway takes a value between single quotes as it stands.
+    # API Gateway uses a value between single quotes literally.
     every = {"Content-Type": "application/problem+json", **SECURITY_HEADERS, **own}
     return {name: f"'{value}'" for name, value in every.items()}
 
 
 def _templates(status: HTTPStatus | None, detail: str) -> dict[str, str]:
-    said: dict[str, Any] = {"type": "about:blank", "title": title_of(status) if status else "Request refused"}
+    body: dict[str, Any] = {"type": "about:blank", "title": title_of(status) if status else "Request refused"}
     if status:
-        said["status"] = status.value
-    # The key is not the type of the answer: API Gateway looks for this one, whatever a request accepts.
-    return {"application/json": json.dumps(said | {"detail": detail})}
+        body["status"] = status.value
+    # This key is not the answer's type: API Gateway looks for this key, whatever types a request accepts.
+    return {"application/json": json.dumps(body | {"detail": detail})}

@@ -1,6 +1,7 @@
-"""The alarms of a stage, from one table: for CloudFormation and for ``python -m ops alarms`` alike.
+"""The alarms of a stage, as one table.
 
-Each kind of alarm has a section of the same name in docs/operating.md.
+CloudFormation and ``python -m ops alarms`` both use the table. Each kind of alarm has a section of the same name in
+docs/operating.md.
 """
 
 import re
@@ -14,22 +15,23 @@ from ops.data.table import table_definition, table_name
 from ops.deploying import dashboard, rule_quota
 from ops.names import APP_NAME
 
-#: CloudWatch's words for how an alarm compares
+#: CloudWatch's words for the comparisons of an alarm
 ABOVE = "GreaterThanThreshold"
 BELOW = "LessThanThreshold"
 
-#: API Gateway names an API as the app is named, and its stage is Chalice's ``api_gateway_stage``: two stages of Redial
-#: in one account and region share these two figures.
+#: API Gateway names an API after the app, and its stage is Chalice's ``api_gateway_stage``. So two stages of Redial in
+#: one account and region share these two metrics.
 API = {"ApiName": APP_NAME, "Stage": "api"}
-#: what the Lambdas ask of the table; DynamoDB tells its errors apart by these
+#: the operations that the Lambdas use: DynamoDB counts its errors by operation
 TABLE_OPERATIONS = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem")
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A deployed Lambda: what follows ``<app>-<stage>`` in its name, and how long it takes when something is wrong.
+    """A deployed Lambda, and how long it may run.
 
-    ``slow_sec`` is near its timeout; redial may dial until 16 seconds before its own.
+    ``suffix`` follows ``<app>-<stage>`` in its name. ``slow_sec`` is the duration that means a problem, near the
+    timeout. redial may dial until 16 seconds before its own timeout.
     """
 
     suffix: str
@@ -46,7 +48,7 @@ FUNCTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric as it is asked for: whose it is, its statistic, and its dimensions in a stage."""
+    """A CloudWatch metric: namespace, name, statistic, and its dimensions in a stage."""
 
     namespace: str
     name: str
@@ -56,9 +58,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """One row of the table. ``part`` tells alarms of one kind apart; ``figures`` feed ``expression`` by their ids.
+    """One row of the table.
 
-    The alarm rings once the value is over (or under) the threshold in ``periods`` periods of ``period_sec`` in a row.
+    ``part`` distinguishes alarms of one kind. ``figures`` are the inputs of ``expression``, by their ids. The alarm
+    rings when the value is over (or under) the threshold in ``periods`` consecutive periods of ``period_sec``.
     """
 
     kind: str
@@ -73,35 +76,38 @@ class Alarm:
     missing: str = field(default="notBreaching")
 
     def name(self, stage: str) -> str:
-        """What CloudWatch lists it as."""
+        """Return the alarm's name in CloudWatch."""
         return "-".join(filter(None, [APP_NAME, stage, self.kind, self.part]))
 
 
-def ours(metric: Metric, statistic: str, stage: str, **by: str) -> Figure:
-    """A metric that the code writes, by the stage alone or by all of its dimensions."""
+def own_figure(metric: Metric, statistic: str, stage: str, **by: str) -> Figure:
+    """Return a metric of ours, by the stage alone or by all of its dimensions."""
     return Figure(NAMESPACE, metric.name, statistic, {STAGE: stage, **by})
 
 
 def alarms(stage: str, rules_quota: int = rule_quota.DEFAULT_RULES) -> Iterator[Alarm]:
-    """Yield every alarm of a stage. ``rules_quota`` is how many rules EventBridge allows in its region."""
-    yield from _of_the_wheel(stage, rules_quota)
-    yield from _of_the_provider(stage)
-    yield from _of_the_api(stage)
-    yield from _of_the_lambdas(stage)
-    yield from _of_the_table(stage)
+    """Yield every alarm of a stage.
+
+    ``rules_quota`` is the number of rules that EventBridge allows in the stage's region.
+    """
+    yield from _wheel_alarms(stage, rules_quota)
+    yield from _provider_alarms(stage)
+    yield from _api_alarms(stage)
+    yield from _lambda_alarms(stage)
+    yield from _table_alarms(stage)
 
 
-def _of_the_wheel(stage: str, rules_quota: int) -> Iterator[Alarm]:
+def _wheel_alarms(stage: str, rules_quota: int) -> Iterator[Alarm]:
     yield Alarm(
         kind="sweep-repairs",
         says="The sweep repaired more than 10 calls or rules in 5 minutes: the wheel or the callbacks miss some.",
-        figures={"m": ours(metrics.SWEEP_REPAIRED, "Sum", stage)},
+        figures={"m": own_figure(metrics.SWEEP_REPAIRED, "Sum", stage)},
         threshold=10,
     )
     yield Alarm(
         kind="sweep-stopped",
         says="No sweep has come to its end for 5 minutes: what is lost stays lost.",
-        figures={"m": ours(metrics.SWEEPS, "Sum", stage)},
+        figures={"m": own_figure(metrics.SWEEPS, "Sum", stage)},
         threshold=1,
         compares=BELOW,
         period_sec=60,
@@ -111,19 +117,19 @@ def _of_the_wheel(stage: str, rules_quota: int) -> Iterator[Alarm]:
     yield Alarm(
         kind="redials-late",
         says="One redial in a hundred is made more than 2 minutes after it was due.",
-        figures={"m": ours(metrics.REDIAL_LATENESS, "p99", stage)},
+        figures={"m": own_figure(metrics.REDIAL_LATENESS, "p99", stage)},
         threshold=120,
     )
     yield Alarm(
         kind="rules-near-quota",
         says="All programs together use more than 80 % of the rules that EventBridge allows in this region.",
-        figures={"m": ours(metrics.RULES_LIVE, "Maximum", stage)},
+        figures={"m": own_figure(metrics.RULES_LIVE, "Maximum", stage)},
         threshold=rule_quota.near(rules_quota),
     )
     yield Alarm(
         kind="wakes-not-set",
         says="EventBridge refused more than 2 wakes in 15 minutes: the sweep dials those calls a minute or two late.",
-        figures={"m": ours(metrics.WAKES_NOT_SET, "Sum", stage)},
+        figures={"m": own_figure(metrics.WAKES_NOT_SET, "Sum", stage)},
         threshold=2,
         period_sec=900,
     )
@@ -142,13 +148,13 @@ def _of_the_wheel(stage: str, rules_quota: int) -> Iterator[Alarm]:
     )
 
 
-def _of_the_provider(stage: str) -> Iterator[Alarm]:
+def _provider_alarms(stage: str) -> Iterator[Alarm]:
     yield Alarm(
         kind="placements-unknown",
         says="Of 20 or more dials in 15 minutes, more than 5 % got no answer from the provider.",
         figures={
-            "unknown": ours(metrics.PLACEMENT_UNKNOWN, "Sum", stage),
-            "dialed": ours(metrics.DIALED, "Sum", stage),
+            "unknown": own_figure(metrics.PLACEMENT_UNKNOWN, "Sum", stage),
+            "dialed": own_figure(metrics.DIALED, "Sum", stage),
         },
         expression=(
             "IF(FILL(unknown, 0) + FILL(dialed, 0) >= 20, "
@@ -160,47 +166,47 @@ def _of_the_provider(stage: str) -> Iterator[Alarm]:
     yield Alarm(
         kind="account-faults",
         says="A provider refused the account, not the call: no balance, no permission, wrong credentials.",
-        figures={"m": ours(metrics.ACCOUNT_FAULTS, "Sum", stage)},
+        figures={"m": own_figure(metrics.ACCOUNT_FAULTS, "Sum", stage)},
         threshold=0,
     )
     yield Alarm(
         kind="breaker-opened",
         says="Dialling through a provider was stopped after too many failures in a row.",
-        figures={"m": ours(metrics.BREAKER_OPENED, "Sum", stage)},
+        figures={"m": own_figure(metrics.BREAKER_OPENED, "Sum", stage)},
         threshold=0,
     )
     yield Alarm(
         kind="signatures-wrong",
         says="More than 20 callbacks in 5 minutes had a wrong signature.",
-        figures={"m": ours(metrics.SIGNATURE_FAILURES, "Sum", stage)},
+        figures={"m": own_figure(metrics.SIGNATURE_FAILURES, "Sum", stage)},
         threshold=20,
     )
 
 
-def _of_the_api(stage: str) -> Iterator[Alarm]:
+def _api_alarms(stage: str) -> Iterator[Alarm]:
     yield Alarm(
         kind="callbacks-refused",
         says="More than 20 callbacks in 5 minutes came to an address whose token is unknown or was replaced.",
-        figures={"m": ours(metrics.CALLBACKS_REFUSED, "Sum", stage)},
+        figures={"m": own_figure(metrics.CALLBACKS_REFUSED, "Sum", stage)},
         threshold=20,
     )
     yield Alarm(
         kind="calls-not-adopted",
         says="A callback came to an adoption address, and its call could not be adopted.",
-        figures={"m": ours(metrics.CALLS_NOT_ADOPTED, "Sum", stage)},
+        figures={"m": own_figure(metrics.CALLS_NOT_ADOPTED, "Sum", stage)},
         threshold=0,
     )
     yield Alarm(
         kind="sign-ins-refused",
         says="More than 20 requests in 5 minutes came without an API key that may make them.",
-        figures={"m": ours(metrics.SIGN_INS_REFUSED, "Sum", stage)},
+        figures={"m": own_figure(metrics.SIGN_INS_REFUSED, "Sum", stage)},
         threshold=20,
     )
-    for door, whose in (("callbacks", "A provider's callback"), ("api", "A request to the API")):
+    for entry_point, whose in (("callbacks", "A provider's callback"), ("api", "A request to the API")):
         yield Alarm(
-            kind=f"{door}-fail",
+            kind=f"{entry_point}-fail",
             says=f"{whose} was answered with 500 or more.",
-            figures={"m": ours(metrics.SERVER_ERRORS, "Sum", stage, EntryPoint=door)},
+            figures={"m": own_figure(metrics.SERVER_ERRORS, "Sum", stage, EntryPoint=entry_point)},
             threshold=0,
         )
     yield Alarm(
@@ -218,7 +224,7 @@ def _of_the_api(stage: str) -> Iterator[Alarm]:
     )
 
 
-def _of_the_lambdas(stage: str) -> Iterator[Alarm]:
+def _lambda_alarms(stage: str) -> Iterator[Alarm]:
     for part, function in FUNCTIONS.items():
         name = {"FunctionName": f"{APP_NAME}-{stage}{function.suffix}"}
         yield Alarm(
@@ -244,9 +250,9 @@ def _of_the_lambdas(stage: str) -> Iterator[Alarm]:
         )
 
 
-def _of_the_table(stage: str) -> Iterator[Alarm]:
+def _table_alarms(stage: str) -> Iterator[Alarm]:
     table = {"TableName": table_name(stage)}
-    throttled = dict(_throttled(table))
+    throttled = dict(_throttle_figures(table))
     yield Alarm(
         kind="table-throttled",
         says="DynamoDB refused reads or writes of the table or of an index for their number.",
@@ -254,21 +260,24 @@ def _of_the_table(stage: str) -> Iterator[Alarm]:
         expression=_sum_of(throttled),
         threshold=0,
     )
-    asked = {operation: f"m{number}" for number, operation in enumerate(TABLE_OPERATIONS)}
+    ids = {operation: f"m{number}" for number, operation in enumerate(TABLE_OPERATIONS)}
     yield Alarm(
         kind="table-errors",
         says="DynamoDB failed on its own account (HTTP 500) more than 5 times in 5 minutes.",
         figures={
             id_: Figure("AWS/DynamoDB", "SystemErrors", "Sum", {**table, "Operation": operation})
-            for operation, id_ in asked.items()
+            for operation, id_ in ids.items()
         },
-        expression=_sum_of(asked.values()),
+        expression=_sum_of(ids.values()),
         threshold=5,
     )
 
 
-def _throttled(table: Mapping[str, str]) -> Iterator[tuple[str, Figure]]:
-    """Yield each count of throttled requests by its id: the table's own, which leaves the indexes out, and theirs."""
+def _throttle_figures(table: Mapping[str, str]) -> Iterator[tuple[str, Figure]]:
+    """Yield each metric of throttled requests, by its id.
+
+    The table's own metric does not count the requests to its indexes.
+    """
     indexes = table_definition(table["TableName"])["GlobalSecondaryIndexes"]
     places = {"table": dict(table)}
     places |= {each["IndexName"]: {**table, "GlobalSecondaryIndexName": each["IndexName"]} for each in indexes}
@@ -282,9 +291,9 @@ def _sum_of(ids: Iterable[str]) -> str:
 
 
 def properties(alarm: Alarm, stage: str, topic_arn: Any = None) -> dict[str, Any]:
-    """Return an alarm as ``put_metric_alarm`` and an ``AWS::CloudWatch::Alarm`` both take it.
+    """Return an alarm for ``put_metric_alarm`` and for an ``AWS::CloudWatch::Alarm``.
 
-    ``topic_arn`` is the SNS topic that hears of it, or CloudFormation's expression for one.
+    ``topic_arn`` is the SNS topic that the alarm notifies, or CloudFormation's expression for one.
     """
     common: dict[str, Any] = {
         "AlarmName": alarm.name(stage),
@@ -299,7 +308,7 @@ def properties(alarm: Alarm, stage: str, topic_arn: Any = None) -> dict[str, Any
         common |= {"AlarmActions": [topic_arn], "OKActions": [topic_arn]}
     if alarm.expression is None:
         (figure,) = alarm.figures.values()
-        # A percentile goes by another name than the plain statistics.
+        # A percentile has another field than the plain statistics.
         kind = "ExtendedStatistic" if figure.statistic.startswith("p") else "Statistic"
         return common | _metric(figure) | {kind: figure.statistic, "Period": alarm.period_sec}
     queries = [
@@ -323,7 +332,10 @@ TOPIC, HAS_TOPIC, FEW_RULES = "AlarmTopic", "HasAlarmTopic", "AllowsFewRules"
 
 
 def template_parts(stage: str) -> dict[str, Any]:
-    """Return the alarms and the dashboard as CloudFormation takes them, with the parameter and conditions they use."""
+    """Return the alarms and the dashboard as CloudFormation takes them.
+
+    The result includes the parameter and the conditions that they use.
+    """
     few = [{"Fn::Equals": [{"Ref": "AWS::Region"}, region]} for region in rule_quota.FEWER_RULES]
     return {
         "Parameters": {
@@ -342,10 +354,10 @@ def template_parts(stage: str) -> dict[str, Any]:
 
 
 def _resources(stage: str) -> dict[str, Any]:
-    told = {"Fn::If": [HAS_TOPIC, {"Ref": TOPIC}, {"Ref": "AWS::NoValue"}]}
+    topic = {"Fn::If": [HAS_TOPIC, {"Ref": TOPIC}, {"Ref": "AWS::NoValue"}]}
     quota = rule_quota.of_setting(stage)
     resources: dict[str, Any] = {
-        _logical_id(alarm): {"Type": "AWS::CloudWatch::Alarm", "Properties": properties(alarm, stage, told)}
+        _logical_id(alarm): {"Type": "AWS::CloudWatch::Alarm", "Properties": properties(alarm, stage, topic)}
         for alarm in alarms(stage, quota or rule_quota.DEFAULT_RULES)
     }
     if quota is None:

@@ -1,8 +1,9 @@
-"""Chalice, taught the runtime of `.chalice/config.json`, and to pack bytecode: a Lambda's disk keeps none.
+"""Packaging: Chalice for the runtime of `.chalice/config.json`, and with bytecode.
 
 Chalice deploys on the Python that runs it. Here it downloads the wheels of the runtime that is set, whichever Python
-runs it, refuses a package that lacks one of them, and compiles what it packs where that runtime's Python is here.
-The bytecode is "unchecked": Python loads it without a look at the source, whose dates a package does not keep.
+runs it. It refuses a package that lacks one of the wheels. If this computer has the runtime's Python, it compiles the
+package, because a Lambda's disk keeps no bytecode. The bytecode is "unchecked": Python loads it without a look at the
+source, whose dates a package does not keep.
 """
 
 import shutil
@@ -22,24 +23,27 @@ from botocore.exceptions import NoRegionError
 from chalicelib.errors import RedialError
 from ops.deploying import runtime
 
-#: The oldest date that a zip can hold, as Chalice writes it: the same source makes the same package.
+#: The oldest date that a zip can hold, which Chalice writes too: the same source makes the same package.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
-#: Seldom or never imported, and half of the bytecode.
+#: These modules are seldom or never imported, and would be half of the bytecode.
 NOT_COMPILED = r"/(pycparser|cffi|phonenumbers/(geodata|carrierdata|tzdata)|holidays/(countries|financial|locale))/"
 
 
 def run_chalice(arguments: Sequence[str], say: Callable[[str], None] = print) -> int:
-    """Run one of Chalice's commands for the runtime that is set. Return its exit status."""
+    """Run one of Chalice's commands for the runtime that is set.
+
+    Return the exit status. Raises NoRegionError if no AWS region is set.
+    """
     from chalice import cli  # takes a while to load, and few commands need it
 
     name = runtime.wanted()
     if botocore.session.get_session().get_config_variable("region") is None:  # type: ignore[no-untyped-call]
-        # Chalice says so after a minute of packing.
+        # Chalice would report this only after a minute of packaging.
         raise NoRegionError
     with for_runtime(name, say), patch.object(sys, "argv", ["chalice", *arguments]):
         try:
             status: int = cli.main() or 0
-        except SystemExit as ended:  # so ends every command of click
+        except SystemExit as ended:  # every command of click ends with SystemExit
             status = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     return status
 
@@ -47,7 +51,7 @@ def run_chalice(arguments: Sequence[str], say: Callable[[str], None] = print) ->
 @contextmanager
 def for_runtime(name: str, say: Callable[[str], None]) -> Iterator[None]:
     """Let Chalice deploy on this runtime, with its wheels and with bytecode."""
-    from chalice.cli import factory  # noqa: F401 - it loads what is changed below
+    from chalice.cli import factory  # noqa: F401 - the import loads what is patched below
     from chalice.config import Config
     from chalice.deploy import packager, validate
 
@@ -70,7 +74,7 @@ def for_runtime(name: str, say: Callable[[str], None]) -> Iterator[None]:
         return package
 
     def without_bytecode(self: Any, project_dir: str) -> Iterator[tuple[str, str]]:
-        # What this machine's Python has left there is for this machine, and would change the package with each test.
+        # The bytecode in the project is of this computer's Python, and would change the package with each test.
         return (pair for pair in files(self, project_dir) if "__pycache__" not in Path(pair[0]).parts)
 
     changes: tuple[tuple[Any, str, Any], ...] = (
@@ -100,7 +104,10 @@ def _build_every_dependency(self: Any, python_version: str, requirements_filepat
 
 
 def compile_package(package: Path, name: str, say: Callable[[str], None]) -> None:
-    """Add the bytecode of a runtime to a package, once. Say so where this machine does not have its Python."""
+    """Add the bytecode of a runtime to a package, once.
+
+    Say so if this computer does not have the runtime's Python.
+    """
     with zipfile.ZipFile(package) as packed:
         if any(each.endswith(".pyc") for each in packed.namelist()):
             return
@@ -115,11 +122,11 @@ def compile_package(package: Path, name: str, say: Callable[[str], None]) -> Non
 
 
 def interpreter(name: str) -> str | None:
-    """Return a Python of the runtime's version that runs here, if there is one."""
+    """Return a Python of the runtime's version that runs here; None if there is none."""
     if f"python{sys.version_info[0]}.{sys.version_info[1]}" == name:
         return sys.executable
     found = shutil.which(name)
-    # Version managers leave stand-ins for versions that are not chosen.
+    # Version managers install shims for versions that are not selected, and these shims fail.
     return (
         found if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0 else None
     )

@@ -1,4 +1,7 @@
-"""What each Lambda may do in AWS, as one table: `.chalice/policy-<stage>-<lambda>.json` is made from it."""
+"""The IAM policies of the Lambdas, as one table.
+
+``python -m ops policies --write`` makes `.chalice/policy-<stage>-<lambda>.json` from the table.
+"""
 
 import argparse
 import json
@@ -19,11 +22,11 @@ ITEMS = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteIte
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One statement: what each Lambda that has it may do, to which resources.
+    """One statement: what some Lambdas may do, to which resources.
 
-    ``actions`` and ``resources`` leave out what ``service`` says. A resource is what stands in an ARN after the
-    account, with ``{table}``, ``{stage}``, ``{wake}``, ``{role}``, ``{queue}`` and ``{log_group}`` for the stage's
-    names; ``*`` alone is any.
+    ``actions`` and ``resources`` omit the service's prefix. A resource is the part of an ARN after the account, with
+    ``{table}``, ``{stage}``, ``{wake}``, ``{role}``, ``{queue}`` and ``{log_group}`` for the stage's names. ``*`` alone
+    is any resource.
     """
 
     sid: str
@@ -41,12 +44,12 @@ GRANTS = (
         ("table/{table}",),
     ),
     Grant("HistoryIndex", "dynamodb", {API: ("Query",)}, ("table/{table}/index/history",)),
-    # The API's resume wakes what waits.
+    # A resume through the API brings waiting calls forward.
     Grant("DueIndex", "dynamodb", dict.fromkeys((API, REDIAL, SWEEP), ("Query",)), ("table/{table}/index/due",)),
-    # Credentials may be references to where they are kept (docs/secrets.md).
+    # Credentials may be references to Systems Manager or Secrets Manager (docs/secrets.md).
     Grant("Parameters", "ssm", dict.fromkeys(LAMBDAS, ("GetParameters",)), ("parameter/{stage}/*",)),
     Grant("Secrets", "secretsmanager", dict.fromkeys(LAMBDAS, ("GetSecretValue",)), ("secret:{stage}/*",)),
-    # Only who fires or mends the wakes may remove them.
+    # Only redial and sweep remove triggers.
     Grant(
         "Wakes",
         "events",
@@ -74,10 +77,10 @@ GRANTS = (
         ("role/{role}",),
         {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
     ),
-    # Neither list can be narrowed down to some names.
+    # IAM cannot restrict these lists to some names.
     Grant("FindStaleWakes", "events", {SWEEP: ("ListRules",)}, ("rule/*",)),
     Grant("FindStaleSchedules", "scheduler", {SWEEP: ("ListSchedules",)}, ("*",)),
-    # Lambda asks with the function's own role when it hands over an event that failed.
+    # Lambda uses the function's own role to send a failed event to the queue.
     Grant("DeadLetters", "sqs", {REDIAL: ("SendMessage",), SWEEP: ("SendMessage",)}, ("{queue}",)),
     Grant(
         "Logs",
@@ -89,7 +92,7 @@ GRANTS = (
 
 
 def policy(function: Lambda, stage: str) -> dict[str, Any]:
-    """The policy document of a Lambda in a stage."""
+    """Return the policy document of a Lambda in a stage."""
     names = {
         "table": table_name(stage),
         "stage": stage_prefix(stage),
@@ -98,12 +101,15 @@ def policy(function: Lambda, stage: str) -> dict[str, Any]:
         "queue": dead_letters(stage),
         "log_group": function.log_group(stage),
     }
-    made = [_statement(grant, function, names) for grant in GRANTS if function in grant.actions]
-    return {"Version": "2012-10-17", "Statement": [*made, *own_statements(function)]}
+    granted = [_statement(grant, function, names) for grant in GRANTS if function in grant.actions]
+    return {"Version": "2012-10-17", "Statement": [*granted, *own_statements(function)]}
 
 
 def own_statements(function: Lambda) -> list[dict[str, Any]]:
-    """Return the user's own statements for a Lambda, of every stage. Raise RedialError where the file is wrong."""
+    """Return the user's own statements for a Lambda, in every stage.
+
+    Raises RedialError if the file is wrong.
+    """
     path = CHALICE / OWN_STATEMENTS
     if not path.exists():
         return []
@@ -124,7 +130,7 @@ def own_statements(function: Lambda) -> list[dict[str, Any]]:
 
 
 def documents() -> dict[Path, str]:
-    """Every policy file of every stage of ``.chalice/config.json``, as it has to read."""
+    """Return the right text of every policy file, for each stage of the config."""
     return {
         CHALICE / f"policy-{stage}-{function.policy}.json": json.dumps(policy(function, stage), indent=2) + "\n"
         for stage in stages()
@@ -133,6 +139,7 @@ def documents() -> dict[Path, str]:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``policies``."""
     parser = subparsers.add_parser("policies", help="check the Lambdas' IAM policies against their table")
     parser.add_argument("--write", action="store_true", help="write the files again, for every stage of the config")
     parser.set_defaults(run=_run)
@@ -152,7 +159,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _statement(grant: Grant, function: Lambda, names: Mapping[str, str]) -> dict[str, Any]:
-    # IAM is the one service of these whose ARNs name no region.
+    # Of these services only IAM has ARNs without a region.
     place = "arn:*:iam::*:" if grant.service == "iam" else f"arn:*:{grant.service}:*:*:"
     return {
         "Sid": grant.sid,

@@ -1,4 +1,8 @@
-"""What `chalice deploy` leaves out: the table, the dead letters, and what lets wakes invoke redial."""
+"""Provision: create and repair the resources that `chalice deploy` leaves out.
+
+They are the table, the dead-letter queue, and the permission for wakes to invoke redial; also the reserved concurrency,
+the API's settings and the log retention.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -24,10 +28,10 @@ WAKE_STATEMENT_ID = "wakes"
 
 @dataclass(slots=True)
 class Provisioner:
-    """Brings a stage's resources to what they should be, step by step; what is so already is left alone.
+    """The steps of the command: each creates or repairs a resource if necessary.
 
-    ``make_client`` is ``boto3.client`` or its like, ``say`` hears of each step, ``dry_run`` changes nothing.
-    ``waiting`` holds the Lambdas that are not deployed yet, whose steps are left for the next time.
+    ``make_client`` is ``boto3.client`` or a stand-in, ``say`` gets a line for each step, ``dry_run`` changes nothing.
+    ``waiting`` has the Lambdas that are not deployed yet: their steps are left to the next run.
     """
 
     stage: str
@@ -42,7 +46,11 @@ class Provisioner:
         self.make_client = cache(self.make_client)
 
     def provision(self, *, wake_backend: str = "rule", warm_writes: int | None = None) -> None:
-        """Raises RedialError when AWS refuses a step, with what AWS said, or where another's table has the name."""
+        """Create and repair the resources of the stage.
+
+        ``warm_writes`` is the warm throughput of the table, in writes a second; None leaves it unchanged. Raises
+        RedialError if AWS refuses a step, with AWS's reason, or if the table of this name has another shape.
+        """
         try:
             self._table(warm_writes)
             queue_arn = self._dead_letters()
@@ -54,7 +62,7 @@ class Provisioner:
             for each in deployed:
                 self._log_retention(each)
                 if each in ASYNCHRONOUS and queue_arn:
-                    self._failures_to(queue_arn, each)
+                    self._failure_destination(queue_arn, each)
                 if each in capacity.RESERVED:
                     self._reserve(each)
             if API in deployed:
@@ -106,7 +114,7 @@ class Provisioner:
         policy = aws.find(lambda: functions.get_policy(FunctionName=redial_arn))
 
         def permit() -> None:
-            # One of this id that says something else would be in the way.
+            # A statement of this id with other content would make add_permission fail.
             aws.find(lambda: functions.remove_permission(FunctionName=redial_arn, StatementId=WAKE_STATEMENT_ID))
             functions.add_permission(
                 FunctionName=redial_arn,
@@ -122,11 +130,11 @@ class Provisioner:
             permit,
         )
 
-    def _failures_to(self, queue_arn: str, each: Lambda) -> None:
+    def _failure_destination(self, queue_arn: str, each: Lambda) -> None:
         functions, name = self.make_client("lambda"), each.name(self.stage)
         has = aws.find(lambda: functions.get_function_event_invoke_config(FunctionName=name)) or {}
         destinations = has.get("DestinationConfig") or {}
-        # To put replaces all that is set, so what else is set is put again.
+        # The put replaces the whole configuration, so the other settings are put again.
         wanted = {key: has[key] for key in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds") if key in has}
         wanted["DestinationConfig"] = destinations | {"OnFailure": {"Destination": queue_arn}}
         self.steps.ensure(
@@ -152,7 +160,7 @@ class Provisioner:
         except ClientError as error:
             if aws.code(error) not in ("InvalidParameterValueException", "LimitExceededException"):
                 raise
-            # A new account has 10, none of which can be reserved.
+            # A new account has 10 invocations, and none of them can be reserved.
             setting = capacity.RESERVED[each][0]
             self.steps.note(
                 "note", f"nothing is reserved for {name}: raise the account's Lambda concurrency, or set {setting}"
@@ -171,7 +179,7 @@ class Provisioner:
             gateway_responses.are_set(apis, api_id, name),
             lambda: gateway_responses.put(apis, api_id, name),
         )
-        # After the deployment above, for emulators forget the throttle in it.
+        # After the deployment above, because emulators forget the throttle when they deploy.
         self.steps.ensure(
             f"at most {rate} requests a second to the API, {burst} at once",
             capacity.throttled(apis, api_id) == (rate, burst),
@@ -181,7 +189,7 @@ class Provisioner:
         )
 
     def _log_retention(self, each: Lambda) -> None:
-        # Chalice sets two of the three: for the API handler it names a group that nothing writes to.
+        # Chalice sets the retention of two of the three Lambdas. For the API handler it uses a wrong group name.
         logs, group = self.make_client("logs"), each.log_group(self.stage)
         listed = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
         found = next((known for known in listed if known["logGroupName"] == group), None)
@@ -199,7 +207,10 @@ class Provisioner:
         identity = self.make_client("sts").get_caller_identity()
         partition, region = identity["Arn"].split(":")[1], self.make_client("lambda").meta.region_name
         redial_arn = f"arn:{partition}:lambda:{region}:{identity['Account']}:function:{REDIAL.name(self.stage)}"
-        trust, may = aws.as_json(scheduler_trust(identity["Account"])), aws.as_json(scheduler_policy(redial_arn))
+        trust, permissions = (
+            aws.as_json(scheduler_trust(identity["Account"])),
+            aws.as_json(scheduler_policy(redial_arn)),
+        )
         role = aws.find(lambda: iam.get_role(RoleName=name))
         if role is None:
             self.steps.create(
@@ -214,8 +225,8 @@ class Provisioner:
         has = role and aws.find(lambda: iam.get_role_policy(RoleName=name, PolicyName=ROLE_POLICY_NAME))
         self.steps.ensure(
             f"permission for the role {name} to invoke {REDIAL.name(self.stage)}",
-            bool(has) and aws.as_json(has["PolicyDocument"]) == may,
-            lambda: iam.put_role_policy(RoleName=name, PolicyName=ROLE_POLICY_NAME, PolicyDocument=may),
+            bool(has) and aws.as_json(has["PolicyDocument"]) == permissions,
+            lambda: iam.put_role_policy(RoleName=name, PolicyName=ROLE_POLICY_NAME, PolicyDocument=permissions),
         )
         arn = f"arn:{partition}:iam::{identity['Account']}:role/{name}"
         if chalice_config.environment(self.stage).get("SCHEDULER_ROLE_ARN") != arn:
@@ -223,6 +234,7 @@ class Provisioner:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``provision``."""
     parser = subparsers.add_parser("provision", help="create and repair what chalice deploy leaves out; safe to repeat")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument(

@@ -1,4 +1,7 @@
-"""The table as it should be: created, or mended as far as a table can be while it holds data."""
+"""Provision the table: create it, or repair it.
+
+Some things cannot be changed while the table holds data: its keys, and the keys of its indexes.
+"""
 
 import time
 from collections.abc import Iterable
@@ -12,20 +15,23 @@ from ops import aws
 from ops.data.table import TTL_ATTRIBUTE, recovery_specification, table_definition, ttl_specification
 from ops.steps import Steps
 
-#: An index takes as long as the items that it is made from; a new table a few seconds.
+#: A new table takes a few seconds. A new index takes longer, the more items the table has.
 MAX_WAIT_SEC = 600
 SECONDS_BETWEEN_LOOKS = 2
-#: What a new table on demand takes a second, without being warmed.
+#: The requests a second that a new on-demand table takes without warming.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html
 NEW_TABLE_WRITES, NEW_TABLE_READS = 4000, 12000
 
 
 class OtherShape(RedialError):
-    """The table has the name, and not the keys or indexes."""
+    """The table of this name has other keys or other indexes."""
 
 
 def provision_table(dynamodb: Any, name: str, steps: Steps) -> None:
-    """Create the table, or mend it. Raises OtherShape where its keys or an index are not those of Redial."""
+    """Create the table, or repair it.
+
+    Raises OtherShape if its keys or an index are not those of Redial.
+    """
     found = aws.find(lambda: dynamodb.describe_table(TableName=name))
     if found is None:
         steps.create(f"the table {name}", lambda: _create(dynamodb, name))
@@ -48,7 +54,10 @@ def provision_table(dynamodb: Any, name: str, steps: Steps) -> None:
 
 
 def wrong_shape(table: dict[str, Any]) -> list[str]:
-    """What about a described table's keys and indexes is not as it should be; an index that lacks is not wrong."""
+    """Return what is wrong with a described table's keys and indexes.
+
+    A missing index is not wrong: it can be created.
+    """
     wanted = table_definition(table["TableName"])
     wrong = []
     if _keys(table["KeySchema"]) != _keys(wanted["KeySchema"]):
@@ -70,34 +79,35 @@ def wrong_shape(table: dict[str, Any]) -> list[str]:
 
 
 def missing_indexes(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """The indexes, as ``create_table`` takes them, that a described table lacks."""
+    """Return the indexes that a described table lacks, as ``create_table`` takes them."""
     has = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", ())}
     wanted = table_definition(table["TableName"])["GlobalSecondaryIndexes"]
     return [index for index in wanted if index["IndexName"] not in has]
 
 
 def index_statuses(table: dict[str, Any]) -> dict[str, str]:
-    """The status of each index of a described table, by its name."""
-    # An emulator may leave it out.
+    """Return the status of each index of a described table, by its name."""
+    # Some emulators omit the status.
     return {each["IndexName"]: each.get("IndexStatus", "ACTIVE") for each in table.get("GlobalSecondaryIndexes", ())}
 
 
 def warm(dynamodb: Any, name: str, writes: int, steps: Steps) -> None:
-    """Let the table and its indexes take so many writes a second from now on. It can be raised, and not lowered.
+    """Let the table and its indexes take ``writes`` writes a second from now on.
 
-    A new table takes 4,000 writes and 12,000 reads a second, and then twice the peak of the last half hour.
+    The value can be raised, but not lowered. Without warming, a new table takes 4,000 writes and 12,000 reads a second,
+    and later twice the peak of the last half hour.
     """
     found = aws.find(lambda: dynamodb.describe_table(TableName=name))
-    table = found["Table"] if found else {}  # in a dry run it may not be there yet
+    table = found["Table"] if found else {}  # in a dry run the table may not exist yet
     wanted = {"WriteUnitsPerSecond": writes, "ReadUnitsPerSecond": max(writes, NEW_TABLE_READS)}
     indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", ())}
-    # Each write to the table makes at most one to an index, in the long run a tenth of one.
-    in_index = {**wanted, "WriteUnitsPerSecond": max(writes // 4, NEW_TABLE_WRITES)}
-    cold = [index for index, each in indexes.items() if not _is_warm(each, in_index)]
+    # A write to the table causes at most one write to an index; on average, a tenth of one.
+    wanted_of_index = {**wanted, "WriteUnitsPerSecond": max(writes // 4, NEW_TABLE_WRITES)}
+    cold = [index for index, each in indexes.items() if not _is_warm(each, wanted_of_index)]
     change: dict[str, Any] = {"WarmThroughput": wanted} if not _is_warm(table, wanted) else {}
     if cold:
         change["GlobalSecondaryIndexUpdates"] = [
-            {"Update": {"IndexName": index, "WarmThroughput": in_index}} for index in cold
+            {"Update": {"IndexName": index, "WarmThroughput": wanted_of_index}} for index in cold
         ]
     steps.ensure(
         f"warm throughput of {name}: {writes} writes a second", not change, partial(_update, dynamodb, name, **change)
@@ -115,13 +125,16 @@ def _create(dynamodb: Any, name: str) -> None:
 
 
 def _update(dynamodb: Any, name: str, **change: Any) -> None:
-    # A table takes no second change, and no second index, while it makes the first.
+    # A table accepts no second change, and no second index, before the first is done.
     dynamodb.update_table(TableName=name, **change)
     settle(dynamodb, name)
 
 
 def settle(dynamodb: Any, name: str) -> None:
-    """Wait until the table and each of its indexes is active."""
+    """Wait until the table and each of its indexes is active.
+
+    Raises RedialError after MAX_WAIT_SEC.
+    """
     deadline = time.monotonic() + MAX_WAIT_SEC
     while True:
         table = dynamodb.describe_table(TableName=name)["Table"]
@@ -190,7 +203,7 @@ def _recover(dynamodb: Any, name: str) -> None:
             )
             return
         except ClientError as error:
-            # AWS answers so for a moment after it has made a table.
+            # AWS gives this error for a moment after it has created a table.
             if aws.code(error) != "ContinuousBackupsUnavailableException" or time.monotonic() > deadline:
                 raise
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,4 +1,7 @@
-"""EventBridge's quota of rules: what a region allows, what Redial needs of it, and when too little is left."""
+"""EventBridge's quota of rules: what a region allows, and what Redial needs of it.
+
+An alarm rings when too little is left.
+"""
 
 from typing import Any
 
@@ -8,20 +11,23 @@ from chalicelib.errors import RedialError
 from ops import aws
 from ops.deploying import chalice_config
 
-#: "Number of rules" per event bus, and what it is where nobody has raised it.
+#: The quota "Number of rules" per event bus, and its default.
 #: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
 RULES_QUOTA = "L-244521F2"
 DEFAULT_RULES = 300
 FEWER_RULES = {"af-south-1": 100, "eu-south-1": 100}
-#: Wakes that are set at once, for any number of calls: 60 minutes, 48 hours, 60 days.
+#: The most wakes that are set at the same time, for any number of calls: 60 minutes, 48 hours, 60 days.
 MAX_WAKES = 168
-#: Past this share of the quota it is time to look.
+#: The alarm rings above this share of the quota.
 NEAR = 0.8
 SETTING = "EVENTBRIDGE_RULES_QUOTA"
 
 
 def of_setting(stage: str) -> int | None:
-    """Return the quota that `.chalice/config.json` names, None without one. Raise RedialError if it is wrong."""
+    """Return the quota that `.chalice/config.json` sets; None if it sets none.
+
+    Raises RedialError if the setting is wrong.
+    """
     text = chalice_config.environment(stage).get(SETTING)
     if not text:
         return None
@@ -31,12 +37,15 @@ def of_setting(stage: str) -> int | None:
 
 
 def of_region(region: str) -> int:
-    """Return the quota of a region where nobody has raised it."""
+    """Return the default quota of a region."""
     return FEWER_RULES.get(region, DEFAULT_RULES)
 
 
 def of_account(make_client: aws.MakeClient, region: str) -> int:
-    """Return the quota as Service Quotas has it, or the region's default where that may not be read."""
+    """Return the quota that Service Quotas has for the account.
+
+    Return the region's default if Service Quotas may not be read.
+    """
     try:
         quotas: Any = make_client("service-quotas")
         return int(quotas.get_service_quota(ServiceCode="events", QuotaCode=RULES_QUOTA)["Quota"]["Value"])
@@ -45,5 +54,5 @@ def of_account(make_client: aws.MakeClient, region: str) -> int:
 
 
 def near(quota: int) -> int:
-    """Return how many rules are too many: the threshold of the alarm ``rules-near-quota``."""
+    """Return the threshold of the alarm ``rules-near-quota``, in rules."""
     return int(quota * NEAR)

@@ -1,4 +1,7 @@
-"""The role with which EventBridge Scheduler invokes redial, under WAKE_BACKEND=scheduler."""
+"""The role with which EventBridge Scheduler invokes redial.
+
+It is needed with WAKE_BACKEND=scheduler.
+"""
 
 from typing import Any
 
@@ -8,8 +11,9 @@ ROLE_POLICY_NAME = "InvokeRedial"
 
 
 def scheduler_trust(account: Any) -> dict[str, Any]:
-    """Who may take the role: EventBridge Scheduler, and only for the schedules of this account.
+    """Return the role's trust policy.
 
+    Only EventBridge Scheduler may assume the role, and only for the schedules of this account. See
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
     """
     return {
@@ -26,7 +30,7 @@ def scheduler_trust(account: Any) -> dict[str, Any]:
 
 
 def scheduler_policy(redial_arn: Any) -> dict[str, Any]:
-    """What the role may do: invoke ``redial``."""
+    """Return the role's permissions: it may invoke ``redial``."""
     return {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": redial_arn}],
@@ -34,7 +38,7 @@ def scheduler_policy(redial_arn: Any) -> dict[str, Any]:
 
 
 def role_properties(stage: str, redial_arn: Any) -> dict[str, Any]:
-    """The role as the properties of an ``AWS::IAM::Role``."""
+    """Return the role as the properties of an ``AWS::IAM::Role``."""
     return {
         "RoleName": scheduler_role_name(stage),
         "AssumeRolePolicyDocument": scheduler_trust({"Ref": "AWS::AccountId"}),

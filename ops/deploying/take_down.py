@@ -1,6 +1,7 @@
-"""Takes a stage down, however it was deployed, and leaves nothing behind: ``python -m ops take-down --stage dev``.
+"""Take a stage down, however it was deployed: ``python -m ops take-down``.
 
-Who was called, and who asked not to be, is data: the table and the stage's secrets go only with ``--delete-data``.
+Nothing is left behind, except data: the table records who was called and who opted out. The table and the stage's
+secrets go only with ``--delete-data``.
 """
 
 import argparse
@@ -23,21 +24,21 @@ from ops.deploying.provision_table import settle
 from ops.names import LAMBDAS, SWEEP, dead_letters, scheduler_role_name, stage_prefix, wake_prefix
 from ops.steps import Steps
 
-#: Where Chalice keeps its record of each stage.
+#: The directory of Chalice's record of each stage.
 DEPLOYED = chalice_config.CHALICE / "deployed"
 STACK_SEC = 900
 SECONDS_BETWEEN_LOOKS = 5
 
-#: Runs one of Chalice's commands and returns its exit status.
+#: A function that runs one of Chalice's commands and returns its exit status.
 Chalice = Callable[[list[str]], int]
 
 
 @dataclass(slots=True)
 class TakeDown:
-    """Removes a stage's resources, step by step; what is not there is left out.
+    """The command's steps: each removes a resource, if it exists.
 
-    ``make_client`` is ``boto3.client`` or its like, ``say`` hears of each step, ``dry_run`` changes nothing. ``stack``
-    names the stage's CloudFormation stack where its Lambdas do not tell.
+    ``make_client`` is ``boto3.client`` or a stand-in, ``say`` gets a line for each step, ``dry_run`` changes nothing.
+    ``stack`` is the stage's CloudFormation stack; it is needed only if the Lambdas, whose tags name it, are gone.
     """
 
     stage: str
@@ -53,15 +54,18 @@ class TakeDown:
         self.make_client = cache(self.make_client)
 
     def run(self, *, delete_data: bool = False) -> None:
-        """Remove everything but data, and data too with ``delete_data``. Raise RedialError where AWS refuses a step."""
+        """Remove everything but data, and with ``delete_data`` the data, too.
+
+        Raises RedialError if AWS refuses a step.
+        """
         try:
-            # Both are known by a Lambda alone.
+            # Only the Lambdas, which are removed below, name the stack and the API.
             stack = self.stack or deployed_by.stack_of(self.make_client, self.stage)
             api_id = capacity.rest_api(self.make_client("lambda"), self.stage)
             self._sweep_schedule()
             if stack is not None:
                 self._stack(stack, keeps_data=not delete_data)
-            elif _chalice_has_made_something(self.stage):
+            elif _has_chalice_resources(self.stage):
                 self.steps.remove("what chalice deploy made", self._chalice_delete)
             for remove in (
                 self._lambdas,
@@ -69,7 +73,7 @@ class TakeDown:
                 self._roles,
                 self._wakes,
                 self._queue,
-                self._watching,
+                self._alarms,
             ):
                 remove()
             self._log_groups()
@@ -81,7 +85,7 @@ class TakeDown:
     def _stack(self, stack: str, *, keeps_data: bool) -> None:
         formation = self.make_client("cloudformation")
         if not keeps_data:
-            # A stack whose first deployment failed deletes its table too, which the protection would stop.
+            # A stack whose first deployment failed deletes its table, too; the protection would stop it.
             self._unprotect()
 
         def delete() -> None:
@@ -101,7 +105,7 @@ class TakeDown:
         found = aws.find(lambda: functions.get_function_configuration(FunctionName=SWEEP.name(self.stage)))
         names = events.list_rule_names_by_target(TargetArn=found["FunctionArn"])["RuleNames"] if found else ()
         for name in names:
-            # First of all, for a sweep that still runs would dial. Its stack or Chalice removes the rule itself.
+            # First, because a sweep that still runs would dial. The stack or Chalice removes the rule itself.
             self.steps.remove(
                 f"the schedule of the sweep ({name}), by disabling it", partial(events.disable_rule, Name=name)
             )
@@ -120,7 +124,7 @@ class TakeDown:
 
     def _roles(self) -> None:
         iam = self.make_client("iam")
-        # As Chalice names the Lambdas' roles.
+        # Chalice gives the Lambdas' roles these names.
         names = [f"{stage_prefix(self.stage)}-{each.key}" for each in LAMBDAS]
         for name in (*names, scheduler_role_name(self.stage)):
             if aws.find(partial(iam.get_role, RoleName=name)):
@@ -138,7 +142,7 @@ class TakeDown:
             name = schedule["Name"]
             self.steps.remove(f"the schedule {name}", partial(scheduler.delete_schedule, Name=name))
 
-    def _watching(self) -> None:
+    def _alarms(self) -> None:
         cloudwatch = self.make_client("cloudwatch")
         alarmer = Alarmer(self.stage, cloudwatch, cloudwatch.meta.region_name, say=self.say, dry_run=self.dry_run)
         alarmer.delete()
@@ -168,21 +172,24 @@ class TakeDown:
             self.steps.remove(f"the parameter {parameter}", partial(ssm.delete_parameter, Name=parameter))
         listed = aws.pages(secrets.list_secrets, "SecretList", Filters=[{"Key": "name", "Values": [f"{name}/"]}])
         for secret in [each["Name"] for each in listed]:
-            # Secrets Manager keeps it for 30 days more, in which it can be restored.
+            # Secrets Manager keeps the secret for 30 more days, in which it can be restored.
             self.steps.remove(f"the secret {secret}", partial(secrets.delete_secret, SecretId=secret))
 
     def _unprotect(self) -> list[str]:
-        """Let the stage's tables be deleted, and return those that are there: a restore leaves two."""
+        """Turn off the deletion protection of the stage's tables, and return their names.
+
+        A restore leaves two tables.
+        """
         dynamodb = self.make_client("dynamodb")
-        there = []
+        existing = []
         for name in sorted({table_name(self.stage), stage_prefix(self.stage)}):
             found = aws.find(partial(dynamodb.describe_table, TableName=name))
             if found is None:
                 continue
-            there.append(name)
+            existing.append(name)
             if found["Table"].get("DeletionProtectionEnabled"):
                 self.steps.remove(f"the deletion protection of {name}", partial(_allow_deletion, dynamodb, name))
-        return there
+        return existing
 
 
 def _allow_deletion(dynamodb: Any, table: str) -> None:
@@ -190,8 +197,11 @@ def _allow_deletion(dynamodb: Any, table: str) -> None:
     settle(dynamodb, table)
 
 
-def _chalice_has_made_something(stage: str) -> bool:
-    """Return whether Chalice's record of a stage lists anything; it is kept, empty, after a `chalice delete`."""
+def _has_chalice_resources(stage: str) -> bool:
+    """Return True if Chalice's record of a stage lists a resource.
+
+    After a `chalice delete` the record exists, but is empty.
+    """
     record = DEPLOYED / f"{stage}.json"
     return record.exists() and bool(json.loads(record.read_text()).get("resources"))
 
@@ -212,11 +222,11 @@ def _delete_rule(events: Any, name: str) -> None:
 
 
 def _stack_status(formation: Any, stack: str) -> str | None:
-    """Return a stack's status; None where it is gone."""
+    """Return a stack's status; None if the stack does not exist."""
     try:
         (found,) = formation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
-        if aws.code(error) == "ValidationError":  # so CloudFormation says that there is none
+        if aws.code(error) == "ValidationError":  # CloudFormation's error for a stack that does not exist
             return None
         raise
     status = str(found["StackStatus"])
@@ -236,6 +246,7 @@ def _wait(status: Callable[[], str | None], stack: str) -> None:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``take-down``."""
     parser = subparsers.add_parser("take-down", help="remove a stage from AWS, and leave nothing behind")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--stack", help="its CloudFormation stack, where the Lambdas are gone already")

@@ -1,4 +1,7 @@
-"""What Chalice leaves out of the CloudFormation template: the table, the dead letters, permissions and the wiring."""
+"""The part of the CloudFormation template that Chalice leaves out.
+
+It has the table, the dead-letter queue, permissions, the alarms, and the connections between them.
+"""
 
 import argparse
 import json
@@ -12,7 +15,8 @@ from ops.deploying.scheduler_role import role_properties
 from ops.names import API, ASYNCHRONOUS, LAMBDAS, REDIAL, Lambda, scheduler_role_name, stage_prefix, wake_rules
 
 LOG_RETENTION_DAYS = 30
-#: A Lambda makes its log group again when it writes after the group was deleted, and so before the next stack.
+#: A Lambda that writes after its log group was deleted creates the group again. So the group may exist before the
+#: next stack.
 LOGS, MAKES_LOGS = "LogGroups", "MakesLogGroups"
 LOG_GROUPS_PARAMETER = {
     LOGS: {
@@ -26,10 +30,10 @@ _ARN = "arn:${AWS::Partition}"
 
 
 def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
-    """What ``chalice package --merge-template`` merges into the template of a stage.
+    """Return the document for ``chalice package --merge-template``, for a stage.
 
-    Chalice's merger replaces lists, so nothing here may be a list that Chalice writes too.
-    Redial gets no reference to itself, a circle to CloudFormation: it reads its ARN off its context.
+    Chalice's merger replaces lists, so the document may have no list that Chalice writes, too. Redial gets no reference
+    to itself, which CloudFormation would reject as a circle: it reads its ARN from its context.
     """
     redial_arn = {"Fn::GetAtt": [REDIAL.logical_id, "Arn"]}
     table = _table(stage)
@@ -61,13 +65,13 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
         }
     if wake_backend == "scheduler":
         resources["SchedulerRole"] = {"Type": "AWS::IAM::Role", "Properties": role_properties(stage, redial_arn)}
-        # By name, not by GetAtt: the role names Redial, so Redial's environment may not name the role.
+        # By name, not by GetAtt: the role refers to Redial, so Redial's environment may not refer to the role.
         environment["SCHEDULER_ROLE_ARN"] = {
             "Fn::Sub": f"{_ARN}:iam::${{AWS::AccountId}}:role/{scheduler_role_name(stage)}"
         }
     for each in LAMBDAS:
         own = environment if each is REDIAL else environment | {"REDIAL_ARN": redial_arn}
-        # The names that `chalice deploy` gives too, so that the policies fit however the app was deployed.
+        # `chalice deploy` gives the same names, so that the policies fit both ways to deploy.
         resources[each.logical_id] = {
             "Properties": {"FunctionName": each.name(stage), "Environment": {"Variables": own}},
         }
@@ -79,22 +83,27 @@ def merge_template(stage: str, *, wake_backend: str = "rule") -> dict[str, Any]:
     every = {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
     answers = gateway_responses.template_properties()
     resources["RestAPI"] = {"Properties": {"MethodSettings": [every], "GatewayResponses": answers}}
-    watching = operations.template_parts(stage)
+    operations_parts = operations.template_parts(stage)
     parameters = {_reserved(each): _reserved_parameter(each, stage) for each in capacity.RESERVED}
     conditions = {
         _reserves(each): {"Fn::Not": [{"Fn::Equals": [{"Ref": _reserved(each)}, 0]}]} for each in capacity.RESERVED
     }
     return {
-        "Parameters": parameters | watching["Parameters"] | LOG_GROUPS_PARAMETER,
-        "Conditions": conditions | watching["Conditions"] | {MAKES_LOGS: {"Fn::Equals": [{"Ref": LOGS}, "create"]}},
-        "Resources": resources | watching["Resources"],
+        "Parameters": parameters | operations_parts["Parameters"] | LOG_GROUPS_PARAMETER,
+        "Conditions": conditions
+        | operations_parts["Conditions"]
+        | {MAKES_LOGS: {"Fn::Equals": [{"Ref": LOGS}, "create"]}},
+        "Resources": resources | operations_parts["Resources"],
     }
 
 
 def _log_groups() -> dict[str, Any]:
-    """Return the log groups, each only where the stack is to make them: one that exists stops the whole stack."""
+    """Return the log groups that the stack creates.
+
+    The parameter ``LogGroups`` turns them off: a log group that exists already stops the whole stack.
+    """
     groups: dict[str, Any] = {f"{each.logical_id}LogGroup": {"Condition": MAKES_LOGS} for each in ASYNCHRONOUS}
-    # Chalice's own log group for the API handler names a logical id that does not exist (ApiHandler for APIHandler), so
+    # Chalice's own log group for the API handler has a logical id that does not exist (ApiHandler for APIHandler). So
     # its retention is left out of .chalice/config.json and set here.
     groups[f"{API.logical_id}LogGroup"] = {
         "Type": "AWS::Logs::LogGroup",
@@ -125,6 +134,7 @@ def _reserved_parameter(each: Lambda, stage: str) -> dict[str, Any]:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register ``template``."""
     parser = subparsers.add_parser("template", help="write the document for chalice package --merge-template")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument(
@@ -143,14 +153,17 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _table(stage: str) -> dict[str, Any]:
-    """Return the table's resource; none where TABLE_NAME names another one, which a restore made: it is there."""
+    """Return the table's resource.
+
+    Return nothing if TABLE_NAME names another table: a restore created that table, and it exists already.
+    """
     if table_name(stage) != stage_prefix(stage):
         return {}
-    # What was called, and who asked not to be, must outlive a stack; deletion protection would stop its removal anyway.
+    # Calls and opt-outs must outlive a stack. Deletion protection would stop their removal anyway.
     return {
         "Table": {
             "Type": "AWS::DynamoDB::Table",
-            # Not after a stack that was never made: it would keep the next one from being made.
+            # A table that stayed after a failed first deployment would stop the next one.
             "DeletionPolicy": "RetainExceptOnCreate",
             "UpdateReplacePolicy": "Retain",
             "Properties": table_properties(table_name(stage)),
