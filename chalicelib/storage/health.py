@@ -17,7 +17,7 @@ KEPT = timedelta(hours=1)
 
 
 class Answered(StrEnum):
-    """The kinds of answers to a create-call request: does the provider itself work?"""
+    """The kinds of answers to a create-call request, as signs of a provider's health."""
 
     WELL = "well"
     BADLY = "badly"  # no answer, or an error in the provider itself
