@@ -1,4 +1,7 @@
-"""Fixtures of all tests. moto is imported before the app, so that the app's clients are its own."""
+"""The fixtures of all tests.
+
+This module imports moto before the app, so that the app's clients are moto's.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +18,7 @@ from ops.simulate.strict_aws import StrictAws
 from tests.support.kept_clients import KeptClients
 from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_table, new_client
 
-# A machine's own AWS settings must not reach what is tested here.
+# A machine's own AWS settings must not reach the tests.
 for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(_name, None)
 quick_moto.install()
@@ -26,7 +29,10 @@ pytest_plugins = ["tests.support.iam_recorder", "tests.support.together"]
 
 @pytest.fixture
 def monkeypatch(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """pytest's own, but a changed environment starts the app's process again, for a process reads it only once."""
+    """Change pytest's fixture: a changed environment restarts the app's process.
+
+    A process reads its environment only once.
+    """
     for name in ("setenv", "delenv"):
         monkeypatch.__dict__[name] = _forgetting(getattr(monkeypatch, name))
     return monkeypatch
@@ -42,14 +48,14 @@ def _forgetting(change: Callable[..., None]) -> Callable[..., None]:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A fresh Redial: an empty table, no rules, the clock at 2026-01-26 10:00 UTC."""
+    """Set up a fresh Redial: an empty table, no rules, clock at 2026-01-26 10:00 UTC."""
     environ = os.environ
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
     clock = TurnedClock()
     twilio = FakeTwilio(clock)
     parts.client.cache_clear()
-    # chalice's test client gives an invocation three seconds of this machine's time, which may be busy.
+    # chalice's test client gives an invocation three seconds of real time, and this machine may be busy.
     monkeypatch.setattr("chalice.test.LambdaContext", partial(LambdaContext, max_runtime_ms=120_000))
     monkeypatch.setattr(parts, "_session", lambda: CLIENTS)
     with moto.mock_aws():
@@ -65,14 +71,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for each in watched:
         aws.detach(each)
     CLIENTS.take_back()
-    os.environ = environ  # noqa: B003 - calls that overlap leave the client's copy behind
+    os.environ = environ  # noqa: B003 - overlapping calls leave the client's copy behind
     current.restart()
     parts.client.cache_clear()
 
 
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Say something that was measured; it stands in a list of its own under the test run."""
+    """Report a measured figure in a separate list below the test run."""
     return lambda text: record_property("figure", text)
 
 

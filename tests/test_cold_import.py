@@ -1,4 +1,4 @@
-"""What a cold start loads: nothing that the request at hand does not need."""
+"""The imports of a cold start: only those that the request needs."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from tests.providers.cases import case
 from tests.support.world import ENV
 
 ROOT = Path(__file__).parent.parent
-#: loaded only by who needs them: each costs a cold start tens of milliseconds
+#: loaded only if needed: each costs a cold start tens of milliseconds
 LAZY = ("phonenumbers", "holidays", "boto3", "cryptography", "twilio", "rich")
-#: what only those requests need that have a body of ours to read
+#: needed only by requests with a body in one of our formats
 SCHEMAS = ("chalicelib.api.schemas", "chalicelib.dialects")
-#: what makes the API's document, wanted by nobody but its readers
+#: the modules that make the API's document, needed only by its readers
 DOCUMENT = tuple(f"chalicelib.api.{name}" for name in ("openapi", "operations", "answers", "docs_page"))
 LOADED = "\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
 
 
 def loaded_by(code: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after running the code."""
+    """Return the modules that a fresh interpreter has loaded after the code."""
     env = {**os.environ, **ENV, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code + LOADED], env=env, capture_output=True, text=True, check=True)
     return set(json.loads(run.stdout.splitlines()[-1]))
@@ -61,7 +61,7 @@ def test_tracing_by_x_ray_loads_nothing_more(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.slow
 def test_the_app_starts_in_a_quarter_more_than_the_least_that_it_must_load(figure: Callable[[str], None]) -> None:
-    # A machine that is busy with something else may spoil one series, hardly three.
+    # A busy machine may spoil one series, but hardly three.
     ratios: list[float] = []
     while len(ratios) < 3 and (not ratios or ratios[-1] > cold_start.LIMIT):
         ratios.append(cold_start.ratio())
@@ -82,7 +82,7 @@ def test_a_callback_loads_only_the_provider_that_it_is_from(name: str) -> None:
     )
     modules = loaded_by(code)
     assert providers_in(modules) == {name}
-    # A callback without a signature is refused before any library is asked about it.
+    # A callback without a signature is rejected before any library is used.
     assert [module for module in LAZY if module in modules] == []
 
 

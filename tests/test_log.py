@@ -1,4 +1,4 @@
-"""Log lines: one of JSON for each event, whoever speaks."""
+"""Log lines: one JSON line for each event, from every source."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from tests.support.app_output import figures, logged
 from tests.support.world import ENV, World
 
 ROOT = Path(__file__).parent.parent
-#: what Lambda's runtime does to the root logger before it loads the app, and then an invocation of the redial Lambda
+#: Lambda's runtime prepares the root logger in this way before it loads the app. Then the redial Lambda is invoked.
 AS_LAMBDA_DOES = """
 import logging, sys
 from types import SimpleNamespace
@@ -40,7 +40,10 @@ app.accounting(SimpleNamespace(lambda_context=context), dial)
 
 
 def said(code: str) -> list[dict[str, Any]]:
-    """Every line on stdout of a fresh interpreter; each must be JSON, and nothing may be on stderr."""
+    """Return every line on stdout of a fresh interpreter.
+
+    Each must be JSON, and nothing may be on stderr.
+    """
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **ENV, "PYTHONPATH": str(ROOT)},

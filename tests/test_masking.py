@@ -1,4 +1,4 @@
-"""No phone number stands in a log line, unless that is asked for."""
+"""A log line contains no phone number, unless the deployment asks for it."""
 
 import json
 import logging
@@ -13,21 +13,21 @@ from chalicelib.runtime.masking import masked
 from tests.support.app_output import logged
 from tests.support.world import BODY, START, World
 
-#: E.164: a country code that does not begin with 0, 7 to 15 digits in all
+#: E.164: a country code that does not begin with 0, and 7 to 15 digits in all
 NUMBERS = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="+0123456789%"), max_size=12)
 
 
 @st.composite
 def texts(draw: st.DrawFn, number: str) -> str:
-    """A number as it comes in a text: alone, in words, in a URL, in an exception's text."""
+    """Draw a text with the number: alone, in words, in a URL, in an exception's text."""
     spelled = draw(st.sampled_from([number, number.replace("+", "%2B"), number.replace("+", "%252b"), repr([number])]))
     return draw(WORDS) + spelled + draw(WORDS)
 
 
 @st.composite
 def given_numbers(draw: st.DrawFn) -> tuple[str, Any]:
-    """A number, and a field's value that holds it somewhere."""
+    """Draw a number, and a field's value that holds the number somewhere."""
     number = draw(NUMBERS)
     return number, draw(
         st.recursive(

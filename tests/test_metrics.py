@@ -1,4 +1,4 @@
-"""The figures' lines: what CloudWatch's format allows, and every number in them."""
+"""The lines of metrics: CloudWatch's format, and every number in them."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,7 @@
-"""requirements.txt names what the deployed code imports, and what it does not name comes with the Lambda runtime."""
+"""The file requirements.txt names what the deployed code imports.
+
+All other imports come with the Lambda runtime.
+"""
 
 import ast
 import sys
@@ -7,7 +10,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-#: boto3 and botocore are in the Lambda runtime for Python, chalice bundles itself, and pydantic pins pydantic_core
+#: boto3 and botocore are in Lambda's Python runtime, chalice adds itself to the package, and pydantic pins
+#: pydantic_core
 NOT_NAMED = {"boto3", "botocore", "chalice", "pydantic_core"}
 
 

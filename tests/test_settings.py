@@ -1,4 +1,4 @@
-"""The environment, read: defaults, and errors that name the variable and what would be right."""
+"""The settings from the environment: defaults, and errors that name the variable."""
 
 import pytest
 

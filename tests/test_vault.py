@@ -1,4 +1,7 @@
-"""Secrets that are kept in Systems Manager and Secrets Manager: read, remembered, read again, never told."""
+"""Secrets in Systems Manager and Secrets Manager.
+
+The app reads them, caches them, reads them again, and never shows them.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -31,7 +34,10 @@ REQUEST = DialRequest(
 
 
 class Keeper:
-    """Both services in one, with the client's calls as they were made; ``broken`` is what AWS answers instead."""
+    """A fake of both services, which records the client's calls.
+
+    ``broken`` is the answer of AWS instead of the value.
+    """
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -105,7 +111,10 @@ def test_a_parameter_is_found_by_its_arn(keeper: Keeper) -> None:
 
 def test_a_parameter_is_found_by_its_label() -> None:
     class Ssm:
-        """Answers as AWS does, which names the label beside the name; the emulator leaves it out."""
+        """A fake of Systems Manager that answers as AWS does.
+
+        AWS returns the label beside the name, and the emulator does not.
+        """
 
         def get_parameters(self, **_: object) -> dict[str, Any]:
             return {"Parameters": [{"Name": "/redial-dev/token", "Selector": ":live", "Value": "value"}]}
@@ -216,7 +225,7 @@ def test_an_invalid_header_credential_is_rejected_without_its_value(keeper: Keep
 
 
 class TestCallbacks:
-    """A callback that is signed with a secret which we have not read yet."""
+    """A callback that is signed with a secret which the app has not read yet."""
 
     @pytest.fixture
     def world(self, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
@@ -234,7 +243,7 @@ class TestCallbacks:
     def test_it_is_verified_with_the_secret_read_again(self, world: World) -> None:
         world.aws.attach(parts.client("ssm"))
         world.place()
-        self.put(ENV["TWILIO_AUTH_TOKEN"])  # which the carrier signs with
+        self.put(ENV["TWILIO_AUTH_TOKEN"])  # the carrier signs with this token
         world.clock.turn(seconds=59)
         assert world.callback(world.twilio.placed[0], "ringing").status_code == 403
         assert self.reads(world) == 1

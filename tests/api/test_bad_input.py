@@ -1,4 +1,4 @@
-"""Requests that nobody should send: each is answered with what was wrong, and none with a 500."""
+"""Bad requests. Each gets an answer with what was wrong, and none gets a 500."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ def post(world: World, raw: bytes, content_type: str = "application/json") -> An
 
 
 def nested(depth: int) -> dict[str, Any]:
-    """An object that holds an object, and so on: ``depth`` of them in each other."""
+    """Return an object that holds an object, and so on, ``depth`` levels deep."""
     value: dict[str, Any] = {}
     for _ in range(depth - 1):
         value = {"a": value}
@@ -75,7 +75,7 @@ def test_a_name_that_is_there_twice_is_found_in_linear_time(world: World) -> Non
         400,
         "'n0000000000009899' is there twice in one object",
     )
-    assert time.process_time() - began < 0.5  # 5 s where each name is looked for among those before it
+    assert time.process_time() - began < 0.5  # 5 s if each name is searched among those before it
 
 
 @pytest.mark.parametrize(
@@ -187,13 +187,13 @@ def test_every_route_that_reads_json_refuses_a_form(world: World, method: str, r
         "send JSON: the Content-Type is 'application/x-www-form-urlencoded' (example: Content-Type: application/json)"
     )
     assert 415 in OPERATIONS[route][method].problems
-    # Whoever is not signed in is not told what a body should be.
+    # An answer without authentication does not say what a body should be.
     assert world.request(method, path, {}, headers={**headers, "Authorization": "Bearer x"}).status_code == 401
 
 
 @pytest.mark.parametrize("content_type", ["text/xml", "image/png", "x", "text/plain", "application/xml+jso", "*/*"])
 def test_a_body_of_another_type_is_answered_415(world: World, content_type: str) -> None:
-    # API Gateway hands an image's bytes over in base64.
+    # API Gateway passes an image's bytes in base64.
     answer = post(world, json.dumps(PLAIN).encode(), content_type)
     assert (answer.status_code, world.twilio.requests) == (415, [])
 
@@ -251,7 +251,7 @@ def test_a_path_that_names_nothing_is_not_found_or_invalid(world: World, part: s
         ("POST", "/callbacks/{}", 404),
     ):
         found = world.request(method, path.format(part))
-        # A policy may well be called call_…; it is only too long.
+        # A policy may have a name that begins with call_. This name is only too long.
         assert found.status_code == wanted, (method, path, found.body)
         assert len(found.body) < 1000
     token = world.post_signed(f"{ENV['PUBLIC_URL']}/callbacks/twilio/{part}", {"CallSid": "CA1", "CallStatus": "busy"})

@@ -1,4 +1,4 @@
-"""The door for callbacks: who is let in, and what a bad one leaves behind."""
+"""The callback route: which callbacks it accepts, and what a bad one causes."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -97,7 +97,10 @@ def test_no_signed_callback_breaks_its_route(world: World, form: dict[str, str])
 def test_a_token_is_good_at_the_door_of_its_own_provider_only(
     world: World, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    """Exotel signs nothing, so its door would else let in whoever has come by another provider's token."""
+    """Reject tokens of other providers.
+
+    Exotel signs nothing, so its route would otherwise accept a callback with the token of another provider.
+    """
     for name, value in {"ACCOUNT_SID": "acme", "API_KEY": "key", "API_TOKEN": "token"}.items():
         monkeypatch.setenv(f"EXOTEL_{name}", value)
     world.client = new_client().__enter__()

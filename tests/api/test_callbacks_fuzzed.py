@@ -1,4 +1,4 @@
-"""Callbacks that nobody would send, to the door of every provider: none of them breaks it."""
+"""Malformed callbacks at every provider's route. None of them breaks the route."""
 
 import json
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from chalicelib.providers import REGISTRY, CallbackRequest
 from tests.providers.cases import PAYLOADS, ProviderCase, case
 from tests.support.world import PUBLIC_URL, TABLE, World, new_client
 
-#: what a callback may be answered with, and no other
+#: the only statuses with which a callback may be answered
 ALLOWED = {200, 400, 403, 404, 413}
-#: where chalice's test client calls from
+#: the address from which chalice's test client calls
 HERE = "127.0.0.1"
 ADOPTION_TOKEN = "an-adoption-token"
-#: the signatures of the others cover the body alone
+#: the signatures of the other providers cover only the body
 SIGN_THE_ADDRESS = ("plivo", "signalwire", "twilio")
 UNSIGNED = tuple(name for name in sorted(REGISTRY) if not case(name).signed)
 
@@ -49,7 +49,7 @@ JSON = st.recursive(
 
 @pytest.fixture
 def doors(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A deployment with every provider set up, an attempt that awaits callbacks, a policy to adopt under."""
+    """Set up every provider, an attempt that awaits callbacks and an adoption policy."""
     world.place()
     monkeypatch.setattr("chalicelib.ids.new_adoption_token", lambda: ADOPTION_TOKEN)
     target = {"url": "https://example.com/answer.xml"}
@@ -66,14 +66,14 @@ def token_of(world: World) -> str:
 
 
 def send(world: World, request: CallbackRequest) -> int:
-    """The status that a callback is answered with, its URL cut down to the path."""
+    """Return the status of the answer to a callback. Its URL is cut down to the path."""
     path = request.url.removeprefix(PUBLIC_URL)
     answer = world.client.http.request(request.method, path, headers=dict(request.headers), body=request.body)
     return int(answer.status_code)
 
 
 def signed(sender: ProviderCase, request: CallbackRequest) -> CallbackRequest:
-    """Signed as the provider would, or as it is where the provider could not sign such a thing."""
+    """Sign the request as the provider does. Leave it as it is if that is impossible."""
     try:
         return sender.sign(request, 0)
     except (ValueError, TypeError):
@@ -89,7 +89,7 @@ def payloads(name: str) -> list[bytes]:
 
 
 def field_names(name: str) -> list[str]:
-    """Names of fields that the provider's callbacks have: those of its JSON, or of its forms."""
+    """Return field names of the provider's callbacks: those of its JSON or its forms."""
     found: set[str] = set()
     for body in payloads(name):
         try:
@@ -107,7 +107,10 @@ def _names_in(value: Any, found: set[str]) -> None:
 
 
 def addressed(world: World, name: str, draw: st.DataObject, headers: Mapping[str, str], body: bytes) -> CallbackRequest:
-    """A callback to one of the provider's addresses: an attempt's, the account's, or one that nobody handed out."""
+    """Return a callback to one of the provider's addresses.
+
+    The address is an attempt's, the account's, or an unknown one.
+    """
     token = token_of(world)
     tail = draw.draw(
         st.sampled_from(

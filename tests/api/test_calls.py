@@ -1,4 +1,4 @@
-"""The routes of calls, from outside."""
+"""The routes of calls, seen from outside."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -151,7 +151,7 @@ def test_a_call_without_a_target_needs_the_providers_default_one(world: World, m
 
 
 class TestIdempotency:
-    """``Idempotency-Key`` on POST /calls."""
+    """The header ``Idempotency-Key`` on POST /calls."""
 
     def test_the_same_request_again_answers_the_same_call_and_dials_once(self, world: World) -> None:
         headers = {"Idempotency-Key": "order-7"}
@@ -177,7 +177,7 @@ class TestIdempotency:
 
 
 class TestWhoMay:
-    """401, 403 and 404, in that order."""
+    """The statuses 401, 403 and 404, in that order."""
 
     READS = ("/calls/{}", "/v1/call-logs/{}/retries", "/executions/{}", "/call-logs/{}/retries", "/call-report/{}")
 
@@ -219,7 +219,7 @@ class TestWhoMay:
 
 
 class TestHistory:
-    """GET /calls and the vendors' shapes of one call's history."""
+    """The route GET /calls, and the vendors' shapes of one call's history."""
 
     def test_every_attempt_is_an_entry_and_the_first_carries_the_summary(self, world: World) -> None:
         call = world.place()
@@ -293,7 +293,7 @@ class TestHistory:
 
 
 class TestWindow:
-    """A window that can never be open where the number may be."""
+    """A window that can never be open in any possible zone of the number."""
 
     BODY: ClassVar[dict[str, Any]] = {"retry": {"window": {"open": {"monday": [["09:00", "10:00"]]}}}}
 
@@ -317,7 +317,7 @@ class TestWindow:
 
 
 class TestCancel:
-    """POST /calls/{id}/cancel."""
+    """The route POST /calls/{id}/cancel."""
 
     def test_a_pending_retry_is_called_off(self, world: World) -> None:
         call = world.place()

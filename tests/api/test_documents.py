@@ -1,4 +1,4 @@
-"""The API's own document and its page: whole, true to the routes, and sufficient to themselves."""
+"""The API's document and its page: complete, true to the routes, self-contained."""
 
 import html
 import json
@@ -73,7 +73,10 @@ def test_the_parameters_of_a_path_are_those_in_its_braces(document: dict[str, An
 
 
 def bounded(schema: dict[str, Any]) -> bool:
-    """Return whether everything that a request's field takes has an upper bound, and a number a lower one, too."""
+    """Return True if every value of a request's field has an upper bound.
+
+    A number needs a lower bound, too.
+    """
     if "anyOf" in schema or "oneOf" in schema:
         return all(map(bounded, schema.get("anyOf") or schema["oneOf"]))
     if "$ref" in schema or "enum" in schema or "const" in schema:
@@ -92,7 +95,7 @@ def bounded(schema: dict[str, Any]) -> bool:
 
 
 def fields(document: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """(name, schema, schema of its object) of each field of the schemas of these names."""
+    """Yield (name, schema, schema of its object) of each field of the named schemas."""
     for name in names:
         whole = document["components"]["schemas"][name]
         for field, schema in whole.get("properties", {}).items():
@@ -100,7 +103,7 @@ def fields(document: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str
 
 
 def reached(document: dict[str, Any], schema: Any) -> set[str]:
-    """Return the names of the schemas that a schema refers to, and of those that they refer to."""
+    """Return the names of all schemas that a schema refers to, also indirectly."""
     found: set[str] = set()
     new = set(re.findall(REFERENCE, str(schema)))
     while new:
@@ -157,7 +160,10 @@ def test_each_route_parameter_header_and_tag_says_what_it_is(document: dict[str,
 
 
 def without_discriminators(value: Any) -> Any:
-    """The document without what the validator breaks on: null where a discriminated object may stand."""
+    """Return the document without discriminators.
+
+    The validator breaks on null in the place of an object with a discriminator.
+    """
     if isinstance(value, dict):
         return {name: without_discriminators(each) for name, each in value.items() if name != "discriminator"}
     return [without_discriminators(each) for each in value] if isinstance(value, list) else value

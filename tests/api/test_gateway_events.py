@@ -1,4 +1,4 @@
-"""API Gateway's own events: however a path is spelled, the addresses that are handed out are the same."""
+"""API Gateway's own events. Every spelling of a path gives out the same addresses."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from tests.support.world import BODY, World, new_client
 
 ROUTES = sorted((method, route) for route, methods in app.routes.items() for method in methods)
 BASE = f"https://{OWN_DOMAIN}/api"
-#: what a path parameter may hold, as it is sent
+#: path parameters as the client sends them
 SENT = {"sid": "acme%2Feu%201", "number": "%2B16505550199", "token": "t%6Fken", "name": "a%2Eb"}
 
 
@@ -27,7 +27,7 @@ def spellings(route: str) -> list[str]:
 
 @pytest.fixture
 def bare(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A deployment without ``PUBLIC_URL``."""
+    """Set up a deployment without ``PUBLIC_URL``."""
     monkeypatch.delenv("PUBLIC_URL")
     world.client = new_client().__enter__()
     world.restart()
@@ -35,7 +35,7 @@ def bare(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 class Context:
-    """What Lambda passes beside the event, as far as the app reads it."""
+    """The Lambda context beside the event, as far as the app reads it."""
 
     function_name = "redial-dev"
     aws_request_id = "77375676-xmpl-4b79-853a-f982474efe18"

@@ -1,6 +1,7 @@
-"""Every route, tried with another workspace's key and with one that may only read: nothing is seen and nothing changed.
+"""Every route with another workspace's key and with a read-only key.
 
-A new route needs a row in ROUTES: what it is called with, what role it wants, and what another workspace is answered.
+The test expects that such a key sees nothing and changes nothing. A new route needs a row in ROUTES: its request, its
+role, and the answer to another workspace.
 """
 
 from collections.abc import Mapping
@@ -15,9 +16,9 @@ from chalicelib.storage.keys import Role
 from ops.data.keys import create_key
 from tests.support.world import BODY, START, TABLE, World
 
-#: what no workspace owns, and the keys, whose last use is noted
+#: items that no workspace owns, and the keys, whose last use is recorded
 SHARED = ("WAKE#", "PACE#", "HEALTH#", "KEY#")
-#: stands in everything that the first workspace keeps, and must never be shown to another
+#: a text in everything that the first workspace stores; no other workspace may see it
 SECRET = "only-acme-may-see-this"
 NUMBER = "+16505550123"
 PLAIN = {name: BODY[name] for name in ("to_number", "from_number")}
@@ -27,10 +28,11 @@ BOLNA = {"agent_id": "a", "recipient_phone_number": BODY["to_number"], "from_pho
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How a route is called (``body``), what role it wants (None: no key at all), and what a stranger is answered.
+    """The request of a route (``body``), its role, and the answer to a stranger.
 
-    A stranger that asks for a call of the first workspace is refused (403). Names and numbers are each workspace's
-    own: a stranger finds none (404), or makes and removes its own (200, 201, 204).
+    The role is None if the route takes no key. A stranger who asks for a call of the first workspace is refused (403).
+    Names and numbers belong to each workspace: a stranger finds none (404), or makes and removes its own (200, 201,
+    204).
     """
 
     role: Role | None
@@ -64,7 +66,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/resume-all"): Row(Role.ADMIN, 200),
     ("POST", "/call"): Row(Role.WRITE, 200, BOLNA),
     ("POST", "/v1/Accounts/{sid}/Campaigns"): Row(Role.WRITE, 201, EXOTEL),
-    # A callback is let in by the provider's signature, and by nobody's key.
+    # A callback is authorized by the provider's signature, not by a key.
     ("POST", "/callbacks/{provider}/{token}"): Row(None, 403),
     ("GET", "/callbacks/{provider}/{token}"): Row(None, 403),
     ("POST", "/callbacks/{provider}/adopt/{token}"): Row(None, 403),
@@ -82,7 +84,7 @@ EACH_ROUTE = pytest.mark.parametrize(
 
 @dataclass(frozen=True, slots=True)
 class Acme:
-    """The first workspace: a call that waits for its retry, a policy, a number that opted out."""
+    """The first workspace: a call that waits for its retry, a policy, an opt-out."""
 
     world: World
     call_id: str
@@ -90,19 +92,22 @@ class Acme:
     cursor: str
 
     def path(self, route: str) -> str:
-        """The route with what is the first workspace's in it."""
+        """Return the route with the first workspace's values in it."""
         provider, sid = "twilio", "acme"
         return route.format(
             call_id=self.call_id, name="reminders", number=NUMBER, provider=provider, token=self.token, sid=sid
         )
 
     def kept(self) -> dict[str, Any]:
-        """Everything in the table but the use of keys and what all workspaces share: minutes, pace, health."""
+        """Return the table without the last use of keys and without shared items.
+
+        Minutes, pace and health are shared by all workspaces.
+        """
         items = self.world.dynamodb.scan(TableName=TABLE)["Items"]
         return {f"{i['pk']['S']} {i['sk']['S']}": i for i in items if not i["pk"]["S"].startswith(SHARED)}
 
     def ask(self, method: str, route: str, key: str) -> Any:
-        """The route's request with some key, under the Idempotency-Key that the first workspace used."""
+        """Send the route's request with a key and the first workspace's Idempotency-Key."""
         headers = {"Idempotency-Key": "order-7"}
         return self.world.request(method, self.path(route), ROUTES[method, route].body, key=key, headers=headers)
 
@@ -194,6 +199,6 @@ def test_an_opt_out_in_one_workspace_leaves_the_calls_of_another_alone(acme: Acm
 
 @pytest.mark.parametrize("name", ["acme#order", "", "a b", "x" * 65, "#", "💥"])
 def test_no_workspace_has_a_name_that_runs_into_the_key_of_anothers_item(world: World, name: str) -> None:
-    # IDEMPOTENCY#acme#order#7 would be the item of acme's key "order#7", too.
+    # IDEMPOTENCY#acme#order#7 would also be the item of acme's key "order#7".
     with pytest.raises(ValueError, match="is no workspace's name: 1 to 64 letters"):
         key_of(world, name, Role.ADMIN)

@@ -1,4 +1,4 @@
-"""API keys at the door: who they are, when they end, and when they were last used."""
+"""API keys in requests: who they belong to, when they expire, their last use."""
 
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ def test_an_expired_key_is_refused_with_a_reason(world: World) -> None:
         401,
         "this API key expired at 2026-01-27T10:00:00Z; ask for a new one",
     )
-    # To anybody else it is a key like any that never was.
+    # Without authentication it looks like any unknown key.
     assert world.request("GET", "/calls", key=key[:-1]).json_body["detail"] == "this API key is not known"
 
 

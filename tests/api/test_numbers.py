@@ -1,4 +1,4 @@
-"""Do-not-call, and the customer who called back."""
+"""Opt-outs, and customers who called back."""
 
 from datetime import timedelta
 from urllib.parse import quote
@@ -71,7 +71,7 @@ def test_no_claim_that_began_before_an_opt_out_can_be_committed_after_it(world: 
     record = ports.calls.load(call["id"])
     assert record is not None
     claimed = consider(ports, record)
-    # Even before the pending calls have been ended: the number's own item is enough.
+    # The number's own item is enough, even before the waiting calls have ended.
     ports.numbers.set_opt_out("acme", NUMBER, world.clock.now(), None)
     with pytest.raises(StaleWrite):
         ports.calls.commit(claimed.transition, claimed.also)
@@ -152,7 +152,7 @@ def test_an_opt_out_stops_the_dial_only_under_the_right_number(world: World) -> 
 
 
 class TestContacted:
-    """POST /numbers/{e164}/contacted."""
+    """The route POST /numbers/{e164}/contacted."""
 
     def post(self, world: World, body: object = None) -> dict[str, object]:
         answer = world.request("POST", f"/numbers/{NUMBER}/contacted", body)

@@ -1,4 +1,4 @@
-"""Previews, named policies, and what is said of a bad one."""
+"""Previews, named policies, and errors about bad policies."""
 
 from typing import Any
 
@@ -259,7 +259,7 @@ def test_a_start_of_today_is_now(world: World) -> None:
 
 
 class TestNamedPolicies:
-    """PUT, GET and DELETE /policies/{name}, and calls placed with one."""
+    """The routes PUT, GET and DELETE /policies/{name}, and calls placed with a policy."""
 
     def test_a_call_keeps_the_policy_that_it_was_placed_with(self, world: World) -> None:
         world.request("PUT", "/policies/gentle", {"retry": {"max_retries": 1, "wait_minutes": 90}})

@@ -1,4 +1,4 @@
-"""What the preview shows is what a live call does: the same minutes, through the public surface alone."""
+"""A preview shows the same minutes as a live call, through the public API alone."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,7 +50,7 @@ retries = st.builds(
 )
 zones = st.sampled_from(("Europe/Paris", "Asia/Kolkata", "America/Los_Angeles"))
 endings = st.lists(st.sampled_from(STATUSES), min_size=1, max_size=3)
-#: None starts the call at once; else so many seconds from now
+#: None starts the call at once; a number is the delay in seconds
 starting = st.none() | st.sampled_from((30, 600, 5000, 90_061))
 
 
@@ -62,7 +62,10 @@ def previewed(world: World, body: dict[str, Any], outcomes: list[str]) -> list[d
 
 
 def dialled(world: World, body: dict[str, Any], outcomes: list[str]) -> list[datetime]:
-    """Place the call, end each of its attempts in the moment of its dial, and return the minutes of the dials."""
+    """Place the call, and return the minutes of its dials.
+
+    Each attempt ends at the moment of its dial.
+    """
     before = len(world.twilio.placed)
     call_id = world.place(**body)["id"]
     for status in [*outcomes, None]:
@@ -81,7 +84,7 @@ def minute_of(text: str) -> datetime:
 
 
 def holds(world: World, retry: dict[str, Any], zone: str, outcomes: list[str], start: int | None, second: int) -> None:
-    """Check one policy for a number of its own, from a time that lies within a minute."""
+    """Check one policy with a number of its own, from a time within a minute."""
     world.clock.turn(to=world.clock.now().replace(second=0, microsecond=0) + timedelta(minutes=1, seconds=second))
     start_at = None if start is None else (world.clock.now() + timedelta(seconds=start)).isoformat()
     number = f"+1415{5550000 + len(world.twilio.requests) % 9999:07}"

@@ -1,4 +1,4 @@
-"""How many requests an API key may send, and what is recorded of those that are refused."""
+"""The rate limit of API keys, and what the app records of rejected requests."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ BURST = 2 * BURST_SEC
 
 @pytest.fixture
 def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A deployment whose keys may send two requests a second."""
+    """Set up a deployment whose keys may send two requests a second."""
     monkeypatch.setenv("KEY_REQUESTS_PER_SECOND", "2")
     world.restart()
     return world
@@ -53,14 +53,14 @@ def test_another_key_of_the_workspace_has_its_own_bucket(slow: World) -> None:
 def test_all_processes_share_the_bucket_of_requests_that_place_calls(slow: World) -> None:
     bodies = [BODY | {"to_number": f"+16505550{100 + i}"} for i in range(BURST + 1)]
     for body in bodies[:BURST]:
-        slow.restart()  # each request meets a process that knows nothing of the others
+        slow.restart()  # each request meets a process that knows nothing of the other requests
         assert slow.request("POST", "/calls", body).status_code == 201
     slow.restart()
     assert slow.request("POST", "/calls", bodies[-1]).status_code == 429
     assert len(slow.twilio.placed) == BURST
     slow.aws.calls.clear()
     assert slow.request("POST", "/calls", bodies[-1]).status_code == 429
-    assert "UpdateItem" not in slow.aws.calls  # the process knows by now
+    assert "UpdateItem" not in slow.aws.calls  # the process knows the limit by now
     slow.clock.turn(seconds=1)
     assert slow.request("POST", "/calls", bodies[-1]).status_code == 201
 
@@ -109,7 +109,7 @@ def test_every_route_with_a_key_documents_the_refusal(world: World) -> None:
 
 
 class TestAudit:
-    """What a request leaves in the log."""
+    """The log lines that a request leaves."""
 
     def test_every_line_of_a_signed_in_request_names_the_key(
         self, world: World, capsys: pytest.CaptureFixture[str]
@@ -121,7 +121,7 @@ class TestAudit:
         said = logged(capsys.readouterr().out)
         assert {line["event"] for line in said} >= {"call-placed", "dialed", "opted-out"}
         assert {line.get("key") for line in said} == {key.id}
-        world.end("busy")  # a callback is nobody's request
+        world.end("busy")  # a callback is not the request of a key
         assert {line.get("key") for line in logged(capsys.readouterr().out)} == {None}
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every route of the API's document, tried by schemathesis: its examples, the edges of its schemas, and beyond them."""
+"""Schemathesis on every route: the document's examples, schema edges and beyond."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ CONFIG = {
     "generation": {"deterministic": True, "max-examples": 15, "database": "none", "no-shrink": True},
     # OPTIONS never reaches the app: API Gateway answers it.
     "phases": {"stateful": {"enabled": False}, "coverage": {"unexpected-methods": ["PATCH", "PUT", "DELETE"]}},
-    # Their policies are those of POST /calls, where each edge of the schema is tried.
+    # Their policies are those of POST /calls, where schemathesis tries each edge of the schema.
     "operations": [
         {
             "include-operation-id": ["post_policies_preview", "put_policies_name"],
@@ -28,15 +28,18 @@ CONFIG = {
             "generation": {"max-examples": 40},
         }
     ],
-    # What is right by its schema may still be wrong: a zone that does not exist, a number too small to be stored.
+    # A value that matches its schema may still be wrong: a zone that does not exist, or a number too small to store.
     "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404", "409", "422"]}},
 }
-#: a parameter of paths -> what is there by that name, so that most requests find something
+#: path parameter -> an existing value, so that most requests find an item
 THERE = {"call_id": "call_there", "name": "reminders", "number": "+16505550123", "provider": "twilio"}
 
 
 def schema_of_the_api() -> BaseSchema:
-    """The document as it is served; its paths name what is there in every other request."""
+    """Return the document as the app serves it.
+
+    Half of the requests have path parameters of existing items.
+    """
     served: Any = document(app.routes, PUBLIC_URL)
     for methods in served["paths"].values():
         for operation in methods.values():
@@ -51,7 +54,7 @@ def schema_of_the_api() -> BaseSchema:
 
 @pytest.fixture
 def call_there(world: World) -> str:
-    """A Redial that knows a call, a policy and a number that opted out."""
+    """Set up a Redial that has a call, a policy and an opted-out number."""
     call: str = world.place()["id"]
     world.end("busy")
     world.request("PUT", "/policies/reminders", {"retry": {"max_retries": 1}})
@@ -62,7 +65,7 @@ def call_there(world: World) -> str:
 @schema_of_the_api().parametrize()
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_route_answers_as_its_document_says(case: schemathesis.Case, world: World, call_there: str) -> None:
-    world.clock.turn(seconds=1)  # else the key's rate limit answers all but the first requests
+    world.clock.turn(seconds=1)  # otherwise the key's rate limit rejects all but the first requests
     if case.path_parameters.get("call_id") == THERE["call_id"]:
         case.path_parameters["call_id"] = call_there
     case.call_and_validate(headers={"Authorization": f"Bearer {world.key}"})

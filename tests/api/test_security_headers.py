@@ -1,4 +1,4 @@
-"""Every answer tells browsers to keep and to frame nothing of the API."""
+"""Every answer tells browsers not to store and not to frame the API."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""One item that cannot be read never takes a list down: it is left out, named, and a line in the log."""
+"""An unreadable item never breaks a list.
+
+The list leaves the item out and names it, and the app logs a line.
+"""
 
 from typing import Any
 
@@ -15,7 +18,7 @@ WRONG: list[Any] = [{}, {"policy": {}}, "text", {"state": "dreaming"}, {"at": "y
 
 
 def spoil(world: World, pk: str, sk: str, data: Any) -> None:
-    """Write data of a shape that nobody knows into an item, as a later release or a hand might."""
+    """Write data of an unknown shape into an item, as a later release might."""
     world.dynamodb.update_item(
         TableName=TABLE,
         Key={"pk": {"S": pk}, "sk": {"S": sk}},

@@ -1,4 +1,4 @@
-"""Bolna's and Exotel's requests, as their documents print them."""
+"""The requests of Bolna and Exotel, as their documents print them."""
 
 import base64
 from datetime import timedelta
@@ -32,14 +32,14 @@ CAMPAIGNS = "/v1/Accounts/redial1/Campaigns"
 
 @pytest.fixture
 def with_number(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A deployment that knows which number to call from where a request does not say."""
+    """Set up a deployment with a default from_number."""
     monkeypatch.setenv("DEFAULT_FROM_NUMBER", "+14155550100")
     with new_client() as world.client:
         yield world
 
 
 class TestBolna:
-    """POST /call."""
+    """The route POST /call."""
 
     def test_a_documented_bolna_request_is_answered_and_retried_like_bolna(self, with_number: World) -> None:
         world = with_number
@@ -53,7 +53,7 @@ class TestBolna:
             world.end(status)
             world.pump(world.clock.now() + timedelta(hours=2))
         minutes = [(p.at - START) / timedelta(minutes=1) for p in world.twilio.placed]
-        # +30 of the callback at 0, +60 of the one at 120, +120 of the one at 240
+        # +30 after the callback at 0, +60 after the one at 120, +120 after the one at 240
         assert minutes == [0, 30, 180, 360]
         assert world.call(call_id)["summary_status"] == "all_retries_exhausted"
         assert world.twilio.placed[0].form["From"] == "+14155550100"
@@ -101,7 +101,7 @@ class TestBolna:
 
 
 class TestExotel:
-    """POST /v1/Accounts/{sid}/Campaigns."""
+    """The route POST /v1/Accounts/{sid}/Campaigns."""
 
     def test_its_documented_request_calls_each_number_under_one_campaign(self, world: World) -> None:
         answer = world.request("POST", CAMPAIGNS, EXOTEL)
@@ -157,7 +157,7 @@ class TestExotel:
             assert (body["provider"], world.call(body["calls"][0]["call_id"])["provider"]) == ("exotel", "exotel")
             named = world.request("POST", CAMPAIGNS, EXOTEL | {"provider": "twilio"}).json_body
             assert named["provider"] == "twilio"
-            # Named, but not set up: refused rather than dialled through another.
+            # The provider is named and not set up: Redial rejects the call and does not dial through another.
             refused = world.request("POST", CAMPAIGNS, EXOTEL | {"provider": "bolna"})
             assert (refused.status_code, refused.json_body["errors"][0]["pointer"]) == (422, "/provider")
 

@@ -1,4 +1,7 @@
-"""What a process keeps between two invocations, though AWS's runtime changes the environment before each."""
+"""The state of a process between two invocations.
+
+AWS's runtime changes the environment before each invocation.
+"""
 
 import os
 from typing import Any
@@ -17,7 +20,7 @@ PARAMETER = "/redial-dev/twilio-auth-token"
 
 @pytest.fixture
 def reads(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The reads of Parameter Store, where Twilio's token is kept."""
+    """Keep Twilio's token in Parameter Store, and return the reads of it."""
     ssm = parts.client("ssm")
     ssm.put_parameter(Name=PARAMETER, Value=ENV["TWILIO_AUTH_TOKEN"], Type="SecureString")
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", f"ssm:{PARAMETER}")
@@ -39,7 +42,8 @@ def test_thirty_invocations_build_once_and_read_a_secret_once(
     monkeypatch.setattr(current, "build", build)
     world.place()
     for number in range(30):
-        # AWS's runtime writes it so before each invocation. setenv() of these tests would start the process again.
+        # AWS's runtime writes the environment in this way before each invocation. setenv() of these tests would restart
+        # the process.
         monkeypatch.setitem(
             os.environ, "_X_AMZN_TRACE_ID", f"Root=1-5759e988-bd862e3fe1be46a9942{number:05d};Sampled=1"
         )
@@ -47,7 +51,7 @@ def test_thirty_invocations_build_once_and_read_a_secret_once(
     assert (len(builds), len(reads)) == (1, 1)
 
 
-#: provider -> (what it needs set up, its secret)
+#: provider -> (the settings that it needs, its secret)
 SIGNED = {
     "dialnexa": ({"API_KEY": "k", "WEBHOOK_SECRET": "s"}, "WEBHOOK_SECRET"),
     "plivo": ({"AUTH_ID": "MAXXXXXXXXXXXXXXXXXX", "AUTH_TOKEN": "s"}, "AUTH_TOKEN"),
@@ -61,7 +65,10 @@ ADDRESSES = ("/token", "/adopt/token", "")
 
 
 def keep_in_ssm(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
-    """Set a provider up with every required credential in Parameter Store, and return the reads of it."""
+    """Set a provider up with its credentials in Parameter Store.
+
+    Returns the reads of Parameter Store.
+    """
     given = (SIGNED | UNSIGNED)[name][0]
     ssm = parts.client("ssm")
     for key in {*provider_class(name).required, *(each.lower() for each in given)}:

@@ -1,4 +1,4 @@
-"""What is wrong with a body is said in Redial's sentences, with the field that was meant."""
+"""Errors about a body are Redial's own sentences and name the field that is wrong."""
 
 import json
 from typing import Any
@@ -29,7 +29,10 @@ WRONG: tuple[Any, ...] = (None, True, 7, -1, 1.5, 10**200, "", "zz", "2026-01-01
 
 
 def wrong_bodies(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """Return bodies that have a wrong value in one field, and in each field of the objects that it can hold."""
+    """Return bodies with one wrong value each.
+
+    The value is in one field, or in a field of an object that the body can hold.
+    """
     inner: set[str] = set()
     for schema in [model.model_json_schema(), *model.model_json_schema().get("$defs", {}).values()]:
         inner |= set(schema.get("properties", {}))

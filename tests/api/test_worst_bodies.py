@@ -1,7 +1,7 @@
-"""What the worst body of 256 kB costs at each route, as a multiple of a fixed piece of work.
+"""The cost of the worst body of 256 kB at each route, in pieces of fixed work.
 
-The piece of work takes 11 ms of CPU on the machine that the limit was set on, so the limit is half a second there. A
-machine that is slow or busy makes both slower.
+The piece of work takes 11 ms of CPU on the machine on which the limit was set, so the limit is half a second there. A
+slow or busy machine makes both slower.
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.support.world import World
 
 #: half a second, in pieces of work
 MAX_PIECES = 47
-#: a machine that is busy with something else may spoil one measurement, hardly three
+#: A busy machine may spoil one measurement, but hardly three.
 TRIES = 3
 PLAIN = {"to_number": "+16505550199", "from_number": "+14155550100"}
 #: a number that may be in forty time zones
@@ -28,7 +28,7 @@ BOLNA = {"agent_id": "a", "recipient_phone_number": "+16505550199", "from_phone_
 
 
 def full(make: Callable[[int], Any]) -> bytes:
-    """The longest body of a kind that is read: ``make`` gives the one of a size."""
+    """Return the longest body of a kind that the app reads."""
     size = 1000 * MAX_BODY_BYTES // len(_json(make(1000)))
     while len(raw := _json(make(size))) > MAX_BODY_BYTES:
         size = size * 49 // 50
@@ -40,25 +40,28 @@ def _json(body: Any) -> bytes:
 
 
 def names(value: Any) -> Callable[[int], dict[str, Any]]:
-    """As many names with this value as are read."""
+    """Return a maker of bodies with as many names of this value as the app reads."""
     return lambda size: {f"{number:x}": value for number in range(min(size, MAX_NAMES - 50))}
 
 
 def near(word: str) -> Callable[[int], dict[str, Any]]:
-    """As many names as are read that look like a word that was meant: to find that word takes time."""
+    """Return a maker of bodies with as many similar names as the app reads.
+
+    The names are similar to a known word, and the search for the word that was meant takes time.
+    """
     tail = "x" * (2 * len(word) // 3)
     return lambda size: {f"{word}{tail}{number:x}"[:80]: 1 for number in range(min(size, MAX_NAMES - 50))}
 
 
 def dense(minutes: int) -> dict[str, list[list[str]]]:
-    """As many intervals of so many minutes as a week takes."""
+    """Return as many intervals of this many minutes as a week holds."""
     starts = range(0, 24 * 60, 24 * 60 // MAX_INTERVALS)
     day = [[f"{s // 60:02}:{s % 60:02}", f"{s // 60:02}:{s % 60 + minutes:02}"] for s in starts]
     return dict.fromkeys(WEEK, day)
 
 
 def pauses(size: int) -> dict[str, list[Any]]:
-    """Pauses of a minute, ``size`` of them on each day of the week."""
+    """Return pauses of one minute, ``size`` on each day of the week."""
     day = [
         {
             "startAt": {"hour": i // 60 % 24, "minute": i % 60},
@@ -82,7 +85,7 @@ TIMES = [f"{i // 4:02}:{i % 4 * 15:02}" for i in range(96)]
 
 
 def previews() -> Iterator[tuple[str, Any]]:
-    """Bodies of POST /policies/preview, in every dialect."""
+    """Yield (dialect, body) of POST /policies/preview, in every dialect."""
     yield "dense windows", retry(**patient(window={"open": dense(30), "pause": dense(20)}))
     yield "windows that zones do not share", retry(**patient(window={"open": dense(1)}))
     yield (
@@ -152,7 +155,7 @@ def previews() -> Iterator[tuple[str, Any]]:
 
 
 def others() -> Iterator[tuple[str, str, Any]]:
-    """(route, what, body) of every other route that takes a body."""
+    """Yield (route, case, body) of every other route that takes a body."""
     for word in WORDS:
         for field in ("variables", "metadata"):
             yield "/calls", f"{field} {word}", lambda size, field=field, word=word: {**PLAIN, field: names(word)(size)}
@@ -214,7 +217,7 @@ def cost(world: World, method: str, path: str, raw: bytes) -> tuple[float, int]:
 
 
 def cpu_sec(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds of CPU that the work took, and what it gave."""
+    """Return the seconds of CPU that the work took, and its result."""
     began = time.process_time()
     given = work()
     return time.process_time() - began, given
@@ -222,7 +225,7 @@ def cpu_sec(work: Callable[[], Any]) -> tuple[float, Any]:
 
 @pytest.fixture
 def warm(world: World) -> World:
-    """A process that has imported everything: a cold start is another test's."""
+    """Import everything before the test: another test measures the cold start."""
     for path in ("/calls", "/policies/preview", "/call", "/v1/Accounts/a/Campaigns"):
         world.request("POST", path, TOLL_FREE)
     return world

@@ -33,7 +33,7 @@ B, N, F, V, E = Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.VOICEMA
 
 
 class TestDialnexa:
-    """``retry`` of POST /calls."""
+    """The object ``retry`` of POST /calls."""
 
     def test_its_documented_object(self) -> None:
         body = {
@@ -218,7 +218,7 @@ class TestNarrowing:
 
 
 class TestBolna:
-    """``retry_config`` of POST /call."""
+    """The object ``retry_config`` of POST /call."""
 
     def test_its_documented_request(self) -> None:
         body = {
@@ -257,7 +257,7 @@ class TestBolna:
 
 
 class TestExotel:
-    """``retry`` and ``schedule`` of a campaign."""
+    """The objects ``retry`` and ``schedule`` of a campaign."""
 
     BODY: ClassVar = {
         "name": "Payment_Reminders",
@@ -296,7 +296,7 @@ class TestExotel:
 
 
 class TestGomobile:
-    """``retryStrategy`` and ``pauseWindows``."""
+    """The objects ``retryStrategy`` and ``pauseWindows``."""
 
     RULES: ClassVar = {B: YES, N: YES, F: YES, E: YES, V: NO}
 

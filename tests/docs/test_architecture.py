@@ -1,4 +1,4 @@
-"""The page on architecture names files that exist, and every folder of the app."""
+"""The architecture page names existing files and every folder of the app."""
 
 import re
 from pathlib import Path

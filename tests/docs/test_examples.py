@@ -1,4 +1,4 @@
-"""The requests in the pages are sent to the app as they stand, one page after the other."""
+"""The requests in the docs pages work as written, one page after the other."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Links between the pages lead somewhere, and every page can be reached from the README."""
+"""All links between the pages work, and every page can be reached from the README."""
 
 import re
 from functools import cache
@@ -10,7 +10,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def links(page: Path) -> list[tuple[str, Path, str]]:
-    """Return (link, file, anchor) of each link of a page that stays within the project."""
+    """Return (link, file, anchor) of each link of a page within the project."""
     prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     found = []
     for link in LINK.findall(prose):

@@ -1,4 +1,4 @@
-"""The tables of the docs are complete: every route, every setting, every credential."""
+"""The tables of the docs are complete: routes, settings and credentials."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from chalicelib import providers
 ROOT = Path(__file__).parents[2]
 API = (ROOT / "docs" / "api.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-#: nothing for users: the name of the app is fixed, and no webhooks are sent yet
+#: not for users: the name of the app is fixed, and no webhooks are sent yet
 INTERNAL = {"REDIAL_APP_NAME", "WEBHOOK_ALLOW_LOCAL"}
 
 

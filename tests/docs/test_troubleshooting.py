@@ -1,4 +1,7 @@
-"""The page on troubleshooting knows every reason code, and names only log events and messages that the code has."""
+"""The troubleshooting page has every reason code.
+
+The log events and messages that it names exist in the code.
+"""
 
 import re
 from pathlib import Path
@@ -9,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
 CODE = "".join(path.read_text() for path in (ROOT / "chalicelib").rglob("*.py"))
 
-#: reasons of decisions that are no trouble
+#: reasons of decisions that are normal
 AS_IT_SHOULD_BE = {Reason.STARTED, Reason.RETRY, Reason.DUE}
 
 
@@ -30,6 +33,6 @@ def test_each_message_that_is_quoted_is_in_the_code() -> None:
     messages = re.findall(r"^\| 4\d\d `([^`]+)`", PAGE, re.MULTILINE)
     assert len(messages) > 5
     for message in messages:
-        # Words between the values that the message gets when it is raised.
+        # The words between the values of a raised message
         longest = max(re.split(r"…|\b(?:twilio|read|write|50)\b", message), key=len).strip(" :")
         assert longest in CODE, message

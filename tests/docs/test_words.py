@@ -1,4 +1,7 @@
-"""What users read has no word of the right column of CONTRIBUTING's table: pages, messages, help, the API document."""
+"""The texts for users contain no word of the right column of CONTRIBUTING's table.
+
+The texts are pages, messages, help texts and the API document.
+"""
 
 import ast
 import re
@@ -11,7 +14,7 @@ from chalicelib.api import openapi
 
 ROOT = Path(__file__).parents[2]
 
-#: what is not written (a regular expression, in any case) -> what is written in its place
+#: an unwanted word (a regular expression, in any case) -> the word to use
 WORDS = {
     r"out at once|(?:is|are|be|was|were) out(?! of)": "in flight",
     r"put(?:s|ting)?[ _-]offs?": "deferred, postponed",
@@ -34,7 +37,7 @@ WORDS = {
     r"until when": "deadline, expiry",
 }
 
-#: what may stand all the same, and why
+#: texts that may contain an unwanted word, and why
 EXCEPTIONS = {
     "carrier.py": "a file of the mock carrier",
 }
@@ -46,7 +49,7 @@ UNWANTED = {re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE): use
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Return (name, text) of each page, without the table that lists the words themselves."""
+    """Yield (name, text) of each page, without the table that lists the words."""
     for path in (ROOT / "Makefile", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         text = path.read_text()
         if path.name == "CONTRIBUTING.md":
@@ -57,7 +60,10 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Return (place, text) of each text of two words and more in the code that is no docstring."""
+    """Yield (place, text) of each text in the code with at least two words.
+
+    Docstrings are left out.
+    """
     for path in (ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py"), *(ROOT / "ops").rglob("*.py")):
         name = str(path.relative_to(ROOT))
         if name.startswith(FOR_DEVELOPERS):
@@ -71,7 +77,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def descriptions(part: Any, place: str = "openapi") -> Iterator[tuple[str, str]]:
-    """Return (place, text) of each summary and description in the API's document."""
+    """Yield (place, text) of each summary and description in the API's document."""
     children = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
     for name, child in children:
         if name in ("summary", "description") and isinstance(child, str):
@@ -80,7 +86,7 @@ def descriptions(part: Any, place: str = "openapi") -> Iterator[tuple[str, str]]
 
 
 def unwanted(place: str, text: str) -> Iterator[str]:
-    """Return a line for each word in a text that is not ours, with what to write in its place."""
+    """Yield a line for each unwanted word in a text, with the word to use."""
     for exception in EXCEPTIONS:
         text = text.replace(exception, "")
     text = " ".join(text.split())  # a line may end within a phrase

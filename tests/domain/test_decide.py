@@ -1,4 +1,4 @@
-"""decide(): every number in the vendors' examples, every limit, and what must hold for any policy at all."""
+"""The function decide(): the vendors' examples, every limit, general properties."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,7 @@ def run(
 
 
 class TestTheVendorsExamples:
-    """Each timeline that one of the vendors' documents prints."""
+    """The timelines in the vendors' documents."""
 
     def test_exotel_fixed_interval(self) -> None:
         assert times(run(policy(Fixed(60)), [N, B, C])) == ["26 10:00", "26 11:00", "26 12:00"]
@@ -82,7 +82,10 @@ class TestTheVendorsExamples:
         assert (shown.summary_status, shown.reason) == (SummaryStatus.ALL_RETRIES_EXHAUSTED, Reason.NO_DATES_LEFT)
 
     def test_gomobile_progressive_spacing(self) -> None:
-        """Its prose says +30, +90, +180; the dates that it gives are +30, +120, +300, and dates are dates."""
+        """Follow the dates and not the prose.
+
+        Gomobile's prose says +30, +90, +180. Its dates are +30, +120, +300.
+        """
         dates = tuple(START + timedelta(minutes=m) for m in (30, 120, 300))
         assert times(run(policy(Scheduled(dates)), [B, B, B, C])) == ["26 10:00", "26 10:30", "26 12:00", "26 15:00"]
 
@@ -112,7 +115,7 @@ class TestTheVendorsExamples:
 
 
 class TestBudgets:
-    """One total that always wins, and a cap for each outcome."""
+    """One total that always wins, and a limit for each outcome."""
 
     def test_no_rule_adds_to_the_total(self) -> None:
         rules = {B: OutcomeRule(True, max_retries=5), N: OutcomeRule(True, max_retries=5)}
@@ -157,7 +160,7 @@ class TestBudgets:
 
 
 class TestWindows:
-    """A dial outside the hours is moved to the next opening, never dropped."""
+    """A dial outside the hours is deferred to the next opening, never dropped."""
 
     def test_the_first_attempt_is_rescheduled_too(self) -> None:
         window = Window(open=daily(("11:00", "12:00")))
@@ -192,7 +195,7 @@ class TestWindows:
 
 
 class TestCaps:
-    """A cap that clears moves the retry; one that cannot clear in time ends the call."""
+    """A cap that clears defers the retry; one that cannot clear in time ends the call."""
 
     def test_a_rolling_cap_defers_the_retry_until_it_clears(self) -> None:
         shown = run(policy(Fixed(60), caps=(Cap(2, 24),)), [B, B, B, C])
@@ -269,7 +272,7 @@ zones = st.lists(st.sampled_from(ZONES), min_size=1, max_size=3, unique=True).ma
 
 
 def allowed(made: Policy, situation: Situation, decision: Decision) -> None:
-    """Nothing that decides may come up with a dial that its own policy forbids."""
+    """Assert that the decision plans no dial that its own policy forbids."""
     assert (decision.retry_at is None) != (decision.summary_status is None)
     assert decision.steps
     when = decision.retry_at
@@ -282,7 +285,7 @@ def allowed(made: Policy, situation: Situation, decision: Decision) -> None:
 
 
 def _dials_before(cap: Cap, when: datetime, situation: Situation) -> int:
-    """Counted as the rule reads, not as caps.py does it."""
+    """Count the dials as the rule reads, not as caps.py does."""
     if cap.per == "hours":
         return sum(1 for t in situation.dialed_at if when - timedelta(hours=cap.per_hours) < t <= when)
     most = 0

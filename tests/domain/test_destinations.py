@@ -1,4 +1,4 @@
-"""Which numbers a workspace may dial."""
+"""The numbers that a workspace may dial."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from chalicelib.domain.destinations import calling_code, entries, entry, refusal
 
 FROM = "+14155550100"
 ORDINARY = ["+16505550199", "+919876543210", "+447911123456", "+4915112345678", "+18005550199", "+33612345678"]
-#: numbers of ranges that cost far more than a call -> what the refusal says of them
+#: numbers of ranges that cost far more than a usual call -> the words of the refusal
 COSTLY = {
     "+19005550199": "premium-rate",
     "+449098790000": "premium-rate",

@@ -1,4 +1,4 @@
-"""An expiry never falls before the next opening: long weekends, the rules that end sharp, and what is told of it."""
+"""An expiry never falls before the next opening."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -26,7 +26,7 @@ def window_of(name: str) -> Window:
 
 
 def last_hours(name: str) -> list[datetime]:
-    """Ten minutes before the last closing of each stretch of open days that 72 hours do not outlast, 2026-2030."""
+    """Return times ten minutes before a closing of more than 72 hours, 2026 to 2030."""
     found, place = [], zone(PLACES[name])
     day, window = date(2026, 1, 1), window_of(name)
     while day < date(2031, 1, 1):
@@ -98,7 +98,7 @@ def test_a_stretch_of_open_hours_ends_in_the_first_zone_that_closes() -> None:
 
 def test_a_stretch_goes_on_past_midnight_and_past_a_change_of_clocks() -> None:
     window = Window(open=dict.fromkeys(WEEK, (Interval(1380, 1440 + 300),)))
-    at = datetime(2026, 3, 28, 22, 30, tzinfo=UTC)  # 23:30 in Paris, on the eve of the change
+    at = datetime(2026, 3, 28, 22, 30, tzinfo=UTC)  # 23:30 in Paris, on the evening before the clock change
     assert next_closing(window, at, ("Europe/Paris",)) == datetime(2026, 3, 29, 3, 0, tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""What a callback after the end of its attempt may change: each row of the table, and what a user has said."""
+"""The effect of a callback after the end of its attempt, row by row of the table."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ LATE = START + timedelta(hours=2)
 
 
 def after(outcome: Outcome, cause: str | None = None) -> CallRecord:
-    """A call whose first attempt ended so."""
+    """Return a call whose first attempt ended in this way."""
     event = ended(outcome, cause=cause)
     if cause == NEVER_PLACED:
         event = replace(event, outcome=None, fault=NEVER_PLACED)
@@ -67,7 +67,7 @@ def test_an_attempt_never_placed_that_rang_after_all_is_known_as_made(event: Cal
     assert (made.id if made else None, told.after.attempts[0].counts) == ("call_1-1", True)
 
 
-#: the history of a call before the contact, and the event that then asks for a retry
+#: the history of a call before the contact, and the event that then leads to a retry
 HISTORIES = [
     (claimed(new_call(due_at=START)), ended(Outcome.BUSY)),
     (claimed(new_call(due_at=START)), replace(ended(Outcome.BUSY), outcome=None, fault="balance-low")),

@@ -126,7 +126,7 @@ def test_an_attempt_decides_once_and_is_corrected_only_by_evidence(events: list[
         assert transition.call.version >= record.call.version
         record = transition.after
     assert len(record.attempts) == 1
-    # busy or failed -> completed -> voicemail, each once at the most
+    # busy or failed -> completed -> voicemail, each at most once
     assert len(decisions) <= 3
     if len(decisions) > 1:
         assert record.attempts[0].outcome in (Outcome.COMPLETED, Outcome.VOICEMAIL)
@@ -213,7 +213,7 @@ def test_a_call_that_has_ended_cannot_be_ended_again() -> None:
     assert (again.effect, again.call) == (Effect.NOTHING, first.call)
 
 
-#: the changes that may meet a call, by the names in the table at the top of lifecycle.py
+#: the changes to a call, by the names in the table at the top of lifecycle.py
 CHANGES: dict[str, Callable[[CallRecord], Transition]] = {
     "claim": lambda record: lifecycle.claim(record, token="t", now=START, deadline_at=DEADLINE),
     "decided": lambda record: lifecycle.decided(record, Decision(Reason.RESCHEDULED, retry_at=DEADLINE), START),

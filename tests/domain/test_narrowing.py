@@ -1,4 +1,4 @@
-"""Windows and rules together: never wider than one of them, and where an area code is used."""
+"""Combined windows and rules, never wider than one of them, and area codes."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +26,7 @@ def test_both_windows_are_open_in_each_minute_of_the_narrowed_one(
     one: Window, other: Window, start: datetime, zones: tuple[str, ...]
 ) -> None:
     both = narrowed(one, other)
-    # Hours on an eve count for the holidays of either, so they may take more away.
+    # Hours on an eve count for the holidays of both windows, so they may remove more.
     exact = one.eves == other.eves and (one.eves is None or one.holidays == other.holidays)
     for minutes in range(0, 3 * 1440, 47):
         at = start + timedelta(minutes=minutes)
@@ -37,7 +37,7 @@ def test_both_windows_are_open_in_each_minute_of_the_narrowed_one(
 def test_hours_past_midnight_stay_those_of_the_day_that_they_began_on() -> None:
     both = narrowed(NIGHT, narrowed(DAY, Window(closed=(date(2026, 2, 3),))))
     shown = [is_open(both, datetime(2026, 2, day, 9, tzinfo=UTC), ("UTC",)) for day in (2, 3, 4, 5)]
-    assert shown == [True, False, False, True]  # on the 4th they would have begun on the 3rd
+    assert shown == [True, False, False, True]  # on the 4th the hours would have begun on the 3rd
 
 
 def test_windows_without_a_common_minute_never_open() -> None:
@@ -67,7 +67,7 @@ def test_rules_keep_all_caps_all_days_off_and_the_longer_quiet() -> None:
     )
 
 
-#: what the geocoder calls a state, where it names a town of it or spells it otherwise
+#: the geocoder's name of a state, if it names a town of the state or spells it differently
 SPELLED = {
     "Chicago, IL": "Illinois",
     "Los Angeles, CA": "California",

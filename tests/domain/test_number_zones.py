@@ -1,4 +1,4 @@
-"""Which zones a number can be in: the rows that were wrong, others of their kinds, and every area code."""
+"""The possible zones of a number: difficult rows, and all area codes."""
 
 from datetime import UTC, datetime
 
@@ -30,14 +30,14 @@ CENTRAL_AND_EASTERN = ("America/Chicago", "America/New_York")
         ("+14155552671", ("America/Los_Angeles",)),
         ("+12085551234", ("America/Boise", "America/Los_Angeles")),
         ("+34612345678", ("Atlantic/Canary", "Europe/Madrid")),
-        # the five countries that the map has wrong
+        # the five countries that the library's map has wrong
         ("+212612345678", ("Africa/Casablanca", "Africa/El_Aaiun")),
         ("+213551234567", ("Africa/Algiers",)),
         ("+218912345678", ("Africa/Tripoli",)),
         ("+50581234567", ("America/Managua",)),
         ("+211977123456", ("Africa/Juba",)),
         ("+74012123456", ("Europe/Kaliningrad",)),
-        # those that it gives too few zones
+        # countries for which the map has too few zones
         ("+6281234567890", ("Asia/Jakarta", "Asia/Jayapura", "Asia/Makassar")),
         ("+62411123456", ("Asia/Makassar",)),
         ("+18502345678", ("America/Chicago", "America/New_York")),
@@ -52,7 +52,7 @@ CENTRAL_AND_EASTERN = ("America/Chicago", "America/New_York")
         ("+61882345678", ("Australia/Adelaide",)),
         ("+61893456789", ("Australia/Perth",)),
         ("+61265632001", ("Australia/Lord_Howe",)),
-        # overlays take the zones of what they cover
+        # overlays have the zones of the codes that they cover
         ("+16892345678", ("America/New_York",)),
         ("+19302345678", CENTRAL_AND_EASTERN),
         ("+13642345678", CENTRAL_AND_EASTERN),
@@ -98,7 +98,7 @@ CENTRAL_AND_EASTERN = ("America/Chicago", "America/New_York")
         ("+12507851234", ("America/Dawson_Creek",)),
         ("+12507741234", ("America/Fort_Nelson",)),
         ("+12504281234", ("America/Creston",)),
-        # exchanges that no row names, in codes that are split
+        # exchanges without a row, in codes that are split
         ("+12503811234", _ALL_OF_250),
         ("+15413451234", ("America/Boise", "America/Los_Angeles")),
         ("+15742341234", CENTRAL_AND_EASTERN),
@@ -146,7 +146,7 @@ CENTRAL_AND_EASTERN = ("America/Chicago", "America/New_York")
         ("+447781123456", ("Europe/Guernsey",)),
         ("+390612345678", ("Europe/Rome",)),
         ("+970599123456", ("Asia/Gaza", "Asia/Hebron")),
-        # nothing is known
+        # no zone is known
         ("+870773111632", ()),
         ("+15550001111", ()),
         ("+21261", ()),
@@ -209,7 +209,7 @@ def test_no_overlay_covers_another() -> None:
 
 @pytest.mark.parametrize("area", sorted(key[1:] for key in TIMEZONE_DATA if len(key) == 4 and key[0] == "1"))
 def test_every_area_code_of_north_america_has_a_zone(area: str) -> None:
-    # Small countries use a few exchanges only; the first valid one will do.
+    # Small countries use only a few exchanges. The first valid one is enough.
     found = next(found for exchange in range(200, 1000) if (found := zones_of(f"+1{area}{exchange}2345")))
     assert len(found) <= 7
     assert all(name.startswith(("America/", "Atlantic/", "Pacific/")) for name in found)

@@ -1,4 +1,4 @@
-"""The rows of the presets, as a table of first and last minutes, and the rows that go by the number."""
+"""The rows of the presets as a table of first and last minutes."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ ZONES = {
     "CA": "St_Johns Halifax Toronto Winnipeg Regina Edmonton Vancouver Whitehorse Rankin_Inlet Atikokan",
     "AU": "Sydney Melbourne Brisbane Adelaide Darwin Perth Hobart Eucla Lord_Howe Broken_Hill",
 }
-#: preset, its zones, and when it is open on a working day, a Saturday and a Sunday
+#: preset, its zones, and its hours on a working day, a Saturday and a Sunday
 EDGES = """
 us-federal          US                                        08:00-21:00               08:00-21:00   08:00-21:00
 us                  US                                        08:00-21:00               08:00-21:00   08:00-21:00
@@ -58,7 +58,7 @@ au                  AU                                        09:00-20:00       
 au-research         AU                                        09:00-20:30               09:00-17:00   09:00-17:00
 """
 ROWS = {line.split()[0]: line.split()[1:] for line in EDGES.strip().split("\n")}
-#: a working day, a Saturday and a Sunday that are no holiday, nor the eve of one, in any of the calendars
+#: a working day, a Saturday and a Sunday that are not a holiday or an eve in any of the calendars
 DAYS = (date(2026, 2, 3), date(2026, 2, 7), date(2026, 2, 8))
 
 
@@ -73,7 +73,10 @@ def at(day: date, minutes: int, zone: str) -> datetime:
 
 
 def changes_of(window: Window, day: date, zone: str) -> str:
-    """When a window opens and closes on a day, from a look at every half hour and the minute before it."""
+    """Return when a window opens and closes on a day.
+
+    It checks every half hour and the minute before it.
+    """
     found, was_open = [], False
     for minute in (m for half in range(0, 1441, 30) for m in (half - 1, half)):
         open_now = 0 <= minute < 1440 and is_open(window, at(day, minute, zone), (zone,))
@@ -141,7 +144,7 @@ def test_the_caps_and_the_quiet_are_those_of_the_sources() -> None:
     }
 
 
-#: rows whose text nobody has seen, or that are no law
+#: rows whose text nobody has read, or that are not law
 NOT_LAW = {
     *("us-michigan", "in-trai", "it", "uk-guidance", "uk-england-wales", "uk-scotland", "uk-northern-ireland"),
 }

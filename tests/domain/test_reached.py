@@ -1,4 +1,4 @@
-"""Evidence of a conversation against the word of the end, in every order, without AWS."""
+"""Evidence of a conversation against the reported end, in every order."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,12 +23,12 @@ RETRY_ALL = Policy(
     on={outcome: OutcomeRule(True) for outcome in Outcome},
     failover=Failover(provider="plivo"),
 )
-#: every word that an end can have, but for those that are evidence themselves
+#: every outcome that an end can report, except those that are evidence themselves
 UNREACHED = [outcome for outcome in Outcome if outcome not in (Outcome.COMPLETED, Outcome.VOICEMAIL)]
 ANSWERED = progressed(Progress.IN_PROGRESS)
 HUMAN, MACHINE, FAX, UNKNOWN = (heard(amd) for amd in (Amd.HUMAN, Amd.MACHINE, Amd.FAX, Amd.UNKNOWN))
 FAULT = CallEvent(event_id="fault", provider_call_id=SID, status="failed", fault="telnyx:D5", cause="telnyx:D5")
-#: what was heard -> how the attempt ends, whatever word the end has
+#: events that are evidence -> the outcome of the attempt after any reported end
 EVIDENCE: tuple[tuple[tuple[CallEvent, ...], Outcome], ...] = (
     ((ANSWERED,), Outcome.COMPLETED),
     ((HUMAN,), Outcome.COMPLETED),
@@ -47,7 +47,7 @@ def a_call() -> CallRecord:
 
 
 def after(events: Sequence[CallEvent], record: CallRecord | None = None) -> CallRecord:
-    """The call after the events, two seconds apart."""
+    """Return the call after the events, which are two seconds apart."""
     record = record or a_call()
     for number, event in enumerate(events):
         record = lifecycle.absorb(record, 1, event, START + timedelta(seconds=10 + 2 * number)).after

@@ -1,4 +1,4 @@
-"""What becomes of a silent attempt: each row of the table in silence.py, without AWS."""
+"""The result of a silent attempt: each row of the table in silence.py."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -23,7 +23,7 @@ def minutes(n: float) -> timedelta:
 
 
 def silent(*, known: bool, after: timedelta, **changes: object) -> CallRecord:
-    """A call whose attempt was claimed at START, and whose deadline has just passed."""
+    """Return a call whose attempt was claimed at START and just passed its deadline."""
     record = claimed(new_call(due_at=START))
     if known:
         ringing = CallEvent("ringing", SID, status="ringing", progress=Progress.RINGING)
@@ -40,7 +40,7 @@ TALKING = CallEvent("talking", SID, status="in-progress", progress=Progress.IN_P
 BUSY = CallEvent("busy", SID, status="busy", outcome=Outcome.BUSY)
 FAULT = CallEvent("fault", SID, status="failed", fault="balance-low", cause="balance-low")
 
-#: word, event, id known, minutes since the claim -> minutes until it is asked again
+#: word, event, id known, minutes since the claim -> minutes until the next look-up
 WAITS = [
     (Word.TOO_EARLY, None, True, 1, 62),
     (Word.GOES_ON, LIVE, True, 63, 10),

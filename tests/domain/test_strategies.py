@@ -1,4 +1,4 @@
-"""Times of the day over several zones, waits of no minutes, and retries in the other half of the day."""
+"""Times of the day in several zones, waits of zero minutes, and ``vary``."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def starts(policy: Policy, zones: tuple[str, ...], start_at: datetime = START) -
 def test_each_time_is_used_once_a_day_over_all_zones(number: str, gap: float) -> None:
     zones = zones_of(number)
     retries = starts(made(TimeOfDay((600, 840), gap)), zones)[1:]
-    # Two on each day, though the number may be in many zones: the third comes 24 hours after the first.
+    # Two on each day, although the number may be in many zones: the third comes 24 hours after the first.
     assert [b - a for a, b in zip(retries, retries[2:], strict=False)] == [timedelta(days=1)] * 6
 
 

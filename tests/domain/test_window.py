@@ -1,4 +1,4 @@
-"""When a window opens: the tables of everyday cases and clock changes, and every minute against a slow oracle."""
+"""The opening of windows: usual cases, clock changes, and a slow oracle."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -35,7 +35,7 @@ LATE_FRIDAY = Window(open={Weekday.FRIDAY: (interval("19:00", "02:00"),)})
 
 
 def at(text: str, zone: str = "UTC") -> datetime:
-    """2026-01-26 is a Monday."""
+    """Return a time. 2026-01-26 is a Monday."""
     return datetime.fromisoformat(text).replace(tzinfo=zone_of(zone)).astimezone(UTC)
 
 
@@ -125,9 +125,9 @@ def test_a_retry_in_closed_hours_is_rescheduled_to_the_next_opening(
         (Window(open={}), "2026-01-26T03:00", True),
         (Window(open={Weekday.MONDAY: ()}), "2026-01-26T12:00", False),
         (Window(holidays=("IN",)), "2026-01-26T12:00", False),
-        # 2026-12-25 is a Friday: its evening falls out, past midnight too
+        # 2026-12-25 is a Friday: its evening is closed, also after midnight
         (Window(open=LATE_FRIDAY.open, holidays=("US",)), "2026-12-26T01:00", False),
-        # 2027-01-01 too; the Thursday before is none, so its hours end at the midnight that begins the holiday
+        # 2027-01-01 is a Friday too. The Thursday before is not a holiday, so its hours end at midnight.
         (Window(open={Weekday.THURSDAY: (interval("19:00", "02:00"),)}, holidays=("US",)), "2026-12-31T23:59", True),
         (Window(open={Weekday.THURSDAY: (interval("19:00", "02:00"),)}, holidays=("US",)), "2027-01-01T00:00", False),
     ],
@@ -292,7 +292,7 @@ SCAN_DAYS = 3
 
 
 def changes() -> list[datetime]:
-    """The days, ten years long, on which one of the zones changes its clocks."""
+    """Return the days in ten years on which one of the zones changes its clocks."""
     found = []
     for name in ZONES:
         days = [FIRST_AT + timedelta(days=n) for n in range(3652)]
@@ -330,7 +330,10 @@ def days_off(country: str, year: int) -> frozenset[object]:
 
 
 def oracle(window: Window, instant: datetime, zones: tuple[str, ...]) -> bool:
-    """Slow and plain: read the wall clock, then look through all that began on that day or on the one before."""
+    """Return True if the window is open, by a slow and simple check.
+
+    It reads the local time and examines all openings of that day and of the day before.
+    """
 
     def runs(week: Mapping[Weekday, tuple[Interval, ...]], starts_count: bool) -> bool:
         for age in (0, 1):

@@ -19,7 +19,7 @@ TOLL_FREE = contact_zones(None, "+18005550199")
 
 
 def window(pieces: int) -> Window:
-    """Open for a minute, so many times a day."""
+    """Return a window that opens for a minute, ``pieces`` times a day."""
     step = 24 * 60 // pieces
     return Window(open=dict.fromkeys(Weekday, tuple(Interval(i * step, i * step + 1) for i in range(pieces))))
 
@@ -31,7 +31,7 @@ def policy(pieces: int) -> Policy:
 def test_a_decision_that_takes_too_much_work_ends_the_call_with_a_reason() -> None:
     assert len(TOLL_FREE) > 30
     situation = Situation(START + timedelta(days=60), TOLL_FREE)
-    # Minutes that zones at half an hour's offset never share.
+    # Zones that differ by half an hour never share these minutes.
     hostile = policy(24)
     tried = situation.with_attempt(PastAttempt(1, Outcome.BUSY, START, START))
     for decision in (first(hostile, situation, START), may_dial(hostile, situation, START), decide(hostile, tried)):
@@ -50,7 +50,7 @@ def test_a_real_policy_takes_a_fraction_of_the_work() -> None:
         expires_after_hours=1440,
     )
     found = first(hours, Situation(START + timedelta(days=60), TOLL_FREE), START, Work(MAX_WORK // 5))
-    # The hours of ten offsets from Guam to Puerto Rico never meet, which takes sixty days of looking to know.
+    # The hours of ten offsets from Guam to Puerto Rico never overlap. A search of sixty days shows that.
     assert found.reason is Reason.WINDOW_NEVER_OPENS
 
 

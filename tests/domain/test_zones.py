@@ -1,4 +1,4 @@
-"""Zones come from the tzdata package, and when a time of day comes there."""
+"""Zones come from the tzdata package; and when a time of day comes in a zone."""
 
 import io
 import json
@@ -100,7 +100,7 @@ def _rules_of_the_package(name: str) -> bytes:
 
 @pytest.mark.parametrize("machine", ["old", "absent", "as it is"])
 def test_every_zone_comes_from_the_package_on_any_machine(machine: str, tmp_path: Path) -> None:
-    # Given a machine whose own tables are wrong for every name, or that has none
+    # Given a machine without zone tables, or with tables that are wrong for every name
     environment = dict(os.environ)
     if machine != "as it is":
         environment["PYTHONTZPATH"] = str(tmp_path)
@@ -108,7 +108,7 @@ def test_every_zone_comes_from_the_package_on_any_machine(machine: str, tmp_path
         for name in names():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(_rules_of_the_package("Asia/Kathmandu"))
-    # When a new process works out the offsets of every zone
+    # When a new process computes the offsets of every zone
     program = (
         "import json; from datetime import UTC, datetime, timedelta;"
         "from chalicelib.domain.zones import names, zone;"
@@ -118,7 +118,7 @@ def test_every_zone_comes_from_the_package_on_any_machine(machine: str, tmp_path
     run = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, check=True, text=True
     )
-    # Then they are those of the rules in the package
+    # Then they are those of the package
     shown = json.loads(run.stdout)
     days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=7 * n) for n in range(60)]
     for name in names():
@@ -144,5 +144,5 @@ def test_only_the_loader_makes_zones_from_names() -> None:
 
 
 def test_the_day_of_release_is_that_of_the_pinned_package() -> None:
-    # A new pin needs the day on which it came out: `pip download tzdata`, then the time stamps in the wheel.
+    # A new pin needs the package's release day: `pip download tzdata`, then the time stamps in the wheel.
     assert (metadata.version("tzdata"), release(), RELEASED_ON) == ("2026.6", "2026f", date(2026, 10, 28))

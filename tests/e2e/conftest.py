@@ -12,12 +12,15 @@ DIRECTORY = LOCAL / "e2e"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for real minutes begins first: the simulations fill the time."""
+    """Start the tests that wait for real minutes first. The simulations fill the time."""
     items.sort(key=lambda item: item.path.name == "test_mutants.py" or item.get_closest_marker("e2e") is None)
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Mapping[str, str]]:
-    """The environment of a running stack, as its env file has it: BASE_URL, API_KEY, CARRIER_URL and the others."""
+    """Provide the environment of a running stack, as in its env file.
+
+    It has BASE_URL, API_KEY, CARRIER_URL and other variables.
+    """
     with LocalStack(directory=DIRECTORY) as running:
         yield running.env

@@ -1,4 +1,7 @@
-"""The adoption story of docs/adopting.md, run as it is written there, with Twilio's own SDK on the local stack."""
+"""The adoption example of docs/adopting.md on the local stack.
+
+It runs as the page prints it, with Twilio's own SDK.
+"""
 
 import json
 import re
@@ -24,7 +27,7 @@ MAX_LINES_OF_PYTHON = 6
 
 
 def blocks() -> tuple[str, str, str]:
-    """Return the story: lines for a shell, those of the user's own code, and one to see the result."""
+    """Return the parts of the example: shell lines, the user's code, the last line."""
     section = (ROOT / "docs" / "adopting.md").read_text().split(f"{SECTION}\n")[1].split("\n## ")[0]
     found = re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert [language for language, _ in found] == ["sh", "python", "sh"]
@@ -34,7 +37,7 @@ def blocks() -> tuple[str, str, str]:
 
 @pytest.fixture(scope="module")
 def story(stack: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What the story's last line prints, once the call of its program has been redialled."""
+    """Return what the example's last line prints after its call was redialled."""
     prepare, program, look = blocks()
     clone = tmp_path_factory.mktemp("clone")
     (clone / ".local").symlink_to(DIRECTORY)

@@ -1,4 +1,7 @@
-"""`chalice package` and CloudFormation: the loop on a stack, on the updated stack, what is left, and a failed one."""
+"""The commands `chalice package` and CloudFormation.
+
+The test runs the loop on a stack and on the updated stack. It checks what is left after a deletion, and a failed stack.
+"""
 
 import json
 import subprocess
@@ -18,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 BEFORE, AFTER = "+16505550311", "+16505550312"
 TWICE = [(1, "busy"), (2, "completed")]
-#: It runs this machine's Python, and the Lambdas are told the credentials and addresses of all eight providers.
+#: The emulator runs this machine's Python, and the Lambdas get the credentials and addresses of all eight providers.
 OF_THE_EMULATOR = ("runtime", "environment size")
 
 
@@ -47,7 +50,7 @@ def test_a_stack_is_created_updated_and_deleted(tmp_path: Path) -> None:
         assert functions.list_functions()["Functions"] == []
         assert stack.aws.client("events").list_rules()["Rules"] == []
         assert stack.aws.client("sqs").list_queues().get("QueueUrls", []) == []
-        # Who was called, and who asked not to be, outlives the stack.
+        # The record of calls and opt-outs outlives the stack.
         items = stack.aws.client("dynamodb").scan(TableName="redial-dev", Select="COUNT")
         assert items["Count"] > 0
         ops(stack, "take-down", "--stack", STACK_NAME, "--delete-data", "redial-dev")
@@ -55,7 +58,7 @@ def test_a_stack_is_created_updated_and_deleted(tmp_path: Path) -> None:
 
 
 def fails_and_can_be_made_again(stack: LocalStack, template: dict[str, Any]) -> None:
-    """Make a stack with a resource that cannot be made: it leaves no table that would stop the next one."""
+    """Create a stack that must fail, and check that it leaves no table."""
     broken = {"Type": "AWS::SQS::Queue", "DependsOn": ["Table"], "Properties": {"QueueName": "only-of-others.fifo"}}
     failing = {**template, "Resources": {**template["Resources"], "Broken": broken}}
     formation = stack.aws.client("cloudformation")
@@ -76,7 +79,7 @@ def read_template(stack: LocalStack) -> dict[str, Any]:
 
 
 def update(stack: LocalStack, **environment: str) -> None:
-    """Tell every Lambda something new, by an update of the stack."""
+    """Change the environment of every Lambda by an update of the stack."""
     formation, template = stack.aws.client("cloudformation"), read_template(stack)
     for each in LAMBDAS:
         template["Resources"][each.logical_id]["Properties"]["Environment"]["Variables"] |= environment
@@ -89,14 +92,14 @@ def update(stack: LocalStack, **environment: str) -> None:
 
 
 def status(stack: LocalStack) -> str | None:
-    """The stack's status; None where it is gone."""
+    """Return the stack's status; None after its deletion."""
     listed = stack.aws.client("cloudformation").list_stacks()["StackSummaries"]
     named = [str(each["StackStatus"]) for each in listed if each["StackName"] == STACK_NAME]
     return next((each for each in named if each != "DELETE_COMPLETE"), None)
 
 
 def ops(stack: LocalStack, *arguments: str) -> str:
-    """Run one of the project's own commands, and return what it said."""
+    """Run one of the project's own commands, and return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "ops", *arguments],
         cwd=ROOT,

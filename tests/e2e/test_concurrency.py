@@ -1,6 +1,6 @@
-"""Many at once on one table: 32 threads, and processes that share nothing else, with exact totals.
+"""Many workers on one table: 32 threads, and processes, with exact totals.
 
-DynamoDB is ministack over HTTP, taught to turn away what meets a transaction under way, as AWS does.
+DynamoDB is ministack over HTTP, changed to reject requests that meet a running transaction, as AWS does.
 """
 
 import contextlib
@@ -52,9 +52,9 @@ SERVER = "tests.support.contended_ministack"
 FAST = {"TWILIO_CALLS_PER_SECOND": "1000", "WAKE_LEAD_SECONDS": "0"}
 WORKSPACE = "acme"
 NUMBER = "+16505550199"
-#: What is planned for the next minute is due by then.
+#: All that is planned for the next minute is due by then.
 DUE = timedelta(minutes=2)
-#: And after this the sweep would have come by.
+#: The sweep would have run by then.
 SWEPT = timedelta(minutes=4)
 Figure = Callable[[str], None]
 
@@ -63,8 +63,8 @@ _tables = count(1)
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment in which a contended ministack is AWS, for this process and those of the crowds."""
-    # What the threads of this process enter is not to be there for whatever this process tests next.
+    """Provide the environment in which a contended ministack is AWS."""
+    # The environment of these threads must not stay for the next test of this process.
     with Ministack(tmp_path_factory.mktemp("aws"), SERVER) as running, patch.dict(os.environ):
         env = ENV | running.environment
         enter(env)
@@ -80,19 +80,22 @@ def four_processes(aws: dict[str, str]) -> Iterator[Executor]:
 
 @pytest.fixture(params=["threads", "processes"])
 def crowd(request: pytest.FixtureRequest) -> Crowd:
-    """32 workers."""
+    """Provide 32 workers."""
     return Crowd(1, 32) if request.param == "threads" else request.getfixturevalue("processes")
 
 
 @pytest.fixture
 def processes(four_processes: Executor) -> Crowd:
-    """32 workers that share nothing but the table, where one process has nothing to show."""
+    """Provide 32 workers that share nothing but the table.
+
+    They are for tests in which one process shows nothing.
+    """
     return Crowd(4, 8, four_processes)
 
 
 @pytest.fixture
 def site(aws: dict[str, str], tmp_path: Path) -> Site:
-    """A table of its own."""
+    """Provide a table of its own."""
     table = f"redial-crowd-{next(_tables)}"
     stream = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
     parts.client("dynamodb").create_table(**table_definition(table), StreamSpecification=stream)
@@ -116,13 +119,13 @@ def numbers(how_many: int) -> list[str]:
 
 
 def all_due(site: Site, to: list[str], workspace: str = WORKSPACE, **policy: Any) -> list[str]:
-    """The ids of calls to these numbers that the wheel has for its next minute."""
+    """Place calls to these numbers for the wheel's next minute, and return their ids."""
     ports = site.ports()
     new = new_call(workspace=workspace, dial_now=False, **policy)
 
     def placed(number: str) -> str:
         while True:
-            with contextlib.suppress(TooBusy):  # its user is told to try again, and does
+            with contextlib.suppress(TooBusy):  # its user gets the advice to retry, and retries
                 return place_call(ports, new.to(number)).call.id
 
     return in_eight_threads(placed, to)
@@ -143,12 +146,12 @@ def added(counts: list[Counter[str]]) -> Counter[str]:
 
 
 def holders(site: Site) -> list[str]:
-    """Of the slots that are taken."""
+    """Return the holders of the taken slots."""
     return sorted(from_item(item)["holder"] for item in site.items("SLOTS#"))
 
 
 def most_at_once(ledger: Ledger, ids: list[str]) -> int:
-    """The most of these calls that were out at the provider at any moment."""
+    """Return how many of these calls were in flight at the provider at most."""
     live = most = 0
     for line in ledger.lines():
         if line["kind"] in ("posted", "ended") and line["token"].partition(".")[0] in ids:
@@ -204,7 +207,7 @@ def test_no_more_calls_are_in_flight_than_the_limits_allow(crowd: Crowd, site: S
     while len(site.ledger.tokens()) < 48:
         rounds += 1
         assert rounds < 25, f"only {len(site.ledger.tokens())} of 48 calls were dialled"
-        # At first the one workspace alone, then with the other, takes all that it may have; later they come and go.
+        # In the first rounds one workspace, then two, take all that they may have. Later the calls come and go.
         _, more = crowd.do(redial_or_end, site, ahead, rounds, 20, rounds < 3)
         tally += more
         ahead += timedelta(minutes=3)
@@ -245,7 +248,7 @@ def test_no_call_to_a_number_is_claimed_after_its_opt_out(crowd: Crowd, site: Si
     sweep(site.ports(SWEPT), PLENTY)
     made = [attempt.id for record in records(site, ids) for attempt in record.attempts]
     figure(told(crowd, tally, f"opted out within {seconds:.2f} s; {len(made)} of 48 calls dialled, {ended} ended"))
-    # Each claim adds itself to the number, so none was committed after the opt-out.
+    # Each claim adds itself to the number. So no claim was committed after the opt-out.
     assert site.ports().numbers.load(WORKSPACE, NUMBER) == known
     assert 4 <= len(known.dialed_at) < 48
     assert sorted(made) == sorted(known.dialed_at)
@@ -295,7 +298,7 @@ def test_no_second_starts_more_calls_than_the_account_takes(processes: Crowd, si
     each = [seconds[second] for second in sorted(seconds)]
     figure(f"{processes}: calls started in each second at a pace of 20: {each}")
     assert max(each) == 20
-    # The first and last second are cut; nobody waits in vain in those between.
+    # The first and the last second are incomplete. No call waits in vain in the seconds between.
     assert each[1:-1] == [20] * len(each[1:-1])
 
 
@@ -311,7 +314,7 @@ def test_a_callback_delivered_by_32_at_once_is_taken_once(crowd: Crowd, site: Si
 
 
 def wait_for_posts(ledger: Ledger, how_many: int) -> None:
-    """Fails after 20 s."""
+    """Wait for the requests. Fails after 20 s."""
     deadline = time.monotonic() + 20
     while len(ledger.tokens()) < how_many:
         assert time.monotonic() < deadline, f"only {len(ledger.tokens())} calls were asked for"

@@ -1,4 +1,4 @@
-"""`chalice deploy` from a clean copy of the project, as the README has it, and back: the loop before and after."""
+"""The command `chalice deploy` from a clean copy of the project, as in the README."""
 
 import json
 import re
@@ -22,16 +22,16 @@ from tests.support.caller import Caller, history, wait_to_place
 
 pytestmark = pytest.mark.e2e
 
-#: How long the carrier holds its answer back: less than the 10 s after which a dial is given up.
+#: How long the mock carrier delays its answer: less than the 10 s after which a dial times out.
 HOLD_SEC = 9.0
-#: It runs this machine's Python, and the Lambdas are told the credentials and addresses of all eight providers.
+#: The emulator runs this machine's Python, and the Lambdas get the credentials and addresses of all eight providers.
 OF_THE_EMULATOR = ("runtime", "environment size")
 REDIALLED, IN_FLIGHT, AFTERWARDS = "+16505550301", "+16505550302", "+16505550303"
 
 
 @dataclass(frozen=True)
 class Project:
-    """A clean copy of the project, and the AWS that it is deployed to."""
+    """A clean copy of the project, and the AWS to which it is deployed."""
 
     path: Path
     aws: Ministack
@@ -44,14 +44,17 @@ class Project:
         path.write_text(json.dumps(config, indent=2))
 
     def deploy(self) -> str:
-        """Deploy, and return the URL under which ministack serves the API that Chalice names."""
+        """Deploy the project.
+
+        Returns the URL under which ministack serves the API that Chalice names.
+        """
         said = run_chalice(self.path, "deploy", "--stage", "dev", environment=self.aws.environment)
         api = re.search(r"Rest API URL: https://(\w+)\.execute-api\.", said)
         assert api, said
         return f"{self.aws.url}/_aws/execute-api/{api[1]}/api"
 
     def ops(self, *arguments: str, status: int = 0) -> str:
-        """Run one of the project's own commands, and return what it said."""
+        """Run one of the project's own commands, and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "ops", *arguments],
             cwd=ROOT,
@@ -101,7 +104,7 @@ def test_provision_deploy_loop_redeploy_loop_take_down(aws: Ministack, carrier: 
     call = caller.ended(caller.place(AFTERWARDS, ["busy", "completed"]))
     assert (history(call), caller.attempts_asked(AFTERWARDS)) == ([(1, "busy"), (2, "completed")], [1, 2])
 
-    # Chalice's record of the stage is in the copy, so this finds everything by name.
+    # Chalice's record of the stage is in the copy, so take-down finds everything by name.
     project.ops("take-down", "--stage", "dev")
     assert aws.client("lambda").list_functions()["Functions"] == []
     assert aws.client("apigateway").get_rest_apis()["items"] == []
@@ -130,7 +133,7 @@ def test_the_doctor_reports_a_failed_event_that_can_be_replayed(aws: Ministack, 
 
 
 def install(project: Project, carrier: Carrier) -> str:
-    """What the README has a user do, with the local carrier for a provider. Returns the API's URL."""
+    """Follow the README with the mock carrier as provider. Returns the API's URL."""
     copy_source(project.path)
     project.configure(
         **carrier.environment,
@@ -140,7 +143,7 @@ def install(project: Project, carrier: Carrier) -> str:
     )
     assert "next: python -m ops deploy --stage dev" in project.ops("provision", "--stage", "dev")
     url = project.deploy()
-    # API Gateway's own name, which the app would give the carrier, leads nowhere here.
+    # API Gateway's own name, which the app would give to the carrier, leads nowhere here.
     project.configure(PUBLIC_URL=url)
     assert project.deploy() == url
     said = project.ops("provision", "--stage", "dev")
@@ -151,9 +154,9 @@ def install(project: Project, carrier: Carrier) -> str:
 
 
 def redeploy_while_dialling(project: Project, caller: Caller, url: str) -> None:
-    """Deploy while the carrier keeps redial waiting for its answer.
+    """Deploy while redial waits for the mock carrier's answer.
 
-    A busy machine may take longer over the whole of it than a dial may last, so the request that matters is made first.
+    The whole deployment may take longer than a dial on a busy machine, so the request that matters comes first.
     """
     asked = caller.requested(IN_FLIGHT, times=2)
     (package,) = (project.path / ".chalice" / "deployments").glob("*.zip")
@@ -163,7 +166,7 @@ def redeploy_while_dialling(project: Project, caller: Caller, url: str) -> None:
     deployed_at, asked_at = (datetime.fromisoformat(text) for text in (found["LastModified"], asked["received_at"]))
     assert 0 < (deployed_at - asked_at).total_seconds() < HOLD_SEC
     assert project.deploy() == url
-    # It replaces the definition of the API, and with it API Gateway's own answers.
+    # The deployment replaces the definition of the API, and with it API Gateway's own answers.
     assert "API Gateway's own answers" in project.ops("provision", "--stage", "dev")
     assert get(f"{url}/nothing-here") == 404
 

@@ -1,4 +1,4 @@
-"""The app under AWS's own Python runtime, which changes the environment before each invocation."""
+"""The app under AWS's Python runtime, which changes the environment each time."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def lambda_() -> Iterator[RuntimeApi]:
-    """A process of AWS's runtime that waits for events."""
+    """Start a process of AWS's runtime that waits for events."""
     with runtime_api() as api:
         handler = "tests.support.lambda_process.handler"
         command = [sys.executable, "-m", "awslambdaric", handler]
@@ -50,7 +50,7 @@ def lambda_() -> Iterator[RuntimeApi]:
 
 
 def callback(token: str | None) -> dict[str, Any]:
-    """Twilio's callback to an unknown address, signed with an auth token, or not at all."""
+    """Return Twilio's callback to an unknown address, signed with a token or unsigned."""
     form = {"CallSid": "CA" + "0" * 32, "CallStatus": "ringing"}
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if token is not None:

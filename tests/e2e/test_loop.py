@@ -1,6 +1,7 @@
-"""The loop on the local stack: real HTTP, the packaged Lambdas, and rules that fire in their minute.
+"""The loop on the local stack: real HTTP, packaged Lambdas, rules in their minute.
 
-Every call is placed at once and has ended before the first test looks, so that they share the minutes of waiting.
+All calls are placed at the same time and have ended before the first test, so that the tests share the minutes of
+waiting.
 """
 
 import json
@@ -19,28 +20,28 @@ pytestmark = pytest.mark.e2e
 
 Stack = Mapping[str, str]
 
-#: What each number does, attempt by attempt; the last one goes on for any attempt that there should not be.
+#: The script of each number, attempt by attempt. The last item repeats for any attempt beyond the expected ones.
 SCRIPTS: dict[str, list[Any]] = {
     "+16505550201": ["busy", "completed"],
     "+16505550202": ["voicemail"],
     "+16505550203": [{"outcome": "busy", "duplicate": True}, "completed"],
     "+16505550204": ["busy"],
-    # Nothing is told of this one until it has ended, long after its request was answered.
+    # No callback comes for this call until it has ended, long after the answer to its request.
     "+16505550205": [{"outcome": "server-error-but-placed", "ring_sec": 6, "reorder": True}, "completed"],
 }
 REDIALLED, VOICEMAIL, TOLD_TWICE, CANCELED, PLACED_BY_A_500 = SCRIPTS
 RETRY = {"max_retries": 3, "strategy": {"type": "fixed", "wait_minutes": 0}}
 
-#: Placed later in a minute, a call could be due before it is canceled.
+#: A call that is placed later in a minute could be due before it is canceled.
 LAST_SECOND_TO_PLACE = 45
 MAX_SECONDS = 100
-#: Long enough after the minute that a canceled call was due in for a dial to show.
+#: Long enough after the due minute of a canceled call for a dial to show
 AFTER_THE_MINUTE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
 class Story:
-    """A call that has ended, as each side tells it."""
+    """A call that has ended, as each side shows it."""
 
     placed: dict[str, Any]
     call: dict[str, Any]
@@ -55,7 +56,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Stories:
-    """Every call's story by its number, and the one-shot rules that were seen, and that are left."""
+    """The stories by number, and the one-shot rules that were seen and that are left."""
 
     calls: dict[str, Story]
     rules_seen: set[str]
@@ -95,7 +96,7 @@ def test_a_busy_line_is_redialled_by_a_rule_in_its_minute(stories: Stories) -> N
     assert story.history == [(1, "busy"), (2, "completed")]
     assert (story.call["state"], story.call["summary_status"]) == ("final", "completed")
     assert attempts_asked(story) == [1, 2]
-    # The sweep would not have dialled it before the next minute.
+    # The sweep would not have dialled the call before the next minute.
     assert story.due_at <= at(story.call["attempts"][1]["called_at"]) < story.due_at + timedelta(minutes=1)
     assert f"redial-dev-wake-{story.due_at:%Y%m%d%H%M}" in stories.rules_seen
     assert stories.rules_left == set()
@@ -135,7 +136,7 @@ def test_a_request_that_was_answered_500_is_not_posted_again(stories: Stories) -
 
 
 def place(stack: Stack, number: str) -> dict[str, Any]:
-    """Script the number and place a call to it: the call as the answer shows it."""
+    """Place a call to the scripted number, and return the call of the answer."""
     ask(stack, "PUT", f"{stack['CARRIER_URL']}/script/{number}", {"outcomes": SCRIPTS[number]})
     body = {"to_number": number, "from_number": "+14155550100", "retry": RETRY}
     return ask(stack, "POST", f"{stack['BASE_URL']}/calls", body)
@@ -146,7 +147,7 @@ def read(stack: Stack, call_id: str) -> dict[str, Any]:
 
 
 def wait_until_due(stack: Stack, call_id: str) -> datetime:
-    """When the call is due again, once it waits for its second attempt."""
+    """Wait until the call waits for its second attempt, and return its due time."""
     deadline = time.monotonic() + 40
     while (call := read(stack, call_id))["state"] != "scheduled":
         assert time.monotonic() < deadline, f"not waiting for a retry within 40 s: {call}"
@@ -163,7 +164,7 @@ def wait_until_ended(stack: Stack, call_ids: Iterable[str]) -> None:
 
 
 def attempts_asked(story: Story) -> list[int]:
-    """The attempt that each create-call request at the carrier was for, as its callback token names it."""
+    """Return the attempt of each create-call request, as its callback token names it."""
     return [int(request["form"]["StatusCallback"].rpartition("/")[2].split(".")[1]) for request in story.requests]
 
 
@@ -172,7 +173,7 @@ def log(stack: Stack, what: str, number: str) -> list[dict[str, Any]]:
 
 
 def rules(stack: Stack) -> set[str]:
-    """The names of the one-shot rules that are there."""
+    """Return the names of the existing one-shot rules."""
     events = boto3.client(
         "events",
         endpoint_url=stack["AWS_ENDPOINT_URL"],
@@ -184,7 +185,7 @@ def rules(stack: Stack) -> set[str]:
 
 
 def ask(stack: Stack, method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The answer's JSON. Raises HTTPError where it is no success."""
+    """Return the answer's JSON. Raises HTTPError if the answer is not a success."""
     headers = {"Authorization": f"Bearer {stack['API_KEY']}", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     with urlopen(Request(url, data, headers, method=method), timeout=30) as answer:

@@ -1,4 +1,4 @@
-"""The simulator finds every way of being broken that is listed, and nothing in the code as it is."""
+"""The simulator finds each mutant, and finds nothing wrong in the real code."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.simulate.mutants import MUTANTS
 pytestmark = pytest.mark.e2e
 
 CALLS = 12
-#: A focus brings what a run without it has among dozens of calls.
+#: A focus makes a situation happen among few calls that otherwise needs dozens of calls.
 FOCUSED_CALLS = 6
 MAX_SEEDS = 8
 

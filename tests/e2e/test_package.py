@@ -1,4 +1,4 @@
-"""What people deploy: the package itself."""
+"""The deployed package."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from ops.local.package import ROOT, Package, build_package, copy_source
 pytestmark = pytest.mark.e2e
 
 MAX_BYTES = 15 * 1024 * 1024
-# What the Python runtime of Lambda brings along; everything else must be in the package.
+# The packages of Lambda's Python runtime. All others must be in the package.
 IN_THE_RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 
 
@@ -91,5 +91,5 @@ def test_the_runtime_and_the_processor_that_are_set_decide_what_is_packed(tmp_pa
     assert {int.from_bytes(header[18:20], "little") for header in libraries.values()} == {AARCH64}
     assert any("cpython-313" in name for name in libraries)
     assert not any("cpython-311" in name for name in libraries)
-    # Only where this machine has the runtime's Python.
+    # This holds only if this machine has the runtime's Python.
     assert bool(compiled) == (packaging.interpreter("python3.13") is not None)

@@ -1,4 +1,4 @@
-"""The whole loop through each provider on the local stack: busy, then answered, with real callbacks and real rules."""
+"""The whole loop through each provider on the local stack: busy, then answered."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def _ask(method: str, url: str, body: Any = None, **headers: str) -> Any:
 
 @pytest.fixture(scope="module")
 def ask(stack: Mapping[str, str]) -> Callable[..., Any]:
-    """Ask the API, as its user."""
+    """Return a function that sends a request to the API as its user."""
 
     def asked(method: str, path: str, body: Any = None) -> Any:
         return _ask(method, stack["BASE_URL"] + path, body, Authorization=f"Bearer {stack['API_KEY']}")
@@ -43,7 +43,7 @@ def ask(stack: Mapping[str, str]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def stories(stack: Mapping[str, str], ask: Callable[..., Any]) -> Story:
-    """One call through each provider, all at the same time, once they have ended."""
+    """Place one call through each provider, and return all calls after their end."""
     for name in NAMES:
         script = {"outcomes": ["busy", "completed"]}
         _ask("PUT", f"{stack['CARRIER_URL']}/script/{quote(number_of(name))}", script)

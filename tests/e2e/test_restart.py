@@ -1,4 +1,4 @@
-"""`make run` goes on where the last one ended, whether that was stopped or killed."""
+"""The command `make run` continues from the last run, which was stopped or killed."""
 
 import json
 import signal
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 #: packaging on two cores that run other tests too
 START_SECONDS = 240
-#: the rule of the retry is gone with the process: the sweep finds the call within two minutes, and cold starts
+#: The retry's rule is gone with the process. The sweep finds the call within two minutes, plus cold starts.
 CATCH_UP_SECONDS = 240
 POLICY = {"retry": {"max_retries": 1, "wait_minutes": 60}}
 FOREIGN = {"From": "+14155550100", "To": "+16505550176", "Url": "https://example.com/answer.xml"}
@@ -31,14 +31,14 @@ CALL = {"from_number": "+14155550100", "to_number": "+16505550177", "retry": {"m
 
 @contextmanager
 def running(directory: Path, end: signal.Signals, *options: str) -> Iterator[dict[str, str]]:
-    """A stack of `make run` that is ended with the signal, and its env file.
+    """Run a stack of `make run`, provide its environment, and end it with the signal.
 
-    SIGTERM stands for Ctrl-C: what a shell runs in the background ignores SIGINT.
+    SIGTERM stands for Ctrl-C, because a process in the background of a shell ignores SIGINT.
     """
     command = [sys.executable, "-m", "ops.local", "--directory", str(directory), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     env = directory / "env"
-    env.unlink(missing_ok=True)  # what a killed stack has left
+    env.unlink(missing_ok=True)  # a killed stack leaves this file
     try:
         until = time.monotonic() + START_SECONDS
         while not env.exists():
@@ -65,7 +65,7 @@ def ask(
 
 
 def place_at_twilio(env: Mapping[str, str], callback: str) -> None:
-    """Place a call as the user's own code does, with the address of an adoption for its callbacks."""
+    """Place a call as the user's own code does, with callbacks to an adoption address."""
     account, token = env["TWILIO_ACCOUNT_SID"], env["TWILIO_AUTH_TOKEN"]
     headers = {"Authorization": basic_login(account, token), "Accept": "application/json"}
     form = urlencode({**FOREIGN, "StatusCallback": callback}).encode()

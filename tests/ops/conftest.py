@@ -1,4 +1,4 @@
-"""A running local carrier, whose phones ring and talk for 10 ms, and a sink for its callbacks."""
+"""A running mock carrier with calls of 10 ms, and a sink for its callbacks."""
 
 from collections.abc import Iterator
 

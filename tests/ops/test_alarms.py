@@ -1,4 +1,4 @@
-"""`python -m ops alarms`, on moto."""
+"""The command `python -m ops alarms`, on moto."""
 
 import json
 from collections.abc import Iterator

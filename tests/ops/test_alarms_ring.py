@@ -1,4 +1,7 @@
-"""Each alarm can ring: the app writes figures that pass its threshold, or AWS's own figure can."""
+"""Each alarm can ring.
+
+Its metric can pass the threshold: the app writes it, or AWS does.
+"""
 
 import json
 import re
@@ -20,12 +23,12 @@ from tests.support.world import BODY, PUBLIC_URL, START, World, answer_json
 
 ALARMS = {alarm.name("dev"): alarm for alarm in alarms("dev")}
 OURS = [alarm for alarm in ALARMS.values() if all(f.namespace == metrics.NAMESPACE for f in alarm.figures.values())]
-#: API Gateway gives a Lambda this long.
+#: API Gateway's time limit for a Lambda
 MAX_LATENCY_MS = 29_000
 
 
 def late_calls(world: World) -> None:
-    """Eleven calls whose wake never fires are dialled by the sweeps of five minutes, a quarter of an hour late."""
+    """Let sweeps dial eleven calls a quarter of an hour late, because no wake fires."""
     for number in range(11):
         world.place(to_number=f"+16505550{100 + number}", retry={**BODY["retry"], "wait_minutes": 10})
         world.end("busy")
@@ -120,7 +123,7 @@ STORIES: dict[str, Callable[[World], None]] = {
 
 
 def value_of(alarm: Alarm, out: str) -> float:
-    """Return what CloudWatch makes of the lines that the app wrote."""
+    """Return the value that CloudWatch computes from the lines of the app."""
     values = {id_: _statistic(figure, out) for id_, figure in alarm.figures.items()}
     if alarm.expression is None:
         (only,) = values.values()
@@ -155,7 +158,7 @@ def test_the_app_writes_figures_that_make_the_alarm_ring(
 
 @pytest.mark.parametrize("alarm", [a for a in ALARMS.values() if a not in OURS], ids=lambda a: a.name("dev"))
 def test_aws_s_own_figures_can_pass_the_threshold(alarm: Alarm) -> None:
-    # What is not here counts requests or messages, of which there may be any number.
+    # All other metrics count requests or messages, whose number has no bound.
     most = {
         "Latency": MAX_LATENCY_MS,
         "Duration": FUNCTIONS[alarm.part].timeout_sec * 1000 if alarm.part else 0,

@@ -1,4 +1,4 @@
-"""The local carrier as its users meet it over HTTP: scripts, logs, faults and the delivery of callbacks."""
+"""The mock carrier over HTTP: scripts, logs, faults and the delivery of callbacks."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Bolna's personality of the local carrier, driven by the project's own provider."""
+"""Bolna's personality of the mock carrier, used by the project's own provider."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""DialNexa's personality of the local carrier, driven by the project's own provider."""
+"""DialNexa's personality of the mock carrier, used by the project's own provider."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,10 @@ def _webhook(carrier: CarrierClient, sink: Sink) -> None:
 
 
 def reported(carrier: CarrierClient, sink: Sink, count: int) -> list[CallEvent]:
-    """The events of all that came in, the verification first, which is signed and carries none."""
+    """Return the events of all callbacks.
+
+    The first callback is the signed verification, which has no event.
+    """
     provider = carrier.provider("dialnexa")
     callbacks = [each.request(sink.url) for each in sink.wait(1 + count)]
     for callback in callbacks:

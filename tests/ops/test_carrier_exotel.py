@@ -1,4 +1,4 @@
-"""Exotel's personality of the local carrier, driven by the project's own provider."""
+"""Exotel's personality of the mock carrier, used by the project's own provider."""
 
 import json
 from base64 import b64encode

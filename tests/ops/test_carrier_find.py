@@ -1,4 +1,4 @@
-"""The carrier's lists of calls, each asked by the project's own provider for a call whose id nobody learnt."""
+"""The mock carrier's lists of calls, searched for a call of unknown id."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ from tests.support.carrier_client import CarrierClient, wait_until
 NAMES = sorted(REGISTRY)
 TO, OTHER, FROM = "+919876543210", "+919876543211", "+918047104890"  # Indian, for Exotel calls no others
 AGENT = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-#: where the size of a page is written down
+#: provider -> the module that has its PAGE_SIZE
 SIZES = {
     "bolna": "bolna",
     "dialnexa": "dialnexa",
@@ -27,7 +27,7 @@ SIZES = {
     "twilio": "cxml_calls",
     "vonage": "vonage",
 }
-#: what is found of a call whose phone rings; None where the list does not tell enough of it
+#: what the search finds of a ringing call; None if the list does not show enough of it
 RINGING = {
     "bolna": Progress.RINGING,
     "dialnexa": Progress.INITIATED,
@@ -42,7 +42,10 @@ RINGING = {
 
 @dataclass
 class Desk:
-    """Dials and finds through one provider. ``hours_later`` is when, for Exotel's list keeps silent on live calls."""
+    """Dials and searches through one provider.
+
+    ``hours_later`` is the time of the search, because Exotel's list does not show live calls.
+    """
 
     name: str
     carrier: CarrierClient
@@ -55,7 +58,10 @@ class Desk:
 
     @property
     def none(self) -> list[CallEvent] | None:
-        """What is found where nothing is: Vonage's empty list is no answer."""
+        """Return the result of a search that finds nothing.
+
+        Vonage's empty list gives no answer.
+        """
         return None if self.name == "vonage" else []
 
     def now(self) -> datetime:
@@ -84,7 +90,7 @@ class Desk:
         return self.provider.find(TO, FROM, since or self.since, until or datetime.now(UTC), AGENT)
 
     def wait_for(self, call_id: str) -> CallEvent:
-        """The call as it is looked up, once it has ended."""
+        """Wait for the end of the call, and return it as the look-up shows it."""
         found: list[CallEvent] = []
 
         def has_ended() -> bool:
@@ -111,7 +117,7 @@ def test_a_call_is_found_as_it_is_looked_up_and_others_are_not(desk: Desk) -> No
 
     said = {"to_number": TO, "from_number": FROM}
     if desk.name == "vonage":
-        said["leg"] = Leg.UNKNOWN  # a look-up asks for the other legs of the conversation as well
+        said["leg"] = Leg.UNKNOWN  # a look-up also requests the other legs of the conversation
     assert desk.find() == [replace(looked_up, **said)]  # type: ignore[arg-type]
 
 
@@ -207,5 +213,5 @@ def test_a_list_is_refused_without_the_right_credentials(desk: Desk) -> None:
     }[desk.name]
     stranger = load(desk.name, {**credentials, wrong: "wrong:one"}, now=lambda: datetime.now(UTC))
 
-    with pytest.raises(Unanswered):  # nothing is said of the call, and better credentials may come
+    with pytest.raises(Unanswered):  # the list says nothing, and better credentials may come
         stranger.find(TO, FROM, desk.since, datetime.now(UTC), AGENT)

@@ -1,4 +1,4 @@
-"""Plivo's personality of the local carrier, driven by the app's own client of Plivo."""
+"""Plivo's personality of the mock carrier, used by the app's own client of Plivo."""
 
 import json
 from base64 import b64encode
@@ -46,7 +46,7 @@ def place(carrier: CarrierClient, **changed: Any) -> str:
 
 
 def told(carrier: CarrierClient, count: int) -> list[CallEvent]:
-    """The events of the first callbacks, each verified."""
+    """Return the events of the first callbacks. Each is verified."""
     plivo = provider(carrier)
     events = []
     for each in carrier.sink.wait(count):
@@ -76,7 +76,7 @@ def test_an_answered_call_is_placed_reported_and_looked_up(carrier: CarrierClien
     parties = {(event.provider_call_id, event.to_number, event.from_number) for event in events}
     assert parties == {(call_id, TO, FROM)}
     for event in events:
-        # Were the console's time taken for UTC, it would be hours away.
+        # If the console's time was read as UTC, it would be hours away.
         assert event.occurred_at is not None
         assert abs(event.occurred_at - before) < timedelta(seconds=5)
     found = provider(carrier).lookup(call_id)

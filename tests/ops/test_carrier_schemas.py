@@ -1,4 +1,4 @@
-"""The mock carrier refuses what the vendor's own document does not have, in the vendor's own error."""
+"""The mock carrier rejects unknown fields with the vendor's own errors."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tests.support.carrier_client import FROM, TO, CarrierClient
 from tests.support.fake_http import Asked, Replying
 
 NAMES = sorted(providers.REGISTRY)
-#: the status of a refusal, where its words are, and the field that it names, where it names it apart
+#: the status of a rejection, the place of its text, and the place of the field's name if it is separate
 SHAPES: Mapping[str, tuple[int, tuple[str | int, ...]]] = {
     "bolna": (400, ("message",)),
     "dialnexa": (400, ("message",)),
@@ -30,7 +30,10 @@ SHAPES: Mapping[str, tuple[int, tuple[str | int, ...]]] = {
 
 
 class Changing(Replying):
-    """Sends one more field than it was given, in the body or, with ``query``, in the address; keeps the answer."""
+    """An Http that sends one more field than it was given, and keeps the answer.
+
+    The field is in the body or, with ``query``, in the address.
+    """
 
     def __init__(self, **more: str) -> None:
         super().__init__()

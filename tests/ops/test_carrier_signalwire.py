@@ -1,4 +1,4 @@
-"""SignalWire's personality of the local carrier, driven by the app's own client of SignalWire."""
+"""SignalWire's personality of the mock carrier, used by the app's own client."""
 
 import base64
 from dataclasses import replace
@@ -42,7 +42,7 @@ def place(carrier: CarrierClient, **changed: Any) -> str:
 
 
 def told(carrier: CarrierClient, count: int) -> list[CallEvent]:
-    """The events of the first callbacks, each verified."""
+    """Return the events of the first callbacks. Each is verified."""
     provider = carrier.provider("signalwire")
     events = []
     for each in carrier.sink.wait(count):

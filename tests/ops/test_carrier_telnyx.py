@@ -1,4 +1,4 @@
-"""Telnyx's personality of the local carrier, driven by the app's own client of Telnyx."""
+"""Telnyx's personality of the mock carrier, used by the app's own client."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def place(carrier: CarrierClient, **changed: Any) -> str:
 
 
 def told(carrier: CarrierClient, count: int) -> list[CallEvent]:
-    """The events of the first callbacks, each verified."""
+    """Return the events of the first callbacks. Each is verified."""
     provider = carrier.provider("telnyx")
     events = []
     for each in carrier.sink.wait(count):

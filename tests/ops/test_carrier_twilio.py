@@ -1,4 +1,4 @@
-"""Twilio's personality of the local carrier, its callbacks checked by Twilio's own validator."""
+"""Twilio's personality of the mock carrier, checked by Twilio's own validator."""
 
 import re
 from datetime import UTC, datetime, timedelta

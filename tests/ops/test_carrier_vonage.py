@@ -1,4 +1,4 @@
-"""Vonage's personality of the local carrier, driven by the app's own client of Vonage."""
+"""Vonage's personality of the mock carrier, used by the app's own client."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def place(carrier: CarrierClient, **changed: Any) -> str:
 
 
 def told(carrier: CarrierClient, count: int) -> list[CallEvent]:
-    """The events of the first callbacks, each verified."""
+    """Return the events of the first callbacks. Each is verified."""
     vonage = provider(carrier)
     events = []
     for each in carrier.sink.wait(count):

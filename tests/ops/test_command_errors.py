@@ -1,4 +1,4 @@
-"""`python -m ops` says what went wrong in one line, and never by a traceback."""
+"""The errors of `python -m ops` are one line each, and never a traceback."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from chalicelib.runtime import services
 from ops.__main__ import main
 from ops.deploying import chalice_config
 
-#: every command that asks AWS something
+#: every command that sends requests to AWS
 ASKING = (
     ["adoptions", "--workspace", "acme"],
     ["alarms"],
@@ -37,7 +37,7 @@ ASKING = (
     ["workspaces", "show", "--workspace", "acme"],
     ["workspaces", "set", "--workspace", "acme", "--daily-dials", "5"],
 )
-#: those that read or change the table, which a stage that is not set up does not have
+#: the commands that read or change the table, which a stage without a setup does not have
 READING = [each for each in ASKING if each[0] not in ("alarms", "provision", "replay", "restore", "migrate")]
 Set = pytest.MonkeyPatch
 
@@ -86,9 +86,9 @@ def _forget() -> None:
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """Credentials and a region of the environment alone, and a directory of its own."""
+    """Keep only credentials and a region in the environment, in an empty directory."""
     for name in ("AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "TABLE_NAME", "REDIAL_STAGE", "REDIAL_TRACEBACK"):
-        # Set before it is deleted, so that what a command sets itself is gone afterwards.
+        # Set before it is deleted, so that monkeypatch also removes a value that a command sets.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     for name, value in {

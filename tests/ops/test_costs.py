@@ -1,4 +1,7 @@
-"""What Redial costs: units as DynamoDB counts them, and the bill in docs/operating.md is the one that is computed."""
+"""The costs of Redial.
+
+DynamoDB's units match those that DynamoDB counts, and the bill in docs/operating.md is the computed one.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +87,7 @@ def test_the_bill_of_a_million_attempts_is_the_one_in_the_runbook() -> None:
     counted = bench_story.count()
     assert costs.markdown(costs.of_a_million(counted), "a million redialled attempts") in RUNBOOK
     assert f"an attempt writes {counted.write_units:.0f} units" in RUNBOOK
-    # Timings differ from machine to machine, and these are what the bill assumes.
+    # Timings differ from machine to machine. The bill assumes these.
     assert 0 < counted.callback_cpu_ms < counted.dial_cpu_ms
 
 

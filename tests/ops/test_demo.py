@@ -1,4 +1,4 @@
-"""What the demo's exit code rests on, and what it shows, without a stack."""
+"""The demo's exit code and its table, without a stack."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ def attempt(number: int, outcome: str | None, called_at: datetime) -> dict[str, 
 
 
 def body(*attempts: dict[str, Any], **changed: Any) -> dict[str, Any]:
-    """The answer of ``GET /calls/{id}``, as far as the demo reads it."""
+    """Return the answer of ``GET /calls/{id}``, as far as the demo reads it."""
     return {
         "state": "final",
         "summary_status": "all_retries_exhausted",
@@ -49,7 +49,7 @@ def due(number: int) -> datetime:
 
 
 def seen(*outcomes: str, **changed: Any) -> SeenCall:
-    """The third call, which is busy twice, seen after these outcomes."""
+    """Return the third call, which is busy twice, as seen after these outcomes."""
     attempts = [attempt(1, outcomes[0], START)]
     attempts += [attempt(n, outcome, due(n)) for n, outcome in enumerate(outcomes[1:], start=2)]
     due_at = {n: due(n) for n in range(2, len(outcomes) + 1)}

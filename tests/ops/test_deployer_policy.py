@@ -1,4 +1,4 @@
-"""docs/deployer-policy.json allows whoever deploys what our commands ask of AWS, and little beside that."""
+"""The policy in docs/deployer-policy.json allows what our commands need."""
 
 import json
 import re
@@ -16,9 +16,9 @@ from tests.support.deployed import an_api, client
 from tests.support.healthy_stage import findings, healthy_stage
 
 POLICY = json.loads((Path(__file__).parents[2] / "docs" / "deployer-policy.json").read_text())
-#: For API Gateway, IAM knows the methods of HTTP only.
+#: For API Gateway, IAM knows only HTTP methods.
 BY_METHOD = "apigateway"
-#: Statements whose resources have ids of AWS's own, or none
+#: Statements whose resources have ids that AWS chooses, or no ids
 WITHOUT_NAMES = ("Api", "AutoscalingOfARestoredTable", "WhatHasNoName")
 
 
@@ -32,7 +32,7 @@ def test_each_request_of_our_commands_is_allowed(monkeypatch: pytest.MonkeyPatch
         action = f"{service}:{operation}"
         if service == BY_METHOD:
             action = f"{service}:{self.meta.service_model.operation_model(operation).http['method']}"
-        # A request that names nothing of ours is one for a list, which IAM cannot narrow down to some names.
+        # A request without one of our names reads a list, which IAM cannot narrow down to names.
         names = service == BY_METHOD or "redial-" in json.dumps(params, default=str)
         asked[service, action] = asked.get((service, action), True) and names
         return make(self, operation, params)
@@ -42,7 +42,7 @@ def test_each_request_of_our_commands_is_allowed(monkeypatch: pytest.MonkeyPatch
         findings(stage)
         TakeDown("dev", client, say=lambda line: None).run(delete_data=True)
     refused = [action for (_, action), named in asked.items() if not allowed(action, named=named)]
-    # The test's own: its Lambdas share a role that is not named as ours.
+    # This role is the test's own: its Lambdas share a role with another name.
     assert refused == ["iam:CreateRole"]
     assert len(asked) > 40
 

@@ -1,4 +1,7 @@
-"""`python -m ops doctor`, on moto: green where all is well, and for each planted fault red with the right advice."""
+"""The command `python -m ops doctor`, on moto.
+
+All is green for a healthy stage. Each planted fault is red and has the right advice.
+"""
 
 import json
 import ssl
@@ -60,7 +63,7 @@ def test_a_provider_is_asked_for_nothing_but_a_call_that_it_does_not_have(outsid
     assert outside.asked == [f"GET {PUBLIC_URL}/health", f"GET {twilio}"]
 
 
-# Each of these breaks one thing of the healthy stage.
+# Each of these breaks one part of the healthy stage.
 
 
 def _no_table(outside: Outside) -> None:

@@ -1,4 +1,4 @@
-"""Ten faults of a deployed stage that AWS reports late or never: the doctor finds each, and says what to do."""
+"""Ten faults of a stage that AWS reports late or never: the doctor finds each one."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The comparison of the IAM policies with what the code asks for: what it notes, and what it fails a run on."""
+"""The comparison of IAM policies with the code's requests: its notes and failures."""
 
 from typing import Any
 

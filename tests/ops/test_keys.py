@@ -1,4 +1,4 @@
-"""``python -m ops keys``: create, list, rotate, revoke."""
+"""The command ``python -m ops keys``: create, list, rotate, revoke."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""`make run`: one stack in a clone, and a line for each event of a call."""
+"""The command `make run`: one stack in a clone, a line for each event of a call."""
 
 import json
 import os

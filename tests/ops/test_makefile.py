@@ -1,4 +1,4 @@
-"""What make says to somebody who has just cloned the project."""
+"""The output of make for a user who has just cloned the project."""
 
 import os
 import shutil

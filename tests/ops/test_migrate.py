@@ -1,4 +1,4 @@
-"""`python -m ops migrate`, on moto: what is old becomes new, once, and nothing else is touched."""
+"""The command `python -m ops migrate`, on moto: it rewrites old items only, once."""
 
 import json
 from collections import Counter
@@ -84,7 +84,7 @@ def test_a_dry_run_counts_and_writes_nothing(old: World) -> None:
 
 
 class Meddling:
-    """A client that lets something happen before the n-th write."""
+    """A client that runs a function before the n-th write."""
 
     def __init__(self, dynamodb: Any, before_write: int, what: Any) -> None:
         self._dynamodb, self._left, self._what = dynamodb, before_write, what

@@ -1,4 +1,4 @@
-"""The alarms and the dashboard: each looks at a figure that there is, and each has its section in the runbook."""
+"""Alarms and dashboard use existing metrics, and each alarm is in the runbook."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from ops.names import LAMBDAS
 
 ROOT = Path(__file__).parent.parent.parent
 RUNBOOK = (ROOT / "docs/operating.md").read_text()
-#: AWS's own metrics and by what they are told apart, each from its service's page of metrics and dimensions
+#: AWS's own metrics and their dimensions, each from its service's page
 OF_AWS = {
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
     ("AWS/Lambda", "Errors"): {"FunctionName"},
@@ -34,11 +34,11 @@ ALARMS = {alarm.name("dev"): alarm for alarm in alarms("dev")}
 
 
 def is_there(figure: Figure) -> bool:
-    """Whether the code or AWS writes this metric, with just these dimensions."""
+    """Return True if the code or AWS writes this metric with exactly its dimensions."""
     if figure.namespace == metrics.NAMESPACE:
         by_name = {metric.name: {"Stage", *metric.by} for metric in metrics.METRICS}
         return figure.name in by_name and set(figure.dimensions) in ({"Stage"}, by_name[figure.name])
-    # An index's figures have one dimension more than those of the table itself.
+    # An index's metrics have one dimension more than those of the table itself.
     of_aws = OF_AWS.get((figure.namespace, figure.name))
     return of_aws is not None and of_aws - {"GlobalSecondaryIndexName"} <= set(figure.dimensions) <= of_aws
 
@@ -111,7 +111,7 @@ def test_an_alarm_of_a_percentile_and_one_of_a_sum() -> None:
 def test_an_expression_names_the_figures_that_feed_it_and_no_others(alarm: Alarm) -> None:
     metrics_of = properties(alarm, "dev")["Metrics"]
     assert [each["Id"] for each in metrics_of if each["ReturnData"]] == ["result"]
-    # CloudWatch takes ten metrics in an alarm, and ids that begin with a small letter.
+    # An alarm has at most ten metrics, with ids that begin with a small letter.
     assert len(metrics_of) <= 10
     named = set(re.findall(r"\b[a-z]\w*", alarm.expression or ""))
     assert named == set(alarm.figures)
@@ -129,7 +129,7 @@ def test_cloudformation_gets_every_alarm_and_the_dashboard_as_they_are() -> None
     assert [name for name in resources if not re.fullmatch("[A-Za-z0-9]+", name)] == []
     board = resources["Dashboard"]["Properties"]
     assert board["DashboardName"] == "redial-dev"
-    # Fn::Sub looks for ${...}: nothing but the region may look so.
+    # Fn::Sub replaces ${...}: only the region may have this form.
     assert set(re.findall(r"\$\{[^}]*\}", board["DashboardBody"]["Fn::Sub"])) == {"${AWS::Region}"}
 
 

@@ -1,4 +1,4 @@
-"""The bulk import of a do-not-call list."""
+"""The bulk import of opt-outs."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_a_plain_list_and_one_with_a_header_are_read() -> None:
 def test_every_number_is_opted_out_and_its_calls_end(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # By the machine's clock the policies of these calls are long over.
+    # By the machine's clock the policies of these calls expired long ago.
     monkeypatch.setattr("ops.ports.SystemClock", lambda: world.clock)
     world.place()
     world.end("busy")
@@ -41,7 +41,7 @@ def test_every_number_is_opted_out_and_its_calls_end(
     assert (answer.status_code, answer.json_body["reason"]) == (200, "registry")
 
 
-# Blanks around a cell of a CSV file are no part of the number.
+# Blanks around a cell of a CSV file are not part of the number.
 @pytest.mark.parametrize("number", [number for number in WRONG if not is_e164(number.strip())])
 def test_a_list_takes_no_number_that_the_api_refuses(world: World, tmp_path: Path, number: str) -> None:
     file = tmp_path / "list.csv"

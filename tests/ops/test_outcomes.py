@@ -1,4 +1,4 @@
-"""The page on outcomes says what the providers' tables say."""
+"""The outcomes page matches the providers' tables."""
 
 from pathlib import Path
 

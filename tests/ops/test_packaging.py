@@ -1,4 +1,7 @@
-"""What is deployed: one setting names the runtime for both ways, and the package holds bytecode for it."""
+"""The package for AWS.
+
+One setting names the runtime for both ways to deploy, and the package holds bytecode for it.
+"""
 
 import sys
 import zipfile
@@ -37,7 +40,7 @@ def test_a_package_gets_bytecode_that_is_used_without_a_look_at_the_source(packa
     tag = sys.implementation.cache_tag
     added = {name: code for name, code in files(package).items() if name not in before}
     assert set(added) == {f"__pycache__/app.{tag}.pyc", f"chalicelib/__pycache__/clock.{tag}.pyc"}
-    # PEP 552: after the magic number, 1 is a hash that is not checked.
+    # PEP 552: after the magic number, 1 means a hash that is not checked.
     assert {code[4:8] for code in added.values()} == {b"\x01\x00\x00\x00"}
 
 
@@ -144,7 +147,7 @@ def test_a_stand_in_of_a_version_manager_is_no_python(monkeypatch: pytest.Monkey
 def test_an_environment_that_lambda_would_refuse_stops_the_deployment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # An address may not be a reference, however long it is.
+    # An address cannot be a reference, even a long one.
     told = {"TWILIO_ANSWER_URL": "https://example.com/" + "a" * 2200, "VONAGE_PRIVATE_KEY": "x" * 1900}
     monkeypatch.setattr("ops.deploying.chalice_config.environment", lambda stage: told)
     monkeypatch.setattr(packaging, "run_chalice", lambda *_: pytest.fail("it went on"))

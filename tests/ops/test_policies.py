@@ -1,4 +1,4 @@
-"""The Lambdas' IAM policies: the files say what their table says, and allow no more than their own stage."""
+"""The Lambdas' IAM policies: files and table match, and allow only the own stage."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_the_policies_of_the_stages_differ_only_by_the_stages_name(each: Lambda)
 
 @pytest.mark.parametrize("each", LAMBDAS, ids=lambda each: each.key)
 def test_a_policy_reaches_only_the_stages_own_resources(each: Lambda) -> None:
-    # Neither list can be narrowed down to some names.
+    # IAM cannot narrow these two lists down to names.
     lists = {"FindStaleWakes": ["arn:*:events:*:*:rule/*"], "FindStaleSchedules": ["*"]} if each is SWEEP else {}
     others = {sid: one["Resource"] for sid, one in statements("dev", each).items() if sid not in lists}
     assert lists == {sid: statements("dev", each)[sid]["Resource"] for sid in lists}

@@ -1,4 +1,4 @@
-"""`python -m ops provision`, on moto."""
+"""The command `python -m ops provision`, on moto."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run(stage: str = "dev", *, dry_run: bool = False, **options: Any) -> list[tuple[str, str]]:
-    """Provision, and return what was said: (word, what) line by line."""
+    """Run provision, and return its output as (word, text) line by line."""
     said: list[str] = []
     Provisioner(stage, client, say=said.append, dry_run=dry_run).provision(**options)
     return [(line[2:14].strip(), line[16:]) for line in said]
@@ -352,7 +352,7 @@ def test_a_table_is_warmed_with_its_indexes_and_not_cooled(monkeypatch: pytest.M
                 each["WarmThroughput"] = update["WarmThroughput"]
         return answer
 
-    # moto takes a warm throughput and forgets it.
+    # moto accepts a warm throughput and does not store it.
     monkeypatch.setattr(dynamodb, "describe_table", warmed)
     monkeypatch.setattr(dynamodb, "update_table", lambda **change: asked.append(change))
     what = "warm throughput of redial-dev: 20000 writes a second"

@@ -1,4 +1,4 @@
-"""`python -m ops replay`: the dead letters in moto's queue, and a Lambda that the test scripts."""
+"""The command `python -m ops replay`: dead letters in moto, and a scripted Lambda."""
 
 import io
 import json
@@ -20,7 +20,7 @@ QUEUE = "redial-dev-dead-letters"
 
 @dataclass
 class ScriptedLambda:
-    """Takes invocations, and fails on the wakes that it is told to fail on."""
+    """A Lambda that fails on the chosen wakes and accepts all other invocations."""
 
     failing: set[str] = field(default_factory=set)
     invoked: list[tuple[str, Any]] = field(default_factory=list)
@@ -48,7 +48,7 @@ def url() -> str:
 
 
 def put(wake: str, function: str = "redial-dev-redial") -> None:
-    """A record as Lambda sends one to an on-failure destination."""
+    """Put a record into the queue as Lambda sends it to an on-failure destination."""
     record = {
         "version": "1.0",
         "timestamp": "2026-01-26T10:30:07.000Z",
@@ -61,7 +61,7 @@ def put(wake: str, function: str = "redial-dev-redial") -> None:
 
 
 def waiting() -> int:
-    """How many messages somebody who looks now would find."""
+    """Count the messages that are visible now."""
     asked = client("sqs").get_queue_attributes(QueueUrl=url(), AttributeNames=["ApproximateNumberOfMessages"])
     return int(asked["Attributes"]["ApproximateNumberOfMessages"])
 

@@ -1,4 +1,4 @@
-"""The restore runbook, walked with two tables: nobody is called a second time."""
+"""The restore runbook with two tables: nobody is called a second time."""
 
 import copy
 import json
@@ -34,7 +34,7 @@ DUE = START + timedelta(minutes=20)
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of .chalice that a switch may write to."""
+    """Copy .chalice, so that a switch may write to the copy."""
     copy = tmp_path / ".chalice"
     shutil.copytree(chalice_config.CHALICE, copy)
     for function in (chalice_config.read, chalice_config.write):
@@ -69,23 +69,26 @@ class Runbook:
         assert self.world.callback(placed[-1], status, SequenceNumber="3").status_code == 200
 
     def restore_table(self) -> None:
-        """What point-in-time recovery makes: the table as it is now, under another name."""
+        """Do what point-in-time recovery does: copy the current table to another name."""
         self.world.clock.turn(to=POINT)
         self.world.dynamodb.restore_table_to_point_in_time(SourceTableName=TABLE, TargetTableName=RESTORED)
 
     def deploy(self) -> None:
-        """What both ways to deploy do: new processes with the configured table."""
+        """Do what both ways to deploy do: start processes with the configured table."""
         self.monkeypatch.setenv("TABLE_NAME", table_name("dev"))
         self.world.client = new_client().__enter__()
         self.world.restart()
 
     def dialled(self) -> Counter[str]:
-        """How often each phone rang."""
+        """Count how often each phone rang."""
         names = {number: name for name, number in self.numbers.items()}
         return Counter(names[each.form["To"]] for each in self.world.twilio.placed)
 
     def walk(self, *more: str) -> None:
-        """Run the documented commands as they stand there; ``more`` goes to each restore before the switch."""
+        """Run the documented commands as written.
+
+        ``more`` is added to each restore before the switch.
+        """
         for command in documented():
             words = shlex.split(command)
             if words[3] == "stop" and "--without-old" in more:
@@ -96,7 +99,7 @@ class Runbook:
                 before = more if words[3] == "restore" and "--finish" not in words else ()
                 assert main([*words[3:], *before]) == 0, command
             else:
-                # The table is restored at the restore point, which a test has passed by now.
+                # The restore point is in the past by now, so the table was restored then.
                 assert words[:3] == ["aws", "dynamodb", "restore-table-to-point-in-time"], command
 
     def sweep_on(self, minutes: int = 8) -> None:
@@ -108,7 +111,7 @@ class Runbook:
         return self.world.dynamodb.get_item(TableName=table, Key=items.key(pk, sk)).get("Item")
 
     def kept(self) -> list[Any]:
-        """All that the two tables hold, to be put back."""
+        """Return the contents of the two tables, to put them back later."""
         return [copy.deepcopy(self._backend.tables[name].items) for name in (TABLE, RESTORED)]
 
     def put_back(self, kept: list[Any]) -> None:
@@ -116,7 +119,7 @@ class Runbook:
             self._backend.tables[name].items = copy.deepcopy(found)
 
     def plain(self) -> dict[tuple[str, str, str], Any]:
-        """All that the two tables hold, by table and key."""
+        """Return the contents of the two tables by table and key."""
         pages = ((name, self.world.dynamodb.scan(TableName=name)["Items"]) for name in (TABLE, RESTORED))
         return {(name, each["pk"]["S"], each["sk"]["S"]): each for name, found in pages for each in found}
 
@@ -129,7 +132,7 @@ class Runbook:
 
 
 def documented() -> list[str]:
-    """The commands of docs/operating.md, Restoring, for stage dev."""
+    """Return the commands of docs/operating.md, Restoring, for stage dev."""
     section = (ROOT / "docs/operating.md").read_text().split("## Restoring")[1]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block is not None
@@ -141,7 +144,10 @@ def documented() -> list[str]:
 
 
 def after_the_point(runbook: Runbook) -> None:
-    """What happened after the restore point: dialled, reached, missed, canceled, opted out, erased, placed."""
+    """Let calls happen after the restore point.
+
+    They are dialled, reached, missed, canceled, opted out, erased and placed.
+    """
     world = runbook.world
     runbook.place("placed-since", start_at=f"{START + timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}")
     world.pump(DUE + timedelta(minutes=2))
@@ -182,7 +188,7 @@ def test_the_runbook_calls_nobody_a_second_time(runbook: Runbook, capsys: pytest
     assert "1  ended, dialled since" in out
     runbook.sweep_on()
     world.pump(START + timedelta(hours=4))
-    # The redial that was planned, and what had not been dialled; nobody else.
+    # The planned redial, the calls that had not been dialled, and no other call
     assert runbook.dialled() == Counter([*NAMES, "missed", "untouched", "lost", "placed-since"])
     states = {name: world.call(call["id"]).get("summary_status") for name, call in runbook.calls.items()}
     assert {name: states[name] for name in NAMES} == {
@@ -205,7 +211,7 @@ def test_items_written_between_switch_and_deployment_are_copied(runbook: Runbook
         runbook.place(name)
     runbook.restore_table()
     assert main([*FROM, *AT, "--switch"]) == 0
-    # The old Lambdas still run on the old table: they take requests, and dial nobody.
+    # The old Lambdas still run on the old table: they take requests, and dial no call.
     late = runbook.place("late")
     world.request("POST", f"/calls/{runbook.calls['canceled']['id']}/cancel")
     world.request("PUT", f"/numbers/{runbook.numbers['opted-out']}/opt-out", {})
@@ -258,7 +264,7 @@ def test_without_the_old_table_the_provider_says_what_was_dialled(runbook: Runbo
     runbook.place("later", start_at=f"{START + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}")
     runbook.restore_table()
     world.pump(DUE + timedelta(minutes=2))
-    # One of the two was never dialled: the old table was lost first.
+    # One of the two was never dialled, because the old table was lost first.
     world.twilio.placed = [each for each in world.twilio.placed if each.form["To"] == runbook.numbers["dialled"]]
     world.clock.turn(minutes=10)
     world.dynamodb.update_table(TableName=TABLE, DeletionProtectionEnabled=False)

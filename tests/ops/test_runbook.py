@@ -1,4 +1,4 @@
-"""The runbook says what is so: its figures, its commands, its own links."""
+"""The runbook is right: its figures, its commands and its links."""
 
 import re
 from pathlib import Path
@@ -35,6 +35,6 @@ def test_every_event_that_it_asks_the_logs_for_is_one_that_the_code_writes() -> 
 def test_its_commands_work_in_the_shell_of_a_mac_too() -> None:
     commands = re.findall(r"```sh\n(.*?)```", "".join(path.read_text() for path in DOCS), re.DOTALL)
     assert len(commands) >= 20
-    # GNU's date has -d, a Mac's has not; sed -i, readlink -f and grep -P differ as well.
+    # GNU's date has -d, and a Mac's date does not; sed -i, readlink -f and grep -P differ as well.
     gnu_only = r"\bdate\b[^\n|;)]*\s-d\b|\bsed -i\b|\breadlink -f\b|\bgrep -\w*P"
     assert [found for each in commands for found in re.findall(gnu_only, each)] == []

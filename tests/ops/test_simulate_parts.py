@@ -1,4 +1,4 @@
-"""The parts of the simulator: chance by name, virtual time, faults, hours, and making a failing run smaller."""
+"""The parts of the simulator: chance, virtual time, faults, hours and shrinking."""
 
 from datetime import UTC, datetime, timedelta
 

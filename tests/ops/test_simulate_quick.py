@@ -1,4 +1,4 @@
-"""The simulator's short way to moto says what the long way says, errors included, and its parsing changes nothing."""
+"""The simulator's shortcut to moto gives the same answers and errors as botocore."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whole runs of the simulator: the same seed gives the same run, and each invariant can fail."""
+"""Whole runs of the simulator: a seed repeats its run, each invariant can fail."""
 
 import copy
 import os
@@ -42,7 +42,7 @@ print(simulate(Plan(5, 6, Level.HEAVY)).digest)
 
 @pytest.fixture(scope="module")
 def whole() -> Evidence:
-    """What a run without faults leaves."""
+    """Simulate a run without faults."""
     return simulate(PLAN)
 
 
@@ -98,7 +98,7 @@ def test_the_command_adds_up_several_seeds(capsys: pytest.CaptureFixture[str]) -
 
 
 def first_leg(evidence: Evidence) -> Leg:
-    """The first attempt of a call that was really placed and that a person answered."""
+    """Return the first attempt of a call that was placed and that a person answered."""
     return next(
         leg
         for leg in evidence.legs
@@ -107,7 +107,7 @@ def first_leg(evidence: Evidence) -> Leg:
 
 
 def claim_again(evidence: Evidence, call_id: str, **changes: Any) -> None:
-    """One more claim of a call, after everything else."""
+    """Add one more claim of a call, after everything else."""
     last = next(claim for claim in reversed(evidence.claims) if claim.call_id == call_id)
     later = replace(last, attempt=last.attempt + 1, token=last.token + "x", tick=10**6)
     evidence.claims.append(replace(later, **changes))
@@ -123,7 +123,7 @@ def row_of(evidence: Evidence, leg: Leg) -> dict[str, Any]:
 
 
 def in_window(evidence: Evidence) -> str:
-    """A call that is claimed and has a window that is closed some time of a day."""
+    """Return a claimed call whose window is closed at some time of a day."""
     return next(
         claim.call_id
         for claim in evidence.claims
@@ -159,7 +159,7 @@ def post_over_cap(evidence: Evidence) -> None:
 
 def claim_after(kind: str) -> Callable[[Evidence], None]:
     def doctor(evidence: Evidence) -> None:
-        evidence.act_requests = []  # nobody opts in again
+        evidence.act_requests = []  # no user opts in again
         answered(evidence, kind, first_leg(evidence))
         claim_again(evidence, first_leg(evidence).call_id)
 
@@ -265,7 +265,7 @@ def claim_while_many_are_out(evidence: Evidence) -> None:
 
 
 def claim_while_phones_ring(evidence: Evidence) -> None:
-    """The table says that the attempt before has ended, and the carrier knows that it goes on."""
+    """End an attempt in the table while the carrier's call is still in progress."""
     limits(evidence, TWILIO_MAX_CONCURRENT_CALLS="1")
     leg = first_leg(evidence)
     claim = next(claim for claim in evidence.claims if claim.token == leg.token)
@@ -344,7 +344,7 @@ def call_the_contacted(evidence: Evidence) -> None:
 
 
 def call_too_early(evidence: Evidence) -> None:
-    """A call is to wait for an hour, and is claimed a minute before."""
+    """Claim a call that is to wait for an hour a minute too early."""
     leg = first_leg(evidence)
     answered(evidence, "contacted", leg)
     until = leg.app_at + timedelta(hours=1)
@@ -373,7 +373,7 @@ def believe_a_day(evidence: Evidence) -> None:
     waits |= {"at": "2026-01-26T10:00:00+00:00", "retry_at": "2026-01-27T10:00:00+00:00"}
     call_id = next(
         call_id for call_id in evidence.decisions if evidence.index_of(call_id) >= evidence.plan.calls
-    )  # to a number that nobody else has anything to do with
+    )  # to a number that no other call has
     evidence.decisions[call_id].append(waits)
 
 
@@ -413,7 +413,7 @@ def spend_for_the_account(evidence: Evidence) -> None:
 
 
 def take_the_slot_of_a_retry(evidence: Evidence) -> None:
-    """A retry waits for a slot of the account, and a fresh call has one."""
+    """Let a retry wait for a slot of the account while a first attempt has one."""
     evidence.env = {**evidence.env, "RETRIES_FIRST": "true"}
     row = row_of(evidence, next(leg for leg in evidence.legs if leg.attempt == 1))
     row.update(slots=["account:twilio:x|1"], claimed_at="2026-01-26T10:02:00+00:00")

@@ -1,4 +1,4 @@
-"""What real providers send beside the plain story: each twisted callback is signed, and is read as it is meant."""
+"""Unusual callbacks of real providers. Each is signed and is read as it is meant."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -40,7 +40,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 def end_of_a_talk(provider: str, monkeypatch: pytest.MonkeyPatch) -> Callback:
-    """The callback of the end of a call that a person answered and talked for twenty seconds."""
+    """Return the callback of the end of a call with a talk of twenty seconds."""
     for module in (carrier_twilio, carrier_plivo):
         monkeypatch.setattr(module, "utc_now", lambda: START + timedelta(minutes=5))
     order = Order("CA" + "1" * 32, "+16505550199", "+14155550100", FORMS[provider])

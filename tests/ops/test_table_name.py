@@ -1,4 +1,4 @@
-"""One name of the table: `.chalice/config.json` says it, and every command goes by it."""
+"""One name of the table: `.chalice/config.json` sets it, all commands use it."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from ops.names import LAMBDAS
 from tests.support.world import World
 
 OTHER = "redial-dev-restored"
-#: what each command that asks DynamoDB is given
+#: the arguments of each command that uses DynamoDB
 COMMANDS = (
     ["adoptions", "--workspace", "acme"],
     ["keys", "create", "--workspace", "acme"],
@@ -38,7 +38,7 @@ COMMANDS = (
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Name the table of stage dev in the configuration."""
+    """Return a function that sets the table's name of stage dev in the configuration."""
     document = chalice_config.read()
 
     def named(table: str) -> None:

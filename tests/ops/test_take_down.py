@@ -1,4 +1,4 @@
-"""`python -m ops take-down`, on moto: after either way to deploy, nothing of the stage is left."""
+"""The command `python -m ops take-down`, on moto: nothing of the stage is left."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.deployed import REGION, an_api, arn, client, deploy, empty_aw
 
 ROOT = Path(__file__).parents[2]
 STACK = "redial-dev"
-#: A stack as ours is, less what moto's CloudFormation does not know.
+#: A stack like ours, without the parts that moto's CloudFormation does not know.
 TEMPLATE = {
     "Resources": {
         "DeadLetters": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "redial-dev-dead-letters"}},
@@ -28,21 +28,21 @@ TEMPLATE = {
 
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    # Somebody's own record of a stage must not reach what is tested here.
+    # A developer's own record of a stage must not reach the test.
     monkeypatch.setattr("ops.deploying.take_down.DEPLOYED", tmp_path)
     with empty_aws(monkeypatch):
         yield
 
 
 def left() -> dict[str, list[str]]:
-    """Everything that costs something or is in the way of the next stage, by service."""
+    """Return, by service, everything that costs money or blocks the next stage."""
     roles = client("iam").list_roles()["Roles"]
     return {
         service: names
         for service, names in {
             "lambda": [each["FunctionName"] for each in client("lambda").list_functions()["Functions"]],
             "api": [each["id"] for each in client("apigateway").get_rest_apis()["items"]],
-            # The test's own, which all Lambdas here share.
+            # The test's own role, which all Lambdas here share.
             "roles": [each["RoleName"] for each in roles if each["RoleName"] != "lambda"],
             "rules": [each["Name"] for each in client("events").list_rules()["Rules"]],
             "schedules": [each["Name"] for each in client("scheduler").list_schedules()["Schedules"]],
@@ -66,7 +66,7 @@ def left() -> dict[str, list[str]]:
 
 
 def a_used_stage() -> None:
-    """A stage with everything that the README has a user make, and wakes that have not fired."""
+    """Create a stage with everything from the README, and wakes that have not fired."""
     deploy()
     an_api()
     Provisioner("dev", client, say=lambda line: None).provision(wake_backend="scheduler")
@@ -177,5 +177,5 @@ def test_nothing_is_left_of_a_first_deployment_that_stopped_half_way() -> None:
     Provisioner("dev", client, say=said.append).provision()
     assert any("the Lambda redial-dev-sweep is not deployed yet" in line for line in said)
     take_down()
-    # Chalice makes the API last, so this one is somebody else's: nothing of the stage leads to it.
+    # Chalice makes the API last. So this API belongs to another project: nothing of the stage refers to it.
     assert set(left()) == {"api"}

@@ -1,4 +1,4 @@
-"""The table, the template and Chalice's configuration say the same."""
+"""The table, the template and Chalice's configuration match."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,10 @@ REGIONS = ["us-east-1", "eu-west-1", "ap-south-1"]
 
 
 def packaged(directory: Path, stage: str, backend: str) -> dict[str, Any]:
-    """The template as `chalice package --merge-template` writes it; the code in it has no dependencies."""
+    """Return the template that `chalice package --merge-template` writes.
+
+    The code in the package has no dependencies.
+    """
     copy_source(directory)
     (directory / "requirements.txt").write_text("")
     (directory / "merged.json").write_text(json.dumps(merge_template(stage, wake_backend=backend)))
@@ -32,7 +35,10 @@ def packaged(directory: Path, stage: str, backend: str) -> dict[str, Any]:
 
 
 def lint(directory: Path, template: dict[str, Any]) -> list[str]:
-    """What cfn-lint finds, errors and warnings; the SAM transform comes first."""
+    """Return cfn-lint's errors and warnings.
+
+    The SAM transform runs before cfn-lint.
+    """
     path = directory / "template.json"
     path.write_text(json.dumps(template))
     return [str(match) for match in lint_by_config(ManualArgs(templates=[str(path)], regions=REGIONS))]
@@ -68,7 +74,7 @@ def test_log_groups_that_exist_already_can_stay_outside_of_the_stack(tmp_path: P
     assert {each["Condition"] for each in groups.values()} == {"MakesLogGroups"}
     assert template["Conditions"]["MakesLogGroups"] == {"Fn::Equals": [{"Ref": "LogGroups"}, "create"]}
     assert template["Parameters"]["LogGroups"]["AllowedValues"] == ["create", "keep"]
-    # No other resource may need a log group, for it may not be there.
+    # No other resource may need a log group, because the log group may not exist.
     others = {name: each for name, each in template["Resources"].items() if name not in groups}
     assert [name for name in groups if f'"{name}"' in json.dumps(others)] == []
     assert template["Resources"]["RestAPI"]["Properties"]["EndpointConfiguration"] == "REGIONAL"

@@ -1,4 +1,4 @@
-"""What is set for a workspace, and ``python -m ops workspaces``."""
+"""The settings of a workspace, and ``python -m ops workspaces``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which addresses may be called: by their form, and by what is behind them."""
+"""The addresses that may be called: by their form, and by what is behind them."""
 
 import threading
 from ipaddress import ip_address
@@ -11,7 +11,7 @@ from tests.support.world import BODY, World
 PUBLIC, LOCAL = Rules(), Rules(local=True)
 PLAIN = {name: BODY[name] for name in ("to_number", "from_number")}
 
-#: what would lead somewhere that it should not, by its form alone
+#: addresses that are unsafe by their form alone
 BAD = [
     "http://example.com/",
     "ftp://example.com/",
@@ -164,7 +164,7 @@ def test_every_address_of_a_name_is_checked() -> None:
 
 
 class TestWebhookUrl:
-    """``webhook_url`` of POST /calls."""
+    """The field ``webhook_url`` of POST /calls."""
 
     @pytest.mark.parametrize("url", ["https://hooks.example.com/redial", "http://169.254.169.254/", "", 7, {}])
     def test_any_is_refused_until_it_is_called(self, world: World, url: object) -> None:

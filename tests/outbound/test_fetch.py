@@ -1,4 +1,4 @@
-"""Fetching what a user named: pinned to the checked address, with redirects, time and size in bounds."""
+"""A fetch of a user's URL: pinned address, bounded redirects, time and size."""
 
 import socket
 import ssl
@@ -25,7 +25,10 @@ NAME = "hooks.example.com"
 
 
 class Seen(BaseHTTPRequestHandler):
-    """Answers ``/`` with what it got, ``/to?<url>`` with a redirect there, and misbehaves elsewhere."""
+    """A handler that answers ``/`` with the request and ``/to?<url>`` with a redirect.
+
+    It misbehaves at other paths.
+    """
 
     def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
@@ -62,11 +65,11 @@ class Seen(BaseHTTPRequestHandler):
     do_POST = _answer  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no log line."""
 
 
 class Server(ThreadingHTTPServer):
-    """A server on the own machine that remembers what it heard."""
+    """A local server that remembers its requests."""
 
     daemon_threads = True
 
@@ -95,7 +98,10 @@ def server() -> Iterator[Server]:
 
 
 def known(**names: str) -> tuple[Resolve, list[str]]:
-    """A resolver of ``hooks=127.0.0.1`` (for hooks.example.com) and the like, and whom it was asked for."""
+    """Return a resolver and the list of the names that it was asked for.
+
+    ``hooks=127.0.0.1`` sets the address of hooks.example.com.
+    """
     asked: list[str] = []
 
     def resolve(host: str, port: int) -> list[str]:
@@ -133,7 +139,7 @@ def test_a_name_that_is_rebound_after_the_check_changes_nothing(
     monkeypatch.setattr("chalicelib.outbound.fetch.socket.create_connection", watched)
     answers = [["127.0.0.1"], ["169.254.169.254"]]
     assert get(server.url(), lambda host, port: answers.pop(0)).status == 200
-    # The name was asked for once, and what was connected to is what the check had seen, not a name.
+    # The name was resolved once, and the connection went to the checked address, not to the name.
     assert answers == [["169.254.169.254"]]
     assert connected == [("127.0.0.1", server.server_port)]
 
@@ -149,7 +155,7 @@ def test_a_public_name_that_leads_inside_is_never_connected_to(monkeypatch: pyte
 
 
 class TestRedirects:
-    """Each hop is checked like the first."""
+    """Each hop is checked like the first one."""
 
     def test_one_to_a_good_address_is_followed(self, server: Server) -> None:
         resolve, asked = known(hooks="127.0.0.1", other="127.0.0.1")
@@ -246,7 +252,7 @@ def _say_nonsense(listening: socket.socket) -> None:
 
 
 class TestTls:
-    """The name in the URL is the one that is asked for and that the certificate must have."""
+    """The TLS server name is the name in the URL, and the certificate must have it."""
 
     @pytest.fixture
     def secure(self, tmp_path: Path) -> Iterator[tuple[Server, ssl.SSLContext, list[str | None]]]:
@@ -286,7 +292,7 @@ class TestTls:
 
 
 def certificate(folder: Path) -> Path:
-    """A certificate for hooks.example.com that vouches for itself, with its key, in one file."""
+    """Create a self-signed certificate for hooks.example.com, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)

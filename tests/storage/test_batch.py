@@ -1,4 +1,4 @@
-"""Items in batches: a throttled table answers for a part, and is asked again, later each time, and not for ever."""
+"""Items in batches: a throttled table gets retries with longer and longer waits."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KEYS = [items.key(f"P#{number}", "P") for number in range(MAX_KEYS + 50)]
 
 
 class Throttled:
-    """A DynamoDB that answers for so many keys of each request, and leaves the others."""
+    """A DynamoDB that answers for ``takes`` keys of a request and leaves the others."""
 
     def __init__(self, takes: int) -> None:
         self.takes = takes

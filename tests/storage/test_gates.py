@@ -1,4 +1,7 @@
-"""A gate's copies are written one by one: who is cut short, or meets another, leaves it all closed or all open."""
+"""A gate's copies are written one by one.
+
+A process that dies, or that meets another one, leaves the gate fully closed or fully open.
+"""
 
 from collections.abc import Callable
 
@@ -14,12 +17,12 @@ OTHER = Gate(scope=EVERYTHING, closed=Closed.BY_HAND, reason="another pause", cl
 
 
 def rows(world: World) -> int:
-    """How many items of gates there are."""
+    """Count the items of gates."""
     return sum(item["pk"]["S"].startswith("GATE#") for item in world.items())
 
 
 def at_write(monkeypatch: pytest.MonkeyPatch, number: int, meanwhile: Callable[[], None]) -> None:
-    """Let something happen before the write of this number, counted from 0."""
+    """Run a function before the write with this number, counted from 0."""
     write, seen = GateStore._write, iter(range(10_000))
 
     def interrupted(store: GateStore, wanted: Write) -> None:

@@ -1,7 +1,9 @@
-"""Gates while many claims are made: a model of DynamoDB's transaction conflicts, which counts tries and no seconds.
+"""Gates under many claims: a model of DynamoDB's transaction conflicts.
 
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html says that a transaction is
-rejected where another one that is going on holds one of its items, if only to check it, and so is a plain write.
+The model counts tries and no seconds.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html says that DynamoDB rejects a
+transaction if another running transaction holds one of its items, even only for a check. The same is true of a plain
+write.
 """
 
 import heapq
@@ -13,18 +15,18 @@ import pytest
 from chalicelib.storage.gates import CLOSE_TRIES, COPIES
 from chalicelib.storage.transact import CONFLICT_TRIES
 
-#: a million contacts in an hour
+#: a million contacts an hour
 CLAIMS_PER_SEC = 278
 SECONDS = 60
 BEFORE = 16
-#: the stretches of time in which one copy is held by a transaction, in order
+#: the times in which a transaction holds one copy, in order
 Held = list[tuple[float, float]]
 
 
 def busy(copies: int, held_ms: int) -> tuple[list[Held], float, int]:
-    """Let claims come by chance, each at a copy by chance, and try again as transact() does.
+    """Let claims come at random times to random copies, and retry as transact() does.
 
-    Return when each copy was held, which share of all tries was rejected, and how many claims were given up.
+    Returns when each copy was held, the share of rejected tries, and the number of claims that failed for good.
     """
     chance = random.Random(copies * 1000 + held_ms)
     held: list[Held] = [[] for _ in range(copies)]
@@ -49,12 +51,12 @@ def busy(copies: int, held_ms: int) -> tuple[list[Held], float, int]:
 
 
 def tries_of_a_write(copies: list[Held], at: float, held_ms: int, most: int) -> int | None:
-    """How often a write of all of these copies at once must be tried; None where it never gets through."""
+    """Count the tries of one write of all these copies; None if it never succeeds."""
     chance = random.Random(int(at * 1000))
     for number in range(most):
         if not any(begin < at + held_ms / 1000 and at < end for copy in copies for begin, end in copy):
             return number + 1
-        # As transact() waits.
+        # The same wait as in transact()
         at += held_ms / 1000 + chance.uniform(0, 0.02 * 2 ** min(number, 5))
     return None
 
@@ -65,7 +67,7 @@ def test_more_copies_let_more_claims_through(held_ms: int, figure: Callable[[str
     said = ", ".join(f"{share:.0%} with {n} copies ({given_up} given up)" for n, (share, given_up) in lost.items())
     figure(f"tries of claims rejected, transactions of {held_ms} ms: {said}")
     assert lost[COPIES][0] < lost[BEFORE][0] / 1.5
-    # Of a claim that is given up the sweep makes another one.
+    # The sweep repeats a claim that failed for good.
     assert lost[COPIES][1] < CLAIMS_PER_SEC * SECONDS / 100
 
 

@@ -1,4 +1,4 @@
-"""The numbers' items: what an opt-out does while others write."""
+"""The numbers' items: an opt-out while others write."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The pace counter: who may start a call now, when several ask at the moment at which a stretch begins."""
+"""The counter of the rate limit, if several callers come as a stretch begins."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from tests.support.world import START, TABLE, World
 
 
 class Interrupted:
-    """A client of DynamoDB where somebody else is quicker before one request, counted from 1."""
+    """A client of DynamoDB that another writer overtakes before one request, from 1."""
 
     def __init__(self, dynamodb: Any, at: int, others: Any) -> None:
         self._dynamodb = dynamodb

@@ -1,4 +1,4 @@
-"""The quickened moto still rolls a canceled transaction back whole."""
+"""The faster moto still rolls a canceled transaction back completely."""
 
 import pytest
 from botocore.exceptions import ClientError

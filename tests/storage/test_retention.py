@@ -1,4 +1,7 @@
-"""How long a call and what belongs to it are kept, and that what has expired is gone before it is deleted."""
+"""The retention of a call and its items.
+
+An expired item counts as gone before DynamoDB deletes it.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,12 +15,12 @@ from tests.support.world import BODY, START, TABLE, World
 
 NUMBER = BODY["to_number"]
 DAY = timedelta(days=1)
-#: the policy's own end (72 h), and the day by which the last attempt has ended
+#: the end of the policy (72 h), and the day in which the last attempt ends
 ENDS_BY = START + 3 * DAY + DAY
 
 
 def expiries(world: World) -> dict[str, datetime | None]:
-    """When each kind of item of a call expires; the latest of a kind."""
+    """Return when each kind of item of a call expires; the latest item of a kind."""
     found: dict[str, datetime | None] = {}
     for item in world.dynamodb.scan(TableName=TABLE)["Items"]:
         kind = item["sk"]["S"].partition("#")[0]
@@ -74,7 +77,7 @@ def test_a_workspaces_own_time_goes_before_the_deployments(
     assert expiries(world) == {
         "CALL": START + 10 * DAY,
         "ATTEMPT": ENDS_BY + 10 * DAY,
-        # Those that were noted without the call, too: then nobody knew how long they were to be kept.
+        # This includes events that were recorded without the call: their writer did not know the retention.
         "EVENT": ENDS_BY + 10 * DAY,
         "DECISION": ENDS_BY + 10 * DAY,
         "IDEMPOTENCY": START + DAY,

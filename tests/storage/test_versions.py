@@ -1,4 +1,4 @@
-"""Items of every version: the first release's are read and used, and a later one's do not get in the way."""
+"""Items of every version: this release uses old items and tolerates newer ones."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.world import START, TABLE, Placed, World
 
 @pytest.fixture
 def upgraded(world: World) -> World:
-    """This release on the table that the first one left."""
+    """Run this release on the table of the first release."""
     put_all(world.dynamodb, TABLE)
     return world
 
@@ -129,7 +129,7 @@ def test_an_item_says_the_version_that_it_is_written_in(kind: Kind) -> None:
 
 
 def of_a_later_release(old: items.Item) -> items.Item:
-    """The item as a later release might write it: of a newer version, with fields that this one does not know."""
+    """Return the item as a later release might write it: newer, with unknown fields."""
     kind = kind_of(old)
     assert kind is not None
     data: dict[str, Any] = {**data_of(kind, old), "mood": "hopeful", "weights": [1, {"of": "later"}]}
@@ -148,7 +148,7 @@ def test_items_of_a_later_release_are_read_and_their_calls_go_on(world: World) -
     world.redial(START + timedelta(minutes=30))
     world.end("completed", CallDuration="12")
     assert world.history(BUSY) == [(1, "busy"), (2, "completed")]
-    # What this release writes has its own shape, and says so.
+    # Items that this release writes have its own shape and version.
     call = stored_item(world, f"CALL#{BUSY}", "CALL")
     assert version_of(call) == newest(Kind.CALL)
     assert "mood" not in from_attribute(call["data"])

@@ -1,4 +1,4 @@
-"""Slots, pace and their order: what is deferred uses up no attempt, and what is taken comes back."""
+"""Slots, rate limits and their order: a deferral uses up no attempt."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Configure = Callable[..., World]
 
 @pytest.fixture
 def configured(world: World, monkeypatch: pytest.MonkeyPatch) -> Configure:
-    """The world with further settings in its environment."""
+    """Return a function that adds settings to the world's environment."""
 
     def configure(**env: str) -> World:
         for name, value in env.items():
@@ -40,7 +40,7 @@ def taken(world: World, limit: Limit = ACCOUNT) -> int:
 
 
 def reasons(world: World, call: dict[str, Any]) -> list[str]:
-    """Of every decision about a call."""
+    """Return the reasons of all decisions about a call."""
     return [d["reason"] for d in world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]]
 
 
@@ -54,7 +54,7 @@ def test_a_call_without_a_slot_waits_a_minute_and_uses_up_no_attempt(configured:
     calls = [world.place(to_number=f"+1650555010{n}") for n in range(3)]
     assert [c["state"] for c in calls] == ["dialing", "dialing", "scheduled"]
     assert (taken(world), reasons(world, calls[2])) == (2, ["no-slot"])
-    assert due_at(world, calls[2]) == START + timedelta(minutes=2)  # a wake lies two minutes ahead
+    assert due_at(world, calls[2]) == START + timedelta(minutes=2)  # a wake is at least two minutes ahead
     world.end("completed")
     assert taken(world) == 1
     world.pump(START + timedelta(minutes=2))
@@ -113,7 +113,7 @@ def test_a_slot_that_was_not_released_frees_itself(configured: Configure) -> Non
     world.clock.turn(seconds=1)
     assert taken(world) == 0
     assert world.place(to_number="+16505550111")["state"] == "dialing"
-    # The first attempt ends after all: the slot is another's by now, and stays so.
+    # The first attempt ends after all: its slot belongs to another attempt by now, and stays there.
     assert world.callback(world.twilio.placed[0], "completed", SequenceNumber="3").status_code == 200
     assert taken(world) == 1
 
@@ -160,7 +160,7 @@ def test_no_more_calls_start_in_a_second_than_the_account_takes(configured: Conf
     world = configured(TWILIO_CALLS_PER_SECOND="2")
     for n in range(7):
         world.place(to_number=f"+1650555010{n}", start_at="2026-01-26T10:30:00Z")
-    # Lambda's time limit is real in this world, so the last of them may be left to the next minute.
+    # Lambda's time limit is real in this world, so the last calls may be left to the next minute.
     world.pump(START + timedelta(minutes=33))
     seconds = Counter(p.at.replace(microsecond=0) for p in world.twilio.placed)
     assert (seconds.total(), set(seconds.values())) in ((7, {2, 1}), (7, {2}))
@@ -265,7 +265,10 @@ def test_slots_that_claims_take_at_once_never_pass_a_lowered_limit(taken: set[in
 
 
 def test_a_retry_is_next_though_its_wake_lies_two_minutes_ahead(configured: Configure) -> None:
-    """Late in its minute a retry finds no slot: it asks again three minutes later, before any fresh call."""
+    """Dial a retry before any fresh call.
+
+    Late in its minute the retry finds no slot. It tries again three minutes later, before any fresh call.
+    """
     world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
     retried = world.place()
     world.end("busy")
@@ -294,7 +297,7 @@ def test_a_retry_leaves_the_last_slot_to_the_one_that_waited_longest() -> None:
 def test_a_new_call_waits_no_longer_than_two_seconds_for_its_turn(
     configured: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each second is taken by others just before this call asks for it."""
+    """Let other calls take each second just before this call asks for it."""
     world = configured(TWILIO_CALLS_PER_SECOND="1")
     monkeypatch.setattr(world.services.ports.pace, "start", lambda scope, pace, now: 0.6)
     call = world.place()

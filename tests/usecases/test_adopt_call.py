@@ -1,4 +1,4 @@
-"""Calls that the user's own code placed: their callbacks make the record, and Redial redials them."""
+"""Calls of the user's own code: Redial adopts them by callback and redials them."""
 
 import json
 from datetime import timedelta
@@ -29,7 +29,7 @@ FORM = {
 
 
 class Adopting:
-    """A world with a policy, and the address at which calls are adopted under it."""
+    """A world with a policy and its adoption address."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -261,7 +261,7 @@ def test_only_a_write_key_makes_a_token_and_of_a_known_policy(adopting: Adopting
 
 
 class TestUnsigned:
-    """Exotel signs nothing: its callbacks are believed once a look-up with our own credentials confirms them."""
+    """Exotel's unsigned callbacks, which Redial believes after a look-up."""
 
     REPORT: ClassVar = {"CallSid": "EX1", "Status": "busy", "To": "+919876543210", "From": "+918045678900"}
 

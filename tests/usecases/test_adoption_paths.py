@@ -1,4 +1,7 @@
-"""Whole paths of adopted calls, from the callback to the dial, through every provider; and what never leads to one."""
+"""Adopted calls from the callback to the dial, through every provider.
+
+The tests also cover callbacks that never lead to a dial.
+"""
 
 import json
 import re
@@ -21,16 +24,16 @@ from tests.support.fake_http import Asked, Replying, answer
 from tests.support.world import PUBLIC_URL, START, TABLE, World
 
 NAMES = sorted(REGISTRY)
-#: where chalice's test client calls from
+#: the address from which chalice's test client calls
 HERE = "127.0.0.1"
-#: the payloads are about attempts of Redial's own; a foreign call has no token of ours
+#: the payloads are about attempts of Redial's own; a foreign call has no token of Redial
 OUR_TOKEN = re.compile(rb"call_01\.1\.[0-9a-f]{32}")
 POLICY = {
     "retry": {"max_retries": 2, "wait_minutes": 30},
     "target": {"url": "https://example.com/again"},
     "agent_version_id": "av_01hx",
 }
-#: how a call that was busy, and that the user's own code placed, is told of to its end
+#: the callbacks of a busy call that the user's own code placed, up to its end
 STORIES: Mapping[str, Sequence[str]] = {
     "bolna": ["busy.json"],
     "dialnexa": ["call-initiated.json", "hangup-user-busy.json"],
@@ -41,15 +44,18 @@ STORIES: Mapping[str, Sequence[str]] = {
     "twilio": ["initiated.txt", "busy.txt"],
     "vonage": ["started.json", "busy.json"],
 }
-#: whose outgoing callbacks are adopted without a look-up
+#: providers whose outgoing callbacks are adopted without a look-up
 AT_ONCE = ("dialnexa", "plivo", "signalwire", "telnyx", "twilio")
-#: an event of the same call that does not say which leg it is, where there is one
+#: an event of the same call that does not say which leg it is about, if the provider has such an event
 LEG_UNSAID = {"telnyx": "hangup-user-busy.json", "vonage": "busy.json"}
 
 
 @dataclass
 class Vendor(Replying):
-    """A vendor's API: looks calls up in ``records``, by what their URL holds, and takes every new call."""
+    """A vendor's API: it looks calls up in ``records`` and accepts every new call.
+
+    A record matches if the URL of the look-up contains its key.
+    """
 
     records: dict[str, object] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -72,7 +78,10 @@ class Vendor(Replying):
 
 @dataclass
 class Deployment:
-    """Redial with every provider set up, two workspaces with an adoption address each, and the vendors' APIs."""
+    """Redial with every provider set up, and the vendors' APIs.
+
+    It has two workspaces with an adoption address each.
+    """
 
     world: World
     vendor: Vendor
@@ -105,14 +114,17 @@ class Deployment:
         return [each.reason for each in self.world.services.ports.adoptions.unadopted(workspace)]
 
     def pass_time(self) -> None:
-        """Let the sweep run now and then, and every rule fire, past the longest wait for a look-up and for a retry."""
+        """Let time pass beyond the longest waits for a look-up and for a retry.
+
+        The sweep runs now and then, and every rule fires.
+        """
         for minute in (1, 2, 3, 6, 11, 17, 31, 33, 36, 40):
             self.world.sweep()
             self.world.pump(START + timedelta(minutes=minute))
 
 
 def foreign(sender: ProviderCase, payload: str) -> bytes:
-    """Return a payload as it would be of a call that the user's own code placed."""
+    """Return a payload as it would be for a call of the user's own code."""
     return OUR_TOKEN.sub(b"their-own", sender.request(payload).body)
 
 
@@ -136,7 +148,10 @@ def adoption_token(world: World, key: str) -> str:
 
 
 def records_of(name: str) -> dict[str, object]:
-    """What the vendor's API says of the call of the payloads: that it is the outgoing one, and was busy."""
+    """Return the vendor's records of the payloads' call.
+
+    They say that it is the outgoing call, and that it was busy.
+    """
     sender = case(name)
     call_id = sender.call_id
     if name == "bolna":
@@ -167,7 +182,7 @@ def logged(webhook: Mapping[str, Any]) -> object:
 
 
 def numbers_in(name: str) -> tuple[str, str]:
-    """Whom the payloads of a provider call, and from where, in digits."""
+    """Return the called number and the calling number of the payloads, in digits."""
     return ("9876543210", "8047104890") if name in ("bolna", "dialnexa", "exotel") else ("16505550199", "14155550100")
 
 
@@ -259,7 +274,10 @@ def test_a_record_without_numbers_is_given_to_support(redial: Deployment) -> Non
 def test_a_replay_at_another_workspaces_address_adopts_nothing(
     redial: Deployment, name: str, swept_between: bool
 ) -> None:
-    """These vendors sign the body and not the address, so the same request verifies at both."""
+    """Replay a callback at another workspace's address. It adopts nothing.
+
+    These vendors sign the body and not the address, so the same request verifies at both.
+    """
     redial.vendor.records = records_of(name)
     redial.tell(name, *STORIES[name])
     if swept_between:
@@ -273,7 +291,7 @@ def test_a_replay_at_another_workspaces_address_adopts_nothing(
 
 
 class TestTelnyx:
-    """Legs of one session: only the one that began it may be adopted."""
+    """The legs of one session. Only the leg that began the session may be adopted."""
 
     INBOUND: Mapping[str, str] = {
         "call_control_id": "v3:AbC",
@@ -353,7 +371,7 @@ class TestTelnyx:
 
 
 class TestVonage:
-    """The leg of an NCCO's ``connect`` looks like a call that a program asked for."""
+    """The leg of an NCCO's ``connect``, which looks like a call that a program placed."""
 
     AGENT: Mapping[str, Any] = {
         "uuid": "1eaf0000-8d1e-4b7a-b5a4-9a6f2c7d1e05",

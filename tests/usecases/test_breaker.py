@@ -1,4 +1,4 @@
-"""The circuit breaker: an account that cannot place calls is left alone, and asked again gently."""
+"""The circuit breaker: an account that cannot place calls is paused, then probed."""
 
 from datetime import timedelta
 from typing import Any

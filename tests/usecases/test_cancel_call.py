@@ -1,4 +1,4 @@
-"""Cancel while the phone is being dialled: whoever learns of the placement hangs up."""
+"""A cancel during the dial: the code that learns of the placement hangs up."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.support.world import World
 
 
 def hung_up(world: World) -> list[str]:
-    """The calls that the provider was asked to end."""
+    """Return the calls that the provider was asked to end."""
     return [
         url.rsplit("/", 1)[1].removesuffix(".json")
         for method, url in world.twilio.requests

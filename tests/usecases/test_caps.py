@@ -1,4 +1,4 @@
-"""Caps are counted in the claim, from attempts really made, over all calls to a number."""
+"""Caps: the claim counts the real attempts of all calls to a number."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The customer called back: every later decision respects it, whatever was under way when it was said."""
+"""Contacts of a customer: every later decision respects them, at any moment."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ def in_flight(world: World) -> dict[str, Any]:
 
 
 def timed_out(world: World) -> dict[str, Any]:
-    """A call whose only callback was lost, and which waits for its retry."""
+    """Return a call whose only callback was lost, and which waits for its retry."""
     call = world.place(retry=RETRY)
     world.clock.turn(to=START + LIMIT)
     world.sweep()

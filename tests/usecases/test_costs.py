@@ -1,4 +1,7 @@
-"""What a callback costs in sequential AWS calls: a provider that is not answered in 2 s sends it again."""
+"""The sequential AWS calls of a callback.
+
+A provider that gets no answer within 2 s sends the callback again.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +15,10 @@ Cost = Callable[..., Counter[str]]
 
 @pytest.fixture
 def cost(world: World, figure: Callable[[str], None]) -> Cost:
-    """The AWS calls that one callback makes: all are made one after the other, on one thread."""
+    """Return a function that counts the AWS calls of one callback.
+
+    All of them are made one after the other, on one thread.
+    """
 
     def counted(what: str, status: str | None, **fields: str) -> Counter[str]:
         world.aws.calls.clear()

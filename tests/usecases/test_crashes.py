@@ -1,4 +1,4 @@
-"""A fault at every single request of a terminal callback, of ``redial`` and of a new call: none is left out."""
+"""A fault at every request of a callback, of ``redial`` and of a new call."""
 
 import contextlib
 from collections import Counter
@@ -32,7 +32,7 @@ def place(world: World) -> Any:
     return world.request("POST", "/calls", {**BODY, "retry": RETRY}, headers={"Idempotency-Key": "one"})
 
 
-#: what is done -> how the world is brought there before, and how many requests it makes
+#: act -> the acts that prepare the world, the act, and its number of requests
 ACTS: dict[str, tuple[list[Act], Act, int]] = {
     "terminal callback": ([place], busy, 6),
     "redial": ([place, busy], redial, 29),
@@ -71,7 +71,7 @@ def test_after_a_fault_every_call_ends_and_no_attempt_is_dialled_twice(
     if dies:
         world.restart()
     if act == "new call":
-        place(world)  # a client that got no answer asks again, with the same Idempotency-Key
+        place(world)  # a client that got no answer retries with the same Idempotency-Key
     call_id = the_one_call(world)
     live_on(world, call_id)
     attempts = Counter(ids.split_callback_token(p.callback_url.rsplit("/", 1)[1]) for p in world.twilio.placed)
@@ -86,9 +86,9 @@ def the_one_call(world: World) -> str:
 
 
 def live_on(world: World, call_id: str) -> None:
-    """Let hours pass: rules fire, the sweep runs, and what is placed from now on is answered.
+    """Let hours pass: rules fire, the sweep runs, and new calls are answered.
 
-    The minutes in which nothing is due are left out.
+    Minutes in which nothing is due are left out.
     """
     told: set[str] = set()
     for _ in range(40):

@@ -1,4 +1,7 @@
-"""A number gets at most five attempts in any 24 hours over all calls of the workspace, unless somebody says else."""
+"""The default cap: five attempts in 24 hours to a number.
+
+It counts all calls of the workspace, and users may set another cap.
+"""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The emergency stop: while it is set nothing dials, and afterwards each call is dialled once."""
+"""The emergency stop: no call is dialled during it, and each call once after it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,7 +23,7 @@ def by_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Switc
 def by_command(world: World, _: pytest.MonkeyPatch) -> tuple[Switch, Switch]:
     def switch(command: str) -> None:
         assert main([command, "--stage", "dev"]) == 0
-        # What a deployment does: new processes, with the environment of .chalice/config.json.
+        # As in a deployment: new processes, with the environment of .chalice/config.json.
         world.restart()
 
     return lambda: switch("stop"), lambda: switch("start")

@@ -1,4 +1,7 @@
-"""DELETE /numbers/{e164}: a person's data goes, whatever happens on the way, and they are never called again."""
+"""DELETE /numbers/{e164} removes a person's data in all circumstances.
+
+The person is never called again.
+"""
 
 import json
 from datetime import timedelta
@@ -26,7 +29,7 @@ WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")
 
 
 class Died(BaseException):
-    """The Lambda's end, which nothing catches."""
+    """The Lambda's death, which no code catches."""
 
 
 def stored(world: World) -> list[dict[str, Any]]:
@@ -37,7 +40,7 @@ def stored(world: World) -> list[dict[str, Any]]:
 
 
 def holding(world: World, digits: str = DIGITS) -> list[tuple[str, str]]:
-    """The keys of the items in which the digits stand."""
+    """Return the keys of the items that contain the digits."""
     return [(item["pk"]["S"], item["sk"]["S"]) for item in stored(world) if digits in json.dumps(item)]
 
 
@@ -49,7 +52,7 @@ def erase(world: World, number: str = NUMBER, status: int = 200) -> dict[str, An
 
 
 def place(world: World, number: str = NUMBER, **changes: Any) -> dict[str, Any]:
-    """A call that has the number wherever a user can put it."""
+    """Place a call with the number in every place in which a user can put it."""
     about = {"phone": number, number: [number.removeprefix("+")]}
     body = {
         **BODY,
@@ -71,7 +74,7 @@ def end(world: World, status: str, number: str = NUMBER) -> None:
 
 
 def furnish(world: World, number: str = NUMBER) -> tuple[str, str]:
-    """One call that has ended, with retries and an unknown word, and one that waits for its retry."""
+    """Create one ended call with retries and an unknown word, and one that waits."""
     ended = place(world, number)
     world.callback(world.twilio.placed[-1], "parked", To=number, ErrorMessage=f"{number} was parked")
     world.callback(world.twilio.placed[-1], "in-progress", To=number)
@@ -246,7 +249,10 @@ def test_no_write_that_began_before_the_erasure_is_committed_after_it(world: Wor
 
 
 def test_an_erasure_that_dies_after_any_write_is_finished_by_asking_again(world: World) -> None:
-    """Each round erases a number of its own, dies one write later than the one before, and asks again."""
+    """Erase a new number in each round, and ask again after a crash.
+
+    The Lambda dies one write later in each round.
+    """
     writes_left = 0
 
     def die(http_response: object, parsed: object, model: Any, **_: object) -> None:
@@ -266,7 +272,7 @@ def test_an_erasure_that_dies_after_any_write_is_finished_by_asking_again(world:
         try:
             erase_number(ports, "acme", number)
         except Died:
-            # Whatever is left to do, nobody is called any more.
+            # No call is placed any more, even if the erasure is incomplete.
             assert place(world, number)["summary_status"] == "blocked"
         else:
             break
@@ -326,7 +332,7 @@ def test_the_kept_mark_cannot_be_derived_from_the_number_alone(world: World) -> 
 
 def test_concurrent_first_erasures_share_one_salt(world: World) -> None:
     class BeforeTheOther:
-        """The table as a process sees it that looks before the other one has written."""
+        """The table as a process sees it that reads before the other process has written."""
 
         def get_item(self, **_: object) -> dict[str, Any]:
             return {}

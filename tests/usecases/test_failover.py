@@ -1,4 +1,4 @@
-"""A second provider takes over where the first one's network could not connect the call, and only there."""
+"""A second provider dials if the first one's network could not connect the call."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +19,7 @@ RETRY: dict[str, Any] = {"max_retries": 2, "failover": {"provider": "plivo", "fr
 
 @pytest.fixture
 def two(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A deployment with Twilio and Plivo."""
+    """Set up a deployment with Twilio and Plivo."""
     for name, value in PLIVO.items():
         monkeypatch.setenv(name, value)
     with new_client() as world.client:

@@ -1,4 +1,7 @@
-"""A Lambda that was frozen for ten minutes dials on new connections: each phone rings in its minute, once."""
+"""A Lambda that was frozen for ten minutes dials on new connections.
+
+Each phone rings in its minute, once.
+"""
 
 import itertools
 import socket
@@ -30,7 +33,7 @@ def test_eight_calls_due_after_ten_minutes_of_rest_ring_once(world: World, monke
                 world.place(to_number=f"+1650555011{index}", start_at=due_at.isoformat())["id"] for index in range(8)
             ]
             assert len(twilio.requests) == 1
-            # The gateway in between has forgotten the connection, and the frozen process has seen nothing of it.
+            # The gateway in between has dropped the connection, and the frozen process has not noticed it.
             twilio.forget_connections()
             world.clock.turn(to=due_at)
             world.redial(due_at)

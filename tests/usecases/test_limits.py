@@ -1,4 +1,4 @@
-"""A workspace's allowed destinations and daily budgets: checked in the claim of every dial."""
+"""A workspace's allowed destinations and daily budgets, checked at every claim."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ def limit(world: World, **limits: Any) -> None:
 
 
 def dials(world: World) -> dict[str, int]:
-    """What the budget's items say."""
+    """Return the counts of the budget's items."""
     found = [item for item in world.items() if item["pk"]["S"].startswith("BUDGET#acme#2026-01-26")]
     return {item["sk"]["S"]: int(item["used"]["N"]) for item in found if int(item["used"]["N"])}
 
@@ -81,7 +81,7 @@ class TestDestinations:
 
 
 def adopted(world: World, number: str) -> str:
-    """The id of a call to the number that the user's own code placed, adopted and ended busy."""
+    """Return the id of an adopted call to the number, which has ended busy."""
     made = world.request("POST", "/policies/adopted/adoption-token").json_body
     form = {
         "CallSid": "CA" + "7" * 32,
@@ -148,7 +148,7 @@ class TestDials:
         world.clock.turn(hours=1)
         ports = world.services.ports
         records = [ports.calls.load(call["id"]) for call in calls]
-        # Each of them sees an empty day before the first commits.
+        # Each claim sees an empty day before the first one commits.
         first, *others = [consider(ports, record) for record in records if record]
         assert all(each.may_dial for each in (first, *others))
         ports.calls.commit(first.transition, first.also)

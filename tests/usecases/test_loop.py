@@ -97,7 +97,10 @@ EVENTS = {
 def test_every_order_of_the_callbacks_makes_one_history_and_one_decision(
     world: World, on_voicemail: bool, first: str
 ) -> None:
-    """All 120 orders of the five, told by which comes first: the emulator slows down with what it holds."""
+    """Post the five callbacks in every order. The result is the same.
+
+    The 120 orders are split by the first callback: the emulator slows down with its contents.
+    """
     endings = set()
     orders = [order for order in permutations(EVENTS) if order[0] == first]
     for nth, order in enumerate(orders):
@@ -212,7 +215,7 @@ def test_a_call_that_starts_later_is_dialled_in_its_minute(world: World) -> None
 
 
 class TestWhatTheProviderAnswers:
-    """Every answer to the create call leaves the attempt in a state that says what is known."""
+    """Every answer to the create-call leads to a state that fits the answer."""
 
     def test_a_number_that_it_calls_invalid_ends_the_call(self, world: World) -> None:
         world.twilio.answers = [answer_json(400, {"code": 21211})]
@@ -227,7 +230,7 @@ class TestWhatTheProviderAnswers:
         world.twilio.answers = [answer]  # type: ignore[list-item]
         call = world.place()
         assert (call["state"], call["attempts"]) == ("scheduled", [])
-        assert call["next_attempt_at"] == "2026-01-26T10:02:00Z"  # a minute on, and no sooner than the wake's lead
+        assert call["next_attempt_at"] == "2026-01-26T10:02:00Z"  # a minute later, but no sooner than the wake's lead
         world.pump(START + timedelta(minutes=2))
         assert world.history(call["id"]) == [(1, "placed")]
 

@@ -1,4 +1,4 @@
-"""The figures of a call's life: each as the table has it, told once, by the invocation that made it true."""
+"""The metrics of a call's life, each written once by the right invocation."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +17,10 @@ Told = Callable[[], dict[str, list[float]]]
 
 @pytest.fixture
 def told(capsys: pytest.CaptureFixture[str]) -> Told:
-    """The figures since the last time that it was asked, less the one that differs from run to run."""
+    """Return a function that returns the metrics since its last call.
+
+    It leaves out the metric that differs from run to run.
+    """
 
     def since() -> dict[str, list[float]]:
         out = capsys.readouterr().out

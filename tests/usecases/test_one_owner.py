@@ -1,4 +1,7 @@
-"""A call at the provider has one owner: the attempt that placed it, or the call that adopted it, and never both."""
+"""A call at the provider has one owner.
+
+The owner is the attempt that placed it, or the call that adopted it, and never both.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,7 +23,7 @@ POLICY = {"retry": {"max_retries": 2, "wait_minutes": 30}, "target": {"url": "ht
 
 
 class Shared:
-    """One provider account: Redial dials from it, and two workspaces adopt what it tells of."""
+    """One provider account: Redial dials from it, and two workspaces adopt its calls."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -32,7 +35,7 @@ class Shared:
         return str(answer.json_body["adoption"]["address"])
 
     def tell(self, workspace: str, status: str, sid: str) -> str:
-        """Post a callback about a call to a workspace's adoption address, and return the decision."""
+        """Post a callback to a workspace's adoption address, and return the decision."""
         said = {"CallSid": sid, "AccountSid": ACCOUNT, "CallStatus": status, "Direction": "outbound-api"}
         numbers = {"From": BODY["from_number"], "To": BODY["to_number"]}
         answer = self.world.post_signed(self.addresses[workspace], {**said, **numbers})
@@ -88,7 +91,10 @@ def test_a_placement_that_was_found_is_not_adopted(shared: Shared, workspace: st
 
 
 def test_a_placed_call_is_taken_over_from_an_adopting_workspace(shared: Shared) -> None:
-    """The provider tells of the call at an adoption address before its answer to our own request is written."""
+    """Post the callback at the adoption address first.
+
+    It comes before Redial has recorded the answer to its own create-call.
+    """
     world = shared.world
     world.twilio.on_place = lambda placed: shared.tell("globex", "ringing", placed.sid) and None
     call = world.place()
@@ -133,7 +139,7 @@ def test_a_call_has_one_owner_in_every_order_of_callbacks(shared: Shared, order:
 
 
 def between(monkeypatch: pytest.MonkeyPatch, kind: str, act: Callable[[], Any]) -> None:
-    """Act just before the first transaction that writes an item whose key begins like this."""
+    """Act just before the first transaction that writes an item of a kind."""
     send, acted = BaseClient._make_api_call, []
 
     def sending(client: Any, operation: str, arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The kill switch, and races with it: of a pause and a claim the one that commits first wins."""
+"""The kill switch: of a pause and a claim, the one that commits first wins."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -60,7 +60,10 @@ def test_a_pause_may_end_by_itself(world: World) -> None:
 def test_a_pause_that_is_extended_as_it_ends_holds(
     world: World, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
 ) -> None:
-    """``redial`` has read that the pause is over, and just then the answer to the next pause goes out."""
+    """Extend a pause just as it ends.
+
+    ``redial`` has read that the pause is over, and just then the app answers the next pause.
+    """
     world.request("POST", "/pause-all", {"until": "2026-01-26T10:20:00Z"})
     world.place()
     gates = world.services.ports.gates
@@ -241,7 +244,10 @@ def test_a_table_that_does_not_answer_leads_to_the_stop_without_it(
 def test_what_is_committed_while_a_claim_is_under_way_wins_over_it(
     world: World, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any, reason: str
 ) -> None:
-    """The rule fires, ``redial`` has looked and found all well, and just then the answer to this request goes out."""
+    """Answer a request while a claim is in progress.
+
+    The rule fires, ``redial`` has found nothing against the dial, and just then the app answers this request.
+    """
     call = world.place()
     world.end("busy")
     settle: Callable[..., Any] = claims.settle

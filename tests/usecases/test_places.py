@@ -1,4 +1,7 @@
-"""Places in the wheel: each scheduled call holds one, and whatever takes its due time away gives it back."""
+"""Places in the wheel: each scheduled call holds one.
+
+Every change that removes a due time gives its place back.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +19,10 @@ TO = "+16505550199"
 
 
 def planned(world: World) -> dict[datetime, int]:
-    """How many dials are planned in each minute to come; those of the current one may be used up."""
+    """Count the planned dials in each future minute.
+
+    Those of the current minute may be used up.
+    """
     now = world.clock.now()
     counts: dict[datetime, int] = {}
     for item in world.items():
@@ -29,7 +35,7 @@ def planned(world: World) -> dict[datetime, int]:
 
 
 def scheduled(world: World) -> dict[datetime, int]:
-    """How many calls are due in each minute to come."""
+    """Count the calls that are due in each future minute."""
     now = world.clock.now()
     counts: dict[datetime, int] = {}
     for item in world.items():
@@ -101,7 +107,7 @@ def test_a_creation_that_lost_its_race_gives_its_place_back(world: World, monkey
 def test_a_place_that_leaked_delays_a_dial_by_a_minute_and_loses_none(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process dies between the booking of a place and the creation of the call."""
+    """Let the process die between the booking of a place and the creation of the call."""
     monkeypatch.setenv("TWILIO_CALLS_PER_SECOND", str(1 / 60))
     with new_client() as world.client:
         with fault_at("TransactWriteItems", after=False, dies=True), pytest.raises(Crash):

@@ -1,4 +1,4 @@
-"""``quiet_after`` leaves a number alone after a conversation, over all calls of the workspace, asked in the claim."""
+"""``quiet_after``: no dial to a number for a time after any conversation."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ def reasons(world: World, call: dict[str, Any]) -> list[str]:
 
 
 def test_no_call_is_dialled_for_a_week_after_the_conversation_of_another(world: World) -> None:
-    world.place()  # its own policy says nothing of quiet
+    world.place()  # the policy of this call has no quiet_after
     world.clock.turn(minutes=3)
     world.end("completed", CallDuration="60")
     call = world.place(retry=REG_F)

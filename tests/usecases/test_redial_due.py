@@ -1,4 +1,4 @@
-"""The redial Lambda: invoked twice, late, next to another one, or with too little time."""
+"""The redial Lambda: invoked twice, late, in parallel, or with too little time."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -107,7 +107,7 @@ def test_due_calls_are_dialled_in_parallel_up_to_the_pool_size() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        at_once.wait()  # nobody gets past here unless eight are at it
+        at_once.wait()  # no thread passes here until eight have come
         with lock:
             running -= 1
         return call_id
@@ -122,7 +122,7 @@ def test_a_slow_dial_does_not_hold_up_the_ones_after_it() -> None:
 
     def work(call_id: str) -> str:
         if call_id == "slow":
-            assert others.wait(timeout=5)  # all the others end while this one is under way
+            assert others.wait(timeout=5)  # all the others end while this dial is in progress
         else:
             done.append(call_id)
             if len(done) == 30:
@@ -218,6 +218,6 @@ def test_what_is_due_the_longest_is_dialled_first(world: World, monkeypatch: pyt
         world.place(to_number=number, start_at=f"{at:%Y-%m-%dT%H:%M:%SZ}")
     world.clock.turn(to=START + timedelta(minutes=40))
     while world.redial(START + timedelta(minutes=40))["left"]:
-        pass  # Lambda's time limit is real in this world, and a busy machine dials fewer within it
+        pass  # Lambda's time limit is real in this world, and a busy machine dials fewer calls within it
     dialled = [starts[placed.form["To"]] for placed in world.twilio.placed]
     assert (len(dialled), dialled) == (24, sorted(dialled))

@@ -1,4 +1,4 @@
-"""The sweep: what it mends when an alarm or a callback is lost."""
+"""The sweep: its repairs after a lost trigger or a lost callback."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -132,7 +132,7 @@ def test_a_broken_call_is_dialled_once_it_can_be_read_again(world: World, monkey
 
 @pytest.fixture
 def faulty(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world whose provider tells of a fault of the account when it is asked about a call."""
+    """Set up a provider whose look-ups report a fault of the account."""
     twilio = type(world.services.ports.provider("twilio"))
     fault = CallEvent("f", "", status="failed", fault="balance-low", cause="balance-low")
     monkeypatch.setattr(twilio, "lookup", lambda _, sid: replace(fault, provider_call_id=sid))
@@ -148,7 +148,7 @@ def test_a_look_up_with_a_fault_ends_the_attempt_like_a_callback(faulty: World, 
     assert faulty.sweep() == {"silent-ended": 1}
     after = faulty.call(call["id"])
     assert (after["state"], after["attempts"][0]["cause"]) == ("scheduled", "balance-low")
-    assert faulty.services.ports.gates.closed([account_scope(ACCOUNT)])  # the breaker has heard of it
+    assert faulty.services.ports.gates.closed([account_scope(ACCOUNT)])  # the breaker knows of the fault
     assert faulty.sweep() == {}
 
 
@@ -214,7 +214,7 @@ def test_silent_attempts_are_looked_into_side_by_side(world: World, monkeypatch:
     monkeypatch.setattr(sweeps, "dial_due", lambda *_: {})
 
     def asked(*_: object) -> str:
-        together.wait()  # nobody gets past here unless eight are asked about
+        together.wait()  # no thread passes here until eight look-ups have come
         return "ended"
 
     monkeypatch.setattr(sweeps, "look_into", asked)
@@ -222,7 +222,7 @@ def test_silent_attempts_are_looked_into_side_by_side(world: World, monkeypatch:
 
 
 def test_overdue_dials_leave_time_for_silent_attempts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each overdue dial takes ten of the sixty seconds, and there is no end of them."""
+    """Let each overdue dial take ten of the sixty seconds, with more of them to come."""
     left, looked = [60.0], []
     ports = world.services.ports
 
@@ -262,5 +262,5 @@ def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world
 
 
 def dials_counted(world: World) -> int:
-    """How many dials of today the workspace's budget has counted."""
+    """Count the dials of today in the workspace's budget."""
     return sum(world.services.ports.budgets.load("acme", world.clock.now()).dials.values())

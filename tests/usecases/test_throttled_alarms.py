@@ -1,4 +1,7 @@
-"""EventBridge with a full quota, or throttled: calls are dialled and callbacks answered all the same, and at once."""
+"""EventBridge with a full quota, or throttled.
+
+Redial still dials calls and answers callbacks without delay.
+"""
 
 import json
 from collections.abc import Callable
@@ -17,7 +20,7 @@ CODES = ("LimitExceededException", "ThrottlingException", "InternalException")
 
 
 def refuse(world: World, code: str) -> list[str]:
-    """Let EventBridge refuse every rule, and return the requests that were sent."""
+    """Let EventBridge reject every rule, and return the requests that were sent."""
     sent: list[str] = []
 
     def refused(request: Any, **_: Any) -> AWSResponse:
@@ -31,7 +34,7 @@ def refuse(world: World, code: str) -> list[str]:
 
 
 def schedule_an_hour(world: World) -> None:
-    """Place a call for 12:00 and five for later minutes of that hour, and let 11:00 pass."""
+    """Place a call for 12:00 and five for later in that hour, and let 11:00 pass."""
     noon = world.clock.now().replace(hour=12, minute=0)
     for number in range(6):
         at = noon + timedelta(minutes=7 * number)

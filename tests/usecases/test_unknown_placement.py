@@ -1,4 +1,7 @@
-"""Attempts of which nobody knows whether they were placed: looked for, not asked for twice, and ended with a reason."""
+"""Attempts of unknown placement.
+
+Redial looks for them at the provider, does not dial them twice, and ends them with a reason.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +18,7 @@ LIMIT = timedelta(seconds=60 + 3600 + 120)
 
 
 def die_around_the_post(world: World, *, after: bool) -> dict[str, Any]:
-    """A call whose dialer dies just before, or just after, the provider has the request."""
+    """Place a call whose dialer dies just before or just after the create-call."""
     with fault_at("POST provider", after=after, dies=True), pytest.raises(Crash):
         world.place(retry=RETRY)
     world.restart()
@@ -86,7 +89,7 @@ def test_an_answer_that_was_lost_is_made_good_by_the_providers_list(world: World
     assert first(world, call)["status"] == "placement-unknown"
     sweep_at(world, minutes=1)
     assert world.twilio.requests[asked][0] == "GET"
-    if isinstance(lost, AnswerLost):  # the fake carrier carries the request out, and loses its answer only
+    if isinstance(lost, AnswerLost):  # the fake provider places the call, and only its answer is lost
         assert first(world, call)["provider_call_id"] == world.twilio.placed[0].sid
     assert [method for method, _ in world.twilio.requests].count("POST") == 1
 
@@ -201,7 +204,10 @@ def test_a_claim_whose_commit_was_carried_out_but_not_answered_is_dialled(world:
 
 @pytest.mark.parametrize(("status", "state"), [("busy", "scheduled"), ("failed", "final")])
 def test_the_true_end_of_an_earlier_attempt_gives_back_its_retry(world: World, status: str, state: str) -> None:
-    """One retry after ``failed`` is allowed: the first attempt was given up as that, and the second one is that."""
+    """End both attempts as ``failed``, with one retry allowed after ``failed``.
+
+    The first attempt timed out with that outcome, and the second one ended with it.
+    """
     call = world.place(retry={**RETRY, "max_retries": 3})
     sweep_at(world, seconds=LIMIT.total_seconds())
     world.pump(START + LIMIT + timedelta(minutes=35))
@@ -214,7 +220,10 @@ def test_the_true_end_of_an_earlier_attempt_gives_back_its_retry(world: World, s
 
 
 def test_one_call_at_the_provider_gets_one_owner_of_two_workspaces(world: World) -> None:
-    """Both lost the answer of a dial between the same two numbers, and the provider has one call between them."""
+    """Let two workspaces lose the answers of dials between the same two numbers.
+
+    The provider has only one call between them.
+    """
     other = create_key(world.dynamodb, TABLE, workspace="globex", now=START)
     world.twilio.answers = [AnswerLost("reset"), answer_json(503, {})]
     first_call = world.place(retry=RETRY)

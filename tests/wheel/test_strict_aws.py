@@ -1,4 +1,4 @@
-"""The strict checker refuses what AWS refuses, so that a test which passes under it means something."""
+"""The strict checker rejects what AWS rejects, so that a passing test is reliable."""
 
 import json
 from collections.abc import Callable

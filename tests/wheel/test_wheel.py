@@ -88,7 +88,7 @@ def test_1000_calls_due_in_one_minute_leave_one_rule(world: World, figure: Calla
 
 
 class _CountedMinutes(WakeStore):
-    """The wake items in memory: what is counted below are the rules, and moto's updates would take minutes."""
+    """The wake items in memory: the test counts rules, and moto would take minutes."""
 
     def __init__(self) -> None:
         self.planned_in: dict[datetime, int] = defaultdict(int)
@@ -118,7 +118,7 @@ def test_100_000_calls_over_30_days_need_at_most_168_rules(world: World, figure:
         book_minute(ports, replace(record.call, due_at=due_at))
     at_rest = len(world.rules())
 
-    # A day and a night of it: every wake fires, arms what is below it, and is removed.
+    # A day and a night of the wheel: every wake fires, arms the wakes below it, and is removed.
     fired = 0
     while (wake := min(ports.triggers.armed())) <= START + timedelta(hours=26):
         world.clock.turn(to=wake)
@@ -146,7 +146,10 @@ def test_a_place_that_was_given_back_is_given_out_again(world: World) -> None:
 def test_a_place_is_given_back_once_if_botocore_repeats_the_write(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each request is sent twice, as after a lost answer; a transaction is not, its token tells DynamoDB."""
+    """Send each request twice, as after a lost answer.
+
+    A transaction is not sent twice, because DynamoDB recognizes its token.
+    """
     wakes = world.services.ports.wakes
     for _ in range(3):
         wakes.reserve("a", START, 3)
@@ -187,7 +190,10 @@ def test_accounts_do_not_share_their_minutes(world: World) -> None:
 
 
 def test_10_000_calls_for_one_minute_find_places_in_few_requests(world: World, figure: Callable[[str], None]) -> None:
-    """10,000 calls at 30 a minute fill 333 minutes; the last one's search is what is counted."""
+    """Measure the search of the last call.
+
+    10,000 calls at 30 a minute fill 333 minutes.
+    """
     wakes = world.services.ports.wakes
     full = {f"p{n:02d}": {"N": "30"} for n in range(60)}
     for hour in range(200):
@@ -203,7 +209,7 @@ def test_10_000_calls_for_one_minute_find_places_in_few_requests(world: World, f
 
 
 def size_bytes(item: dict[str, Any]) -> int:
-    """An item's size as DynamoDB bills it.
+    """Return an item's size as DynamoDB bills it.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
@@ -221,7 +227,7 @@ def size_bytes(item: dict[str, Any]) -> int:
 
 def test_the_item_of_a_busy_hour_costs_one_write_unit(world: World, figure: Callable[[str], None]) -> None:
     wakes = world.services.ports.wakes
-    # The longest name of an account there is: a Vonage application's.
+    # The longest possible name of an account: that of a Vonage application.
     account = "vonage:c6a1b9e0-5d3f-4a7e-9f0e-1b2c3d4e5f60"
     hour = START.replace(hour=12)
     for number in range(60):
@@ -264,7 +270,7 @@ def test_the_scheduler_backend_arms_reads_and_disarms_like_the_rules(
 ) -> None:
     monkeypatch.setenv("WAKE_BACKEND", "scheduler")
     monkeypatch.setenv("SCHEDULER_ROLE_ARN", "arn:aws:iam::123456789012:role/redial-dev-scheduler")
-    with new_client() as world.client:  # it has read its environment once and for all
+    with new_client() as world.client:  # the client has read its environment only once
         _scheduler_story(world)
 
 
