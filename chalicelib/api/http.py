@@ -173,7 +173,7 @@ def signed_in(services: Services, request: Request, wanted: Role, query: Sequenc
     if owner.is_expired(now):
         text = f"this API key expired at {owner.expires_at:%Y-%m-%dT%H:%M:%SZ}; ask for a new one"
         raise _refused(request, "expired-key", errors.NotSignedIn(text))
-    _within_rate(services, owner, services.rates.take)
+    _check_rate(services, owner, services.rates.take)
     services.keys.record_use(owner, now)
     if not owner.role.allows(wanted):
         text = f"this key has the role {owner.role}; this request needs the role {wanted}"
@@ -201,10 +201,10 @@ def may_place(services: Services, owner: ApiKey) -> None:
     nothing. Each process counts other kinds of requests for itself: a shared count needs a write, and the write would
     cost more than the request.
     """
-    _within_rate(services, owner, services.rates.take_shared)
+    _check_rate(services, owner, services.rates.take_shared)
 
 
-def _within_rate(services: Services, owner: ApiKey, take: Callable[[str, Rate, datetime], float]) -> None:
+def _check_rate(services: Services, owner: ApiKey, take: Callable[[str, Rate, datetime], float]) -> None:
     rate = services.ports.settings.key_requests_per_second
     wait_sec = take(owner.id, Rate(rate), services.ports.clock.now())
     if wait_sec:
@@ -264,14 +264,14 @@ def public_url(services: Services, request: Request) -> str:
         raise errors.RedialError("PUBLIC_URL is not set, and the request does not say under what name it came")
     if API_GATEWAY in domain and context.get("stage"):
         return f"https://{domain}/{context['stage']}"
-    return "/".join([f"https://{domain}", *_mapped_below(context)])
+    return "/".join([f"https://{domain}", *_base_path(context)])
 
 
 #: a part of the domain names that API Gateway assigns; under such a name each path begins with the stage
 API_GATEWAY = ".execute-api."
 
 
-def _mapped_below(context: dict[str, Any]) -> list[str]:
+def _base_path(context: dict[str, Any]) -> list[str]:
     """Return the parts of the base path that a custom domain maps to the API.
 
     The base path is what remains before the route. This counts parts from the end, without empty parts: API Gateway

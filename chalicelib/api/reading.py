@@ -147,13 +147,13 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _too_deep(body: Any) -> bool:
     level: list[Any] = [body]
     for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        level = [inner for outer in level for inner in _children(outer) if isinstance(inner, dict | list)]
         if not level:
             return False
     return True
 
 
-def _inside(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 
@@ -175,10 +175,12 @@ def known_query(request: Request, known: Sequence[str]) -> None:
     """
     unknown = [name for name in request.query_params or () if name not in known]
     if unknown:
-        raise errors.Invalid([errors.FieldError(f"/{name}", _not_read(name, known)) for name in unknown[:MAX_UNKNOWN]])
+        raise errors.Invalid(
+            [errors.FieldError(f"/{name}", _unknown_parameter(name, known)) for name in unknown[:MAX_UNKNOWN]]
+        )
 
 
-def _not_read(name: str, known: Sequence[str]) -> str:
+def _unknown_parameter(name: str, known: Sequence[str]) -> str:
     hint = errors.did_you_mean(name, known)
     return f"{name[:40]!r} is not a query parameter here{hint}"
 

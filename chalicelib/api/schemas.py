@@ -62,7 +62,7 @@ def _no_webhook(value: Any) -> None:
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(user_zone)]
 
 
-def _plain(value: Any) -> Any:
+def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("must be a text, a number, true or false")
     return value
@@ -178,7 +178,7 @@ class NamedPolicyIn(PolicyIn):
 
 ONE_ZONE = "The IANA zone of the person that is called. Left out, every zone that the number can be in."
 Variables = Annotated[
-    dict[str, Annotated[Variable, BeforeValidator(_plain)]],
+    dict[str, Annotated[Variable, BeforeValidator(_scalar)]],
     AfterValidator(_variables),
     WithJsonSchema(
         {
@@ -233,7 +233,7 @@ class PreviewIn(PolicyIn):
     policy_name: PolicyName | None = doc("A policy of `PUT /policies/{name}`, in place of one here.", "reminders", None)
 
     @model_validator(mode="after")
-    def _somewhere(self) -> Self:
+    def _one_policy_and_a_place(self) -> Self:
         if self.to_number is None and self.timezone is None:
             raise ValueError("give to_number, or a timezone in its place")
         if self.policy_name is not None and self.given:

@@ -52,7 +52,7 @@ def call_view(record: CallRecord) -> dict[str, Any]:
     return {
         "id": call.id,
         "call_id": call.id,
-        **_parent(call),
+        **_call_fields(call),
         "retry_group_id": call.retry_group_id,
         "campaign_id": call.campaign_id,
         "to_number": call.to_number or None,
@@ -95,12 +95,12 @@ def entry_view(call: Call, attempt: Attempt | None) -> dict[str, Any]:
     The row of the first attempt also has the state and the summary of the call. Every row has the same fields; a field
     without a value is null.
     """
-    parent = _parent(call)
+    call_fields = _call_fields(call)
     if attempt is not None and attempt.number > 1:
-        parent = dict.fromkeys(parent)
+        call_fields = dict.fromkeys(call_fields)
     row = _not_dialled(call) if attempt is None else attempt_view(call, attempt)
     numbers = {"to_number": call.to_number or None, "from_number": call.from_number}
-    return row | numbers | {"metadata": dict(call.metadata)} | parent
+    return row | numbers | {"metadata": dict(call.metadata)} | call_fields
 
 
 def _not_dialled(call: Call) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _not_dialled(call: Call) -> dict[str, Any]:
     return attempt_view(call, first) | unknown
 
 
-def _parent(call: Call) -> dict[str, Any]:
+def _call_fields(call: Call) -> dict[str, Any]:
     return {
         "state": call.state,
         "summary_status": call.summary_status,

@@ -89,11 +89,11 @@ class VendorRetry(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _not_ours(cls, body: Any) -> Any:
-        lost = sorted(OWN_FIELDS.difference(cls.model_fields).intersection(body)) if isinstance(body, dict) else ()
-        if lost:
+    def _reject_own_fields(cls, body: Any) -> Any:
+        misplaced = sorted(OWN_FIELDS.difference(cls.model_fields).intersection(body)) if isinstance(body, dict) else ()
+        if misplaced:
             raise ValueError(
-                f"{lost[0]} is not a field of this vendor's retry; use Redial's own 'retry' of POST /calls for it"
+                f"{misplaced[0]} is not a field of this vendor's retry; use Redial's own 'retry' of POST /calls for it"
             )
         return body
 

@@ -106,7 +106,7 @@ class ShownWindow(Strict):
 
     @field_validator("holidays")
     @classmethod
-    def _known(cls, codes: list[str]) -> list[str]:
+    def _known_holidays(cls, codes: list[str]) -> list[str]:
         for code in codes:
             public_holidays.check(code)
         return codes
@@ -164,7 +164,7 @@ class ShownPolicy(Strict):
 
     @field_validator("presets")
     @classmethod
-    def _presets(cls, names: list[str]) -> list[str]:
+    def _known_presets(cls, names: list[str]) -> list[str]:
         unknown = sorted(set(names) - set(PRESETS))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not a preset; use some of {', '.join(sorted(PRESETS))}")
@@ -172,7 +172,7 @@ class ShownPolicy(Strict):
 
     @field_validator("on")
     @classmethod
-    def _never(cls, rules: dict[str, ShownRule]) -> dict[str, ShownRule]:
+    def _check_outcomes(cls, rules: dict[str, ShownRule]) -> dict[str, ShownRule]:
         for outcome, rule in rules.items():
             check_retried(outcome, retry=rule.retry)
         return rules
