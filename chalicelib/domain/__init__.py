@@ -1,0 +1,1 @@
+"""The decisions about calls, as pure functions: no network, clock or environment."""

@@ -1,4 +1,7 @@
-"""Caps: how often a number may be called in a stretch of time, counted from attempts really made, whoever made them."""
+"""Caps: the most attempts to a number in a stretch of time.
+
+A cap counts the attempts that were really made, by every call to the number.
+"""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -12,10 +15,11 @@ from chalicelib.domain.zones import zone as zone_of
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most ``max_attempts`` to a number in any ``per_hours`` hours, or in one local day where ``per`` is ``day``.
+    """A cap: at most ``max_attempts`` to a number in any ``per_hours`` hours.
 
-    A stretch of hours is half-open: an attempt stops counting exactly ``per_hours`` after it was made. ``is_default``
-    is True for the cap that the deployment adds where a policy names none.
+    If ``per`` is ``day``, the cap counts local days instead. A stretch of hours is half-open: an attempt stops counting
+    exactly ``per_hours`` after it was made. ``is_default`` is True for the cap that the deployment adds to a policy
+    without caps.
     """
 
     max_attempts: int
@@ -25,7 +29,7 @@ class Cap:
 
     @property
     def reach(self) -> timedelta:
-        """How far back attempts can count."""
+        """The time back from now in which an attempt can count."""
         return timedelta(hours=self.per_hours) if self.per == "hours" else timedelta(hours=49)
 
     def __str__(self) -> str:
@@ -33,13 +37,16 @@ class Cap:
         return f"{self.max_attempts} in {span}{' (default)' if self.is_default else ''}"
 
     def covers(self, other: "Cap") -> bool:
-        """Return whether this cap allows nothing that the other forbids; both count hours."""
+        """Return whether this cap allows nothing that the other cap forbids.
+
+        Only caps in hours are compared. With a daily cap on either side, return False.
+        """
         if self.per == "day" or other.per == "day":
             return False
         return self.max_attempts <= other.max_attempts and self.per_hours >= other.per_hours
 
 
-#: what a policy that names no caps is held to
+#: the cap of a policy without caps, if the deployment sets no other (``DEFAULT_CAP``)
 DEFAULT_CAP = Cap(5, 24, is_default=True)
 NO_CAP = "off"
 _CAP_TEXT = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})h")
@@ -47,7 +54,10 @@ MAX_CAP_ATTEMPTS, MAX_CAP_HOURS = 100, 24 * 30
 
 
 def read_default_cap(text: str) -> Cap | None:
-    """Return the default cap of a text such as ``5/24h``; None for ``off``. Raise ValueError, saying what is right."""
+    """Return the default cap of a text such as ``5/24h``; None for ``off``.
+
+    Raises ValueError for any other text. The message says what is right.
+    """
     if text == NO_CAP:
         return None
     found = _CAP_TEXT.fullmatch(text)
@@ -60,7 +70,10 @@ def read_default_cap(text: str) -> Cap | None:
 
 @dataclass(frozen=True, slots=True)
 class CapVerdict:
-    """How a cap sees a dial at a time: ``used`` of it are taken; the first time that it allows is ``clears_at``."""
+    """The answer of a cap about a dial: ``used`` attempts count against the cap.
+
+    ``clears_at`` is the first time at which the cap allows the dial.
+    """
 
     cap: Cap
     used: int
@@ -68,7 +81,10 @@ class CapVerdict:
 
 
 def check(cap: Cap, at: datetime, made: Sequence[datetime], zones: Sequence[str]) -> CapVerdict:
-    """What a cap says of a dial at ``at`` after the attempts ``made`` (sorted). A local day counts in every zone."""
+    """Return what a cap says about a dial at ``at``, after the attempts ``made``.
+
+    ``made`` is sorted. A daily cap counts the local day in every one of ``zones``, and the strictest zone decides.
+    """
     return _rolling(cap, at, made) if cap.per == "hours" else _daily(cap, at, made, zones)
 
 
@@ -82,21 +98,21 @@ def _rolling(cap: Cap, at: datetime, made: Sequence[datetime]) -> CapVerdict:
 
 
 def _daily(cap: Cap, at: datetime, made: Sequence[datetime], zones: Sequence[str]) -> CapVerdict:
-    most, clears_at = 0, at
+    most_used, clears_at = 0, at
     for zone in zones:
         midnight = _midnight(at, zone)
         used = bisect_right(made, at) - bisect_left(made, midnight)
-        most = max(most, used)
+        most_used = max(most_used, used)
         if used >= cap.max_attempts:
             clears_at = max(clears_at, _midnight(at, zone, days=1))
-    return CapVerdict(cap, most, clears_at)
+    return CapVerdict(cap, most_used, clears_at)
 
 
 def _midnight(at: datetime, zone: str, days: int = 0) -> datetime:
-    """When the local day of ``at``, or the one ``days`` after it, begins (UTC).
+    """Return the start (UTC) of the local day of ``at``, or of the day ``days`` later.
 
-    Where the clock skips midnight, datetime reads it with the offset from before the change, which is the instant of
-    the change; where it shows midnight twice, the day begins the first time.
+    If the clock skips midnight, datetime reads midnight with the offset from before the change. The result is the
+    instant of the change. If the clock shows midnight twice, the day begins at the first one.
     """
     local = at.astimezone(zone_of(zone))
     day = local.date() + timedelta(days=days)

@@ -1,7 +1,8 @@
-"""Which numbers a workspace may dial: its allowed prefixes and countries, and the ranges that cost far more.
+"""The numbers that a workspace may dial: allowed prefixes, and costly ranges.
 
-A workspace that names nothing may dial every ordinary number. A costly range is dialled only where the workspace names
-a prefix inside it, so that an allowed country does not open the country's premium-rate numbers.
+A workspace without allowed destinations may dial every ordinary number. Numbers in a costly range are dialled only if
+the workspace allows a prefix inside that range. An allowed country therefore does not open the country's premium-rate
+numbers.
 """
 
 import re
@@ -15,7 +16,7 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 #: the length of the shortest E.164 number with its ``+``, less one
 _MIN_DIGITS = 7
 
-#: calling codes that belong to no country (ITU-T E.164, list of assigned codes) -> what is behind them
+#: calling codes that belong to no country (ITU-T E.164, list of assigned codes) -> their service
 GLOBAL_CODES: dict[str, str] = {
     "+800": "international freephone",
     "+808": "international shared-cost",
@@ -28,7 +29,7 @@ GLOBAL_CODES: dict[str, str] = {
     "+979": "international premium-rate",
     "+991": "international trial service",
 }
-#: the name of a kind in phonenumbers.PhoneNumberType -> what is behind it
+#: the name of a kind in phonenumbers.PhoneNumberType -> its name in an error
 COSTLY_KINDS: dict[str, str] = {
     "PREMIUM_RATE": "premium-rate",
     "SHARED_COST": "shared-cost",
@@ -40,9 +41,10 @@ COSTLY_KINDS: dict[str, str] = {
 
 
 def entry(text: str) -> str:
-    """Return an entry of an allow list in its own spelling. Raise ValueError where it is none.
+    """Return an entry of an allow list in its normal spelling.
 
-    An entry is a prefix (``+91``, ``+44909``), a country's ISO code (``US``), or ``any``.
+    An entry is a prefix (``+91``, ``+44909``), a country's ISO code (``US``), or ``any``. Raises ValueError for any
+    other text.
     """
     spelled = text.strip()
     if spelled.lower() == ANY:
@@ -55,7 +57,10 @@ def entry(text: str) -> str:
 
 
 def entries(text: str) -> tuple[str, ...]:
-    """Return the entries of a list with commas between them. Raise ValueError for a wrong one, and for too many."""
+    """Return the entries of a comma-separated list.
+
+    Raises ValueError for a wrong entry, and for too few or too many entries.
+    """
     found = tuple(dict.fromkeys(entry(each) for each in text.split(",") if each.strip()))
     if not 1 <= len(found) <= MAX_ENTRIES:
         raise ValueError(f"{len(found)} destinations; give 1 to {MAX_ENTRIES}, or {ANY!r}")
@@ -63,7 +68,10 @@ def entries(text: str) -> tuple[str, ...]:
 
 
 def refusal(number: str, from_number: str, allowed: tuple[str, ...] | None) -> str | None:
-    """Return why a workspace may not dial an E.164 number; None where it may. ``allowed`` None allows ``any``."""
+    """Return why a workspace may not dial an E.164 number; None if it may.
+
+    ``allowed`` are the entries of the allow list. None allows every ordinary number, like ``any``.
+    """
     prefixes = [each for each in allowed or () if each.startswith("+") and number.startswith(each)]
     costly = _costly(number, from_number)
     if costly is not None:
@@ -87,7 +95,7 @@ def calling_code(number: str) -> str:
 
 
 def _costly(number: str, from_number: str) -> str | None:
-    """Return what kind of costly range a number is in; None for an ordinary number."""
+    """Return the kind of a number's costly range; None for an ordinary number."""
     for code, kind in GLOBAL_CODES.items():
         if number.startswith(code):
             return kind
@@ -101,10 +109,11 @@ def _costly(number: str, from_number: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _kind(number: str) -> str:
-    """Return the kind of a number as phonenumbers names it.
+    """Return the kind of a number, as phonenumbers names it.
 
-    Networks pass over digits past the last one that they need, so a number that is too long is judged without them.
-    The digits are taken away before parse(), which would take the first of too many for a trunk prefix.
+    Networks ignore the digits after the last one that they need. So if a number is too long, this function judges it
+    without its last digits. It removes these digits before parse(), because parse() takes the first of too many digits
+    for a trunk prefix.
     """
     from phonenumbers import NumberParseException, PhoneNumberType, number_type, parse
 
@@ -119,7 +128,7 @@ def _kind(number: str) -> str:
 
 
 def _of_no_country(code: str) -> bool:
-    """Return True for a calling code that belongs to no country: a global one, or one that is not assigned."""
+    """Return whether a calling code belongs to no country: it is global or unassigned."""
     from phonenumbers.phonenumberutil import COUNTRY_CODE_TO_REGION_CODE
 
     return code in GLOBAL_CODES or int(code) not in COUNTRY_CODE_TO_REGION_CODE

@@ -1,4 +1,4 @@
-"""What is left of a call once the data of the person called is erased: its course, and nothing that names them."""
+"""The erasure of a person's data in a call: the course of the call stays."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,13 +7,16 @@ from typing import Any
 
 from chalicelib.domain.call import Attempt, Call
 
-#: what stands where the number did
+#: the text that replaces the number
 ERASED = "erased"
-_TOKEN_PREFIX = "erased."  # noqa: S105 - marks a token, is none
+_TOKEN_PREFIX = "erased."  # noqa: S105 - a mark, not a secret
 
 
 def blanked(call: Call, at: datetime) -> Call:
-    """The call without the number, and without what the user sent along, which is about the person too."""
+    """Return the call without the number and without the data that the user sent.
+
+    The user's data is removed because it is about the person, too.
+    """
     return replace(
         call,
         to_number="",
@@ -30,27 +33,33 @@ def blanked(call: Call, at: datetime) -> Call:
 
 
 def blanked_attempt(attempt: Attempt) -> Attempt:
-    """The attempt without evidence and target. Its provider's id stays: by that the provider can be asked to erase."""
+    """Return the attempt without evidence and target.
+
+    The provider's id stays, because with this id the provider can be asked to erase its data, too.
+    """
     token = attempt.token if is_erased_token(attempt.token) else erased_token(attempt.token)
     return replace(attempt, token=token, target_url=None, evidence={}, version=attempt.version + 1)
 
 
 def erased_token(token: str) -> str:
-    """The token that an attempt has instead after its erasure.
+    """Return the token that replaces an attempt's token after the erasure.
 
-    A callback is noted by its token without reading the call first. Now that fails, so the call is read and found to be
-    erased. No callback address can spell it.
+    A callback is recorded by its token, without reading the call first. With a replaced token this write fails, so
+    Redial reads the call and finds that it is erased. No callback address can contain such a token.
     """
     return _TOKEN_PREFIX + token
 
 
 def is_erased_token(token: str) -> bool:
-    """True for what erased_token() gives."""
+    """Return whether the token comes from erased_token()."""
     return token.startswith(_TOKEN_PREFIX)
 
 
 def scrubbed(value: Any, number: str) -> Any:
-    """A JSON-like value without the digits of an E.164 number, whatever stands around them."""
+    """Return a JSON-like value without the digits of an E.164 number.
+
+    The digits are replaced wherever they occur: in texts, keys and numbers.
+    """
     digits = number.removeprefix("+")
     if isinstance(value, str):
         return value.replace(number, ERASED).replace(digits, ERASED)

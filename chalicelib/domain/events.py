@@ -1,4 +1,4 @@
-"""What a provider says about an attempt, in one shape for all providers."""
+"""The events of providers, in one shape for all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,10 @@ from chalicelib.domain.outcome import Amd, Outcome
 
 
 class Progress(StrEnum):
-    """How far an attempt that has not ended has come; later ones outrank earlier ones."""
+    """The progress of an attempt that has not ended.
+
+    A later value outranks an earlier one.
+    """
 
     QUEUED = "queued"
     INITIATED = "initiated"
@@ -18,13 +21,14 @@ class Progress(StrEnum):
 
     @property
     def rank(self) -> int:
+        """The position in the order of progress, from 0."""
         return list(Progress).index(self)
 
 
 class Leg(StrEnum):
-    """Which leg of which call an event is about; only an ``OUTGOING`` one may be adopted and redialled."""
+    """The leg that an event is about. Redial adopts only ``OUTGOING`` legs."""
 
-    OUTGOING = "outgoing"  # known to be the outgoing, top-level leg: the call that a program asked for
+    OUTGOING = "outgoing"  # certainly the outgoing, top-level leg: the call that a program requested
     INBOUND = "inbound"  # the customer made the call
     OTHER = "other"  # a child, bridged or transferred leg of another call
     UNKNOWN = "unknown"  # the event does not say
@@ -32,17 +36,22 @@ class Leg(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """One thing that a provider reported about one call.
+    """An event: one report of a provider about one call.
 
-    ``event_id`` is the provider's own identity of the event, stable over repeated deliveries. ``status`` is the
-    provider's word, spelled with hyphens, and is kept even where it is unknown. ``outcome`` is set on terminal
-    events only; an event with neither ``progress`` nor ``outcome`` carries AMD or nothing that we act on.
-    ``sequence`` orders the events of one call where the provider numbers them. ``duration_sec`` is in whole seconds.
-    ``cause`` is the provider's code for why (``sip:486``, ``21211``), ``evidence`` the raw fields it came from.
-    ``fault`` is set where the account, not the callee, is to blame: such an event is no outcome. ``to_number`` and
-    ``from_number`` are E.164, where the provider names them. ``token`` is our callback token where the provider sends
-    it back inside the event, for want of a callback address for each call. ``leg`` is what the event itself says of
-    its direction and place. ``session`` is the provider's id of what all legs of one call share, where it names that.
+    - ``event_id``: the provider's own id of the event. It is the same in repeated deliveries.
+    - ``status``: the provider's word, spelled with hyphens. It is kept even if Redial does not know the word.
+    - ``progress`` and ``outcome``: only a terminal event has an ``outcome``. An event without both carries AMD, or
+      nothing that Redial uses.
+    - ``sequence``: the order of the events of one call, if the provider numbers them.
+    - ``duration_sec``: whole seconds.
+    - ``cause``: the provider's code for the reason (``sip:486``, ``21211``).
+    - ``evidence``: the raw fields from which the outcome comes.
+    - ``fault``: set if the account, not the callee, is to blame. Such an event has no outcome.
+    - ``to_number`` and ``from_number``: E.164, if the provider names them.
+    - ``token``: Redial's callback token, if the provider sends it back inside the event. Such a provider has no
+      callback address for each call.
+    - ``leg``: what the event itself says about its direction and its place in the call.
+    - ``session``: the provider's id that all legs of one call share, if the provider names it.
     """
 
     event_id: str
@@ -65,10 +74,10 @@ class CallEvent:
 
     @property
     def anonymous(self) -> "CallEvent":
-        """The event as an erased call may take it in: how the attempt went, and nothing about whom it went to."""
+        """The event as an erased call accepts it: without any data about the person."""
         return replace(self, amd=None, to_number=None, from_number=None, token=None, evidence={})
 
     @property
     def is_terminal(self) -> bool:
-        """True for an event after which the call is over: with an outcome, or a fault of the account."""
+        """The call is over: the event has an outcome, or a fault of the account."""
         return self.outcome is not None or self.fault is not None

@@ -1,4 +1,4 @@
-"""Weekdays, times of the day and the intervals between them."""
+"""Weekdays, times of the day, and intervals."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _WALL_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00")
 
 
 class Weekday(StrEnum):
-    """The days of the week; ``tuple(Weekday)[day.weekday()]`` is the one of a date."""
+    """The days of the week. ``tuple(Weekday)[date.weekday()]`` is the day of a date."""
 
     MONDAY = "monday"
     TUESDAY = "tuesday"
@@ -26,9 +26,10 @@ WEEK = tuple(Weekday)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Interval:
-    """A half-open stretch of a day, in minutes since local midnight; what is past 1440 lies on the day after.
+    """A half-open stretch of a day, in minutes since local midnight.
 
-    A start past 1440 is what is left of hours that began on the day, see ``narrowing.py``.
+    Minutes past 1440 lie on the next day. A start past 1440 is the rest of hours that began on the day: see
+    ``narrowing.py``.
     """
 
     start_minute: int
@@ -48,10 +49,10 @@ class Interval:
 
 
 def interval(start: str, end: str) -> Interval:
-    """An interval from wall times such as ``09:00`` and ``21:00``; ``24:00`` may be an end.
+    """Return an interval from wall times such as ``09:00`` and ``21:00``.
 
-    An end at or before the start is on the day after. Raises ValueError for anything that is no wall time and for an
-    interval that would be empty.
+    ``24:00`` may be an end. An end at or before the start is on the next day. Raises ValueError for a text that is not
+    a wall time, and for an empty interval.
     """
     start_minute = minute_of_day(start)
     if start_minute == DAY_MINUTES:
@@ -60,9 +61,10 @@ def interval(start: str, end: str) -> Interval:
 
 
 def interval_of_minutes(start_minute: int, end_minute: int) -> Interval:
-    """An interval from two minutes of the day (0 to 1440), the end on the day after if it is not past the start.
+    """Return an interval from two minutes of the day (0 to 1440).
 
-    Raises ValueError if the two are the same minute or lie outside the day.
+    If the end is not after the start, it is on the next day. Raises ValueError if the two are equal or lie outside the
+    day.
     """
     if not 0 <= end_minute <= DAY_MINUTES:
         raise ValueError(f"end minute {end_minute} is not within a day; use 0 to {DAY_MINUTES}")
@@ -74,19 +76,27 @@ def interval_of_minutes(start_minute: int, end_minute: int) -> Interval:
 
 
 def minute_of_day(wall_time: str) -> int:
-    """Minutes since midnight of a wall time on the 24-hour clock, ``00:00`` to ``24:00``; else ValueError."""
+    """Return the minutes since midnight of a wall time, ``00:00`` to ``24:00``.
+
+    Raises ValueError for any other text.
+    """
     if not _WALL_TIME.fullmatch(wall_time):
-        raise ValueError(f"{wall_time!r} is no time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'")
+        raise ValueError(
+            f"{wall_time!r} is not a time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'"
+        )
     hour, minute = wall_time.split(":")
     return int(hour) * 60 + int(minute)
 
 
 def until_midnight(end_minute: int) -> int:
-    """An end as those mean it who cannot write 24:00: the last minute of the day (23:59) stands for its end."""
+    """Return the end of a day for 23:59, else the minute itself.
+
+    Some APIs cannot express 24:00, and their users write 23:59 for it.
+    """
     return DAY_MINUTES if end_minute == DAY_MINUTES - 1 else end_minute
 
 
 def _clock(minute: int) -> str:
-    """A minute of this day or the next as HH:MM, the end of the day as 24:00."""
+    """Return a minute of this day or the next as HH:MM, the end of the day as 24:00."""
     shown = minute if minute <= DAY_MINUTES else minute - DAY_MINUTES
     return f"{shown // 60:02}:{shown % 60:02}"

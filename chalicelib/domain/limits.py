@@ -1,14 +1,14 @@
-"""What a workspace may dial and spend."""
+"""The limits of a workspace: what it may dial and spend."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A workspace's limits; None means that nobody set that limit.
+    """The limits of a workspace. None means that nobody set that limit.
 
-    ``allow`` are the entries of its allowed destinations (see ``destinations.entry``). ``daily_dials`` and
-    ``daily_minutes`` count UTC days.
+    ``allow`` are the entries of the allowed destinations (see ``destinations.entry``). ``daily_dials`` and
+    ``daily_minutes`` count by UTC days.
     """
 
     allow: tuple[str, ...] | None = None

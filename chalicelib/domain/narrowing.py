@@ -1,4 +1,4 @@
-"""Windows together: open where each of them is, closed on the days off of all of them."""
+"""The intersection of windows: open if each one is open, closed on all days off."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,9 +10,10 @@ Stretches = tuple[tuple[int, int], ...]
 
 
 def narrowed(window: Window, other: Window) -> Window:
-    """Return the window that is open in the minutes in which both are, less the days off of either.
+    """Return the window that is open if both windows are open, less all days off.
 
-    Raise ValueError where the two read the clock in different zones: no one window says what that would mean.
+    The days off of either window close the day in both, with the hours past midnight that began on it. Raises
+    ValueError if the windows have different time zones: one window cannot express that.
     """
     if window.timezone != other.timezone:
         raise ValueError(
@@ -36,7 +37,7 @@ def _open_in_both(one: Week | None, other: Week | None) -> Week | None:
     for number, day in enumerate(WEEK):
         (own, late), (others_own, others_late) = week_hours(one, number), week_hours(other, number)
         both[day] += [Interval(start, end) for start, end in common_hours(own, others_own)]
-        # What began on the day before in either of the two is closed where that day is off, so it stays that day's.
+        # Hours that began on the day before, in either window, stay hours of that day: if it is a day off, they close.
         carried = (*common_hours(late, (*others_own, *others_late)), *common_hours(own, others_late))
         both[WEEK[number - 1]] += [Interval(start + DAY_MINUTES, end + DAY_MINUTES) for start, end in carried]
     return {day: tuple(intervals) for day, intervals in both.items()}

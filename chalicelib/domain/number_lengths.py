@@ -1,13 +1,14 @@
-"""Whether a phone number has as many digits as the numbers of its calling code have."""
+"""The check that a number has as many digits as its calling code allows."""
 
 from chalicelib.domain.destinations import calling_code
 from chalicelib.domain.numbers import e164
 
 
 def dialable(number: str) -> str:
-    """Return an E.164 number of a possible length. Raise ValueError for others.
+    """Return the E.164 number if its length is possible. Raise ValueError if not.
 
-    The lengths are those of phonenumbers. A calling code that it does not know is judged by the allowed destinations.
+    The lengths come from phonenumbers. If phonenumbers does not know the calling code, the allowed destinations decide
+    about the number.
     """
     code = calling_code(e164(number))
     wrong = _wrong_length(int(code), number.removeprefix(code))
@@ -18,7 +19,10 @@ def dialable(number: str) -> str:
 
 
 def _wrong_length(code: int, national: str) -> str | None:
-    """Return what is wrong with the count of digits behind a calling code; None where nothing is."""
+    """Return what is wrong with the number of digits after the calling code.
+
+    Return None if nothing is wrong.
+    """
     from phonenumbers import PhoneNumber, ValidationResult, is_possible_number_with_reason
 
     wrong = {
@@ -27,7 +31,7 @@ def _wrong_length(code: int, national: str) -> str | None:
         ValidationResult.INVALID_LENGTH: "not a length",
         ValidationResult.TOO_LONG: "too many",
     }
-    # Not by parse(), which takes the first of too many digits for a trunk prefix.
+    # parse() is wrong here: it takes the first of too many digits for a trunk prefix.
     zeros = len(national) - len(national.lstrip("0"))
     parsed = PhoneNumber(
         country_code=code,

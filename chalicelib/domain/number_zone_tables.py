@@ -1,8 +1,9 @@
-"""What phonenumbers' map of zones (9.0.43) has wrong, as tables; the names are those of tzdata 2026f.
+"""Corrections of phonenumbers' map of time zones (9.0.43), as tables.
 
-Places were compared with phonenumbers' own geocoder where it names them (Mexico, Brazil, Mongolia, Congo, British
-Columbia). The other rows, and the overlays, are from general knowledge of the numbering plans (NANPA, CNA, ACMA, IFT,
-Subtel), not from the plans' own files. Keys are E.164 digits without the ``+``; the longest prefix wins.
+The names of zones are those of tzdata 2026f. The places of Mexico, Brazil, Mongolia, Congo and British Columbia were
+compared with phonenumbers' own geocoder, which names them. The other rows and the overlays come from general knowledge
+of the numbering plans (NANPA, CNA, ACMA, IFT, Subtel), not from the plans' own files. Keys are E.164 digits without the
+``+``. The longest prefix wins.
 """
 
 Zones = tuple[str, ...]
@@ -41,7 +42,7 @@ def _each(prefix: str, suffixes: str, *zones: str) -> dict[str, Zones]:
     return {prefix + suffix: zones for suffix in suffixes.split()}
 
 
-#: prefix -> the zones of its numbers, in place of the ones in the map
+#: prefix -> the zones of its numbers; these replace the zones in the map
 CORRECTED: dict[str, Zones] = {
     # Countries whose one zone the map has wrong
     "211": ("Africa/Juba",),  # South Sudan; not Africa/Nairobi, 1 h off since 2021
@@ -148,7 +149,7 @@ CORRECTED: dict[str, Zones] = {
     "1907839": ("America/Adak",),  # Atka
 }
 
-#: prefix -> zones where its numbers are used too, beside the ones in the map
+#: prefix -> more zones of its numbers; these are added to the zones in the map
 ALSO: dict[str, Zones] = {
     "1219": (_EASTERN, _CENTRAL),  # Gary is Central, Pulaski County Eastern
     "1270": (_EASTERN, _CENTRAL),  # Bowling Green is Central, Elizabethtown Eastern
@@ -164,7 +165,7 @@ ALSO: dict[str, Zones] = {
     "628": ("Asia/Makassar", "Asia/Jayapura"),  # Indonesian mobiles: the map has Asia/Jakarta only
 }
 
-#: (prefix, zone in the map) -> the zone that it stands for there
+#: (prefix, zone in the map) -> the right zone
 MISPLACED: dict[tuple[str, str], str] = {
     ("1208", "America/Denver"): "America/Boise",
     ("1541", "America/Denver"): "America/Boise",
@@ -246,5 +247,6 @@ def _read_overlays() -> dict[str, tuple[str, ...]]:
     return {area: tuple(parents.split(",")) for area, _, parents in pairs}
 
 
-#: area code -> the older ones whose ground it covers; in service or announced; not compared with NANPA's own list
+#: area code of an overlay -> the older area codes of the same region; in service or announced. The list was not
+#: compared with NANPA's own.
 OVERLAYS: dict[str, tuple[str, ...]] = _read_overlays()

@@ -1,4 +1,4 @@
-"""Which time zones a phone number can be in."""
+"""The time zones that a phone number can be in."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
 UNKNOWN = "Etc/Unknown"
-#: digits of an area code of North America with its country code, and of a whole number
+#: the number of digits in North America: country code and area code, and a whole number
 _AREA_DIGITS, _NANP_DIGITS = 4, 11
 _MAX_LENGTH = max(map(len, (*CORRECTED, *ALSO)))
 
 
 def contact_zones(explicit_timezone: str | None, number: str) -> tuple[str, ...]:
-    """Return the zones to ask before dialling: the contact's own if it is known, else those that the number can be in.
+    """Return the zones of a contact: its own zone, else those of its number.
 
-    Raise ValueError if the explicit zone is not an IANA name. Empty where nothing is known: do not dial.
+    Return no zones if nothing is known: then do not dial. Raises ValueError if the explicit zone is not an IANA name.
     """
     if explicit_timezone:
         return (zone(explicit_timezone).key,)
@@ -26,12 +26,13 @@ def contact_zones(explicit_timezone: str | None, number: str) -> tuple[str, ...]
 
 
 def zones_of(number: str) -> tuple[str, ...]:
-    """Return every IANA zone that an E.164 number can be in, sorted; empty if unknown or if the number is not valid.
+    """Return every IANA zone that an E.164 number can be in, sorted.
 
-    The map is that of phonenumbers, corrected by the tables. It says where a number was issued: a number that was
-    ported, or a mobile whose owner moved, rings elsewhere, so a contact's own zone is always better.
+    Return no zones if they are unknown, or if the number is not valid. The map is that of phonenumbers, corrected by
+    the tables. The map says where a number was issued. If the number was ported, or if the owner of a mobile moved, the
+    phone rings elsewhere, so a contact's own zone is always better.
     """
-    # Loaded here: a call whose contact has a zone of its own never needs it.
+    # Imported here, because a contact with a zone of its own does not need it.
     from phonenumbers import NumberParseException, is_valid_number, parse
 
     try:
@@ -41,7 +42,7 @@ def zones_of(number: str) -> tuple[str, ...]:
     digits = number.removeprefix("+")
     area = digits[1:_AREA_DIGITS]
     if digits.startswith("1") and area in OVERLAYS and len(digits) == _NANP_DIGITS:
-        # Before validity: an overlay may be younger than the library.
+        # This comes before the check of validity, because an overlay may be younger than the library.
         return _zones_of_ground(area) if digits[_AREA_DIGITS] in "23456789" else ()
     if not is_valid_number(parsed):
         return ()
@@ -54,7 +55,7 @@ def _found(parsed: "PhoneNumber", digits: str) -> set[str]:
     if corrected and len(own) >= (len(mapped) if len(mapped) > _AREA_DIGITS and digits.startswith("1") else 0):
         return set(corrected)
     if digits.startswith("1") and len(mapped) == _AREA_DIGITS:
-        # No row names the exchange, so it may lie in any part of the ground of a code that is split.
+        # No row names the exchange. If the area code covers several zones, the exchange may be in any of them.
         return set(_zones_of_code(mapped))
     if not _is_mapped_by_prefix(parsed, digits):
         from_map = _map().get(str(parsed.country_code), ())
@@ -67,9 +68,10 @@ def _found(parsed: "PhoneNumber", digits: str) -> set[str]:
 
 
 def _is_mapped_by_prefix(parsed: "PhoneNumber", digits: str) -> bool:
-    """Return whether the map's prefixes tell where the number is: an area code of North America does for mobiles too.
+    """Return whether the map's prefixes say where the number is.
 
-    A toll-free number there has no row for its area code, so it gets the zones of all of North America.
+    In North America, the area code says so for mobiles, too. A toll-free number there has no row for its area code, so
+    it gets the zones of all of North America.
     """
     from phonenumbers import is_number_geographical
 
@@ -77,7 +79,11 @@ def _is_mapped_by_prefix(parsed: "PhoneNumber", digits: str) -> bool:
 
 
 def _within_country(parsed: "PhoneNumber", zones: set[str]) -> set[str]:
-    """Return the zones that lie in the number's own country, where its calling code is shared; its one zone if so."""
+    """Return the zones that lie in the number's own country.
+
+    Several countries may share a calling code. If the country has one zone, return that zone. If none of ``zones`` lies
+    in the country, return all of them.
+    """
     from phonenumbers import region_code_for_number
 
     own = zones_by_country().get(region_code_for_number(parsed) or "", ())
@@ -85,13 +91,16 @@ def _within_country(parsed: "PhoneNumber", zones: set[str]) -> set[str]:
 
 
 def _zones_of_ground(area: str) -> tuple[str, ...]:
-    """Return the zones of all that an overlay covers: those of the area codes below it."""
+    """Return the zones of all area codes that an overlay covers."""
     return tuple(sorted({name for parent in OVERLAYS[area] for name in _zones_of_code(f"1{parent}")}))
 
 
 @lru_cache(maxsize=512)
 def _zones_of_code(prefix: str) -> tuple[str, ...]:
-    """Return the zones of every row of an area code of North America, which comes with its country code."""
+    """Return the zones of every row of a North American area code.
+
+    ``prefix`` is the area code with its country code.
+    """
     found = {
         name for table in (CORRECTED, ALSO) for key, zones in table.items() if key.startswith(prefix) for name in zones
     }
@@ -107,7 +116,10 @@ def _placed(digits: str, name: str) -> str:
 
 
 def _longest(table: dict[str, tuple[str, ...]], digits: str) -> tuple[str, tuple[str, ...]]:
-    """Return the longest key that the digits begin with, and its zones; two empty values where there is none."""
+    """Return the longest key that the digits begin with, and its zones.
+
+    Return two empty values if there is no such key.
+    """
     for size in range(min(len(digits), _MAX_LENGTH), 0, -1):
         if digits[:size] in table:
             return digits[:size], table[digits[:size]]

@@ -1,10 +1,10 @@
-"""The words for how an attempt ends, and how a call ends."""
+"""The words for the end of an attempt, and for the end of a call."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How one attempt ended, in the field's own words."""
+    """The outcome of an attempt, in the words that providers and standards use."""
 
     COMPLETED = "completed"
     VOICEMAIL = "voicemail"
@@ -19,9 +19,10 @@ class Outcome(StrEnum):
 
     @classmethod
     def parse(cls, word: str) -> "Outcome":
-        """Read an outcome in either spelling: ``no-answer`` or ``no_answer``, ``canceled`` or ``cancelled``.
+        """Read an outcome in any spelling: ``no-answer``, ``no_answer``, ``cancelled``.
 
-        Raises ValueError naming the word and the ones that would be right.
+        ``canceled`` and ``cancelled`` are the same, and ``machine`` means ``voicemail``. Raises ValueError for an
+        unknown word; the message lists the right words.
         """
         spelled = word.strip().lower().replace("_", "-")
         spelled = {"cancelled": "canceled", "machine": "voicemail"}.get(spelled, spelled)
@@ -32,7 +33,7 @@ class Outcome(StrEnum):
 
 
 class SummaryStatus(StrEnum):
-    """How a whole call ended; None while it lives."""
+    """The ending of a call. A call that has not ended has None instead."""
 
     COMPLETED = "completed"
     ALL_RETRIES_EXHAUSTED = "all_retries_exhausted"
@@ -44,7 +45,7 @@ class SummaryStatus(StrEnum):
 
 
 class Amd(StrEnum):
-    """What answering-machine detection reports, merged over the vendors' vocabularies."""
+    """The result of answering machine detection (AMD), in the same words for all."""
 
     HUMAN = "human"
     MACHINE = "machine"
@@ -53,5 +54,8 @@ class Amd(StrEnum):
 
     @property
     def is_machine(self) -> bool:
-        """True where no person was on the line; ``unknown`` counts as a person, as Telnyx advises."""
+        """A call without a person on the line. ``unknown`` counts as a person.
+
+        Telnyx advises to treat ``unknown`` so.
+        """
         return self in (Amd.MACHINE, Amd.FAX)

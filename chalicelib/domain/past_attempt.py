@@ -1,4 +1,4 @@
-"""An attempt as far as deciding needs it."""
+"""An attempt as decide() needs it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from chalicelib.domain.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """One attempt that was made and has ended. Times are UTC."""
+    """An attempt that was made and has ended. Times are UTC."""
 
     number: int
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""What a preset is: one row of calling hours, days off, caps and quiet, with its source."""
+"""A preset: one row of calling hours, days off, caps and quiet, with its source."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,13 +20,17 @@ WEEKEND = WEEK[5:]
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One row: ``hours`` are (days, opening, end) in the recipient's own time, on the wall clock.
+    """A row of the presets. Hours are in the recipient's own time, on the wall clock.
 
-    ``law`` is False for what is custom or guidance only, or was not found in a text in force or in an article that
-    quotes it. ``as_of`` is the day on which it was last looked up; where ``law`` is False and ``source`` names a
-    statute, the day on which the row was written. ``lacks`` says what the row does not cover. ``eves`` are the hours
-    on the day before a public holiday, of those that are open anyway. ``by_number`` returns the names of the rows that
-    hold for an E.164 number in place of this one, whose own hours are the widest of theirs.
+    - ``hours``: (days, opening, end).
+    - ``law``: False if the row is only custom or guidance. Also False if neither a text in force nor an article that
+      quotes it was found.
+    - ``as_of``: the day of the last look-up. If ``law`` is False and ``source`` names a statute, the day on which the
+      row was written.
+    - ``lacks``: what the row does not cover.
+    - ``eves``: the hours on the day before a public holiday, out of those that are open anyway.
+    - ``by_number``: returns the names of the rows that hold for an E.164 number instead of this row. The hours of this
+      row are the widest hours of those rows.
     """
 
     name: str
@@ -42,7 +46,7 @@ class Preset:
     by_number: Callable[[str], tuple[str, ...]] | None = None
 
     def window(self, timezone: str = RECIPIENT) -> Window:
-        """Return the row as a window."""
+        """Return the window of the row."""
         opening: dict[Weekday, tuple[Interval, ...]] = {}
         for days, start, end in self.hours:
             for day in days:
@@ -51,5 +55,5 @@ class Preset:
         return Window(timezone, opening, holidays=self.holidays, eves=eves)
 
     def rules(self, timezone: str = RECIPIENT) -> Rules:
-        """Return the row as rules."""
+        """Return the rules of the row."""
         return Rules(self.window(timezone), self.caps, self.quiet_after, (self.name,))

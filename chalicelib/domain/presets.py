@@ -1,4 +1,7 @@
-"""Calling hours and caps of a jurisdiction, ready to use in a policy. Data, not legal advice: check what binds you."""
+"""Presets: the calling hours and caps of a jurisdiction, for use in a policy.
+
+Presets are data, not legal advice. Check which rules bind you.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -19,7 +22,7 @@ _ROWS = (
     Preset(
         name="in-trai",
         hours=((DAILY, "09:00", "21:00"),),
-        # The regulations of 2018 put each subscriber's registered time bands in place of the fixed hours of 2010.
+        # The regulations of 2018 replaced the fixed hours of 2010 with the time bands that each subscriber registers.
         law=False,
         source="TRAI, TCCCPR 2010: no commercial communication from 21:00 to 09:00; since TCCCPR 2018 by preference",
         as_of=date(2026, 11, 21),
@@ -56,7 +59,7 @@ _ROWS = (
     Preset(
         name="it",
         hours=((MONDAY_TO_FRIDAY, "09:00", "20:00"), (SATURDAY, "10:00", "19:00")),
-        # A code binds those who signed it.
+        # A code of conduct binds only those who signed it.
         law=False,
         source="Code of conduct for telemarketing and teleselling (Garante, in force since 28 September 2024): from 10 "
         "to 19 on Saturdays and on eves of holidays, not on Sundays or public holidays",
@@ -75,7 +78,7 @@ _ROWS = (
         by_number=nations_of,
     ),
     *(
-        # "GB" alone leaves out the bank holidays that not all four nations keep, such as Easter Monday.
+        # The calendar "GB" has only the bank holidays of all four nations, so it lacks Easter Monday, for example.
         Preset(name, _UK_HOURS, law=False, source=_DMA, as_of=date(2026, 11, 21), lacks=_UK_LACKS, holidays=(calendar,))
         for name, calendar in ((ENGLAND_WALES, "GB-ENG"), (SCOTLAND, "GB-SCT"), (NORTHERN_IRELAND, "GB-NIR"))
     ),
@@ -113,21 +116,25 @@ PRESETS: Mapping[str, Preset] = {row.name: row for row in (*US_ROWS, *_ROWS)}
 
 
 def preset(name: str) -> Preset:
-    """Return the preset of that name. Raise ValueError that names those that there are."""
+    """Return the preset of that name. Raise ValueError if there is none.
+
+    The message lists all names.
+    """
     if name not in PRESETS:
         raise ValueError(f"{name!r} is not a preset; use one of {', '.join(sorted(PRESETS))}")
     return PRESETS[name]
 
 
 def goes_by_number(names: Iterable[str]) -> bool:
-    """Return whether one of the presets is another one for each number."""
+    """Return whether one of the presets depends on the number."""
     return any(PRESETS[name].by_number is not None for name in names if name in PRESETS)
 
 
 def rules_for(names: Iterable[str], number: str, timezone: str = RECIPIENT) -> Rules:
-    """Return the rules of presets for an E.164 number, with those in place that go by the number.
+    """Return the rules of presets for an E.164 number.
 
-    A name that is not a preset any more is left as it is: its rules were written down when the policy was made.
+    A preset that depends on the number is replaced by the presets for that number. A name that is not a preset any more
+    stays as a name: the policy has contained its rules since the policy was made.
     """
     rules = Rules()
     for name in names:

@@ -1,4 +1,7 @@
-"""The presets of the United States: the federal rules, those of states, and ``us``, which goes by the number."""
+"""The presets of the United States.
+
+They are the federal rules, the rules of states, and ``us``, which depends on the number.
+"""
 
 from datetime import date
 
@@ -8,7 +11,7 @@ from chalicelib.domain.preset import DAILY, MONDAY_TO_FRIDAY, MONDAY_TO_SATURDAY
 from chalicelib.domain.us_states import FEDERAL, states_of
 
 _LOOKED_UP = date(2026, 11, 30)
-#: "at most three calls in 24 hours on the same subject": a cap counts every call to the number
+#: the law says "at most three calls in 24 hours on the same subject"; a cap counts every call to the number
 _THREE_A_DAY = (Cap(3, 24),)
 _ON_A_SUBJECT = "the cap counts calls on all subjects, the law those on the same one"
 _LISTS = "consent, and lists of those who do not want to be called"
@@ -201,7 +204,10 @@ _NAMES = frozenset(row.name for row in _STATES)
 
 
 def of_states(number: str) -> tuple[str, ...]:
-    """Return the federal row and those of the number's states; all of them where its area code names no state."""
+    """Return the federal preset and those of the number's states.
+
+    If the area code names no state, return the presets of all states.
+    """
     states = states_of(number)
     if states is None:
         return (FEDERAL, *(row.name for row in _STATES))

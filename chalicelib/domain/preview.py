@@ -1,4 +1,4 @@
-"""What a policy would do: the attempts it makes for assumed outcomes, without dialling anybody."""
+"""A preview of a policy: the attempts for assumed outcomes, without any dial."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +11,16 @@ from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.policy import Policy
 from chalicelib.domain.work import Work
 
-#: when a dial is due, and when that was decided -> the whole minute in which it can be made
+#: (due time of a dial, time of the decision) -> the whole minute in which the dial can be made
 InMinute = Callable[[datetime, datetime], datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewAttempt:
-    """One attempt that would be made; ``outcome`` is None for one beyond the assumed outcomes."""
+    """An attempt that would be made.
+
+    ``outcome`` is None for the attempt after the last assumed outcome.
+    """
 
     attempt: int
     at: datetime
@@ -28,7 +31,10 @@ class PreviewAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The attempts that would be made, and how the call would end, if the assumed outcomes tell."""
+    """The attempts that would be made, and how the call would end.
+
+    ``summary_status`` and ``reason`` are None if the assumed outcomes do not end the call.
+    """
 
     attempts: tuple[PreviewAttempt, ...]
     expires_at: datetime
@@ -45,14 +51,15 @@ def preview(
     in_minute: InMinute = lambda due_at, now: due_at,
     placed_at: datetime | None = None,
 ) -> Preview:
-    """The attempts of a policy. An attempt ends at the moment it starts, and no other call counts against a cap.
+    """Return the attempts that a policy makes for assumed outcomes.
 
-    ``in_minute`` gives the minute in which a dial can be made. A call that is placed at ``placed_at`` (None: at its
-    start) needs none for a first attempt at that very moment.
+    Each attempt ends at the moment at which it starts, and no other call counts against a cap. ``in_minute`` returns
+    the whole minute in which a dial can be made. ``placed_at`` is the time of the request (None: the start of the
+    call): an attempt at that very moment needs no minute.
     """
     ends = expiry(policy, zones, start_at)
     situation = Situation(ends.at, zones, policy_ends_at=ends.policy_ends_at)
-    work = Work()  # one bound for all of them, for a preview is asked for with a key that may only read
+    work = Work()  # one bound for all decisions together, because even a read-only key may request a preview
     decision = first(policy, situation, start_at, work)
     placed_at = placed_at or start_at
     if decision.retry_at != placed_at:
@@ -72,7 +79,10 @@ def preview(
 
 
 def _booked(policy: Policy, situation: Situation, decision: Decision, now: datetime, in_minute: InMinute) -> Decision:
-    """Return a decision with its dial in a whole minute that the policy allows, as the wheel will book it."""
+    """Return the decision with its dial in a whole minute that the policy allows.
+
+    The wheel books whole minutes, and this function does the same.
+    """
     reason = decision.reason
     for _ in range(MAX_MOVES):
         if decision.retry_at is None or (minute := in_minute(decision.retry_at, now)) == decision.retry_at:
@@ -80,7 +90,7 @@ def _booked(policy: Policy, situation: Situation, decision: Decision, now: datet
         checked = may_dial(policy, situation, minute)
         if checked.retry_at == minute:
             return replace(decision, retry_at=minute)
-        steps = (*decision.steps, f"the wheel has room at {minute:%Y-%m-%dT%H:%MZ}", *checked.steps[1:])
+        steps = (*decision.steps, f"the next minute with room is {minute:%Y-%m-%dT%H:%MZ}", *checked.steps[1:])
         decision = replace(checked, reason=checked.reason if checked.is_final else reason, steps=steps)
     return decision
 

@@ -1,4 +1,4 @@
-"""The public holidays of a country or of one of its subdivisions, from the ``holidays`` package."""
+"""The public holidays of a country or a subdivision, from ``holidays``."""
 
 import re
 from datetime import date
@@ -8,21 +8,27 @@ SHAPE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 
 
 def check(code: str) -> None:
-    """Raise ValueError unless holidays are known for ``code``: ISO 3166-1 (``IN``) or ISO 3166-2 (``US-FL``)."""
+    """Raise ValueError unless the holidays of ``code`` are known.
+
+    ``code`` is ISO 3166-1 (``IN``) or ISO 3166-2 (``US-FL``).
+    """
     _supported(code)
 
 
 def is_holiday(code: str, day: date) -> bool:
-    """Whether a local day is a public holiday there, days off in lieu included. Raises as ``check`` does."""
+    """Return whether a local day is a public holiday, including days off in lieu.
+
+    Raises ValueError for an unknown code, like ``check``.
+    """
     return day in _holidays(code, day.year)
 
 
-# Separate from the years: telling whether a code is known need not work out a year's holidays.
+# Separate from _holidays(), because a check of a code need not compute the holidays of a year.
 @lru_cache(maxsize=256)
 def _supported(code: str) -> tuple[str, str | None]:
     country, _, subdivision = code.partition("-")
     if SHAPE.fullmatch(code):
-        # Loaded here: the package takes some 60 ms, and most windows have no holidays.
+        # Imported here, because the import takes about 60 ms and most windows have no holidays.
         from holidays import country_holidays
 
         try:

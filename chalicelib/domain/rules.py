@@ -1,4 +1,4 @@
-"""When a number may be called and how often: what a preset, a user's window and a named policy have in common."""
+"""The rules for a number: the hours and the caps of presets, windows and policies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,10 @@ from chalicelib.domain.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A window, caps, and the hours of quiet after an outcome; ``presets`` are the names of those that are in it."""
+    """The window, the caps, and the hours of quiet after each outcome.
+
+    ``presets`` are the names of the presets that the rules contain.
+    """
 
     window: Window | None = None
     caps: tuple[Cap, ...] = ()
@@ -19,9 +22,10 @@ class Rules:
     presets: tuple[str, ...] = ()
 
     def narrowed_by(self, other: "Rules") -> "Rules":
-        """Return what both allow: the hours in both windows, all caps, and the longer quiet.
+        """Return the rules that are as strict as both.
 
-        Raise ValueError where the windows' time zones differ.
+        The result has the hours that are in both windows, all caps, and the longer quiet. Raises ValueError if the
+        windows have different time zones.
         """
         window = self.window or other.window
         if self.window is not None and other.window is not None:

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt, or until when: one frozen value and one rule for each strategy."""
+"""Strategies: each one is a frozen value, and a rule for the next dial."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any, Literal
 from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.domain.zones import next_shared_time, next_wall_time, zone
 
-#: the local hours that ``vary`` knows: a retry in the morning comes no earlier than at MORNING_STARTS
+#: local hours: ``vary`` puts a retry at MORNING_STARTS or later in the morning, and at NOON or later in the afternoon
 MORNING_STARTS, NOON = 9, 12
 
 
 @dataclass(frozen=True, slots=True)
 class NoRetry:
-    """One attempt, whatever comes of it."""
+    """A single attempt, without any retry."""
 
     type: Literal["none"] = "none"
 
@@ -23,7 +23,8 @@ class NoRetry:
 class Fixed:
     """The same wait before every retry, in minutes from the end of the attempt before.
 
-    With ``vary`` a retry falls in the other half of the local day than the attempt before it; so in the next two.
+    With ``vary``, a retry falls in the other half of the local day than the attempt before it. ``Intervals`` and
+    ``Exponential`` have the same option.
     """
 
     wait_minutes: float
@@ -33,7 +34,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """A wait for each retry, in minutes; the last one repeats."""
+    """A list of waits, one for each retry, in minutes. The last wait repeats."""
 
     minutes: tuple[float, ...]
     vary: bool = False
@@ -42,7 +43,10 @@ class Intervals:
 
 @dataclass(frozen=True, slots=True)
 class Exponential:
-    """``first_minutes`` before the first retry, then ``factor`` times as long each time, up to ``max_minutes``."""
+    """An exponential wait: ``first_minutes`` before the first retry, then growing.
+
+    Each wait is ``factor`` times as long as the one before, up to ``max_minutes``.
+    """
 
     first_minutes: float
     factor: float = 2.0
@@ -53,7 +57,7 @@ class Exponential:
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """Fixed dates, in UTC and in order; one that is past when its turn comes is skipped."""
+    """Fixed dates, in UTC and sorted. A date that has passed is skipped."""
 
     at: tuple[datetime, ...]
     type: Literal["scheduled"] = "scheduled"
@@ -61,7 +65,10 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True)
 class TimeOfDay:
-    """Local times of the day, in minutes since midnight; the next one at least ``min_gap_minutes`` after an attempt."""
+    """Local times of the day, in minutes since midnight.
+
+    The next attempt comes at least ``min_gap_minutes`` after the end of the last one.
+    """
 
     times: tuple[int, ...]
     min_gap_minutes: float = 60
@@ -73,7 +80,7 @@ Strategy = NoRetry | Fixed | Intervals | Exponential | Scheduled | TimeOfDay
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """When a strategy would dial next, and how it came to that."""
+    """The time that a strategy proposes for the next dial, and the step that says why."""
 
     at: datetime
     step: str
@@ -90,13 +97,19 @@ def varies(strategy: Strategy) -> bool:
 
 
 def propose(strategy: Strategy, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal | None:
-    """When to dial after the last of ``attempts``, by the strategy alone; None where it has no further time."""
+    """Return the time of the next dial by the strategy alone; None if it has none.
+
+    ``attempts`` has at least one attempt, and the last one has ended.
+    """
     proposal = _RULES[strategy.type](strategy, attempts, zones)
     return _other_half(proposal, attempts[-1], zones[0]) if proposal and varies(strategy) and zones else proposal
 
 
 def after_wait(wait_minutes: float, last: PastAttempt) -> Proposal:
-    """Return so many minutes after the end of an attempt, and never the minute in which the attempt began."""
+    """Return a proposal so many minutes after the end of the last attempt.
+
+    The proposal is never in the minute in which that attempt began.
+    """
     at = max(last.ended_at + timedelta(minutes=wait_minutes), _next_minute(last))
     return Proposal(at, f"+{wait_minutes:g} min after {last.outcome}")
 
@@ -106,16 +119,17 @@ def _next_minute(last: PastAttempt) -> datetime:
 
 
 def _other_half(proposal: Proposal, last: PastAttempt, zone_name: str) -> Proposal:
-    """Return a proposal that falls in the other half of the local day than the attempt before it.
+    """Return the proposal, moved to the other half of the local day if necessary.
 
-    After a morning that is noon at the earliest, and after an afternoon MORNING_STARTS of the next day.
+    After an attempt in the morning, the earliest time is noon. After an attempt in the afternoon, it is MORNING_STARTS
+    of the next day.
     """
     before = _local_hour(last.started_at, zone_name)
     if (_local_hour(proposal.at, zone_name) < NOON) != (before < NOON):
         return proposal
     wanted, half = (NOON, "afternoon") if before < NOON else (MORNING_STARTS, "morning")
     at = next_wall_time(proposal.at, (wanted * 60,), zone_name)
-    return Proposal(at, f"{proposal.step}, then to the next {half} in {zone_name}, for vary")
+    return Proposal(at, f"{proposal.step}, then vary: the next {half} in {zone_name}")
 
 
 def _local_hour(at: datetime, zone_name: str) -> int:
@@ -132,7 +146,7 @@ def _intervals(strategy: Intervals, attempts: Sequence[PastAttempt], zones: Sequ
 
 
 def _exponential(strategy: Exponential, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal:
-    # A thousandth power would overflow long after max_minutes has been reached.
+    # A large power overflows, and max_minutes has been reached long before.
     retry = min(len(attempts) - 1, 64)
     try:
         minutes = min(strategy.first_minutes * strategy.factor**retry, strategy.max_minutes)
@@ -143,7 +157,7 @@ def _exponential(strategy: Exponential, attempts: Sequence[PastAttempt], zones: 
 
 def _scheduled(strategy: Scheduled, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal | None:
     last = attempts[-1]
-    # A date that an attempt was made at has been used, even where the attempt ended in the same instant.
+    # An attempt uses its date, even if the attempt ended in the same instant.
     left = [at for at in strategy.at if at > last.started_at and at >= last.ended_at]
     if not left:
         return None
@@ -153,11 +167,11 @@ def _scheduled(strategy: Scheduled, attempts: Sequence[PastAttempt], zones: Sequ
 
 def _time_of_day(strategy: TimeOfDay, attempts: Sequence[PastAttempt], zones: Sequence[str]) -> Proposal | None:
     last = attempts[-1]
-    # A time of day lasts a minute, and an attempt that ends within it has used it.
+    # A time of day lasts one minute. An attempt in that minute uses it, even if the attempt ends within the minute.
     earliest = max(last.ended_at + timedelta(minutes=strategy.min_gap_minutes), _next_minute(last))
     if not zones:
         return None
-    # Each time is used once a day, in the zone that comes to it first; the window asks all the zones.
+    # Each time is used once a day, in the zone that reaches it first. The window checks all zones later.
     at = next_shared_time(earliest, strategy.times, zones)
     return Proposal(at, f"the next time of day at least {strategy.min_gap_minutes:g} min after {last.outcome}")
 

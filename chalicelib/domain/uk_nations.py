@@ -1,6 +1,7 @@
-"""The nations of the United Kingdom that a number's area code is used in, for their holidays differ.
+"""The nations of the United Kingdom in which an area code is used.
 
-From the towns that phonenumbers' geocoder names for the codes. England and Wales keep the same bank holidays.
+The nations have different holidays; England and Wales keep the same ones. The codes come from the towns in
+phonenumbers' geocoder.
 """
 
 ENGLAND_WALES, SCOTLAND, NORTHERN_IRELAND = "uk-england-wales", "uk-scotland", "uk-northern-ireland"
@@ -17,14 +18,17 @@ _SCOTTISH_TEXT = """
     1955 1957 1967 1968 1971 1972 1975 1988 1997
 """
 _SCOTTISH = frozenset(_SCOTTISH_TEXT.split())
-#: codes that cross the border: Berwick-upon-Tweed, Dumfries and Langholm, Gretna, Kelso, Coldstream
+#: codes on both sides of the border: Berwick-upon-Tweed, Dumfries and Langholm, Gretna, Kelso, Coldstream
 _AT_THE_BORDER = frozenset(["1289", "1387", "1461", "1573", "1890"])
-#: Guernsey, Jersey and the Isle of Man are no part of the United Kingdom
+#: codes of Guernsey, Jersey and the Isle of Man, which are not part of the United Kingdom
 _DEPENDENCIES = frozenset(["1481", "1534", "1624"])
 
 
 def nations_of(number: str) -> tuple[str, ...]:
-    """Return the presets of the nations that an E.164 number can be in: all of them for a mobile, or if unknown."""
+    """Return the presets of the nations that an E.164 number can be in.
+
+    Return all of them for a mobile, and if the nation is unknown.
+    """
     national = number.removeprefix("+44")
     if national == number or national[:1] not in ("1", "2") or national[:4] in _DEPENDENCIES:
         return EVERY_NATION

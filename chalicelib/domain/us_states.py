@@ -1,7 +1,8 @@
-"""The states of the United States that an area code is used in, as the presets of their rules.
+"""The states of the United States in which an area code is used.
 
-From phonenumbers' geocoder, for 203, 310, 713 and 718 by their towns, and for codes younger than it from the overlays
-of ``number_zone_tables.py``. A code lies in one state; one that is in the lines of two is in both.
+The names are those of the states' presets. The area codes come from phonenumbers' geocoder. For 203, 310, 713 and 718
+they come from the geocoder's towns. For codes younger than the geocoder they come from the overlays of
+``number_zone_tables.py``. A code lies in one state. A code in the lines of two states belongs to both.
 """
 
 from functools import cache
@@ -72,7 +73,7 @@ _AREA_CODES = """
 
 @cache
 def states_by_area_code() -> dict[str, tuple[str, ...]]:
-    """Return area code -> the states that it is used in, spelled as their presets are: ``new-mexico``."""
+    """Return the states of each area code, spelled like their presets: ``new-mexico``."""
     found: dict[str, tuple[str, ...]] = {}
     for line in _AREA_CODES.strip().split("\n"):
         state, *codes = line.split()
@@ -81,8 +82,8 @@ def states_by_area_code() -> dict[str, tuple[str, ...]]:
 
 
 def states_of(number: str) -> tuple[str, ...] | None:
-    """Return the states that an E.164 number was issued in.
+    """Return the states in which an E.164 number was issued.
 
-    None for a number whose area code names no state: a toll-free one, one of Canada, one of another country.
+    Return None if the area code names no state: a toll-free number, or a number of Canada or of another country.
     """
     return states_by_area_code().get(number[2:5]) if number.startswith("+1") else None

@@ -1,14 +1,16 @@
-"""The local hours in which a number may be called: weekly openings, less pauses and public holidays.
+"""The local hours in which a number may be called.
 
-What counts is the reading of the clock on the recipient's wall. At any UTC instant each zone shows one weekday and one
-minute, and the window is open where that minute is. So it is defined on the days when clocks change, too:
+A window has weekly opening hours, less pauses, public holidays and closed dates. The clock on the recipient's wall
+counts. At any UTC instant, each zone shows one weekday and one minute, and the window is open if that minute is open.
+This rule also covers the days on which clocks change:
 
-- Spring: minutes that are skipped never come. An opening among them begins at the first minute that does (02:30 at
-  03:00), and an interval that lies wholly among them does not take place.
-- Autumn: minutes that are shown twice count both times. An opening begins the first time that its minute is shown; if
-  the clock then falls back to before the opening, it is closed until the minute comes again. Pauses hold both times.
+- Spring: the clock skips minutes. If an opening begins at a skipped minute, it begins at the first minute after the gap
+  (02:30 becomes 03:00). An interval that lies wholly in the gap does not take place.
+- Autumn: the clock shows minutes twice, and both times count. An opening begins at the first time that its minute is
+  shown. If the clock then falls back to before the opening, the window is closed until the minute comes again. A pause
+  holds both times.
 
-A time of day, in contrast to a stretch of hours, happens once a day: see ``zones.next_wall_time``.
+A time of day is different: it happens once a day. See ``zones.next_wall_time``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,35 +31,38 @@ from chalicelib.domain.intervals import (
 from chalicelib.domain.work import Work
 from chalicelib.domain.zones import DAY_MINUTES, Zone, offset_change, wall, zone
 
-#: a window's timezone that stands for the zone, or zones, of whoever is called
+#: the timezone of a window that uses the zone, or zones, of the number that is called
 RECIPIENT = "recipient"
 
+#: how far next_opening() searches
 HORIZON_DAYS = 62
 _DAY = timedelta(days=1)
 
 
 class _Day(NamedTuple):
-    """One weekday worked out: when it is open, and its pauses, with what reaches in from the day before."""
+    """A weekday with its open hours and pauses, including those from the day before."""
 
     hours: tuple[tuple[int, int], ...]
-    #: without what began on the day before
+    #: the hours without those that began on the day before
     own_hours: tuple[tuple[int, int], ...]
-    #: the first and last minute on this day, and the whole pause in words
+    #: (first minute, end minute, the whole pause in words) of each pause on this day
     pauses: tuple[tuple[int, int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When a number may be called.
+    """The hours in which a number may be called.
 
-    ``timezone`` is ``recipient`` or an IANA name. Without ``open`` (None, or empty) every hour of the week is open;
-    with it, a weekday that is absent or empty is closed. An interval belongs to the weekday on which it starts.
-    ``pause`` is subtracted. A day off closes all of that local day, and the hours past midnight that would have started
-    on it: a public holiday of one of the calendars ``holidays`` (ISO: ``IN``, ``US-FL``), or one of the dates
-    ``closed``. ``eves`` are the only hours, of those that are open anyway, on the day before a public holiday; None for
-    no difference. Overlapping intervals are merged on creation.
+    - ``timezone``: ``recipient`` or an IANA name.
+    - ``open``: the opening hours of each weekday. Without it (None, or empty), every hour of the week is open. With it,
+      a weekday that is absent or empty is closed. An interval belongs to the weekday on which it starts.
+    - ``pause``: hours that are subtracted from ``open``.
+    - ``holidays``: calendars of public holidays by their ISO codes (``IN``, ``US-FL``). ``closed``: single dates. Both
+      are days off: all of that local day is closed, and also the hours past midnight that would have started on it.
+    - ``eves``: the only hours that stay open on the day before a public holiday, if they are open anyway. None: an eve
+      is a normal day.
 
-    Raises ValueError for an unknown zone and for holidays that are not known.
+    Overlapping intervals are merged on creation. Raises ValueError for an unknown zone or an unknown holiday calendar.
     """
 
     timezone: str = RECIPIENT
@@ -84,21 +89,25 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The instant (UTC) at which a window is open, and the hops from the instant asked about, in words."""
+    """An instant (UTC) at which a window is open.
+
+    ``steps`` are sentences that say how the search came from the first instant to this one.
+    """
 
     at: datetime
     steps: tuple[str, ...] = ()
 
 
 def never_opens(window: Window) -> bool:
-    """Whether pauses and closed days leave no minute of the week open, holidays aside."""
+    """Return whether no minute of the week is open, even without holidays."""
     return not any(day.hours for day in window._week)
 
 
 def is_open(window: Window, at: datetime, zones: Sequence[str]) -> bool:
-    """Whether ``at`` (aware, UTC) lies in the window in every one of ``zones`` (IANA names); never if there are none.
+    """Return whether the window is open at ``at`` in every one of ``zones``.
 
-    Raises ValueError for an unknown zone.
+    ``at`` is aware and in UTC, ``zones`` are IANA names. Return False if there are no zones. Raises ValueError for an
+    unknown zone.
     """
     return bool(zones) and all(_is_open(window, at.astimezone(zone(name))) for name in zones)
 
@@ -106,11 +115,12 @@ def is_open(window: Window, at: datetime, zones: Sequence[str]) -> bool:
 def next_opening(
     window: Window, at: datetime, zones: Sequence[str], horizon_days: float = HORIZON_DAYS, work: Work | None = None
 ) -> Opening | None:
-    """The first instant from ``at`` on (aware, UTC) at which the window is open in every one of ``zones``.
+    """Return the first instant from ``at`` on at which the window is open everywhere.
 
-    That is ``at`` itself, to the microsecond, if it is open then, else a whole minute. None if there is none within
-    ``horizon_days``, or if there are no zones: nobody knows what the clock shows there. Raises ValueError for an
-    unknown zone, and TooComplex where that takes more than ``work``.
+    The window must be open in every one of ``zones``. ``at`` is aware and in UTC. If the window is open at ``at``,
+    return ``at`` itself, to the microsecond; otherwise a whole minute. Return None if the window does not open within
+    ``horizon_days``, or if there are no zones: then nobody knows the local time. Raises ValueError for an unknown zone,
+    and TooComplex if the search takes more than ``work``.
     """
     work = work or Work()
     places = [zone(name) for name in zones]
@@ -119,23 +129,23 @@ def next_opening(
     last_at = at + timedelta(days=horizon_days)
     steps: list[str] = []
     while at <= last_at:
-        # Zones of one offset show the same time now, so one of them speaks for all; the first is named in the steps.
-        apart = {at.astimezone(place).utcoffset(): place for place in reversed(places)}
-        work.spend(len(apart))
-        # Before its next opening a zone is closed, so nothing is missed by going to the latest of them.
-        hops = [hop for place in places if place in apart.values() and (hop := _hop(window, place, at))]
+        # Zones with the same offset show the same time, so one of them is enough. The steps name the first one.
+        by_offset = {at.astimezone(place).utcoffset(): place for place in reversed(places)}
+        work.spend(len(by_offset))
+        # A zone is closed until its next opening, so the search can go to the latest of these openings.
+        hops = [hop for place in places if place in by_offset.values() and (hop := _hop(window, place, at))]
         if not hops:
             return Opening(at, tuple(steps))
         latest = max(hops, key=lambda hop: hop.until_at)
-        steps.append(_told(latest, at, name_zone=len(places) > 1))
+        steps.append(_step(latest, at, name_zone=len(places) > 1))
         at = latest.until_at
     return None
 
 
 def next_closing(window: Window, at: datetime, zones: Sequence[str], limit: timedelta = _DAY) -> datetime:
-    """Return the first instant after ``at`` at which a window that is open at ``at`` is closed in one of ``zones``.
+    """Return the first instant after ``at`` at which the window is closed in any zone.
 
-    Return ``at + limit`` where the window is open as long as that.
+    The window must be open at ``at``. Return ``at + limit`` if it stays open that long.
     """
     last_at = at + limit
     while at < last_at and is_open(window, at, zones):
@@ -144,7 +154,7 @@ def next_closing(window: Window, at: datetime, zones: Sequence[str], limit: time
 
 
 def _may_close(window: Window, place: Zone, at: datetime) -> datetime:
-    """Return the end of the hours around an instant, or the change of the zone's offset before it."""
+    """Return the end of the current hours, or an earlier change of the zone's offset."""
     local = at.astimezone(place)
     minute = local.hour * 60 + local.minute
     end = next(end for start, end in _hours(window, local.date()) if start <= minute < end)
@@ -153,7 +163,7 @@ def _may_close(window: Window, place: Zone, at: datetime) -> datetime:
 
 
 class _Closure(NamedTuple):
-    """Why a window is closed, and the wall time at which its weekly hours go on."""
+    """The reason why a window is closed, and the wall time of its next weekly hours."""
 
     why: str
     until: datetime
@@ -166,9 +176,10 @@ class _Hop(NamedTuple):
 
 
 def _hop(window: Window, place: Zone, at: datetime) -> _Hop | None:
-    """From a closed instant to the next that may be open in this zone; None if it is open now.
+    """Return the hop from a closed instant to the next one that may be open in a zone.
 
-    Wall time runs evenly between two changes of the zone's offset, so a hop goes no further than the next change.
+    Return None if the window is open now. Wall time runs evenly between two changes of the zone's offset, so a hop
+    stops at the next change.
     """
     local = at.astimezone(place)
     closure = _closure(window, local)
@@ -201,7 +212,7 @@ def _hours(window: Window, day: date) -> tuple[tuple[int, int], ...]:
 
 
 def _day_off(window: Window, day: date) -> str | None:
-    """Return why nobody is called on a local day, in words; None where the weekly hours count."""
+    """Return why a local day is off, in words; None if its weekly hours count."""
     if day in window._closed:
         return "is a closed day"
     code = _holiday_of(window, day)
@@ -221,14 +232,20 @@ def _eve_hours(window: Window) -> tuple[tuple[int, int], ...]:
 
 
 def common_hours(some: Iterable[tuple[int, int]], others: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return the stretches that lie in both; each of the two is in order and apart."""
+    """Return the stretches that lie in both inputs.
+
+    Each input is sorted and has no overlaps.
+    """
     others = tuple(others)
     both = ((max(start, begin), min(end, close)) for start, end in some for begin, close in others)
     return tuple((start, end) for start, end in both if start < end)
 
 
 def _closure(window: Window, local: datetime) -> _Closure | None:
-    """Why a window that opens some time is closed at a local time; None if it is open then."""
+    """Return why the window is closed at a local time; None if it is open then.
+
+    The window must have an open minute in its week.
+    """
     day, minute = local.date(), local.hour * 60 + local.minute
     hours = _hours(window, day)
     if _within(hours, minute):
@@ -266,9 +283,10 @@ def _why_closed(today: _Day, hours: tuple[tuple[int, int], ...], weekday: Weekda
 
 
 def _resumes(window: Window, day: date, hours: tuple[tuple[int, int], ...], minute: int) -> datetime:
-    """The wall time of the first opening from ``minute`` of ``day`` on, which has these hours; later holidays aside.
+    """Return the wall time of the first opening from ``minute`` of ``day`` on.
 
-    The window opens some time in the week, so it does in the seven days after ``day``.
+    ``hours`` are the open hours of ``day``. Later holidays are not considered. The week has an open minute, so an
+    opening lies within the seven days after ``day``.
     """
     for days in range(8):
         for start, end in hours:
@@ -278,11 +296,11 @@ def _resumes(window: Window, day: date, hours: tuple[tuple[int, int], ...], minu
     raise AssertionError(f"{window} never opens")
 
 
-def _told(hop: _Hop, at: datetime, name_zone: bool) -> str:
+def _step(hop: _Hop, at: datetime, name_zone: bool) -> str:
     started, until = at.astimezone(hop.place), hop.until_at.astimezone(hop.place)
     arrival = f"{until:%H:%M}"
     if until.date() != started.date():
-        # A week on, the weekday alone would be taken for today.
+        # A weekday alone would be read as a day of this week, so a hop of a week or more shows the date, too.
         which = "" if until.date() - started.date() < timedelta(days=7) else f" {until.date()}"
         arrival = f"{WEEK[until.weekday()]}{which} {arrival}"
     return f"{f'{hop.place.key}: ' if name_zone else ''}{hop.why} → {arrival}"
@@ -315,7 +333,10 @@ def _day(
 def week_hours(
     week: Mapping[Weekday, tuple[Interval, ...]], weekday: int
 ) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
-    """Return the minutes of a weekday (0 is Monday) in which a week is open: those of its own, and the day before's."""
+    """Return the open minutes of a weekday: its own, and those from the day before.
+
+    Monday is weekday 0.
+    """
     own, late = _starting(week, weekday), _reaching_in(week, weekday)
     return tuple((start, end) for start, end, _ in own), tuple((start, end) for start, end, _ in late)
 
@@ -334,7 +355,10 @@ def _reaching_in(week: Mapping[Weekday, tuple[Interval, ...]], weekday: int) -> 
 def _less(
     openings: Iterable[tuple[int, int, str]], pauses: Sequence[tuple[int, int, str]]
 ) -> tuple[tuple[int, int], ...]:
-    """The stretches of a day that lie in an opening and in no pause, in order and apart; ``pauses`` are sorted."""
+    """Return the stretches of a day that lie in an opening and in no pause.
+
+    They are sorted and do not overlap. ``pauses`` must be sorted.
+    """
     left: list[tuple[int, int]] = []
     done = 0
     for opens, closes, _ in sorted(openings):

@@ -1,4 +1,7 @@
-"""Time zones as users write them: ``Region/City`` and ``UTC`` are taken, all else is refused with the likely zone."""
+"""The time zones that users may write: ``Region/City`` and ``UTC``.
+
+For any other name, the error suggests the zone that the user probably means.
+"""
 
 from difflib import get_close_matches
 
@@ -7,7 +10,7 @@ from chalicelib.domain.zones import names
 UTC_NAME = "UTC"
 #: the name by which tzdata and most servers call UTC
 ETC_UTC = "Etc/UTC"
-#: the regions of ``zone.tab``; ``US/Pacific`` and its like are old links, named after no city
+#: the regions of ``zone.tab``; names such as ``US/Pacific`` are old links, not named after a city
 REGIONS = frozenset(
     {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
 )
@@ -83,17 +86,17 @@ _LIKELY_TABLE = """
     Pacific/Kiritimati Etc/GMT-14
     Pacific/Kwajalein Kwajalein
 """
-#: what users write, in lower case -> the zone that they most likely mean
+#: names that users write, in lower case -> the zone that they probably mean
 LIKELY: dict[str, str] = {
     word.lower(): line.split()[0] for line in _LIKELY_TABLE.strip().split("\n") for word in line.split()[1:]
 }
 
 
 def user_zone(name: str) -> str:
-    """Return the name where it is ``Region/City`` or ``UTC``; raise ValueError that names the likely zone if not.
+    """Return the zone's name if it is ``Region/City`` or ``UTC``.
 
-    ``Etc/UTC`` is taken for ``UTC``.
-    An abbreviation (``EST``) keeps one offset all year, so it is wrong for half of it.
+    ``Etc/UTC`` counts as ``UTC``. Raises ValueError for any other name, with the probable zone. An abbreviation
+    (``EST``) has the same offset all year, so it is wrong for half of the year.
     """
     if name in (UTC_NAME, ETC_UTC):
         return UTC_NAME

@@ -1,7 +1,7 @@
-"""The one place that makes a time zone, from the tzdata package, and the times that its clock shows.
+"""Time zones from the tzdata package, and the times that their clocks show.
 
-``ZoneInfo(name)`` would read the machine's own ``/usr/share/zoneinfo`` first, which may be years old. No other module
-may call it: the linter forbids it.
+``ZoneInfo(name)`` would first read ``/usr/share/zoneinfo`` of the computer, which may be years old. Only this module
+may call ``ZoneInfo``; the linter enforces this.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,9 +21,9 @@ _DAY = timedelta(days=1)
 
 @cache
 def zone(name: str) -> Zone:
-    """Return the time zone of an IANA name, as the tzdata package lists and spells it.
+    """Return the time zone of an IANA name, in the spelling of the tzdata package.
 
-    Raise ValueError for any other name, also for those that only some machines have, such as ``localtime``.
+    Raises ValueError for any other name, also for a name that only some computers have, such as ``localtime``.
     """
     if name not in names():
         raise ValueError(f"{name!r} is not an IANA time zone; use a name such as 'Asia/Kolkata'")
@@ -33,11 +33,11 @@ def zone(name: str) -> Zone:
 
 @cache
 def names() -> frozenset[str]:
-    """Return every name that the tzdata package has."""
+    """Return all names in the tzdata package."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
 
 
-#: the day on which the pinned release came out
+#: the day on which IANA published the pinned release
 RELEASED_ON = date(2026, 10, 28)
 
 
@@ -50,7 +50,10 @@ def release() -> str:
 
 @cache
 def zones_by_country() -> dict[str, tuple[str, ...]]:
-    """Return ISO 3166 country codes -> the zones of the country, from the package's ``zone.tab``."""
+    """Return the zones of each country by its ISO 3166 code.
+
+    The source is the package's ``zone.tab``.
+    """
     table = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
     found: dict[str, tuple[str, ...]] = {}
@@ -60,24 +63,25 @@ def zones_by_country() -> dict[str, tuple[str, ...]]:
 
 
 def next_wall_time(at: datetime, minutes: Collection[int], zone_name: str) -> datetime:
-    """Return what ``next_shared_time`` does, for one zone."""
+    """Return the result of ``next_shared_time`` for a single zone."""
     return next_shared_time(at, minutes, (zone_name,))
 
 
 def next_shared_time(at: datetime, minutes: Collection[int], zone_names: Sequence[str]) -> datetime:
-    """Return the first instant from ``at`` on (aware, UTC) at which it is one of ``minutes`` (of the day, 0-1439).
+    """Return the first instant from ``at`` on that shows one of ``minutes``.
 
-    Each happens once a day, in the zone that comes to that day's first. One that the clock skips happens at the first
-    instant after; one that it shows twice happens the first time; on a day that a zone leaves out (Samoa, 2011-12-30)
-    there is none. Raise ValueError if there are no minutes, for one outside the day and for an unknown zone.
+    ``at`` is aware and in UTC; ``minutes`` are 0-1439. Each minute happens once a day, in the zone that reaches it
+    first. A minute that the clock skips happens at the first instant after the gap. A minute that the clock shows twice
+    happens at the first time. If a zone leaves out a day (Samoa, 2011-12-30), the minute does not happen on it. Raises
+    ValueError if ``minutes`` is empty, for a minute outside the day and for an unknown zone.
     """
     wrong = [minute for minute in minutes if not 0 <= minute < DAY_MINUTES]
     if wrong or not minutes:
         raise ValueError(f"minutes of the day run from 0 to {DAY_MINUTES - 1}, one at least; not {wrong or 'none'}")
     upcoming: list[datetime] = []
     places = [zone(name) for name in dict.fromkeys(zone_names)]
-    # From the day before, for a skipped time may happen on the day after its own (23:30 in Nuuk, in spring); and one
-    # day beyond the last that some zone shows, for a change of clocks may swap which zone comes to a time first.
+    # The search begins on the day before, because a skipped time may happen on the next day (23:30 in Nuuk, in spring).
+    # It ends one day after the last day that any zone shows, because a change of clocks may swap the order of zones.
     first_day = min(at.astimezone(place).date() for place in places) - _DAY
     last_day = max(at.astimezone(place).date() for place in places)
     for days in count():
@@ -89,7 +93,10 @@ def next_shared_time(at: datetime, minutes: Collection[int], zone_names: Sequenc
 
 
 def offset_change(place: Zone, after: datetime, until: datetime) -> datetime | None:
-    """The first instant in (after, until] at which a zone's offset changes; no zone changes it twice in 24 hours."""
+    """Return the first instant in (after, until] at which a zone's offset changes.
+
+    Return None if it does not change. No zone changes its offset twice in 24 hours.
+    """
     offset = after.astimezone(place).utcoffset()
     while after < until:
         probe = min(after + _DAY, until)
@@ -108,20 +115,27 @@ def offset_change(place: Zone, after: datetime, until: datetime) -> datetime | N
 
 
 def wall(day: date, days: int, minute: int) -> datetime:
-    """The wall time (naive) at a minute of the day, some days after ``day``."""
+    """Return the naive wall time at a minute of the day, ``days`` after ``day``."""
     return datetime.combine(day, time.min) + timedelta(days=days, minutes=minute)
 
 
 def _first_of(places: Sequence[Zone], wall: datetime) -> datetime | None:
-    """Return the first instant at which one of the zones shows a wall time; None where none has such a day."""
+    """Return the first instant at which one of the zones shows a wall time.
+
+    Return None if no zone has such a day.
+    """
     return min(filter(None, (_first_instant(place, wall) for place in places)), default=None)
 
 
 def _first_instant(place: Zone, wall: datetime) -> datetime | None:
-    """The first UTC instant at which a zone shows a wall time, or the one at which it skips it; None on no such day."""
+    """Return the first UTC instant at which a zone shows a wall time.
+
+    If the zone skips that wall time, return the instant of the change. If it skips the whole day, return None.
+    """
     instant = wall.replace(tzinfo=place).astimezone(UTC)
     if instant.astimezone(place).replace(tzinfo=None) == wall:
         return instant
-    # Skipped (PEP 495): with the offset from before the gap it reads as after the change, with fold=1 as before it.
+    # The zone skips this time (PEP 495). fold=0 reads it with the offset from before the gap: an instant after the
+    # change. fold=1 reads it with the offset from after the gap: an instant before the change.
     before = wall.replace(tzinfo=place, fold=1).astimezone(UTC)
     return offset_change(place, before, instant) if instant - before < _DAY else None

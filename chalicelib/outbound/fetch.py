@@ -1,4 +1,7 @@
-"""Calls a web address that a user gave, and nobody else: it connects to the very address that was checked."""
+"""Requests to web addresses that users gave.
+
+Each connection goes to exactly the IP address that was checked.
+"""
 
 import http.client
 import socket
@@ -13,19 +16,26 @@ from chalicelib.errors import RedialError
 from chalicelib.outbound.address import Destination, Resolve, Rules, Unsafe, addresses, destination, resolve_by_dns
 
 REDIRECTS = (301, 302, 303, 307, 308)
-#: after these a request goes on as it was; after the others as a GET without a body (RFC 9110, 15.4)
-AS_IT_WAS = (307, 308)
-#: headers that are meant for one host only
-FOR_ONE_HOST = ("authorization", "cookie", "proxy-authorization")
+#: redirects that keep the method and the body; after the others, Redial sends a GET without a body (RFC 9110, 15.4)
+KEEPS_METHOD_AND_BODY = (307, 308)
+#: headers that a redirect to another origin must not get
+CREDENTIAL_HEADERS = ("authorization", "cookie", "proxy-authorization")
 
 
 class Undelivered(RedialError):
-    """No answer came: no connection, too slow, too many redirects, or no HTTP."""
+    """An error: no answer came.
+
+    There was no connection, the answer was too slow or not HTTP, or there were too many redirects.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how much: seconds to connect and in all, redirects followed, bytes of the answer that are read."""
+    """The limits of one request.
+
+    ``connect_sec`` and ``total_sec`` are in seconds, ``redirects`` is the number of redirects that are followed, and
+    ``answer_bytes`` is how much of the answer is read.
+    """
 
     connect_sec: float = 3.0
     total_sec: float = 10.0
@@ -35,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send."""
+    """The request to send."""
 
     method: str
     url: str
@@ -45,7 +55,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back from ``url``, the last one if there were redirects. ``body`` is cut at the limit."""
+    """The answer from ``url``, the last URL if there were redirects.
+
+    ``body`` is cut at the limit.
+    """
 
     status: int
     url: str
@@ -61,10 +74,11 @@ def fetch(
     resolve: Resolve = resolve_by_dns,
     tls: ssl.SSLContext | None = None,
 ) -> Reply:
-    """Send a request, and follow its redirects, each checked like the first. Raises Unsafe, Undelivered.
+    """Send a request and follow its redirects. Check each redirect like the first URL.
 
-    A name is resolved once for each hop, and the connection goes to the address that was found and checked: a second
-    answer of the DNS has no say. Name and certificate are still those of the URL.
+    The name is resolved once for each hop, and the connection goes to the address that was found and checked. A second
+    DNS answer therefore changes nothing. The Host header and the certificate are still those of the URL. Raises Unsafe
+    and Undelivered.
     """
     deadline = monotonic() + limits.total_sec
     for _ in range(limits.redirects + 1):
@@ -85,11 +99,11 @@ def _redirected(request: Request, was: Destination, status: int, location: str, 
     try:
         url = urljoin(request.url, location)
     except ValueError as error:
-        raise Unsafe(f"redirected to {location[:200]!r}, which is no URL") from error
+        raise Unsafe(f"redirected to {location[:200]!r}, which is not a URL") from error
     headers = dict(request.headers)
     if destination(url, rules).origin != was.origin:
-        headers = {name: text for name, text in headers.items() if name.lower() not in FOR_ONE_HOST}
-    if status in AS_IT_WAS or request.method in ("GET", "HEAD"):
+        headers = {name: text for name, text in headers.items() if name.lower() not in CREDENTIAL_HEADERS}
+    if status in KEEPS_METHOD_AND_BODY or request.method in ("GET", "HEAD"):
         return Request(request.method, url, headers, request.body)
     return Request(
         "GET", url, {name: text for name, text in headers.items() if not name.lower().startswith("content-")}
@@ -99,7 +113,10 @@ def _redirected(request: Request, was: Destination, status: int, location: str, 
 def _first_that_connects(
     request: Request, to: Destination, checked: list[str], limits: Limits, deadline: float, tls: ssl.SSLContext | None
 ) -> Reply:
-    """Try one address after the other; a request that may have arrived is not sent again."""
+    """Send the request to the first address that accepts a connection.
+
+    A request that may have arrived is not sent again.
+    """
     failed: OSError | None = None
     for address in checked:
         connect_sec = min(limits.connect_sec, deadline - monotonic())
@@ -119,7 +136,7 @@ def _exchange(
     request: Request, to: Destination, raw: socket.socket, limits: Limits, deadline: float, tls: ssl.SSLContext | None
 ) -> Reply:
     connection = http.client.HTTPConnection(to.host, to.port)
-    # http.client names the port in Host where it is not its own default.
+    # http.client adds the port to the Host header if the port is not this default.
     connection.default_port = 443 if to.scheme == "https" else 80
     raw.settimeout(limits.total_sec)
     with Deadline(deadline, raw) as until:
@@ -134,8 +151,8 @@ def _exchange(
             answer = connection.getresponse()
             body = answer.read(limits.answer_bytes)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            said = f"no answer within {limits.total_sec:g} s" if until.over else f"{type(error).__name__}: {error}"
-            raise Undelivered(f"{to.host}: {said}") from error
+            why = f"no answer within {limits.total_sec:g} s" if until.over else f"{type(error).__name__}: {error}"
+            raise Undelivered(f"{to.host}: {why}") from error
         finally:
             connection.close()
             raw.close()

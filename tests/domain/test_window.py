@@ -238,9 +238,9 @@ def test_an_interval_is_read_from_wall_times(start: str, end: str, expected: Int
     ("start", "end", "message"),
     [
         ("09:00", "09:00", "09:00-09:00 is empty; end it later, or use 00:00-24:00 for a whole day"),
-        ("25:00", "21:00", "'25:00' is no time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'"),
-        ("9am", "21:00", "'9am' is no time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'"),
-        ("09:60", "21:00", "'09:60' is no time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'"),
+        ("25:00", "21:00", "'25:00' is not a time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'"),
+        ("9am", "21:00", "'9am' is not a time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'"),
+        ("09:60", "21:00", "'09:60' is not a time of day; use HH:MM on the 24-hour clock, such as '09:00' or '21:30'"),
         ("24:00", "06:00", "24:00 can only be an end; start at 00:00 of the day after"),
     ],
 )

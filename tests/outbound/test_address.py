@@ -133,14 +133,14 @@ def test_the_metadata_service_is_never_let_in(url: str) -> None:
         ("100.127.255.255", "shared by a carrier's customers"),
         ("239.1.1.1", "multicast"),
         ("240.0.0.1", "reserved"),
-        ("::ffff:a9fe:a9fe", "an IPv4 address in IPv6's clothes"),
-        ("::a9fe:a9fe", "an IPv4 address in IPv6's clothes"),
+        ("::ffff:a9fe:a9fe", "an IPv4 address written as IPv6"),
+        ("::a9fe:a9fe", "an IPv4 address written as IPv6"),
         ("64:ff9b::a9fe:a9fe", "NAT64"),
         ("2002:a9fe:a9fe::1", "6to4"),
         ("2001:0:a9fe:a9fe::1", "Teredo"),
         ("fdff::1", "private"),
         ("fec0::1", "site-local"),
-        ("4000::1", "no public address"),
+        ("4000::1", "not a public address"),
     ],
 )
 def test_an_ip_address_is_refused_with_what_it_is(address: str, says: str) -> None:
