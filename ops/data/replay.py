@@ -112,7 +112,7 @@ class Replay:
             else:
                 not_replayed.append(letter)
         for letter in not_replayed:
-            # Visible again at once, not only after REPLAY_SEC.
+            # Other readers see the message now, not only after REPLAY_SEC.
             sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
         return counts
 

@@ -19,7 +19,7 @@ RESERVED: dict[Lambda, tuple[str, int]] = {
 #: The variable with the API's requests a second, and its default. The account's own limit is 10,000 a second, for all
 #: of its APIs together.
 RATE = ("API_REQUESTS_PER_SECOND", 500)
-#: the burst, in seconds: so many seconds' worth of requests may come at once
+#: the burst is this many seconds' worth of requests
 BURST_SEC = 2
 
 
@@ -32,7 +32,7 @@ def reserved(each: Lambda, stage: str) -> int:
 
 
 def throttle(stage: str) -> tuple[int, int]:
-    """Return how many requests a second the API takes, and how many at once.
+    """Return the wanted throttle of the API: requests a second, and the burst.
 
     Raises RedialError for a wrong setting.
     """
@@ -58,9 +58,9 @@ def rest_api(functions: Any, stage: str) -> str | None:
 
 
 def throttled(apis: Any, api_id: str | None) -> tuple[float, int] | None:
-    """Return the current throttle of an API's stage: requests a second, and at once.
+    """Return the current throttle of an API: requests a second, and the burst.
 
-    Return None if there is no such stage.
+    Return None if the API or its stage does not exist.
     """
     if api_id is None:
         return None

@@ -199,8 +199,8 @@ class Provisioner:
                 logs.create_log_group(logGroupName=group)
             logs.put_retention_policy(logGroupName=group, retentionInDays=LOG_RETENTION_DAYS)
 
-        kept = (found or {}).get("retentionInDays")
-        self.steps.ensure(f"logs of {group} for {kept or LOG_RETENTION_DAYS} days", kept is not None, keep)
+        kept_days = (found or {}).get("retentionInDays")
+        self.steps.ensure(f"logs of {group} for {kept_days or LOG_RETENTION_DAYS} days", kept_days is not None, keep)
 
     def _scheduler_role(self) -> None:
         iam, name = self.make_client("iam"), scheduler_role_name(self.stage)

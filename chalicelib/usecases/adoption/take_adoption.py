@@ -89,8 +89,8 @@ def _take(ports: Ports, provider: Provider, event: CallEvent, adoption: Adoption
     owner = ports.owners.find(name)
     if owner is not None:
         return _take_owned(ports, provider, name, event, adoption, owner)
-    said = leg_in_session(ports, name, event)
-    leg = said if said is not Leg.UNKNOWN else ports.adoptions.leg_of(name)
+    session_leg = leg_in_session(ports, name, event)
+    leg = session_leg if session_leg is not Leg.UNKNOWN else ports.adoptions.leg_of(name)
     if leg in LEFT_ALONE:
         return leave_alone(ports, name, leg)
     if leg is Leg.OUTGOING and provider.signs_callbacks:

@@ -100,11 +100,11 @@ def _find_call(ports: Ports, provider: Provider, call: Call, attempt: Attempt) -
     found = provider.find(call.to_number, call.from_number, since, until, call.agent_version_id)
     if not found:
         return Said(Word.UNSURE if found is None else Word.NONE, attempt.number)
-    ours = _matching_call(ports, call, attempt, found)
-    if ours is not None:
-        confirmed = ours.token == attempt.token
-        ours = ours if own(ports, call, attempt, ours.provider_call_id, confirmed=confirmed) else None
-    return _as_said(ours, Word.UNSURE, attempt.number)
+    match = _matching_call(ports, call, attempt, found)
+    if match is not None:
+        confirmed = match.token == attempt.token
+        match = match if own(ports, call, attempt, match.provider_call_id, confirmed=confirmed) else None
+    return _as_said(match, Word.UNSURE, attempt.number)
 
 
 def _matching_call(ports: Ports, call: Call, attempt: Attempt, found: list[CallEvent]) -> CallEvent | None:

@@ -73,9 +73,9 @@ def erase_number(ports: Ports, workspace: str, number: str, most_calls: int = MA
 
 
 def _erase_call(ports: Ports, call_id: str, number: str, at: datetime) -> dict[str, int]:
-    """End and blank one call, then clear what its provider said of it.
+    """End and blank one call, then remove its provider events.
 
-    A live attempt continues to its end.
+    The number is also removed from the call's decisions. A live attempt continues to its end.
     """
     try:
         ended = change(ports, call_id, lambda record: _end(record, ports.clock.now()))
