@@ -48,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
     seeds = options.seeds if options.seeds else [options.seed]
-    asked: dict[str, Any] = {"calls": options.calls, "level": Level(options.faults)}
-    asked |= {"rush": options.rush, "focus": options.focus}
+    chosen: dict[str, Any] = {"calls": options.calls, "level": Level(options.faults)}
+    chosen |= {"rush": options.rush, "focus": options.focus}
     if len(seeds) == 1:
-        return _one(console, Plan(seeds[0], **asked), smaller=not options.as_is)
-    return _many(console, [Plan(seed, **asked) for seed in seeds])
+        return _one(console, Plan(seeds[0], **chosen), smaller=not options.as_is)
+    return _many(console, [Plan(seed, **chosen) for seed in seeds])
 
 
 def _one(console: Console, plan: Plan, *, smaller: bool) -> int:

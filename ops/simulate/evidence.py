@@ -211,7 +211,7 @@ class Evidence:
     #: how often the places were compared with the calls, and the differences
     places_seen: int = 0
     misplaced: list[Misplaced] = field(default_factory=list)
-    requests: list[AppRequest] = field(default_factory=list)
+    app_requests: list[AppRequest] = field(default_factory=list)
     #: callbacks of calls that the app did not place: (kind, status that the app answered)
     strangers: list[tuple[str, int]] = field(default_factory=list)
     #: the times in which a lasting fault was in force
@@ -239,9 +239,9 @@ class Evidence:
     aws_calls: Counter[str] = field(default_factory=Counter)
 
     @property
-    def last_asked(self) -> list[CallRequest]:
+    def last_requests(self) -> list[CallRequest]:
         """The calls that are requested long after all faults, one for each provider."""
-        return [asked for index, asked in self.call_requests.items() if index >= self.plan.calls]
+        return [request for index, request in self.call_requests.items() if index >= self.plan.calls]
 
     def index_of(self, call_id: str) -> int:
         """Return the index of the request that made the call; -1 if no request did."""

@@ -15,7 +15,7 @@ Check = Callable[[Evidence, Tally], None]
 
 #: name -> what must be true, and the function that checks it
 INVARIANTS: dict[str, tuple[str, Check]] = {
-    "one-dial": ("no attempt is asked for twice", dials.one_dial),
+    "one-dial": ("no attempt is requested twice", dials.one_dial),
     "one-at-a-time": ("a call never has two attempts in flight", dials.one_at_a_time),
     "window": ("nothing is dialled outside the hours", dials.window),
     "caps": ("nothing is dialled over a cap", dials.caps),
@@ -35,7 +35,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "breaker": ("behind a tripped breaker one probe at a time is claimed, and it opens again", shared.breaker),
     "deferred": ("what the provider rejected for a while uses up no attempt", shared.deferred),
     "waits-named": ("a provider that names a wait of a day is not believed", promises.waits_named),
-    "patience": ("a provider that does not answer is asked until the policy ends", promises.patience),
+    "patience": ("a provider that does not answer is asked until the policy expires", promises.patience),
     "in-time": ("a request is answered before API Gateway ends it", promises.in_time),
     "strangers": ("no inbound call, other leg or unknown call is adopted", promises.strangers),
     "erased": ("an erased number is in no item any more", shared.erased),

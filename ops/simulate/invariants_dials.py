@@ -27,8 +27,8 @@ def one_dial(evidence: Evidence, tally: Tally) -> None:
     for leg in evidence.legs:
         attempt = (leg.call_id, leg.attempt)
         tokens[leg.token] += 1
-        tally.expect(tokens[leg.token] == 1, leg.index, f"{leg.call_id}-{leg.attempt} is asked for twice in one claim")
-        tally.expect(attempt not in spent, leg.index, f"{leg.call_id}-{leg.attempt} is asked for again")
+        tally.expect(tokens[leg.token] == 1, leg.index, f"{leg.call_id}-{leg.attempt} is requested twice in one claim")
+        tally.expect(attempt not in spent, leg.index, f"{leg.call_id}-{leg.attempt} is requested again")
         if leg.replied is not Replied.DEFERRED:
             spent[attempt] = leg
 
@@ -39,7 +39,7 @@ def one_at_a_time(evidence: Evidence, tally: Tally) -> None:
         legs = evidence.legs_of(call_id)
         for earlier, later in ((a, b) for number, b in enumerate(legs) for a in legs[:number]):
             over = earlier.ended_at is None or earlier.ended_at <= later.at
-            text = f"{call_id}-{later.attempt} is asked for at {later.at:%d %H:%M:%S}, while {earlier.attempt} lives"
+            text = f"{call_id}-{later.attempt} is requested at {later.at:%d %H:%M:%S}, while {earlier.attempt} lives"
             tally.expect(over, later.index, text)
 
 
@@ -56,16 +56,16 @@ def window(evidence: Evidence, tally: Tally) -> None:
     for leg in evidence.legs:
         soon = leg.token in claimed and leg.app_at - claimed[leg.token].app_at <= DIAL_TAKES
         text = (
-            f"{leg.call_id}-{leg.attempt} is asked for at {leg.app_at:%d %H:%M:%S}, long after its claim or without one"
+            f"{leg.call_id}-{leg.attempt} is requested at {leg.app_at:%d %H:%M:%S}, long after its claim or without one"
         )
         tally.expect(soon, leg.index, text)
 
 
 def _claims_in_windows(evidence: Evidence) -> Iterator[tuple[Claimed, dict[str, object], str]]:
     for claim in evidence.claims:
-        asked = evidence.call_requests.get(evidence.index_of(claim.call_id))
-        if asked is not None and "window" in asked.retry:
-            yield claim, asked.retry["window"], asked.to.zone
+        request = evidence.call_requests.get(evidence.index_of(claim.call_id))
+        if request is not None and "window" in request.retry:
+            yield claim, request.retry["window"], request.to.zone
 
 
 def caps(evidence: Evidence, tally: Tally) -> None:
@@ -82,13 +82,13 @@ def caps(evidence: Evidence, tally: Tally) -> None:
     known = [leg for leg in evidence.legs if leg.token in claimed]
     for leg in sorted(known, key=lambda leg: claimed[leg.token].tick):
         at = claimed[leg.token].app_at
-        asked = evidence.call_requests.get(leg.index)
+        request = evidence.call_requests.get(leg.index)
         known_calls = [
             (other, was) for other, was in made.setdefault(leg.to, []) if _may_be_known(other, claimed[leg.token])
         ]
         before = _remembered(evidence, leg, known_calls)
-        for cap in caps_of(evidence.env, asked.retry) if asked else ():
-            used = counted_at_least(cap, asked.to.zone, at, before, SLACK) if asked else 0
+        for cap in caps_of(evidence.env, request.retry) if request else ():
+            used = counted_at_least(cap, request.to.zone, at, before, SLACK) if request else 0
             text = f"{leg.call_id}-{leg.attempt} is number {used + 1} to {leg.to} under a cap of {cap}"
             tally.expect(used < cap["max_attempts"], leg.index, text)
         if leg.replied is not Replied.DEFERRED and (leg.made is not None or leg.token not in never_placed):
@@ -116,14 +116,14 @@ def opt_out(evidence: Evidence, tally: Tally) -> None:
     """Expect no claim after an answered opt-out or erasure, until an opt-in."""
     for claim in evidence.claims:
         index = evidence.index_of(claim.call_id)
-        asked = evidence.call_requests.get(index)
-        if asked is None:
+        request = evidence.call_requests.get(index)
+        if request is None:
             continue
         acts = [
-            a for a in evidence.answered_acts if a.act.number == asked.to.e164 and a.act.kind in ("opt-out", "erase")
+            a for a in evidence.answered_acts if a.act.number == request.to.e164 and a.act.kind in ("opt-out", "erase")
         ]
         outs = [a.tick for a in acts if a.tick < claim.tick]
-        back = [t for t in evidence.act_requests if t.number == asked.to.e164 and t.kind == "opt-in"]
+        back = [t for t in evidence.act_requests if t.number == request.to.e164 and t.kind == "opt-in"]
         ins = [t.tick for t in back if t.asked_tick < claim.tick]
         out = bool(outs) and (not ins or max(ins) < max(outs))
         text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.at:%d %H:%M:%S}, after its number opted out"
@@ -184,16 +184,16 @@ def pace(evidence: Evidence, tally: Tally) -> None:
         rates["workspace"] = own
     planned: Counter[tuple[str, str]] = Counter()
     for call_id, made in evidence.decisions.items():
-        asked = evidence.call_requests.get(evidence.index_of(call_id))
-        if asked is None:
+        request = evidence.call_requests.get(evidence.index_of(call_id))
+        if request is None:
             continue
         kept = [decision for decision, after in zip_longest(made, made[1:]) if not _gave_back(decision, after)]
         planned.update(("workspace", decision["due_at"]) for decision in kept if decision.get("due_at"))
-        if asked.body.get("provider", "twilio") != "twilio":
+        if request.body.get("provider", "twilio") != "twilio":
             continue
         for place, decision in enumerate(made):
             turned_away = any(earlier["reason"] == "deferred-by-provider" for earlier in made[:place])
-            may_change = "failover" in asked.retry and (decision["attempt"] > 0 or turned_away)
+            may_change = "failover" in request.retry and (decision["attempt"] > 0 or turned_away)
             if not may_change and decision.get("due_at") and decision in kept:
                 planned["twilio", decision["due_at"]] += 1
     for (scope, minute), count in planned.items():
@@ -241,9 +241,9 @@ def waits(evidence: Evidence, tally: Tally) -> None:
     late = {leg.token for leg in evidence.legs if leg.shown_at is not None}
     for call_id, attempts in evidence.attempts.items():
         index = evidence.index_of(call_id)
-        asked = evidence.call_requests.get(index)
+        request = evidence.call_requests.get(index)
         for before, after in pairwise(attempts):
-            wait = own_wait_minutes(asked.retry, before["outcome"]) if asked else None
+            wait = own_wait_minutes(request.retry, before["outcome"]) if request else None
             if wait is None or not before.get("ended_at") or before["token"] in late:
                 continue
             earliest = utc(before["ended_at"]) + timedelta(minutes=wait) - timedelta(seconds=30)

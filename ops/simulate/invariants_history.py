@@ -50,7 +50,7 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
     rows = {row["token"]: row for found in evidence.attempts.values() for row in found}
     legs = {leg.token: leg for leg in evidence.legs}
     for leg in evidence.legs:
-        text = f"{leg.call_id}-{leg.attempt} was asked for and is not in the history"
+        text = f"{leg.call_id}-{leg.attempt} was requested and is not in the history"
         tally.expect(leg.token in rows or leg.replied is Replied.DEFERRED, leg.index, text)
     for token, row in rows.items():
         name, index = f"{row['call_id']}-{row['number']}", evidence.index_of(row["call_id"])
@@ -59,7 +59,7 @@ def attempts(evidence: Evidence, tally: Tally) -> None:
         if found is None:
             explained = given is None and bool(row.get("cause")) and row.get("outcome") in UNKNOWN_ENDS
             tally.expect(
-                explained, index, f"{name} was never asked for, and says {row.get('outcome')} ({row.get('cause')})"
+                explained, index, f"{name} was never requested, and says {row.get('outcome')} ({row.get('cause')})"
             )
             continue
         has_callback = any(each.status == 200 and each.moment != "child" for each in found.callbacks)
@@ -141,32 +141,32 @@ def retries(evidence: Evidence, tally: Tally) -> None:
     """Expect at most one more counted attempt than the policy has retries."""
     for call_id, found in evidence.attempts.items():
         index = evidence.index_of(call_id)
-        asked = evidence.call_requests.get(index)
-        if asked is None:
+        request = evidence.call_requests.get(index)
+        if request is None:
             continue
-        most = asked.retry["max_retries"] + 1
+        most = request.retry["max_retries"] + 1
         counted = sum(1 for row in found if row.get("counts", True))
         for_nothing = {row["token"] for row in found if not row.get("counts", True)}
         legs = [leg for leg in evidence.legs_of(call_id) if leg.token not in for_nothing]
-        asked_for = sum(1 for leg in legs if leg.replied is not Replied.DEFERRED)
+        requested = sum(1 for leg in legs if leg.replied is not Replied.DEFERRED)
         # An attempt does not count if its provider says that it never had the call. It counts again once the provider
         # reports it.
         most += evidence.late_records(call_id)
         tally.expect(counted <= most, index, f"{call_id} has {counted} attempts, its policy allows {most}")
-        tally.expect(asked_for <= most, index, f"{call_id} was asked for {asked_for} times, its policy allows {most}")
+        tally.expect(requested <= most, index, f"{call_id} was requested {requested} times, its policy allows {most}")
 
 
 def endings(evidence: Evidence, tally: Tally) -> None:
     """Expect a reason for each ending in the request and in the attempts."""
     for call_id, call in evidence.calls.items():
         index = evidence.index_of(call_id)
-        asked = evidence.call_requests.get(index)
-        if asked is None or call["state"] != "final":
+        request = evidence.call_requests.get(index)
+        if request is None or call["state"] != "final":
             continue
         rows = evidence.attempts.get(call_id, [])
         last = rows[-1].get("outcome") if rows else None
         summary, reason = call.get("summary_status"), call.get("reason")
-        right = _is_justified(evidence, index, asked.retry, rows, summary, reason)
+        right = _is_justified(evidence, index, request.retry, rows, summary, reason)
         tally.expect(right, index, f"{call_id} ends {summary} ({reason}) after {len(rows)} attempts, the last {last}")
 
 

@@ -81,10 +81,10 @@ def _outage_time(evidence: Evidence, waited: Waited) -> timedelta:
 
 def _rate_limit_wait(evidence: Evidence, waited: Waited) -> timedelta:
     """Return for how long the rate limits deferred a due call."""
-    asked = evidence.call_requests.get(evidence.index_of(waited.call_id))
-    if asked is None:
+    request = evidence.call_requests.get(evidence.index_of(waited.call_id))
+    if request is None:
         return timedelta()
-    providers = {asked.body.get("provider", "twilio"), asked.retry.get("failover", {}).get("provider")}
+    providers = {request.body.get("provider", "twilio"), request.retry.get("failover", {}).get("provider")}
     longest = timedelta()
     for scope in (*sorted(filter(None, providers)), "workspace"):
         if rate := evidence.env.get(f"{scope.upper()}_CALLS_PER_SECOND"):

@@ -34,14 +34,14 @@ def contacted(evidence: Evidence, tally: Tally) -> None:
     """
     contacts = [answered for answered in evidence.answered_acts if answered.act.kind == "contacted"]
     for claim in evidence.claims:
-        asked = evidence.call_requests.get(evidence.index_of(claim.call_id))
-        if asked is None:
+        request = evidence.call_requests.get(evidence.index_of(claim.call_id))
+        if request is None:
             continue
-        before = [c for c in contacts if c.act.number == asked.to.e164 and c.tick < claim.tick]
+        before = [c for c in contacts if c.act.number == request.to.e164 and c.tick < claim.tick]
         broken = next((c for c in before if not _may_dial(evidence, c, claim)), None)
         until = "ever" if broken is None or broken.until is None else f"{broken.until:%d %H:%M}"
         text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.app_at:%d %H:%M:%S}, not to be before {until}"
-        tally.expect(broken is None, asked.index, text)
+        tally.expect(broken is None, request.index, text)
 
 
 def _may_dial(evidence: Evidence, contact: AnsweredAct, claim: Claimed) -> bool:
@@ -97,24 +97,24 @@ def patience(evidence: Evidence, tally: Tally) -> None:
 
 def in_time(evidence: Evidence, tally: Tally) -> None:
     """Expect an answer before API Gateway ends the request, if no fault happens."""
-    for asking in evidence.requests:
-        took = asking.ended - asking.began
-        index = next((int(word) for word in asking.label.split(" ") if word.isdecimal()), -1)
-        late = took > REQUEST_LIMIT and not evidence.is_disturbed(asking.began - AROUND, asking.ended, index)
-        tally.expect(not late, -1, f"{asking.label} is answered after {took.total_seconds():.0f} s")
+    for request in evidence.app_requests:
+        took = request.ended - request.began
+        index = next((int(word) for word in request.label.split(" ") if word.isdecimal()), -1)
+        late = took > REQUEST_LIMIT and not evidence.is_disturbed(request.began - AROUND, request.ended, index)
+        tally.expect(not late, -1, f"{request.label} is answered after {took.total_seconds():.0f} s")
 
 
 def kept(evidence: Evidence, tally: Tally) -> None:
     """Expect that the policy allows each minute that a decision chose by the policy."""
     for call_id, made in evidence.decisions.items():
         index = evidence.index_of(call_id)
-        asked = evidence.call_requests.get(index)
-        for decision in made if asked is not None else ():
-            if asked is None or decision["reason"] not in POLICY_REASONS or not decision.get("due_at"):
+        request = evidence.call_requests.get(index)
+        for decision in made if request is not None else ():
+            if request is None or decision["reason"] not in POLICY_REASONS or not decision.get("due_at"):
                 continue
-            at, hours = utc(decision["due_at"]), asked.retry.get("window")
+            at, hours = utc(decision["due_at"]), request.retry.get("window")
             is_over = at > utc(evidence.calls[call_id]["expires_at"])
-            allowed = not is_over and (hours is None or is_open(hours, asked.to.zone, at))
+            allowed = not is_over and (hours is None or is_open(hours, request.to.zone, at))
             tally.expect(
                 allowed, index, f"{call_id} decides {decision['reason']} for {at:%a %d %H:%M}, which is closed"
             )
@@ -127,18 +127,18 @@ def waits_named(evidence: Evidence, tally: Tally) -> None:
     """
     contacted = {request.number for request in evidence.act_requests if request.kind == "contacted"}
     for call_id, made in evidence.decisions.items():
-        asked = evidence.call_requests.get(evidence.index_of(call_id))
-        if asked is None or asked.to.e164 in contacted:
+        request = evidence.call_requests.get(evidence.index_of(call_id))
+        if request is None or request.to.e164 in contacted:
             continue
         for decision in (each for each in made if each.get("retry_at")):
             waits = utc(decision["retry_at"]) - utc(decision["at"])
             # If a window or a full minute deferred the call further, the last step says so.
             holds = waits <= MAX_WAIT or PROVIDER_WAIT_STEP not in (decision.get("steps") or [""])[-1]
-            tally.expect(holds, asked.index, f"{call_id} waits {waits} for its provider")
+            tally.expect(holds, request.index, f"{call_id} waits {waits} for its provider")
         for decision in (each for each in made if each["reason"] == "policy-expired"):
             left = utc(evidence.calls[call_id]["expires_at"]) - utc(decision["at"])
             ends = left > MAX_WAIT and PROVIDER_WAIT_STEP in decision["steps"][-1]
-            tally.expect(not ends, asked.index, f"{call_id} ends {left} before it expires, for its provider")
+            tally.expect(not ends, request.index, f"{call_id} ends {left} before it expires, for its provider")
 
 
 def strangers(evidence: Evidence, tally: Tally) -> None:

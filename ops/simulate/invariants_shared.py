@@ -134,11 +134,11 @@ def in_pace(evidence: Evidence, tally: Tally) -> None:
 
 def paused(evidence: Evidence, tally: Tally) -> None:
     """Expect no claim between an answered pause and its end or a request to resume."""
-    asked = [request.asked_tick for request in evidence.act_requests if request.kind == "resume"]
+    resumes = [request.asked_tick for request in evidence.act_requests if request.kind == "resume"]
     pauses = [answered for answered in evidence.answered_acts if answered.act.kind == "pause"]
     for claim in evidence.claims:
         pause = max((p for p in pauses if p.tick < claim.tick), key=lambda p: p.tick, default=None)
-        resumed = pause is not None and any(pause.tick < tick < claim.tick for tick in asked)
+        resumed = pause is not None and any(pause.tick < tick < claim.tick for tick in resumes)
         holds = pause is None or resumed or _is_over(pause, claim)
         text = f"{claim.call_id}-{claim.attempt} is claimed at {claim.at:%d %H:%M:%S}, after a pause was answered"
         tally.expect(holds, evidence.index_of(claim.call_id), text)
@@ -164,14 +164,14 @@ def breaker(evidence: Evidence, tally: Tally) -> None:
             if gate is not None and gate.closed:
                 probes[gate.tick] = claim
         last = max(seen, key=lambda gate: gate.tick, default=None)
-        for asked in evidence.last_asked:
-            if asked.body["provider"] != provider:
+        for request in evidence.last_requests:
+            if request.body["provider"] != provider:
                 continue
-            legs = [leg for leg in evidence.legs if leg.index == asked.index]
-            soon = any(leg.at <= asked.at + GOES_THROUGH for leg in legs)
-            tally.expect(soon, asked.index, f"the last call of {provider} is not asked for, though all is well")
+            legs = [leg for leg in evidence.legs if leg.index == request.index]
+            soon = any(leg.at <= request.at + GOES_THROUGH for leg in legs)
+            tally.expect(soon, request.index, f"the last call of {provider} is not dialled, though all is well")
             stuck = last is not None and last.closed is not None
-            tally.expect(not stuck, asked.index, f"the gate of {provider} is closed in the end, though all is well")
+            tally.expect(not stuck, request.index, f"the gate of {provider} is closed in the end, though all is well")
 
 
 def _may_pass(gate: GateSeen | None, before: Claimed | None, claim: Claimed) -> bool:

@@ -188,9 +188,9 @@ def pauses(chance: Chance, count: int, start: datetime, span: timedelta, *, rush
     return following
 
 
-def acts(chance: Chance, asked: Iterable[CallRequest]) -> list[Act]:
+def acts(chance: Chance, calls: Iterable[CallRequest]) -> list[Act]:
     """Return the users' acts on these calls and on their numbers."""
-    return [act for call in asked for act in _acts(chance, chance.stream("acts", call.index), call)]
+    return [act for call in calls for act in _acts(chance, chance.stream("acts", call.index), call)]
 
 
 def _call(chance: Chance, rng: random.Random, index: int, at: datetime, to: Number) -> CallRequest:

@@ -94,7 +94,7 @@ class Users:
         method, path = ROUTES[act.kind]
         path = path.format(call=call_id, number=act.number.replace("+", "%2B"))
         sent = replace(act, body=self._body(act))
-        asked_tick = self._engine.say(act.index, f"{act.kind} of {call_id or act.number or 'all'} is asked for")
+        asked_tick = self._engine.say(act.index, f"{act.kind} of {call_id or act.number or 'all'} is requested")
         status, said = self._send(f"{act.kind} {act.index} {tries}", method, path, sent.body)
         tick = self._engine.say(act.index, f"{act.kind} is answered {status}")
         self._evidence.act_requests.append(ActRequest(act.kind, act.number, asked_tick, tick))

@@ -119,9 +119,9 @@ class World:
     def run(self) -> Evidence:
         """Run the plan to its end and return the evidence."""
         rush = self.plan.rush
-        asked = traffic.calls(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
-        asked += traffic.last_calls(self.plan.calls, self.faults.until + settings.LAST_AFTER)
-        kept = [call for call in asked if self.plan.kept is None or call.index in self.plan.kept]
+        requests = traffic.calls(self.chance, self.plan.calls, self.start, settings.SPAN, rush=rush)
+        requests += traffic.last_calls(self.plan.calls, self.faults.until + settings.LAST_AFTER)
+        kept = [call for call in requests if self.plan.kept is None or call.index in self.plan.kept]
         self.evidence.call_requests = {call.index: call for call in kept}
         with self._standing():
             operators = Operators(self.engine, self.chance, self.faults, self.env, self.evidence, self._begin_process)
@@ -335,7 +335,7 @@ class World:
         except Crash as crash:
             self._failed("api", crash)
             return 502, None
-        self.evidence.requests.append(AppRequest(label, began, self.engine.at))
+        self.evidence.app_requests.append(AppRequest(label, began, self.engine.at))
         if answer.status_code >= 500:
             self.evidence.failed[f"api: {answer.status_code}"] += 1
         return answer.status_code, answer.json_body

@@ -383,7 +383,7 @@ def give_up_early(evidence: Evidence) -> None:
 
 def answer_late(evidence: Evidence) -> None:
     began = first_leg(evidence).at
-    evidence.requests.append(AppRequest("place 0 1", began, began + timedelta(seconds=40)))
+    evidence.app_requests.append(AppRequest("place 0 1", began, began + timedelta(seconds=40)))
 
 
 def adopt(evidence: Evidence) -> None:
