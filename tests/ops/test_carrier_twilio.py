@@ -1,6 +1,10 @@
-"""Twilio's personality of the mock carrier, checked by Twilio's own validator."""
+"""Twilio's part of the mock carrier, used by the app's own client of Twilio.
+
+Twilio's own validator checks the callbacks.
+"""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -9,7 +13,12 @@ from urllib.parse import parse_qsl
 import pytest
 from twilio.request_validator import RequestValidator
 
+from chalicelib.domain.events import Progress
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused
 from ops.local.carrier_twilio import signature
+from tests.ops.calling import CarrierTests
+from tests.support.carrier_caller import DIAL, CarrierCase
 from tests.support.carrier_client import (
     BASIC,
     CALLS,
@@ -25,6 +34,38 @@ from tests.support.carrier_client import (
     twilio_error,
     wait_until,
 )
+
+ANSWERED = ("initiated", "ringing", "in-progress", "completed")
+CASE = CarrierCase(
+    name="twilio",
+    dial=replace(DIAL, machine_detection=MachineDetection.OFF),
+    answered=ANSWERED,
+    endings=[
+        ("completed", ANSWERED, Outcome.COMPLETED, None),
+        ("busy", ("initiated", "ringing", "busy"), Outcome.BUSY, "sip:486"),
+        ("no-answer", ("initiated", "ringing", "no-answer"), Outcome.NO_ANSWER, "sip:487"),
+        ("canceled", ("initiated", "ringing", "canceled"), Outcome.CANCELED, "sip:487"),
+        ("failed", ("initiated", "failed"), Outcome.FAILED, "sip:503"),
+        ("rejected", ("initiated", "ringing", "failed"), Outcome.REJECTED, "sip:603"),
+    ],
+    refusals=[
+        ("invalid-number", Refused(Outcome.INVALID_NUMBER, "twilio:21211")),
+        ("error", PlacementUnknown("twilio:20500")),
+        ("throttled", PutOff("twilio:20429", fault=False)),
+        ("auth", PutOff("twilio:20003", fault=True)),
+    ],
+    hang_ups=[
+        ({"ring_sec": 2}, Progress.RINGING, Outcome.CANCELED),
+        ({"talk_sec": 30}, Progress.IN_PROGRESS, Outcome.COMPLETED),
+    ],
+    looked_up={"rejected": Outcome.FAILED},  # the look-up has no SIP code
+    looks_up_causes=False,
+    other_secret={"auth_token": "other"},
+)
+
+
+class TestTwilio(CarrierTests):
+    case = CASE
 
 
 def test_the_create_call_answers_with_the_call_resource(carrier: CarrierClient, sink: Sink) -> None:

@@ -11,9 +11,9 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
-from chalicelib.providers import CallbackRequest, Provider, load
+from chalicelib.providers import CallbackRequest, Http, Provider, load
 from chalicelib.runtime.settings import Settings
 
 SID = "AC" + "a" * 32
@@ -122,10 +122,10 @@ class CarrierClient:
     sink: Sink
     environment: Mapping[str, str]
 
-    def provider(self, name: str) -> Provider:
-        """Return the app's own client of that provider, set up from the environment."""
+    def provider(self, name: str, http: Http | None = None, **changed: str) -> Provider:
+        """Return the app's own client of a provider, set up from ``environment``."""
         credentials = Settings.from_env(self.environment).credentials(name)
-        return load(name, credentials, now=lambda: datetime.now(UTC))
+        return load(name, {**credentials, **changed}, now=lambda: datetime.now(UTC), http=http)
 
     def ask(
         self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None, timeout_sec: float = 3
@@ -147,7 +147,7 @@ class CarrierClient:
 
     def script(self, *outcomes: Any, number: str = TO) -> None:
         answer = self.ask("PUT", f"/script/{number}", json.dumps({"outcomes": outcomes}))
-        assert answer == (200, {"number": TO, "outcomes": list(outcomes)})
+        assert answer == (200, {"number": unquote(number), "outcomes": list(outcomes)})
 
     def create(self, *more: tuple[str, str], to: str = TO, **changed: str | None) -> tuple[int, Any]:
         """Request a call with the usual fields.

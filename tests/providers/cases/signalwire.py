@@ -1,15 +1,14 @@
 """SignalWire, as the conformance suite sees it."""
 
 import hmac
-from collections.abc import Sequence
 from dataclasses import replace
-from email.utils import format_datetime
 
 from chalicelib.domain.events import Leg, Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from ops.local.carrier_signalwire import signature
-from tests.providers.cases import ListedCall, ProviderCase
+from tests.providers.cases import ProviderCase
+from tests.providers.cases.twilio import listed
 
 KEYS = ("PSKcurrent", "PSKformer")
 
@@ -20,22 +19,6 @@ def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
     if request.body.startswith(b"{"):
         signed = hmac.new(KEYS[secret].encode(), request.url.encode() + request.body, "sha1").hexdigest()
     return replace(request, headers={**request.headers, "X-SignalWire-Signature": signed})
-
-
-def listed(url: str, calls: Sequence[ListedCall]) -> object:
-    rows = [
-        {
-            "sid": call.call_id,
-            "to": call.to_number,
-            "from": call.from_number,
-            "status": "completed",
-            "direction": "inbound" if call.inbound else "outbound-api",
-            "duration": "12",
-            "date_created": format_datetime(call.created_at) if call.created_at else None,
-        }
-        for call in calls
-    ]
-    return {"calls": rows, "next_page_uri": None}
 
 
 CASE = ProviderCase(

@@ -1,0 +1,94 @@
+"""A caller who uses the mock carrier through one provider, and the expected calls."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.domain.events import CallEvent, Progress
+from chalicelib.domain.outcome import Outcome
+from chalicelib.providers import DialRequest, DialResult, Http, Placed, Provider
+from tests.support.carrier_client import FROM, TO, CarrierClient, wait_until
+
+TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
+#: the usual dial; the callback URL is the sink's
+DIAL = DialRequest("call_01", 1, FROM, TO, "https://example.com/answer", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierCase:
+    """One provider's calls on the mock carrier, as its class reads them."""
+
+    name: str
+    dial: DialRequest = DIAL
+    #: the statuses of the events of a call that a person answers
+    answered: Sequence[str]
+    #: (scripted word, the statuses of the events, the outcome, the cause of the last event)
+    endings: Sequence[tuple[str, Sequence[str], Outcome, str | None]]
+    #: (scripted word, the result of a dial that the carrier rejects)
+    refusals: Sequence[tuple[str, DialResult]]
+    #: (scripted times, the progress at which the call is hung up, the outcome or None if the carrier keeps the call)
+    hang_ups: Sequence[tuple[Mapping[str, float], Progress, Outcome | None]]
+    #: the outcome of a look-up after these scripted words, if it differs from that of the last event
+    looked_up: Mapping[str, Outcome] = field(default_factory=dict)
+    #: False if a look-up has no cause of the end
+    looks_up_causes: bool = True
+    #: True if the events carry Redial's token
+    carries_token: bool = False
+    #: credentials by which the callbacks are not signed; none if the provider signs no callback
+    other_secret: Mapping[str, str] = field(default_factory=dict)
+    #: an id that no call has
+    unknown_id: str = "00000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A caller who places calls through one provider and reads the callbacks."""
+
+    carrier: CarrierClient
+    case: CarrierCase
+
+    def provider(self, http: Http | None = None, **credentials: str) -> Provider:
+        """Return the provider with the carrier's credentials, some of them changed."""
+        return self.carrier.provider(self.case.name, http, **credentials)
+
+    def script(self, *outcomes: Any) -> None:
+        """Set what happens on the calls to the number that is dialed."""
+        self.carrier.script(*outcomes, number=self.case.dial.to_number)
+
+    def dial(self, http: Http | None = None, **changed: Any) -> DialResult:
+        """Dial, with some fields of the request changed."""
+        callback = f"{self.carrier.sink.url}/callbacks/{self.case.name}/{TOKEN}"
+        request = replace(self.case.dial, **{"callback_url": callback, **changed})
+        return self.provider(http).dial(request)
+
+    def place(self, **changed: Any) -> str:
+        """Return the id of a call that the carrier takes."""
+        result = self.dial(**changed)
+        assert isinstance(result, Placed)
+        return result.provider_call_id
+
+    def reported(self, count: int) -> list[CallEvent]:
+        """Wait for ``count`` events, and return those of all callbacks, each verified."""
+        provider, events = self.provider(), list[CallEvent]()
+
+        def have_come() -> bool:
+            callbacks = [each.request(self.carrier.sink.url) for each in list(self.carrier.sink.received)]
+            for callback in callbacks:
+                provider.verify(callback)
+            events[:] = [event for callback in callbacks for event in provider.parse(callback)]
+            return len(events) >= count
+
+        wait_until(have_come)
+        return events
+
+    def lookup(self, call_id: str, until: Callable[[CallEvent], bool] = lambda event: True) -> CallEvent:
+        """Look the call up until it is found and ``until`` is true of its event."""
+        provider, found = self.provider(), list[CallEvent]()
+
+        def is_reached() -> bool:
+            event = provider.lookup(call_id)
+            found[:] = [event] if event is not None and until(event) else []
+            return bool(found)
+
+        wait_until(is_reached)
+        return found[0]
