@@ -50,7 +50,7 @@ FIRST_INTERVAL = timedelta(minutes=5)
 LAST_INTERVAL = timedelta(hours=1)
 
 
-class Word(StrEnum):
+class LookupResult(StrEnum):
     """The result of a look-up of a silent attempt: the first column of the table."""
 
     TOO_EARLY = "too-early"  # Redial did not ask
@@ -63,13 +63,13 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Lookup:
     """The result of a look-up of attempt number ``attempt``.
 
     ``event`` is the state of the call, if the provider reported it (GOES_ON, ENDED).
     """
 
-    word: Word
+    result: LookupResult
     attempt: int
     event: CallEvent | None = None
 
@@ -101,26 +101,26 @@ def is_silent(record: CallRecord, now: datetime) -> bool:
     return overdue and attempt is not None and attempt.outcome is None
 
 
-def after_silence(record: CallRecord, said: Said, now: datetime, limit: timedelta) -> Transition:
+def after_silence(record: CallRecord, lookup: Lookup, now: datetime, limit: timedelta) -> Transition:
     """Return the change of a silent attempt after a look-up: its end, or more time.
 
     ``limit`` is the longest time that an attempt can last, from its claim to its last callback.
     """
-    attempt = record.attempt(said.attempt)
-    if attempt is None or record.call.attempt != said.attempt or not is_silent(record, now):
+    attempt = record.attempt(lookup.attempt)
+    if attempt is None or record.call.attempt != lookup.attempt or not is_silent(record, now):
         return unchanged(record, now)
-    if said.word is Word.ENDED and said.event is not None:
-        return lifecycle.absorb(record, said.attempt, said.event, now)
-    patience = _patience(record, attempt, said.word, now, limit)
+    if lookup.result is LookupResult.ENDED and lookup.event is not None:
+        return lifecycle.absorb(record, lookup.attempt, lookup.event, now)
+    patience = _patience(record, attempt, lookup.result, now, limit)
     if now >= patience.until:
         informed = record
-        if said.event is not None:  # the event may prove that the call was answered, and that decides how it ends
-            informed = replace(record, attempts=record.replacing(under_way(attempt, said.event, now)))
-        return lifecycle.absorb(informed, said.attempt, _timed_out(attempt, said, patience.cause), now)
-    return _waiting(record, attempt, said, patience.again_at, now)
+        if lookup.event is not None:  # the event may prove that the call was answered, and that decides how it ends
+            informed = replace(record, attempts=record.replacing(under_way(attempt, lookup.event, now)))
+        return lifecycle.absorb(informed, lookup.attempt, _timed_out(attempt, lookup, patience.cause), now)
+    return _waiting(record, attempt, lookup, patience.again_at, now)
 
 
-def _patience(record: CallRecord, attempt: Attempt, word: Word, now: datetime, limit: timedelta) -> _Patience:
+def _patience(record: CallRecord, attempt: Attempt, result: LookupResult, now: datetime, limit: timedelta) -> _Patience:
     limit_at = attempt.claimed_at + limit
     known = attempt.provider_call_id is not None
     growing = now + min(max((now - (limit_at if known else attempt.claimed_at)) / 2, FIRST_INTERVAL), LAST_INTERVAL)
@@ -130,23 +130,23 @@ def _patience(record: CallRecord, attempt: Attempt, word: Word, now: datetime, l
     goes_on_until = now if record.call.canceled_at is not None else limit_at
     policy_ends = max(record.call.expires_at, limit_at + MIN_ASKING)
     table = {
-        Word.TOO_EARLY: _Patience(limit_at, limit_at, NO_CALLBACK),
-        Word.GOES_ON: _Patience(max(goes_on_until, now + ASK_AGAIN), limit_at + OVERRUN, NEVER_ENDED),
-        Word.UNSURE: _Patience(before_limit, limit_at, NO_CALLBACK),
-        Word.UNANSWERED: _Patience(growing, policy_ends, NO_CALLBACK),
-        Word.NOT_SET_UP: _Patience(growing, limit_at + OVERRUN, NOT_SET_UP),
+        LookupResult.TOO_EARLY: _Patience(limit_at, limit_at, NO_CALLBACK),
+        LookupResult.GOES_ON: _Patience(max(goes_on_until, now + ASK_AGAIN), limit_at + OVERRUN, NEVER_ENDED),
+        LookupResult.UNSURE: _Patience(before_limit, limit_at, NO_CALLBACK),
+        LookupResult.UNANSWERED: _Patience(growing, policy_ends, NO_CALLBACK),
+        LookupResult.NOT_SET_UP: _Patience(growing, limit_at + OVERRUN, NOT_SET_UP),
     }
     none = _Patience(limit_at, limit_at, NO_CALLBACK) if known else _Patience(before_limit, confirmed_at, NEVER_PLACED)
-    return table.get(word, none)
+    return table.get(result, none)
 
 
-def _waiting(record: CallRecord, attempt: Attempt, said: Said, until: datetime, now: datetime) -> Transition:
+def _waiting(record: CallRecord, attempt: Attempt, lookup: Lookup, until: datetime, now: datetime) -> Transition:
     """Return the change that waits longer for the end of an attempt.
 
     The change also records the progress that the look-up found.
     """
-    if said.word is Word.GOES_ON and said.event is not None:
-        progressed = lifecycle.absorb(record, attempt.number, said.event, now)
+    if lookup.result is LookupResult.GOES_ON and lookup.event is not None:
+        progressed = lifecycle.absorb(record, attempt.number, lookup.event, now)
         if progressed.effect is not Effect.NOTHING:
             return progressed.until(until)
     waiting = replace(record.call, deadline_at=until)
@@ -159,9 +159,9 @@ def _waiting(record: CallRecord, attempt: Attempt, said: Said, until: datetime, 
     return becoming(record, waiting, unknown, effect=Effect.ENRICHED, at=now)
 
 
-def _timed_out(attempt: Attempt, said: Said, cause: str) -> CallEvent:
+def _timed_out(attempt: Attempt, lookup: Lookup, cause: str) -> CallEvent:
     """Return the event that ends a silent attempt."""
-    found = said.event
+    found = lookup.event
     event = CallEvent(
         event_id=f"{cause}-{attempt.number}",
         provider_call_id=attempt.provider_call_id or (found.provider_call_id if found else ""),

@@ -10,7 +10,7 @@ from chalicelib.domain.attempt_ends import with_end
 from chalicelib.domain.call import AttemptPhase, CallState
 from chalicelib.domain.deciding import decided_after
 from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.silence import MIN_ASKING, Word
+from chalicelib.domain.silence import MIN_ASKING, LookupResult
 from chalicelib.domain.transition import Effect, Transition, failed_over
 from chalicelib.providers.base import PlacementUnknown, PutOff
 from chalicelib.storage.gates import scopes_of
@@ -158,10 +158,10 @@ def never_opens(probed: Callable[..., Any]) -> Callable[..., Any]:
 def asks_again(after_silence: Callable[..., Any]) -> Callable[..., Any]:
     """Return an ``after_silence`` that takes back attempts unknown to the provider."""
 
-    def again(record: Any, said: Any, now: Any, limit: Any) -> Transition:
-        if record.call.state is CallState.DIALING and said.word in (Word.NONE, Word.UNSURE):
+    def again(record: Any, lookup: Any, now: Any, limit: Any) -> Transition:
+        if record.call.state is CallState.DIALING and lookup.result in (LookupResult.NONE, LookupResult.UNSURE):
             return lifecycle.defer(record, cause="never-placed", wait=None, evidence={}, now=now)
-        taken: Transition = after_silence(record, said, now, limit)
+        taken: Transition = after_silence(record, lookup, now, limit)
         return taken
 
     return again
@@ -211,19 +211,19 @@ def by_its_word(weighed: Callable[..., Any]) -> Callable[..., Any]:
     return lambda word, *, answered, amd: weighed(word, answered=False, amd=amd if amd and amd.is_machine else None)
 
 
-def deaf_to_faults(told: Callable[..., Any]) -> Callable[..., Any]:
-    def deaf(event: Any, without: Word, number: int) -> Any:
-        said = told(event, without, number)
-        return replace(said, word=Word.GOES_ON) if event is not None and event.outcome is None else said
+def deaf_to_faults(as_lookup: Callable[..., Any]) -> Callable[..., Any]:
+    def deaf(event: Any, without: LookupResult, number: int) -> Any:
+        lookup = as_lookup(event, without, number)
+        return replace(lookup, result=LookupResult.GOES_ON) if event is not None and event.outcome is None else lookup
 
     return deaf
 
 
 def impatient(patience: Callable[..., Any]) -> Callable[..., Any]:
-    def soon_over(record: Any, attempt: Any, word: Word, now: Any, limit: Any) -> Any:
-        found = patience(record, attempt, word, now, limit)
+    def soon_over(record: Any, attempt: Any, result: LookupResult, now: Any, limit: Any) -> Any:
+        found = patience(record, attempt, result, now, limit)
         until = attempt.claimed_at + limit + MIN_ASKING
-        return replace(found, until=until) if word is Word.UNANSWERED else found
+        return replace(found, until=until) if result is LookupResult.UNANSWERED else found
 
     return soon_over
 

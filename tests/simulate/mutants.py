@@ -371,7 +371,7 @@ MUTANTS = {
     "fault-goes-on": Mutant(
         "an account's fault that a look-up shows is taken for a call in progress",
         ("deferred", "ends"),
-        lambda: [patch.object(silent, "_as_said", broken.deaf_to_faults(silent._as_said))],
+        lambda: [patch.object(silent, "_as_lookup", broken.deaf_to_faults(silent._as_lookup))],
         seeds=4,
         focus="credits",
         calls=5,
