@@ -150,7 +150,7 @@ def _is_over(pause: AnsweredAct, claim: Claimed) -> bool:
 
 
 def breaker(evidence: Evidence, tally: Tally) -> None:
-    """Expect one probe at a time behind the breaker's gate, and an open gate at last."""
+    """Expect single probes behind the breaker's gate, and an open gate at the end."""
     for provider in PROVIDERS:
         seen = [gate for gate in evidence.gates if gate.scope.startswith(f"account:{provider}:")]
         probes: dict[int, Claimed] = {}
