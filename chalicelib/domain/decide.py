@@ -302,7 +302,7 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
     zones = policy.window_zones(situation.zones)
     opening = next_opening(window, place.at, zones, work=work)
     if opening is None:
-        step = f"{never_open(window, zones)}: give the call a timezone"
+        step = f"{why_never_open(window, zones)}; give the call a timezone, or a wider window"
         return _ended(place, SummaryStatus.BLOCKED, Reason.WINDOW_NEVER_OPENS, step)
     if opening.at > situation.expires_at:
         # The policy's end comes first, so the policy's end is the reason.
@@ -313,7 +313,7 @@ def _into_window(policy: Policy, situation: Situation, place: _Place, work: Work
     return None
 
 
-def never_open(window: Window | None, zones: tuple[str, ...]) -> str:
+def why_never_open(window: Window | None, zones: tuple[str, ...]) -> str:
     """Return a sentence that says why the window never opens in all of ``zones``."""
     if window is not None and never_opens(window):
         return "the hours, pauses and presets for the number leave no hour of the week open"

@@ -15,7 +15,7 @@ _TOKEN_PREFIX = "erased."  # noqa: S105 - a mark, not a secret
 def blanked(call: Call, at: datetime) -> Call:
     """Return the call without the number and without the data that the user sent.
 
-    The user's data is removed because it is about the person, too.
+    The user's data may be about the person, too.
     """
     return replace(
         call,

@@ -37,7 +37,7 @@ def _open_in_both(one: Week | None, other: Week | None) -> Week | None:
     for number, day in enumerate(WEEK):
         (own, late), (others_own, others_late) = week_hours(one, number), week_hours(other, number)
         both[day] += [Interval(start, end) for start, end in common_hours(own, others_own)]
-        # Hours that began on the day before, in either window, stay hours of that day: if it is a day off, they close.
+        # Hours that began on the day before, in either window, belong to that day: a day off closes them.
         carried = (*common_hours(late, (*others_own, *others_late)), *common_hours(own, others_late))
         both[WEEK[number - 1]] += [Interval(start + DAY_MINUTES, end + DAY_MINUTES) for start, end in carried]
     return {day: tuple(intervals) for day, intervals in both.items()}

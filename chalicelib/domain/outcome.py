@@ -11,7 +11,7 @@ class Outcome(StrEnum):
     BUSY = "busy"
     NO_ANSWER = "no-answer"
     REJECTED = "rejected"
-    FAILED = "failed"  # the network could not connect it
+    FAILED = "failed"  # the network could not connect the call
     ERROR = "error"  # a technical fault before the network was asked
     INVALID_NUMBER = "invalid-number"
     DND = "dnd"

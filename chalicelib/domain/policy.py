@@ -110,7 +110,7 @@ class Policy:
     def with_default_cap(self, cap: Cap | None) -> "Policy":
         """Return the policy with the default cap, unless its own caps are as strict.
 
-        A policy that says its caps itself stays as it is.
+        If the policy itself says its caps, the caps stay unchanged.
         """
         if cap is None or not self.takes_default_cap or any(own.covers(cap) for own in self.caps):
             return replace(self, takes_default_cap=False)

@@ -96,7 +96,7 @@ def user_zone(name: str) -> str:
     """Return the zone's name if it is ``Region/City`` or ``UTC``.
 
     ``Etc/UTC`` counts as ``UTC``. Raises ValueError for any other name, with the probable zone. An abbreviation
-    (``EST``) has the same offset all year, so it is wrong for half of the year.
+    (``EST``) has the same offset all year, and the zone's clocks show another time for half of the year.
     """
     if name in (UTC_NAME, ETC_UTC):
         return UTC_NAME

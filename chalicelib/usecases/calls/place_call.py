@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib import ids
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Call, CallRecord
-from chalicelib.domain.decide import Reason, first, never_open
+from chalicelib.domain.decide import Reason, first, why_never_open
 from chalicelib.domain.deciding import postponed
 from chalicelib.domain.erasure import blanked
 from chalicelib.domain.expiry import expiry
@@ -197,7 +197,7 @@ def _check_window(call: Call) -> None:
     """
     start_at = call.due_at or call.created_at
     if first(call.policy, CallRecord(call).situation, start_at).reason is Reason.WINDOW_NEVER_OPENS:
-        closed = never_open(call.policy.window, call.zones)
+        closed = why_never_open(call.policy.window, call.zones)
         wanted = f"{Reason.WINDOW_NEVER_OPENS}: {closed}; give the call a timezone, or a wider window"
         raise Invalid([FieldError("/timezone", wanted)])
 
