@@ -43,13 +43,14 @@ def zones_of(number: str) -> tuple[str, ...]:
     area = digits[1:_AREA_DIGITS]
     if digits.startswith("1") and area in OVERLAYS and len(digits) == _NANP_DIGITS:
         # This comes before the check of validity, because an overlay may be younger than the library.
-        return _zones_of_ground(area) if digits[_AREA_DIGITS] in "23456789" else ()
+        return _zones_of_overlay(area) if digits[_AREA_DIGITS] in "23456789" else ()
     if not is_valid_number(parsed):
         return ()
-    return tuple(sorted(_found(parsed, digits)))
+    return tuple(sorted(_zones_of_valid(parsed, digits)))
 
 
-def _found(parsed: "PhoneNumber", digits: str) -> set[str]:
+def _zones_of_valid(parsed: "PhoneNumber", digits: str) -> set[str]:
+    """Return the zones of a valid number that no overlay names."""
     own, corrected = _longest(CORRECTED, digits)
     mapped, from_map = _longest(_map(), digits)
     if corrected and len(own) >= (len(mapped) if len(mapped) > _AREA_DIGITS and digits.startswith("1") else 0):
@@ -61,7 +62,7 @@ def _found(parsed: "PhoneNumber", digits: str) -> set[str]:
         from_map = _map().get(str(parsed.country_code), ())
     if UNKNOWN in from_map:
         return set()
-    placed = {_placed(digits, name) for name in from_map}
+    placed = {_right_name(digits, name) for name in from_map}
     if not digits.startswith("1"):
         placed = _within_country(parsed, placed)
     return placed | set(_longest(ALSO, digits)[1])
@@ -90,7 +91,7 @@ def _within_country(parsed: "PhoneNumber", zones: set[str]) -> set[str]:
     return set(own) if len(own) == 1 else (zones & set(own)) or zones
 
 
-def _zones_of_ground(area: str) -> tuple[str, ...]:
+def _zones_of_overlay(area: str) -> tuple[str, ...]:
     """Return the zones of all area codes that an overlay covers."""
     return tuple(sorted({name for parent in OVERLAYS[area] for name in _zones_of_code(f"1{parent}")}))
 
@@ -105,11 +106,12 @@ def _zones_of_code(prefix: str) -> tuple[str, ...]:
         name for table in (CORRECTED, ALSO) for key, zones in table.items() if key.startswith(prefix) for name in zones
     }
     rows = {key: zones for key, zones in _map().items() if key.startswith(prefix) and key not in CORRECTED}
-    found.update(_placed(prefix, name) for zones in rows.values() for name in zones)
+    found.update(_right_name(prefix, name) for zones in rows.values() for name in zones)
     return tuple(sorted(found))
 
 
-def _placed(digits: str, name: str) -> str:
+def _right_name(digits: str, name: str) -> str:
+    """Return the right zone for a zone in the map: see MISPLACED and RENAMED."""
     for size in (_AREA_DIGITS, 1):
         name = MISPLACED.get((digits[:size], name), name)
     return RENAMED.get(name, name)

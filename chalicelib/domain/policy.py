@@ -104,8 +104,8 @@ class Policy:
 
         if not goes_by_number(self.presets):
             return self
-        placed = rules_for(self.presets, number, self.window.timezone if self.window else RECIPIENT)
-        return self.with_rules(replace(self.rules, presets=()).narrowed_by(placed))
+        of_number = rules_for(self.presets, number, self.window.timezone if self.window else RECIPIENT)
+        return self.with_rules(replace(self.rules, presets=()).narrowed_by(of_number))
 
     def with_default_cap(self, cap: Cap | None) -> "Policy":
         """Return the policy with the default cap, unless its own caps are as strict.
