@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.providers.dialing")
+pytest.register_assert_rewrite("tests.providers.dialing", "tests.providers.reading")

@@ -1,21 +1,20 @@
 """Exotel's callbacks in each of their shapes, and the events that are read from them."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest, MalformedCallback
+from chalicelib.providers import CallbackRequest
 from chalicelib.providers.exotel import Exotel
 from chalicelib.providers.exotel_events import ENDINGS, PROGRESS
 from chalicelib.providers.multipart import decode_multipart
 from tests.providers.cases import NOW
+from tests.providers.reading import CallbackCase, CallbackTests, random_bodies
 
 SID = "80bfbec2d78bbbf10fb851f4fa165211"
 TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
@@ -228,54 +227,6 @@ def test_a_custom_field_of_the_users_own_is_no_token(field: str):
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        b'{"Status": "busy"}',
-        b'{"CallSid": "a b"}',
-        b"[1]",
-        b"{",
-        b"Status=busy",
-        b"CallSid=%ff",
-        multipart({"Status": "busy"}),
-        b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\xff\r\n--x--",
-        b"--x\r\n" * 2000,
-        b"--x\r\n" + b"a" * 200_000,
-    ],
-)
-def test_what_names_no_call_is_malformed(body: bytes):
-    with pytest.raises(MalformedCallback):
-        exotel().parse(request(body))
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-names = st.sampled_from(
-    ["CallSid", "Status", "EventType", "Legs", "From", "To", "EndTime", "CustomField", "AnsweredBy"]
-)
-objects = st.dictionaries(names, json_values).map(lambda value: {"CallSid": "1", **value})
-bodies = (
-    st.binary(max_size=200)
-    | objects.map(lambda value: json.dumps(value).encode())
-    | st.dictionaries(names, st.text(max_size=20)).map(lambda form: urlencode(form, errors="replace").encode())
-    | st.binary(max_size=100).map(lambda tail: b"--x\r\nContent-Disposition: form-data; name=CallSid\r\n" + tail)
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(bodies, st.sampled_from(["application/json", "multipart/form-data", ""]), st.sampled_from(["POST", "GET"]))
-def test_garbage_is_refused_or_read_but_never_breaks_anything(body: bytes, content_type: str, method: str):
-    exotel().verify(request(body, content_type))
-    try:
-        events = exotel().parse(replace(request(body, content_type), method=method))
-    except MalformedCallback:
-        return
-    assert all(str(event).encode() and event.provider_call_id for event in events)
-
-
-@pytest.mark.parametrize(
     "legs",
     [
         [{"Status": "completed", "OnCallDuration": 21}],
@@ -322,3 +273,33 @@ def test_the_cause_of_the_agents_leg_is_not_the_customers():
 def test_a_word_of_the_customers_leg_counts_more_than_its_cause():
     legs = [{"Status": "no-answer", "Cause": "17"}]
     assert parsed(Status="failed", From="09876543210", Legs=legs).outcome is Outcome.NO_ANSWER
+
+
+class TestExotel(CallbackTests):
+    case = CallbackCase(
+        provider=exotel,
+        malformed=[
+            (request(body), "")
+            for body in [
+                b'{"Status": "busy"}',
+                b'{"CallSid": "a b"}',
+                b"[1]",
+                b"{",
+                b"Status=busy",
+                b"CallSid=%ff",
+                multipart({"Status": "busy"}),
+                b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\xff\r\n--x--",
+                b"--x\r\n" * 2000,
+                b"--x\r\n" + b"a" * 200_000,
+            ]
+        ],
+        alike=[
+            request(json.dumps({"CallSid": SID, "Status": "busy"}).encode()),
+            request(urlencode({"CallSid": SID, "Status": "busy"}).encode(), ""),
+        ],
+        bodies=random_bodies(
+            {"CallSid": "1"},
+            ["CallSid", "Status", "EventType", "Legs", "From", "To", "EndTime", "CustomField", "AnsweredBy"],
+        )
+        | st.binary(max_size=100).map(lambda tail: b"--x\r\nContent-Disposition: form-data; name=CallSid\r\n" + tail),
+    )

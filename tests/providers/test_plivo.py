@@ -6,19 +6,16 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from chalicelib import providers
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest, MalformedCallback
+from chalicelib.providers import CallbackRequest
 from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, CAUSE_NAMES, HANGUP_CAUSES, UNANSWERED
 from chalicelib.providers.plivo_events import ENDINGS, EVIDENCE
+from tests.providers.reading import FORM_TYPE, JSON_TYPE, CallbackCase, CallbackTests, random_bodies
 
 CALL = "64d3290a-87a6-46b4-a6e2-20f5f4e07a02"
-FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
-JSON_TYPE = {"Content-Type": "application/json"}
 
 HANGUP = {
     "ALegRequestUUID": CALL,
@@ -325,60 +322,9 @@ def test_a_number_that_is_none_is_left_out():
     assert (event.from_number, event.to_number, event.duration_sec) == (None, None, None)
 
 
-def test_a_get_query_and_a_json_body_are_read_as_a_form_is():
-    fields = {"RequestUUID": CALL, "Event": "Hangup", "CallStatus": "completed", "HangupCauseCode": "3010"}
-    as_form = plivo().parse(request(urlencode(fields).encode()))
-    assert as_form == plivo().parse(request(urlencode(fields).encode(), headers={}))
-    assert as_form == plivo().parse(request(url=f"https://a.example/x?{urlencode(fields)}", method="GET"))
-    typed = {**fields, "HangupCauseCode": 3010, "Tags": ["a"], "Machine": None}
-    assert as_form == plivo().parse(request(json.dumps(typed).encode(), headers=JSON_TYPE))
-
-
 def test_evidence_is_bounded_whatever_is_sent():
     event = parsed(HangupCauseName="x" * 9999, **{f"Field{n}": "y" for n in range(500)})
     assert event.evidence == {"HangupCauseName": "x" * 200}
-
-
-@pytest.mark.parametrize(
-    ("callback", "reason"),
-    [
-        (request(b"CallStatus=busy"), "name no call"),
-        (request(b"CallUUID=+&CallStatus=busy"), "name no call"),
-        (request(b"RequestUUID=" + b"1" * 129), "name no call"),
-        (request(b"CallUUID=%ff"), "the body is no form"),
-        (request(b"[]", headers=JSON_TYPE), "the body is no JSON object"),
-        (request(b'{"CallUUID": ["1"]}', headers=JSON_TYPE), "name no call"),
-    ],
-)
-def test_a_callback_that_names_no_call_says_why_it_is_refused(callback: CallbackRequest, reason: str):
-    with pytest.raises(MalformedCallback, match=reason):
-        plivo().parse(callback)
-
-
-fuzz_fields = st.dictionaries(
-    st.sampled_from(["CallStatus", "Duration", "SessionStart", "StartTime", "EndTime", "HangupCauseCode", "Event"]),
-    st.text(max_size=40),
-)
-bodies = (
-    st.binary(max_size=200)
-    | fuzz_fields.map(lambda fields: json.dumps({"CallUUID": "1", **fields}).encode())
-    | fuzz_fields.map(lambda fields: urlencode({"CallUUID": "1", **fields}, errors="replace").encode())
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    bodies,
-    st.sampled_from([FORM_TYPE, JSON_TYPE, {}]),
-    st.sampled_from(["POST", "GET"]),
-    st.text(max_size=40),
-)
-def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, method, tail):
-    try:
-        events = plivo().parse(request(body, f"https://a.example/x?{tail}", method, headers))
-    except MalformedCallback:
-        return
-    assert all(str(event).encode() and event.provider_call_id for event in events)
 
 
 @pytest.mark.parametrize(
@@ -393,3 +339,31 @@ def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, met
 def test_a_code_of_q850_or_sip_without_a_name_is_read(code: str, outcome: Outcome, cause: str):
     told = hung_up(HangupCauseCode=code, CallStatus="failed")
     assert (told.outcome, told.cause) == (outcome, cause)
+
+
+BUSY = {"RequestUUID": CALL, "Event": "Hangup", "CallStatus": "completed", "HangupCauseCode": "3010"}
+TYPED = {**BUSY, "HangupCauseCode": 3010, "Tags": ["a"], "Machine": None}
+
+
+class TestPlivo(CallbackTests):
+    case = CallbackCase(
+        provider=plivo,
+        malformed=[
+            (request(b"CallStatus=busy"), "name no call"),
+            (request(b"CallUUID=+&CallStatus=busy"), "name no call"),
+            (request(b"RequestUUID=" + b"1" * 129), "name no call"),
+            (request(b"CallUUID=%ff"), "the body is no form"),
+            (request(b"[]", headers=JSON_TYPE), "the body is no JSON object"),
+            (request(b'{"CallUUID": ["1"]}', headers=JSON_TYPE), "name no call"),
+        ],
+        alike=[
+            request(urlencode(BUSY).encode()),
+            request(urlencode(BUSY).encode(), headers={}),
+            request(url=f"https://a.example/x?{urlencode(BUSY)}", method="GET"),
+            request(json.dumps(TYPED).encode(), headers=JSON_TYPE),
+        ],
+        bodies=random_bodies(
+            {"CallUUID": "1"},
+            ["CallStatus", "Duration", "SessionStart", "StartTime", "EndTime", "HangupCauseCode", "Event"],
+        ),
+    )

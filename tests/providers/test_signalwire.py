@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.domain.outcome import Amd, Outcome
@@ -19,12 +17,11 @@ from chalicelib.errors import RedialError
 from chalicelib.providers import CallbackRequest, MalformedCallback, SignatureError, load
 from chalicelib.providers.signalwire import ACCOUNT_FAULTS, PACE_LIMITS, SignalWire
 from tests.providers.cases import case
+from tests.providers.reading import FORM_TYPE, JSON_TYPE, CallbackCase, CallbackTests, random_bodies
 
 PROJECT = "8a7f2c1e-0b4d-4f7e-a1c3-6d5e4f3a2b1c"
 CALL = "2f6c8a54-7d1e-4b7b-9d0c-5a3f1e8b6c01"
 NOW = datetime(2026, 1, 26, 10, tzinfo=UTC)
-FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
-JSON_TYPE = {"Content-Type": "application/json"}
 
 # The vendor's own vectors: signalwire-python, tests/unit/security/test_webhook_validator.py
 A_KEY = "PSKtest1234567890abcdef"
@@ -285,23 +282,13 @@ def test_the_project_may_be_spelled_in_capitals_but_must_be_ours():
         parsed(CallStatus="busy", AccountSid="other")
 
 
-def test_a_relay_event_names_no_cxml_call():
-    with pytest.raises(MalformedCallback, match="CallSid"):
-        signalwire().parse(request(A_BODY, headers=JSON_TYPE))
+SHORT = {"CallSid": CALL, "CallStatus": "busy"}
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    st.binary(max_size=200)
-    | st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.dictionaries(st.text(), inner)).map(
-        lambda value: json.dumps({"CallSid": "a", "CallStatus": value}).encode()
-    ),
-    st.sampled_from([FORM_TYPE, JSON_TYPE, {}]),
-    st.text(max_size=40),
-)
-def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, text):
-    assert not accepts(request(body, text, f"https://a.example/x?{text}", headers))
-    try:
-        signalwire().parse(request(body, headers=headers))
-    except MalformedCallback:
-        return
+class TestSignalWire(CallbackTests):
+    case = CallbackCase(
+        provider=signalwire,
+        malformed=[(request(A_BODY, headers=JSON_TYPE), "CallSid")],  # an event of Relay
+        alike=[request(urlencode(SHORT).encode()), request(json.dumps(SHORT).encode(), headers=JSON_TYPE)],
+        bodies=random_bodies({"CallSid": "a"}, ["CallStatus", "CallDuration", "AnsweredBy", "SipResultCode"]),
+    )

@@ -7,22 +7,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest, MalformedCallback
+from chalicelib.providers import CallbackRequest
 from chalicelib.providers.telnyx import Telnyx
 from chalicelib.providers.telnyx_events import DETECTIONS, HANGUP_CAUSES, NUMBER_REASONS, refusal_in
 from chalicelib.providers.telnyx_placing import ACCOUNT_FAULTS, PACE_LIMITS
+from tests.providers.reading import FORM_TYPE, JSON_TYPE, VALUES, CallbackCase, CallbackTests, random_bodies
 
 KEY = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
 LEG = "428c31b6-7af4-4bcb-b7f5-5013ef9657c1"
 CONTROL = "v3:MdI91X4lWFEs7IgbBEOT9M4AigoY08M0WWZFISt1Yw2axZ_IiE4pqg"
 URL = "https://redial.example.com/callbacks/telnyx/t0k3n"
-JSON_TYPE = {"Content-Type": "application/json"}
-FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def telnyx() -> Telnyx:
@@ -267,54 +265,6 @@ def test_texml_detection_comes_by_itself(word: str, amd: Amd):
     assert (event.amd, event.outcome, event.event_id) == (amd, None, f"{CONTROL}:amd:{word}")
 
 
-# Garbage
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{}",
-        b"[]",
-        b"\xff",
-        b"[" * 100_000,
-        b'{"data": []}',
-        b'{"data": {"payload": 1}}',
-        b'{"data": {"payload": {}}}',
-        b'{"data": {"payload": {"call_leg_id": [1]}}}',
-        b"CallStatus=busy",
-        b'{"data": {"event_type": "call.hangup", "payload": {"hangup_cause": "user_busy"}}}',
-    ],
-)
-def test_a_callback_that_names_no_call_is_malformed(body: bytes):
-    for headers in (JSON_TYPE, FORM_TYPE, {}):
-        with pytest.raises(MalformedCallback):
-            telnyx().parse(CallbackRequest("POST", URL, headers, body))
-
-
-texts = st.text(max_size=30)
-values = st.recursive(
-    st.none() | st.booleans() | st.floats() | texts, lambda v: st.lists(v) | st.dictionaries(texts, v)
-)
-payloads = st.dictionaries(st.sampled_from(["hangup_cause", "sip_hangup_cause", "result", "to", "call_leg_id"]), values)
-events = st.fixed_dictionaries(
-    {"event_type": st.sampled_from(["call.hangup", *DETECTIONS]) | texts, "id": values, "payload": payloads | values}
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.binary(max_size=100) | events.map(lambda event: json.dumps({"data": event}).encode()),
-    st.sampled_from([JSON_TYPE, FORM_TYPE, {}]),
-)
-def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers):
-    try:
-        found = telnyx().parse(CallbackRequest("POST", URL, headers, body))
-    except MalformedCallback:
-        return
-    assert all(str(event).encode() and event.provider_call_id for event in found)
-
-
 # Words that are not documented, and the webhooks of version 1
 
 
@@ -374,3 +324,38 @@ def test_what_a_gather_of_texml_posts_proves_an_answer(heard: dict[str, str]):
 def test_q850_codes_are_causes_too(cause: str, outcome: Outcome):
     assert parsed("call.hangup", hangup_cause=cause).outcome is outcome
     assert texml(CallStatus="failed", HangupCause=cause).outcome is outcome
+
+
+BUSY = {"CallSid": CONTROL, "CallStatus": "busy"}
+PAYLOADS = st.dictionaries(st.sampled_from(["hangup_cause", "sip_hangup_cause", "result", "to", "call_leg_id"]), VALUES)
+KINDS = st.sampled_from(["call.hangup", *DETECTIONS]) | st.text(max_size=30)
+EVENTS = st.fixed_dictionaries({"event_type": KINDS, "id": VALUES, "payload": PAYLOADS | VALUES})
+
+
+class TestTelnyx(CallbackTests):
+    case = CallbackCase(
+        provider=telnyx,
+        malformed=[
+            (CallbackRequest("POST", URL, headers, body), "")
+            for headers in (JSON_TYPE, FORM_TYPE, {})
+            for body in [
+                b"",
+                b"{}",
+                b"[]",
+                b"\xff",
+                b"[" * 100_000,
+                b'{"data": []}',
+                b'{"data": {"payload": 1}}',
+                b'{"data": {"payload": {}}}',
+                b'{"data": {"payload": {"call_leg_id": [1]}}}',
+                b"CallStatus=busy",
+                b'{"data": {"event_type": "call.hangup", "payload": {"hangup_cause": "user_busy"}}}',
+            ]
+        ],
+        alike=[
+            CallbackRequest("POST", URL, FORM_TYPE, urlencode(BUSY).encode()),
+            CallbackRequest("POST", URL, {}, json.dumps(BUSY).encode()),
+        ],
+        bodies=random_bodies({"CallSid": CONTROL}, ["CallStatus", "AnsweredBy", "HangupCause", "ErrorCode", "Digits"])
+        | EVENTS.map(lambda event: json.dumps({"data": event}).encode()),
+    )

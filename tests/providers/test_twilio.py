@@ -6,21 +6,19 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from chalicelib import providers
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest, MalformedCallback
+from chalicelib.providers import CallbackRequest
 from chalicelib.providers.cxml import ANSWERED_BY
 from chalicelib.providers.sip import SIP_OUTCOMES, outcome_of_sip
 from chalicelib.providers.twilio import ACCOUNT_FAULTS, NUMBER_ERRORS, PACE_LIMITS
+from tests.providers.reading import JSON_TYPE, CallbackCase, CallbackTests, random_bodies
 
 ACCOUNT = "AC37682153267845716245762454a"
 CALL = "CA8367245817625617832576245724"
 FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
-JSON_TYPE = {"Content-Type": "application/json"}
 
 BUSY_BODY = (
     b"Called=%2B441111111111&ToState=&CallerCountry=US&Direction=outbound-api"
@@ -224,14 +222,6 @@ def test_an_unknown_status_is_kept_and_decides_nothing():
     )
 
 
-def test_a_get_query_and_a_json_body_are_read_as_a_form_is():
-    fields = {"CallSid": CALL, "CallStatus": "completed", "CallDuration": "94", "SequenceNumber": "4"}
-    as_form = twilio().parse(request(urlencode(fields).encode()))
-    as_query = twilio().parse(request(url=f"https://a.example/x?{urlencode(fields)}#rc=2", method="GET"))
-    typed = {**fields, "CallDuration": 94, "SequenceNumber": 4, "ToZip": None, "Tags": ["a"], "Test": True}
-    assert as_form == as_query == twilio().parse(request(json.dumps(typed).encode(), headers=JSON_TYPE))
-
-
 def test_text_that_no_database_takes_is_made_storable():
     body = b'{"CallSid": "CA1", "CallStatus": "\\ud800"}'
     (event,) = twilio().parse(request(body, headers=JSON_TYPE))
@@ -243,49 +233,33 @@ def test_evidence_is_bounded_whatever_is_sent():
     assert event.evidence == {"CallStatus": "failed", "ErrorMessage": "x" * 200}
 
 
-@pytest.mark.parametrize(
-    ("callback", "reason"),
-    [
-        (request(b"CallStatus=busy"), "CallSid is ''"),
-        (request(b"CallSid=+&CallStatus=busy"), "CallSid is ' '"),
-        (request(b"CallSid=CA1&AccountSid=AC2"), f"AccountSid is 'AC2'; expected '{ACCOUNT}'"),
-        (request(b"CallSid=%ff"), "the body is no form"),
-        (request(b"CallSid=CA1&" + b"a=1&" * 2000), "the body is no form"),
-        (request(b"CallSid=CA1&a=" + b"1" * 200_000), "the body is no form"),
-        (request(url="https://a.example/x?CallSid=%ff", method="GET"), "the query is no form"),
-        (request(b"[]", headers=JSON_TYPE), "the body is no JSON object"),
-        (request(b"\xff", headers=JSON_TYPE), "the body is no JSON object"),
-        (request(b"[" * 100_000, headers=JSON_TYPE), "the body is no JSON object"),
-        (request(b'{"CallSid": ["CA1"]}', headers=JSON_TYPE), "CallSid is ''"),
-    ],
-)
-def test_a_callback_that_names_no_call_of_ours_says_why_it_is_refused(callback: CallbackRequest, reason: str):
-    with pytest.raises(MalformedCallback) as refusal:
-        twilio().parse(callback)
-    assert reason in str(refusal.value)
+COMPLETED = {"CallSid": CALL, "CallStatus": "completed", "CallDuration": "94", "SequenceNumber": "4"}
+TYPED = {**COMPLETED, "CallDuration": 94, "SequenceNumber": 4, "ToZip": None, "Tags": ["a"], "Test": True}
 
 
-fuzz_fields = st.dictionaries(
-    st.sampled_from(["CallStatus", "CallDuration", "Timestamp", "ErrorCode", "AnsweredBy", "SequenceNumber"]),
-    st.text(max_size=40),
-)
-bodies = (
-    st.binary(max_size=200)
-    | fuzz_fields.map(lambda fields: json.dumps({"CallSid": "CA1", **fields}).encode())
-    | fuzz_fields.map(lambda fields: urlencode({"CallSid": "CA1", **fields}, errors="replace").encode())
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    bodies,
-    st.sampled_from([FORM_TYPE, JSON_TYPE, {}]),
-    st.sampled_from(["POST", "GET"]),
-    st.text(max_size=40),
-)
-def test_garbage_is_refused_or_read_but_never_breaks_anything(body, headers, method, tail):
-    try:
-        events = twilio().parse(request(body, f"https://a.example/x?{tail}", method, headers))
-    except MalformedCallback:
-        return
-    assert all(str(event).encode() and event.provider_call_id for event in events)
+class TestTwilio(CallbackTests):
+    case = CallbackCase(
+        provider=twilio,
+        malformed=[
+            (request(b"CallStatus=busy"), "CallSid is ''"),
+            (request(b"CallSid=+&CallStatus=busy"), "CallSid is ' '"),
+            (request(b"CallSid=CA1&AccountSid=AC2"), f"AccountSid is 'AC2'; expected '{ACCOUNT}'"),
+            (request(b"CallSid=%ff"), "the body is no form"),
+            (request(b"CallSid=CA1&" + b"a=1&" * 2000), "the body is no form"),
+            (request(b"CallSid=CA1&a=" + b"1" * 200_000), "the body is no form"),
+            (request(url="https://a.example/x?CallSid=%ff", method="GET"), "the query is no form"),
+            (request(b"[]", headers=JSON_TYPE), "the body is no JSON object"),
+            (request(b"\xff", headers=JSON_TYPE), "the body is no JSON object"),
+            (request(b"[" * 100_000, headers=JSON_TYPE), "the body is no JSON object"),
+            (request(b'{"CallSid": ["CA1"]}', headers=JSON_TYPE), "CallSid is ''"),
+        ],
+        alike=[
+            request(urlencode(COMPLETED).encode()),
+            request(url=f"https://a.example/x?{urlencode(COMPLETED)}#rc=2", method="GET"),
+            request(json.dumps(TYPED).encode(), headers=JSON_TYPE),
+        ],
+        bodies=random_bodies(
+            {"CallSid": "CA1"},
+            ["CallStatus", "CallDuration", "Timestamp", "ErrorCode", "AnsweredBy", "SequenceNumber"],
+        ),
+    )
