@@ -1,6 +1,7 @@
-"""The tests of verify and parse that all providers share, beside the conformance matrix.
+"""The tests of verify and parse that all providers share.
 
-A vendor's file, ``test_<name>.py``, inherits CallbackTests and gives it a CallbackCase.
+The conformance matrix has the tests over payload files. A vendor's file, ``test_<name>.py``, inherits CallbackTests and
+gives it a CallbackCase.
 """
 
 import json
@@ -29,9 +30,10 @@ CONTENT_TYPES = ("application/json", "application/x-www-form-urlencoded", "multi
 def random_bodies(
     call: Mapping[str, str], names: Sequence[str], wrap: Callable[[dict[str, object]], object] = dict
 ) -> st.SearchStrategy[bytes]:
-    """Return random bytes, and the fields of ``call`` with random values of ``names`` in JSON and in a form.
+    """Return random bodies: bytes, and JSON and forms with a call.
 
-    ``wrap`` makes the vendor's JSON of the fields.
+    JSON and forms have the fields of ``call``, and random values of some of the ``names``. ``wrap`` makes the vendor's
+    JSON of the fields.
     """
     fields = st.dictionaries(st.sampled_from(names), VALUES)
     form = st.dictionaries(st.sampled_from(names), st.text(max_size=40))
@@ -44,7 +46,7 @@ def random_bodies(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackCase:
-    """The callbacks of one provider that differ from vendor to vendor in their shape only."""
+    """The callbacks of one provider over which the shared tests run."""
 
     provider: Callable[[], Provider]
     #: (a callback without a call, a part of the error that rejects it)

@@ -1,4 +1,4 @@
-"""Which addresses an unsigned callback is believed from."""
+"""The addresses from which an unsigned callback is accepted."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_any_other_is_refused(source_ip: str | None):
 
 @pytest.mark.parametrize("setting", [" , ", "bolna.ai", "203.0.113.7/33", "203.0.113.7;203.0.113.8"])
 @pytest.mark.parametrize("name", ["exotel", "bolna"])
-def test_a_list_that_cannot_be_read_stops_the_provider_and_lets_nobody_in(name: str, setting: str):
+def test_an_unreadable_allowlist_stops_the_provider(name: str, setting: str):
     credentials = {"account_sid": "a", "api_key": "k", "api_token": "t", "allowed_ips": setting}
     with pytest.raises(RedialError, match=f"{name.upper()}_ALLOWED_IPS"):
         providers.load(name, credentials, now=lambda: NOW)

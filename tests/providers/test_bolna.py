@@ -1,4 +1,4 @@
-"""The executions that Bolna's callbacks carry, and the events that are read from them."""
+"""The executions in Bolna's callbacks, and the events that are read from them."""
 
 import json
 from datetime import UTC, datetime
@@ -141,7 +141,7 @@ def test_a_completed_call_without_a_conversation_is_what_its_reason_says(reason:
         ("soon", None, Outcome.COMPLETED, None),
     ],
 )
-def test_completed_is_believed_as_far_as_the_conversation_goes(seconds, reason, outcome, cause):
+def test_completed_counts_only_with_a_conversation(seconds, reason, outcome, cause):
     event = ended("completed", seconds, reason)
     assert (event.outcome, event.cause) == (outcome, cause)
 
@@ -157,7 +157,7 @@ def test_completed_is_believed_as_far_as_the_conversation_goes(seconds, reason, 
         ({"conversation_duration": 1e400}, None),
     ],
 )
-def test_the_length_is_that_of_the_conversation_where_it_is_stated(fields: dict[str, object], seconds: int | None):
+def test_the_duration_is_that_of_the_conversation_if_there_is_one(fields: dict[str, object], seconds: int | None):
     assert parsed(status="completed", **fields).duration_sec == seconds
 
 
@@ -166,12 +166,12 @@ def test_the_length_is_that_of_the_conversation_where_it_is_stated(fields: dict[
     ("reason", "outcome"),
     [("Call recipient rejected", Outcome.REJECTED), ("Call recipient number invalid", Outcome.INVALID_NUMBER)],
 )
-def test_where_nobody_was_reached_the_reason_tells_more(status: str, reason: str, outcome: Outcome):
+def test_the_reason_counts_if_nobody_was_reached(status: str, reason: str, outcome: Outcome):
     assert ended(status, 0, reason).outcome is outcome
     assert ended(status, 0, "Call ended").outcome is ENDINGS[status]
 
 
-def test_our_own_cancel_is_not_unmade_by_a_reason():
+def test_a_reason_does_not_change_our_own_cancel():
     assert ended("stopped", 0, "Call recipient was busy").outcome is Outcome.CANCELED
 
 
@@ -188,7 +188,7 @@ def test_a_voicemail_is_no_conversation(said: object):
 
 
 @pytest.mark.parametrize("said", [None, False, "false", 1, [], {}])
-def test_anything_else_tells_of_nobody(said: object):
+def test_any_other_value_is_no_result_of_amd(said: object):
     assert ended("completed", 14, None, said).amd is None
 
 
@@ -216,12 +216,12 @@ VARIABLES = {"redial_token": TOKEN, "customer_name": "Asha"}
         {"user_data": {"redial_token": "nonsense"}, "context_details": {"recipient_data": VARIABLES}},
     ],
 )
-def test_our_token_is_found_wherever_bolna_puts_the_variables(place: dict[str, object]):
+def test_our_token_is_found_in_each_place_of_the_variables(place: dict[str, object]):
     assert parsed(status="busy", **place).token == TOKEN
 
 
 @pytest.mark.parametrize("value", [None, "", "x", 7, [], {}, f"{TOKEN}\n", "call_01.1.short", "call_01.x." + "0" * 32])
-def test_what_is_no_token_is_left_out(value: object):
+def test_a_word_that_is_not_a_token_is_left_out(value: object):
     assert parsed(status="busy", user_data={"redial_token": value}).token is None
     assert parsed(status="busy", user_data=value, context_details=value).token is None
 
@@ -232,7 +232,7 @@ def test_an_id_is_an_opaque_word(identity: dict[str, object], call_id: str):
     assert (event.provider_call_id, event.event_id) == (call_id, f"{call_id}:busy")
 
 
-def test_with_an_allowlist_only_those_addresses_are_believed():
+def test_with_an_allowlist_only_its_addresses_are_accepted():
     listed = bolna(allowed_ips="13.203.39.153,13.126.9.249")
     listed.verify(request({}, "13.126.9.249"))
     for source_ip in ("13.126.9.250", None):
@@ -241,18 +241,18 @@ def test_with_an_allowlist_only_those_addresses_are_believed():
     bolna().verify(request({}, "198.51.100.1"))
 
 
-def test_the_account_is_told_apart_without_giving_its_key_away():
+def test_the_account_is_named_without_its_key():
     assert bolna().account == bolna().account != bolna(api_key="bn-other").account
     assert "bn-key" not in bolna().account
 
 
 @pytest.mark.parametrize("reason", ["Call recipient hungup", "Call recipient hung-up", "call_recipient_hung_up"])
-def test_a_call_that_was_picked_up_and_hung_up_at_once_reached_its_person(reason: str):
+def test_a_call_that_is_hung_up_at_once_reached_its_person(reason: str):
     assert ended("completed", 0, reason).outcome is Outcome.COMPLETED
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "error", "stopped", "balance-low"])
-def test_a_conversation_wins_over_the_word_of_the_end(status: str):
+def test_a_conversation_counts_more_than_the_word_of_the_end(status: str):
     event = ended(status, 12, "Call unanswered")
     assert (event.outcome, event.fault) == (Outcome.COMPLETED, None)
     assert ended(status, 12, None, True).outcome is Outcome.VOICEMAIL
@@ -266,7 +266,7 @@ def test_q850_names_are_reasons_too():
 
 
 @pytest.mark.parametrize("name", ["hangup_provider_code", "hangup_code"])
-def test_a_q850_code_of_the_telephony_provider_tells_why(name: str):
+def test_a_q850_code_of_the_telephony_provider_is_the_cause(name: str):
     assert parsed(status="failed", telephony_data={name: 17}).outcome is Outcome.BUSY
     assert parsed(status="completed", conversation_duration=0, telephony_data={name: "19"}).outcome is Outcome.NO_ANSWER
     assert parsed(status="failed", telephony_data={name: "4000"}).outcome is Outcome.FAILED

@@ -1,4 +1,4 @@
-"""The conformance matrix: what every provider must do alike, row by row, fed by its payload files.
+"""The conformance matrix: every provider does the same with its own payload files.
 
 A provider stands here because it is in the registry, so one that is added without a case fails the whole suite.
 """
@@ -89,7 +89,7 @@ class TestSignature:
             other = str((int(chr(signed.body[digit])) + 1) % 10).encode()
             refused(provider, replace(signed, body=signed.body[:digit] + other + signed.body[digit + 1 :]))
 
-    def test_one_for_another_address_is_refused_where_the_address_is_signed(
+    def test_one_for_another_address_is_rejected_if_the_address_is_signed(
         self, one: ProviderCase, provider: Provider
     ) -> None:
         signed = one.request(next(iter(one.terminal)))
@@ -98,7 +98,7 @@ class TestSignature:
         if again.headers != signed.headers:
             refused(provider, elsewhere)
 
-    def test_one_that_is_replayed_later_is_refused_where_its_time_is_signed(self, one: ProviderCase) -> None:
+    def test_one_that_is_repeated_later_is_rejected_if_its_time_is_signed(self, one: ProviderCase) -> None:
         request = one.request(next(iter(one.terminal)))
         if one.replay_sec is None:
             return  # such a callback is told apart by its event's id: see TestStory
@@ -126,7 +126,7 @@ class TestReading:
         assert (event.progress, event.outcome) == (found.progress[payload], None)
         assert event.provider_call_id == found.call_id
 
-    def test_detection_is_heard(self, one: ProviderCase) -> None:
+    def test_amd_is_read(self, one: ProviderCase) -> None:
         for payload, amd in ((one.machine, Amd.MACHINE), (one.human, Amd.HUMAN)):
             if payload is not None:
                 (event,) = _parse(one, payload)
@@ -192,7 +192,10 @@ class TestReading:
 
 
 class TestEvidence:
-    """What was heard counts more than the word of the end, in one event and in several, in any order."""
+    """Proof of an answer counts more than the word of the end.
+
+    This holds in one event and in several events, in any order.
+    """
 
     @pytest.mark.parametrize(("name", "payload"), rows("contradictory"))
     def test_an_end_that_proves_an_answer_is_no_failure(self, name: str, payload: str) -> None:
@@ -202,7 +205,7 @@ class TestEvidence:
         assert event.provider_call_id == found.call_id
 
     @pytest.mark.parametrize(("name", "end"), rows("terminal"))
-    def test_somebody_who_was_heard_is_reached_whatever_the_end_says(self, name: str, end: str) -> None:
+    def test_a_person_who_answered_is_reached_with_any_end(self, name: str, end: str) -> None:
         found = case(name)
         word = found.terminal[end]
         for heard in _answers(found):
@@ -210,7 +213,7 @@ class TestEvidence:
             assert after == {Outcome.VOICEMAIL if word is Outcome.VOICEMAIL else Outcome.COMPLETED}, heard
 
     @pytest.mark.parametrize(("name", "end"), rows("terminal"))
-    def test_a_machine_that_was_heard_is_a_voicemail_whatever_the_end_says(self, name: str, end: str) -> None:
+    def test_a_detected_answering_machine_is_a_voicemail_with_any_end(self, name: str, end: str) -> None:
         found = case(name)
         for order in ((found.machine, end), (end, found.machine)):
             if found.machine is not None:
@@ -231,14 +234,17 @@ class TestEvidence:
 
 
 class TestLegs:
-    """Which leg an event is about: only one that is known to be the outgoing, top-level leg may be adopted."""
+    """The leg of an event.
+
+    Only a call whose leg is known to be the outgoing, top-level one may be adopted.
+    """
 
     @pytest.mark.parametrize(("name", "payload"), rows("legs"))
     def test_a_leg_is_what_the_event_says_of_it(self, name: str, payload: str) -> None:
         (event,) = _parse(case(name), payload)
         assert event.leg is case(name).legs[payload]
 
-    def test_an_inbound_call_and_another_leg_are_told_from_ours(self, one: ProviderCase) -> None:
+    def test_an_inbound_call_and_another_leg_are_not_ours(self, one: ProviderCase) -> None:
         told = set(one.legs.values())
         assert Leg.OUTGOING in told or Leg.UNKNOWN in told
         assert Leg.INBOUND in told
@@ -252,7 +258,10 @@ class TestLegs:
 
 
 class TestFinding:
-    """What find() makes of a provider's list; a provider without one leaves the default, which never knows."""
+    """The calls that find() makes of a provider's list.
+
+    A provider without a list keeps the default, which always answers None.
+    """
 
     SINCE = NOW - timedelta(hours=12)  # for Exotel, whose list has no calls that may be under way
     UNTIL = SINCE + timedelta(minutes=10)
@@ -291,7 +300,7 @@ class TestFinding:
             assert [event.provider_call_id for event in found or []] == [one.call_id]
 
     @pytest.mark.parametrize("name", [name for name in NAMES if case(name).listed])
-    def test_an_answer_that_is_not_sure_is_none(self, name: str) -> None:
+    def test_an_unsure_answer_is_none(self, name: str) -> None:
         one = case(name)
         assert _find(one, _listing(one, [ListedCall(one.call_id, None)])) is None
         bodies = (
@@ -328,7 +337,10 @@ class TestFinding:
 
 
 class TestStory:
-    """Through the whole app: repeated, reordered, and with the machine heard before or after the end."""
+    """Callbacks through the whole app: repeated, in another order, and with AMD.
+
+    The result of AMD comes before the end or after the end.
+    """
 
     def test_repeated_callbacks_decide_once(self, one: ProviderCase, world: World) -> None:
         with _hosting(one, world) as app:
@@ -347,9 +359,7 @@ class TestStory:
                     app.post(payload)
                 assert (app.history(), app.record().call.summary_status) == (["completed"], "completed")
 
-    def test_a_machine_is_a_voicemail_whether_it_is_heard_before_the_end_or_after(
-        self, one: ProviderCase, world: World
-    ) -> None:
+    def test_an_answering_machine_is_a_voicemail_before_or_after_the_end(self, one: ProviderCase, world: World) -> None:
         if one.machine is None:
             return
         completed = _ending(one, Outcome.COMPLETED)
@@ -360,7 +370,7 @@ class TestStory:
                 assert app.history() == ["voicemail"]
                 assert app.record().call.state == "scheduled"
 
-    def test_nobody_who_was_heard_is_redialled_in_either_order(self, one: ProviderCase, world: World) -> None:
+    def test_a_person_who_answered_is_not_dialed_again_in_either_order(self, one: ProviderCase, world: World) -> None:
         busy = _ending(one, Outcome.BUSY)
         for heard in _answers(one):
             for order in ((heard, busy), (busy, heard)):
@@ -386,13 +396,13 @@ class TestStory:
 
 
 def _answers(one: ProviderCase) -> list[str]:
-    """The payloads that tell of a person, or of somebody, who answered."""
+    """Return the payloads that prove an answer."""
     answered = [payload for payload, progress in one.progress.items() if progress is Progress.IN_PROGRESS]
     return answered + ([one.human] if one.human is not None else [])
 
 
 def _outcome_after(one: ProviderCase, payloads: Iterable[str | None]) -> Outcome | None:
-    """How an attempt ended that these payloads tell of, each ten seconds after the one before."""
+    """Return the outcome of an attempt after these payloads, ten seconds apart."""
     record = _claim(_new_call(one)).after
     for number, payload in enumerate(payloads):
         for event in _parse(one, payload or ""):
@@ -434,7 +444,10 @@ def _listing(one: ProviderCase, calls: Sequence[ListedCall]) -> Callable[[str], 
 def _find(
     one: ProviderCase, reply: Callable[[str], object], asked: list[str] | None = None, part_of_a_second: float = 0
 ) -> list[CallEvent] | None:
-    """What is found where each GET of the API is answered by ``reply``; ``asked`` takes the URLs as they come."""
+    """Find calls while ``reply`` answers each GET of the API.
+
+    ``asked`` takes the URL of each request.
+    """
     key = {"private_key": carrier_vonage.new_environment()["VONAGE_PRIVATE_KEY"]} if one.name == "vonage" else {}
     http = FakeApi(reply, [] if asked is None else asked)
     provider = providers.load(one.name, {**one.credentials, **key}, now=lambda: NOW, http=http)
@@ -447,7 +460,7 @@ def _ending(one: ProviderCase, outcome: Outcome) -> str:
 
 
 class _Hosted:
-    """The app with one claimed attempt of a provider, whose callbacks are posted to it."""
+    """The app with one claimed attempt of a provider, to which callbacks are posted."""
 
     def __init__(self, one: ProviderCase, world: World) -> None:
         self.one = one

@@ -75,7 +75,7 @@ def test_while_a_secret_is_rotated_either_is_taken(secrets: str):
         request({"event_type": "verification"}),
     ],
 )
-def test_what_was_not_signed_as_it_came_is_refused(tampered: CallbackRequest):
+def test_a_callback_with_a_wrong_signature_is_rejected(tampered: CallbackRequest):
     assert not accepts(tampered)
 
 
@@ -89,7 +89,7 @@ def test_another_workspaces_secret_is_refused_and_so_is_an_empty_one():
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.text(max_size=80))
-def test_garbage_is_no_signature(body: bytes, signature: str):
+def test_a_random_word_is_not_a_signature(body: bytes, signature: str):
     assert not accepts(request(body, x_dialnexa_signature=signature))
 
 
@@ -152,12 +152,12 @@ def test_the_newer_reason_goes_before_the_older():
     assert event.outcome is Outcome.BUSY
 
 
-def test_a_reason_that_nobody_has_heard_of_is_kept_with_the_outcome_of_its_status():
+def test_an_unknown_reason_is_kept_and_the_status_gives_the_outcome():
     event = parsed("call_ended", status="hangup", hangup_reason="Alien_Abduction")
     assert (event.outcome, event.cause) == (Outcome.FAILED, "dialnexa:alien-abduction")
 
 
-def test_after_an_answer_the_reason_tells_who_hung_up():
+def test_after_an_answer_only_a_voicemail_changes_the_outcome():
     event = parsed("call_ended", status="completed", hangup_reason="user_busy", duration=42)
     assert (event.outcome, event.duration_sec) == (Outcome.COMPLETED, 42)
     heard = parsed("call_ended", status="completed", hangup_reason="voicemail_detected")
@@ -200,7 +200,7 @@ def test_both_event_vocabularies_are_understood(event, status, reason, outcome):
 
 @pytest.mark.parametrize(("event", "progress"), EVENT_PROGRESS.items())
 @pytest.mark.parametrize("dot", ["_", "."])
-def test_an_event_on_the_way_is_progress_whatever_the_status(event: str, progress: Progress, dot: str):
+def test_an_event_on_the_way_is_progress_with_any_status(event: str, progress: Progress, dot: str):
     found = parsed(event.replace("-", dot, 1).replace("-", "_"), status="completed")
     assert (found.progress, found.outcome) == (progress, None)
 
@@ -270,7 +270,7 @@ def test_the_account_is_the_keys_id_and_a_key_without_one_is_refused():
             dialnexa(api_key=key)
 
 
-def test_a_conversation_wins_over_the_word_of_the_end():
+def test_a_conversation_counts_more_than_the_word_of_the_end():
     for reason in ("user_busy", "sip_auth_failed", "unknown"):
         talked = parsed("call_ended", status="hangup", hangup_reason=reason, transcript="User: hello")
         assert (talked.outcome, talked.fault) == (Outcome.COMPLETED, None)

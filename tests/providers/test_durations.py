@@ -1,4 +1,4 @@
-"""A conversation whose duration is not spelled as a whole number of seconds is a conversation, for every provider."""
+"""Durations that are not a whole number of seconds: each proves a conversation."""
 
 import json
 from collections.abc import Mapping

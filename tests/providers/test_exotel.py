@@ -1,4 +1,4 @@
-"""Exotel's callbacks in each of their shapes, and the events that are read from them."""
+"""Exotel's callbacks in each of their shapes, and the events read from them."""
 
 import json
 from datetime import UTC, datetime
@@ -56,7 +56,7 @@ TWO_NUMBERS = {
 }
 
 
-def test_a_call_that_joined_two_numbers_is_read_for_the_customer_whom_it_rang_second():
+def test_a_call_of_two_numbers_is_read_for_the_second_the_customers():
     assert exotel().parse(request(json.dumps(TWO_NUMBERS).encode())) == [
         CallEvent(
             event_id=f"{SID}:terminal:completed",
@@ -146,7 +146,7 @@ def test_the_customers_leg_corrects_a_vague_status(status, leg, answered_by, out
     assert (event.outcome, event.cause) == (outcome, cause)
 
 
-def test_the_leg_of_whom_the_flow_connects_to_says_nothing_of_the_customer():
+def test_the_leg_that_the_flow_connects_to_is_not_the_customers():
     legs = [
         {"Status": "completed", "AnsweredBy": "NA", "OnCallDuration": 41},
         {"Status": "busy", "AnsweredBy": "Machine", "OnCallDuration": 0},
@@ -200,7 +200,7 @@ def multipart(fields: dict[str, str], line: str = "\r\n", boundary: str = "XbX")
         urlencode({**FIELDS, "Legs": json.dumps([LEG])}).encode(),
     ],
 )
-def test_json_multipart_and_forms_say_the_same_whatever_they_are_called(body: bytes, content_type: str):
+def test_json_multipart_and_forms_are_alike_under_any_content_type(body: bytes, content_type: str):
     (event,) = exotel().parse(request(body, content_type))
     assert (event.outcome, event.amd, event.duration_sec) == (Outcome.VOICEMAIL, Amd.MACHINE, 7)
     assert event.event_id == f"{SID}:terminal:completed"
@@ -242,7 +242,7 @@ def test_a_call_that_only_the_agent_answered_is_not_completed(legs: list[dict[st
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "from_leg_unanswered"])
-def test_a_conversation_wins_over_the_word_of_the_end(status: str):
+def test_a_conversation_counts_more_than_the_word_of_the_end(status: str):
     legs = [{"Status": "failed", "OnCallDuration": 14}]
     assert parsed(**FLOW, Status=status, Legs=legs).outcome is Outcome.COMPLETED
     assert parsed(**FLOW, Status=status, Legs=[{"AnsweredBy": "HUMAN"}]).outcome is Outcome.COMPLETED
@@ -258,7 +258,7 @@ def test_a_conversation_wins_over_the_word_of_the_end(status: str):
         ({"Cause": "16", "CauseCode": "NORMAL_CALL_CLEARING"}, Outcome.FAILED),
     ],
 )
-def test_the_cause_of_the_customers_leg_tells_why_a_call_failed(cause: dict[str, object], outcome: Outcome):
+def test_the_cause_of_the_customers_leg_says_why_a_call_failed(cause: dict[str, object], outcome: Outcome):
     assert parsed(Status="failed", From="09876543210", Legs=[{"Status": "failed", **cause}]).outcome is outcome
     assert parsed(Status="failed", From="09876543210", **cause).outcome is outcome
 
@@ -270,7 +270,7 @@ def test_the_cause_of_the_agents_leg_is_not_the_customers():
     )
 
 
-def test_a_word_of_the_customers_leg_counts_more_than_its_cause():
+def test_the_word_of_the_customers_leg_counts_more_than_its_cause():
     legs = [{"Status": "no-answer", "Cause": "17"}]
     assert parsed(Status="failed", From="09876543210", Legs=legs).outcome is Outcome.NO_ANSWER
 

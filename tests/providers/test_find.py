@@ -1,4 +1,4 @@
-"""What each provider is asked for the calls between two numbers, and what makes its answer unsure."""
+"""The requests for the calls between two numbers, and the answers that are unsure."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -63,7 +63,7 @@ class TestReading:
         times = (SINCE - second, SINCE, UNTIL, UNTIL + second)
         assert [wanted.has(at) for at in times] == [False, True, True, False]
 
-    def test_a_time_or_a_number_that_is_not_told_settles_nothing(self) -> None:
+    def test_a_missing_time_or_number_settles_nothing(self) -> None:
         for ask in (lambda: WANTED.has(None), lambda: WANTED.is_to(None), lambda: WANTED.is_from("")):
             with pytest.raises(Unsure):
                 ask()
@@ -84,7 +84,7 @@ class TestReading:
             list(every_row(read, 1, most=3))
 
     @pytest.mark.parametrize("listed", [None, {}, "x", [1], [{}, None]])
-    def test_what_is_no_list_of_calls_settles_nothing(self, listed: object) -> None:
+    def test_an_answer_that_is_not_a_list_of_calls_settles_nothing(self, listed: object) -> None:
         with pytest.raises(Unsure):
             rows_of(listed)
 
@@ -95,7 +95,7 @@ class TestReading:
             with pytest.raises(Unsure):
                 next_query(unread)
 
-    def test_a_call_that_is_told_of_twice_is_found_once_and_as_it_was_last(self) -> None:
+    def test_a_call_that_is_listed_twice_is_found_once_in_its_last_state(self) -> None:
         told = [CallEvent("a", "1", status="live"), CallEvent("b", "2"), CallEvent("c", "1", status="completed")]
         assert sure(iter(told)) == [told[2], told[1]]
 
@@ -114,9 +114,7 @@ class TestCxml:
             ("signalwire", "/api/laml/2010-04-01/Accounts/p/Calls.json"),
         ],
     )
-    def test_the_calls_between_the_numbers_are_asked_for_page_by_page_at_our_address(
-        self, name: str, path: str
-    ) -> None:
+    def test_the_calls_between_the_numbers_are_listed_page_by_page(self, name: str, path: str) -> None:
         pages = [
             {"calls": [self.row()], "next_page_uri": "https://elsewhere.example.com/x.json?Page=1&PageToken=PA1"},
             {"calls": [self.row(sid="CA2", status="busy")], "next_page_uri": None},
@@ -140,7 +138,7 @@ class TestCxml:
         assert (event.progress, event.outcome) == (Progress.QUEUED, None)
 
     @pytest.mark.parametrize("direction", ["outbound-dial", "inbound", "trunking-originating"])
-    def test_a_leg_that_the_api_was_not_asked_for_is_none_of_ours(self, direction: str) -> None:
+    def test_a_leg_that_the_api_did_not_place_is_not_ours(self, direction: str) -> None:
         assert Api("twilio", lambda url: {"calls": [self.row(direction=direction)]}).find() == []
 
     @pytest.mark.parametrize(
@@ -168,7 +166,10 @@ class TestPlivo:
     }
 
     def reply(self, url: str, **lists: Any) -> object:
-        """``queued``, ``live``: the ids listed; ``ended``: the records; ``call``: any one call."""
+        """Return the list that the URL asks for.
+
+        ``queued`` and ``live`` are ids, ``ended`` are records, and ``call`` is any single call.
+        """
         path, _, query = url.partition("?")
         if not path.endswith("/Call/"):
             return lists["call"]
@@ -176,7 +177,7 @@ class TestPlivo:
             return {"calls": lists.get("live" if "status=live" in query else "queued", [])}
         return {"meta": {"next": None}, "objects": lists.get("ended", [])}
 
-    def test_queued_calls_are_asked_for_before_live_ones_and_these_before_those_that_ended(self) -> None:
+    def test_calls_are_listed_queued_first_then_live_then_ended(self) -> None:
         api = Api("plivo", self.reply)
         assert api.find() == []
         listed = {"call_direction": "outbound", "end_time__gte": "2026-01-26 10:00", "limit": "20", "offset": "0"}
@@ -188,7 +189,7 @@ class TestPlivo:
             (path, {"to_number": "16505550199", **listed}),
         ]
 
-    def test_a_live_call_is_found_by_its_session_and_an_ended_one_by_its_initiation(self) -> None:
+    def test_the_session_dates_a_live_call_and_the_initiation_an_ended_one(self) -> None:
         live = {**self.LIVE, "session_start": "2026-01-26 10:01:00.5"}
         ended = {**self.ENDED, "initiation_time": "2026-01-26 15:31:00+05:30"}
         found = Api("plivo", lambda url: self.reply(url, live=["u1"], call=live, ended=[ended])).find() or []
@@ -198,7 +199,7 @@ class TestPlivo:
         ]
         assert {(event.to_number, event.from_number) for event in found} == {(TO, FROM)}
 
-    def test_a_time_in_the_consoles_zone_that_does_not_name_it_leaves_the_answer_open(self) -> None:
+    def test_a_time_without_its_zone_leaves_the_answer_open(self) -> None:
         ended = {**self.ENDED, "initiation_time": "2026-01-26 15:31:00"}
         assert Api("plivo", lambda url: self.reply(url, ended=[ended])).find() is None
 
@@ -208,7 +209,7 @@ class TestPlivo:
         assert api.find() is None
         assert len(api.asked) <= 2
 
-    def test_a_page_that_does_not_tell_of_the_next_leaves_the_answer_open(self) -> None:
+    def test_a_page_without_the_next_page_leaves_the_answer_open(self) -> None:
         assert Api("plivo", lambda url: {"calls": []} if "status" in url else {"objects": []}).find() is None
 
 
@@ -229,7 +230,7 @@ class TestVonage:
     def page(self, *rows: object, **changed: object) -> dict[str, object]:
         return {"count": len(rows), "_embedded": {"calls": list(rows)}, **changed}
 
-    def test_all_calls_since_then_are_asked_for_page_by_page(self) -> None:
+    def test_all_calls_since_then_are_listed_page_by_page(self) -> None:
         pages = {"0": self.page(self.row(uuid="u1"), count=2), "1": self.page(self.row(uuid="u2"), count=2)}
         api = Api("vonage", lambda url: pages[dict(parse_qsl(urlsplit(url).query))["record_index"]])
         assert [event.provider_call_id for event in api.find() or []] == ["u1", "u2"]
@@ -285,13 +286,13 @@ class TestAgents:
         api = Api("bolna", lambda url: {"data": [], "has_more": False})
         assert (api.find(agent), api.asked) == (None, [])
 
-    def test_an_execution_without_numbers_leaves_the_answer_open_unless_it_is_on_the_web(self) -> None:
+    def test_a_phone_execution_without_numbers_leaves_the_answer_open(self) -> None:
         for provider, found in (("plivo", None), ("web-call", [])):
             execution = {"id": "e1", "status": "completed", "telephony_data": {"provider": provider}}
             reply = {"data": [execution], "has_more": False}
             assert Api("bolna", lambda url, reply=reply: reply).find("agent-1") == found
 
-    def test_dialnexas_calls_are_asked_for_with_the_plus_and_without_and_keep_the_agents_number(self) -> None:
+    def test_dialnexas_calls_are_listed_with_and_without_the_plus(self) -> None:
         call = {"id": "call_1", "status": "initiated", "to_number": TO[1:], "from_number": "918047104890"}
         call |= {"createdAt": "2026-01-26T10:01:00.000Z", "call_direction": "outbound"}
         listed = {**call, "metadata": {"redial_token": self.TOKEN}}
@@ -308,14 +309,14 @@ class TestAgents:
 
 
 class TestExotel:
-    """A list without the calls that are under way, by a clock that does not name its zone."""
+    """A list without the calls under way, by a clock that does not name its zone."""
 
     def reply(self, url: str, created: str = "2026-01-26 15:31:00", **changed: object) -> object:
         parties = {"From": TO, "To": FROM, "PhoneNumberSid": FROM, "Direction": "outbound-api"}
         call = {"Sid": "s1", "Status": "busy", **parties, "DateCreated": created, **changed}
         return {"Call": call} if "/Calls/s1" in url else {"Metadata": {"NextPageUri": None}, "Calls": [call]}
 
-    def test_the_calls_to_the_customer_are_asked_for_and_looked_up(self) -> None:
+    def test_the_calls_to_the_customer_are_listed_and_looked_up(self) -> None:
         api = Api("exotel", self.reply)
         (event,) = api.find() or []
         assert (event.provider_call_id, event.outcome, event.from_number) == ("s1", Outcome.BUSY, FROM)
@@ -334,12 +335,12 @@ class TestExotel:
         assert Api("exotel", lambda url: none, UNTIL + timedelta(hours=5)).find() == []
 
     @pytest.mark.parametrize("created", ["2026-01-26 10:01:00", "2026-01-26 18:01:00"])
-    def test_a_call_that_another_clock_would_put_into_the_span_leaves_the_answer_open(self, created: str) -> None:
+    def test_a_call_in_the_span_of_another_zone_leaves_the_answer_open(self, created: str) -> None:
         later = UNTIL + timedelta(hours=5)
         assert Api("exotel", lambda url: self.reply(url, created), later).find() is None
         assert Api("exotel", lambda url: self.reply(url, "2026-01-26 12:01:00"), later).find() == []
 
-    def test_a_call_from_another_number_or_that_the_api_did_not_make_is_none_of_ours(self) -> None:
+    def test_a_call_of_another_number_or_not_of_the_api_is_not_ours(self) -> None:
         later = UNTIL + timedelta(hours=5)
         for changed in ({"PhoneNumberSid": "+14155550101"}, {"Direction": "outbound-dial"}):
             api = Api("exotel", lambda url, changed=changed: self.reply(url, **changed), later)
@@ -365,7 +366,7 @@ class TestTelnyx:
         }
         return {"data": [row], "meta": {"total_pages": 1}}
 
-    def test_the_beginnings_of_calls_are_asked_for_and_each_call_looked_up(self) -> None:
+    def test_the_initiations_are_listed_and_each_call_is_looked_up(self) -> None:
         api = Api("telnyx", self.reply)
         (event,) = api.find() or []
         assert (event.provider_call_id, event.status, event.progress) == (self.LEG, "alive", Progress.INITIATED)

@@ -1,4 +1,4 @@
-"""One HTTP request to a provider over real sockets: sent once, and bounded in time and in size."""
+"""An HTTP request over real sockets: sent once, limited in time and in size."""
 
 import gzip
 import socket
@@ -159,7 +159,7 @@ def test_what_never_connected_was_not_sent():
 
 
 @pytest.mark.parametrize("url", ["ftp://a.example/", "/calls", "https://", "http://[::1/", "http://a.example:x/"])
-def test_an_address_that_is_no_url_was_not_sent(url: str):
+def test_a_request_to_an_address_that_is_not_a_url_is_not_sent(url: str):
     with pytest.raises(NotSent):
         Http().request("GET", url, headers={})
 
@@ -231,7 +231,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again():
     assert (server.connections, len(server.requests)) == (3, 3)
 
 
-def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used_again():
+def test_a_connection_with_unexpected_bytes_is_not_used_again():
     http = Http()
     with loopback(sends(ok(), ok(b"another's"), pause_sec=0.01)) as server:
         assert get(server, http).body == b"{}"
@@ -256,8 +256,8 @@ def test_a_post_on_a_connection_that_dies_is_never_repeated():
     assert len(server.requests) == 2
 
 
-def test_eight_dials_after_a_freeze_that_killed_all_connections_arrive_once():
-    """Lambda freezes the process after an invocation; ten minutes later every connection is dead."""
+def test_eight_dials_after_a_freeze_without_connections_arrive_once():
+    """Freeze the process as Lambda does: ten minutes later each connection is dead."""
     wall = Wall()
     http = Http(wall_clock=wall)
     met = threading.Barrier(8)

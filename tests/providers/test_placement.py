@@ -1,4 +1,4 @@
-"""A create-call whose answer is lost, broken or garbage is never sent a second time, whatever provider it is for."""
+"""A dial whose answer is lost or cannot be read is sent once, for each provider."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -43,7 +43,7 @@ class OneAnswer(Replying):
 
 @pytest.fixture(scope="module")
 def vonage_key() -> str:
-    """A key that Vonage's calls can really be signed with; its callbacks need none."""
+    """Return a key that signs Vonage's requests. Its callbacks need no key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return pem.decode()
@@ -51,7 +51,7 @@ def vonage_key() -> str:
 
 @pytest.fixture
 def hosted(world: World, monkeypatch: pytest.MonkeyPatch, vonage_key: str) -> Iterator[World]:
-    """A deployment with every provider set up."""
+    """Yield a deployment with every provider set up."""
     for name in NAMES:
         for key, value in case(name).credentials.items():
             monkeypatch.setenv(f"{name.upper()}_{key.upper()}", value)
@@ -69,7 +69,7 @@ def place(world: World, name: str, http: OneAnswer) -> str:
 
 
 def pairs() -> list[Any]:
-    """Return every provider with every lost answer; those off the two diagonals are slow."""
+    """Return every provider with every lost answer; all but two diagonals are slow."""
     there = [(i, j) for i in range(len(NAMES)) for j in range(len(LOST))]
     quick = {(i, (i + step) % len(LOST)) for i in range(len(NAMES)) for step in (0, 3)}
     marks = {pair: () if pair in quick else (pytest.mark.slow,) for pair in there}
@@ -77,7 +77,7 @@ def pairs() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "lost"), pairs())
-def test_an_answer_that_was_lost_is_never_asked_for_again(hosted: World, name: str, lost: str) -> None:
+def test_a_dial_with_a_lost_answer_is_not_repeated(hosted: World, name: str, lost: str) -> None:
     http = OneAnswer(LOST[lost])
     call_id = place(hosted, name, http)
     assert hosted.history(call_id) == [(1, "placement-unknown")]
@@ -101,7 +101,7 @@ def test_a_provider_that_could_not_be_reached_is_asked_again_later(hosted: World
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_being_told_to_wait_uses_up_no_attempt(hosted: World, name: str) -> None:
+def test_a_throttled_dial_uses_up_no_attempt(hosted: World, name: str) -> None:
     call_id = place(hosted, name, OneAnswer(Answer(429, {"retry-after": "90"}, b"{}")))
     after = hosted.call(call_id)
     assert (after["state"], after["attempts"]) == ("scheduled", [])

@@ -1,4 +1,4 @@
-"""What Plivo's callbacks say: how far a call has come, how it ended and why, and what was detected."""
+"""Plivo's callbacks: the progress of a call, its outcome, its cause, and AMD."""
 
 import json
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ def hung_up(**fields: str) -> CallEvent:
 # Outcomes
 
 
-def test_a_real_hangup_is_read_whole_with_its_local_times_told_from_utc():
+def test_a_real_hangup_is_read_whole_without_its_local_times():
     (event,) = plivo().parse(request(urlencode(HANGUP).encode()))
     assert event == CallEvent(
         event_id=f"{CALL}:hangup:completed",
@@ -116,7 +116,7 @@ def test_some_causes_are_these(code: str, outcome: Outcome):
 
 
 @pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS))
-def test_an_accounts_fault_is_no_outcome(code: str):
+def test_a_fault_of_the_account_is_not_an_outcome(code: str):
     event = hung_up(CallStatus="cancel", HangupCauseCode=code)
     assert (event.status, event.outcome, event.progress) == ("cancel", None, None)
     assert (event.cause, event.fault) == (f"plivo:{code}", f"plivo:{code}")
@@ -124,7 +124,7 @@ def test_an_accounts_fault_is_no_outcome(code: str):
 
 @pytest.mark.parametrize("code", ["", "x", "3999", "-1", "9" * 30])
 @pytest.mark.parametrize(("status", "outcome"), ENDINGS.items())
-def test_without_a_cause_that_we_know_the_status_tells(status: str, outcome: Outcome, code: str):
+def test_without_a_known_cause_the_status_counts(status: str, outcome: Outcome, code: str):
     event = hung_up(CallStatus=status, HangupCauseCode=code, AnswerTime="2024-09-26 14:05:18")
     assert (event.outcome, event.cause) == (outcome, "plivo:3999" if code == "3999" else None)
 
@@ -145,7 +145,7 @@ def test_completed_counts_only_for_a_call_that_was_answered(code: str, status: s
     assert hung_up(CallStatus=status, HangupCauseCode=code, AnswerTime=answered).outcome is outcome
 
 
-def test_a_bare_end_without_event_or_times_is_believed():
+def test_an_end_without_event_or_times_counts():
     assert parsed(CallStatus="completed").outcome is Outcome.COMPLETED
     assert parsed(CallStatus="busy").outcome is Outcome.BUSY
 
@@ -250,7 +250,7 @@ def test_a_fault_of_the_account_is_known_by_its_name(name: str, code: str):
         ("n/a", "Declined", Outcome.REJECTED),
     ],
 )
-def test_a_code_that_is_none_of_plivos_leaves_it_to_the_name(code: str, name: str, outcome: Outcome):
+def test_without_a_code_of_plivo_the_name_counts(code: str, name: str, outcome: Outcome):
     assert hung_up(HangupCauseCode=code, HangupCauseName=name).outcome is outcome
 
 
@@ -274,7 +274,7 @@ def test_an_answer_time_with_a_duration_counts_more_than_any_cause(code: str):
     assert hung_up(HangupCauseCode=code, Duration="9").outcome is HANGUP_CAUSES[code]  # it rang
 
 
-def test_a_machine_told_of_at_the_end_makes_a_voicemail_whatever_the_cause():
+def test_an_answering_machine_at_the_end_is_a_voicemail_with_any_cause():
     answered = hung_up(HangupCauseCode="4000", Machine="true")
     assert (answered.outcome, answered.amd) == (Outcome.VOICEMAIL, Amd.MACHINE)
     assert hung_up(HangupCauseCode="3010", Machine="true").outcome is Outcome.VOICEMAIL
@@ -317,12 +317,12 @@ def test_a_time_in_the_consoles_zone_is_never_taken_for_utc(session: str, start:
     assert told.occurred_at == (datetime.fromisoformat(at) if at else None)
 
 
-def test_a_number_that_is_none_is_left_out():
+def test_a_word_that_is_not_a_number_is_left_out():
     event = parsed(From="91765803573590012", To="sip:someone@example.com", Duration="-1")
     assert (event.from_number, event.to_number, event.duration_sec) == (None, None, None)
 
 
-def test_evidence_is_bounded_whatever_is_sent():
+def test_evidence_is_limited():
     event = parsed(HangupCauseName="x" * 9999, **{f"Field{n}": "y" for n in range(500)})
     assert event.evidence == {"HangupCauseName": "x" * 200}
 

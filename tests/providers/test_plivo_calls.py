@@ -208,7 +208,7 @@ class TestPlivo(DialTests):
         ({"hangup_cause_code": None}, Outcome.COMPLETED, None),
     ],
 )
-def test_a_record_tells_its_cause_first(changed: dict[str, object], outcome: Outcome | None, fault: str | None):
+def test_the_cause_of_a_record_counts_first(changed: dict[str, object], outcome: Outcome | None, fault: str | None):
     event = plivo(FakeHttp(answer(200, {**RECORD, **changed}))).lookup(CALL)
     assert event is not None
     assert (event.outcome, event.fault) == (outcome, fault)

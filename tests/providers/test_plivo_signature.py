@@ -1,4 +1,4 @@
-"""Which callbacks are believed to be Plivo's, judged by the vectors of Plivo's own libraries."""
+"""Plivo's signatures, compared with the vectors of Plivo's own libraries."""
 
 import base64
 import hashlib
@@ -145,11 +145,11 @@ def test_query_and_fields_are_signed_sorted_and_decoded(method: str, url: str, b
         request(header="X-Plivo-Signature-V2"),
     ],
 )
-def test_what_was_not_signed_as_it_came_is_refused(tampered: CallbackRequest):
+def test_a_callback_with_a_wrong_signature_is_rejected(tampered: CallbackRequest):
     assert not accepts(tampered)
 
 
-def test_a_v2_signature_is_none_for_it_does_not_cover_the_fields():
+def test_a_v2_signature_is_rejected_because_it_does_not_cover_the_fields():
     nonce, url = "12345", "https://answer.url"
     v2 = base64.b64encode(hmac.new(b"my_auth_token", f"{url}{nonce}".encode(), hashlib.sha256).digest()).decode()
     assert v2 == "ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc="
@@ -174,6 +174,6 @@ def test_a_refusal_gives_no_secret_away(signed: str | None):
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.text(max_size=40), st.text(max_size=40), st.sampled_from(["POST", "GET"]))
-def test_garbage_is_refused_and_breaks_nothing(body: bytes, signed: str, text: str, method: str):
+def test_a_random_signature_is_rejected(body: bytes, signed: str, text: str, method: str):
     assert not accepts(request(body, signed, f"https://a.example/x?{text}", method, nonce=text))
     assert not accepts(request(body, signed, text, method, headers={}))

@@ -1,4 +1,4 @@
-"""Every request to a provider, held against what its vendor publishes and against the types of its SDK."""
+"""The requests to each provider, checked against the document of its vendor."""
 
 import inspect
 import json
@@ -44,7 +44,10 @@ DIAL = DialRequest(
 
 
 class Watched(Replying):
-    """Gives every request the same answer, and checks each against the vendor's document as it would be sent."""
+    """A provider's API with one answer, which checks each request.
+
+    The check compares the request, as it would be sent, with the vendor's document.
+    """
 
     def __init__(self, provider: str, answer: Answer | None = None, listed: object = None) -> None:
         self.provider = provider
@@ -74,7 +77,7 @@ def provider(name: str, http: Http) -> Provider:
 
 
 def dials(name: str) -> Iterator[DialRequest]:
-    """Every kind of request that the settings and callers can bring about."""
+    """Yield every kind of dial that the settings and callers can cause."""
     usual = replace(DIAL, answer_url=TARGETS.get(name, DIAL.answer_url))
     if not provider(name, Watched(name)).needs_answer_url:
         yield replace(usual, answer_url=None)
@@ -119,14 +122,14 @@ def test_every_list_is_as_the_vendor_publishes_it(name: str):
 
 
 def created(name: str) -> tuple[str, dict[str, str], bytes]:
-    """The path, the headers and the body of a right create-call."""
+    """Return the path, the headers and the body of a correct create-call."""
     http = Watched(name)
     provider(name, http).dial(next(dials(name)))
     return http.last
 
 
 def spoiled(name: str, body: bytes, **changed: object) -> bytes:
-    """The body with other fields; None leaves one out."""
+    """Change fields of the body; None leaves a field out."""
     if published(name)["operations"]["create"]["body"]["type"] == "json":
         fields = {**json.loads(body), **changed}
         return json.dumps({field: value for field, value in fields.items() if value is not None}).encode()

@@ -1,4 +1,4 @@
-"""Our requests, and the documents that they are held against, agree with the types of the vendors' own SDKs."""
+"""Our requests and the vendors' documents, compared with the types of the SDKs."""
 
 import json
 import types
@@ -43,7 +43,7 @@ def body_of(name: str, request: DialRequest) -> dict[str, Any]:
 
 
 def queries(name: str) -> list[dict[str, str]]:
-    """The queries of all that find and look-up ask for."""
+    """Return the queries of each request of find and look-up."""
     listed = case(name).listed
     calls = [ListedCall(UUID, NOW)]
     http = Kept(name, listed=(lambda url: listed(url, calls)) if listed else None)
@@ -58,7 +58,7 @@ def properties(name: str, operation: str = "create") -> set[str]:
 
 
 def plain(hint: Any) -> Any:
-    """A type of Telnyx's that pydantic can check: its sequences are lists in JSON."""
+    """Convert a type of Telnyx's to one that pydantic checks: sequences are lists."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Required, Annotated):
         return plain(args[0])
@@ -124,7 +124,7 @@ def test_vonages_document_has_the_fields_of_its_sdk():
 
 
 class PlivoClient:
-    """What Plivo's SDK hands its requests to."""
+    """The client to which Plivo's SDK gives its requests."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
@@ -143,7 +143,7 @@ def test_plivo_is_sent_what_its_sdk_would_send(request_: DialRequest):
     assert set(theirs) <= properties("plivo")
 
 
-def test_plivo_is_asked_for_lists_as_its_sdk_would_ask():
+def test_plivos_lists_are_requested_as_its_sdk_does():
     for query in queries("plivo"):
         client = PlivoClient()
         numbers = {name: int(text) if name in ("limit", "offset") else text for name, text in query.items()}

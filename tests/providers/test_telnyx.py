@@ -1,4 +1,4 @@
-"""What Telnyx's events and TeXML callbacks say."""
+"""Telnyx's events and TeXML callbacks, and what is read from them."""
 
 import json
 from collections.abc import Mapping
@@ -117,7 +117,7 @@ def test_a_hangup_ends_the_call_by_its_cause_and_else_by_sip(cause: str, sip: st
         ("unspecified", "403 P05", "P05"),
     ],
 )
-def test_telnyxs_own_reasons_are_the_accounts_fault_whatever_they_look_like(cause: str, sip: str, reason: str):
+def test_telnyxs_own_reasons_are_faults_of_the_account(cause: str, sip: str, reason: str):
     event = parsed("call.hangup", hangup_cause=cause, sip_hangup_cause=sip)
     assert (event.outcome, event.cause, event.fault) == (None, f"telnyx:{reason}", f"telnyx:{reason}")
 
@@ -141,7 +141,7 @@ def test_a_reason_counts_at_no_other_place_and_after_no_answer():
     ("kind", "result", "amd"),
     [(kind, result, amd) for kind, results in DETECTIONS.items() for result, amd in results.items()],
 )
-def test_detection_of_each_kind_is_heard_and_ends_nothing(kind: str, result: str, amd: Amd):
+def test_amd_of_each_kind_is_read_and_ends_nothing(kind: str, result: str, amd: Amd):
     event = parsed(kind, result=result)
     assert (event.amd, event.outcome, event.progress) == (amd, None, None)
 
@@ -163,7 +163,7 @@ def test_not_sure_counts_as_a_person_and_a_new_word_as_nothing():
         ({"call_leg_id": "a b"}, CONTROL),
     ],
 )
-def test_a_call_is_named_by_its_leg_for_detection_may_leave_the_control_id_out(missing: dict[str, Any], call_id: str):
+def test_a_call_is_named_by_its_leg_if_the_control_id_is_missing(missing: dict[str, Any], call_id: str):
     assert parsed("call.machine.detection.ended", result="machine", **missing).provider_call_id == call_id
 
 
@@ -307,7 +307,7 @@ def test_a_webhook_of_version_1_is_read_whole():
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed"])
-def test_a_person_whom_texml_heard_wins_over_the_word_of_the_end(status: str):
+def test_a_person_detected_by_texml_counts_more_than_the_end(status: str):
     for word in ("human", "human_residence", "human_business"):
         assert texml(CallStatus=status, AnsweredBy=word).outcome is Outcome.COMPLETED
     assert texml(CallStatus=status, AnsweredBy="fax_detected").outcome is Outcome.VOICEMAIL

@@ -219,7 +219,7 @@ def test_a_texml_call_is_looked_up_by_the_leg_of_its_control_id():
     [("outgoing", Leg.OUTGOING), ("incoming", Leg.INBOUND), ("bridging", Leg.OTHER), (None, Leg.UNKNOWN)],
 )
 @pytest.mark.parametrize("nest", [lambda p: p, lambda p: {"event": {"data": {"payload": p}}}])
-def test_the_log_of_the_beginning_tells_leg_numbers_and_session(nest, direction: str | None, leg: Leg):
+def test_the_log_of_the_initiation_has_leg_numbers_and_session(nest, direction: str | None, leg: Leg):
     payload = {"direction": direction, "to": "+16505550199", "from": "+14155550100"}
     begun = {"name": "call.initiated", "call_leg_id": LEG, "call_session_id": "s1", "metadata": nest(payload)}
     other = {**begun, "call_leg_id": "other", "call_session_id": "s2"}

@@ -1,4 +1,4 @@
-"""Which callbacks are believed to be Telnyx's, judged by a vector that two libraries agree on."""
+"""Telnyx's signatures, compared with a vector that two libraries agree on."""
 
 import base64
 import subprocess
@@ -100,7 +100,7 @@ def test_the_time_is_checked_before_the_signature():
         CallbackRequest("POST", URL, JSON_TYPE, BODY),
     ],
 )
-def test_what_was_not_signed_as_it_came_is_refused(tampered: CallbackRequest):
+def test_a_callback_with_a_wrong_signature_is_rejected(tampered: CallbackRequest):
     assert not accepts(tampered)
 
 
@@ -109,7 +109,7 @@ def test_another_accounts_key_is_refused():
 
 
 @pytest.mark.parametrize("keys", ["abc", f"{KEY},", KEY[:-4], "é" * 44, " , "])
-def test_a_key_that_is_none_is_refused_at_once_unless_there_is_another(keys: str):
+def test_a_missing_key_is_rejected_unless_there_is_another(keys: str):
     if keys == f"{KEY},":
         assert accepts(signed(), telnyx(keys))
         return
@@ -124,6 +124,6 @@ def test_the_library_for_signatures_is_loaded_by_the_first_callback_only():
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60), st.text(max_size=30) | st.binary(max_size=70).map(base64.b64encode).map(bytes.decode))
-def test_garbage_is_refused_and_breaks_nothing(body: bytes, text: str):
+def test_a_random_signature_is_rejected(body: bytes, text: str):
     assert not accepts(signed(body, text))
     assert not accepts(signed(body, SIGNATURE, text))

@@ -1,4 +1,4 @@
-"""What Twilio's callbacks say: how far a call has come, how it ended and why, and what was detected."""
+"""Twilio's callbacks: the progress of a call, its outcome, its cause, and AMD."""
 
 import json
 from collections.abc import Mapping
@@ -122,7 +122,7 @@ def test_a_call_under_way_has_progress_and_no_outcome(status: Progress):
         *(("failed", "", str(sip), outcome, f"sip:{sip}") for sip, outcome in SIP_OUTCOMES.items()),
     ],
 )
-def test_an_ending_is_told_by_status_then_detection_then_sip(status, answered_by, sip, outcome, cause):
+def test_an_end_is_read_from_status_then_amd_then_sip(status, answered_by, sip, outcome, cause):
     event = parsed(CallStatus=status, AnsweredBy=answered_by, SipResponseCode=sip)
     assert (event.status, event.outcome, event.cause, event.fault) == (status, outcome, cause, None)
     assert event.progress is None
@@ -150,7 +150,7 @@ def test_twilios_own_error_code_goes_before_status_and_sip(code: str, outcome: O
 
 
 @pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS | PACE_LIMITS))
-def test_an_accounts_fault_is_no_outcome(code: str):
+def test_a_fault_of_the_account_is_not_an_outcome(code: str):
     event = parsed(CallStatus="failed", ErrorCode=code, SipResponseCode="403")
     assert (event.status, event.outcome, event.cause) == ("failed", None, f"twilio:{code}")
     assert event.fault == f"twilio:{code}"
@@ -189,7 +189,7 @@ def test_the_length_of_a_call_is_in_seconds_not_minutes():
 
 
 @pytest.mark.parametrize("text", ["", "-1", "4.5", "1e3", "abc", "²", "９", "9" * 5000])
-def test_a_number_that_is_none_is_left_out(text: str):
+def test_a_word_that_is_not_a_number_is_left_out(text: str):
     event = parsed(CallStatus="completed", CallDuration=text, SequenceNumber=text)
     assert (event.duration_sec, event.sequence) == (None, None)
 
@@ -228,7 +228,7 @@ def test_text_that_no_database_takes_is_made_storable():
     assert (event.status, event.evidence) == ("?", {"CallStatus": "?"})
 
 
-def test_evidence_is_bounded_whatever_is_sent():
+def test_evidence_is_limited():
     event = parsed(CallStatus="failed", ErrorMessage="x" * 9999, **{f"Field{n}": "y" for n in range(500)})
     assert event.evidence == {"CallStatus": "failed", "ErrorMessage": "x" * 200}
 

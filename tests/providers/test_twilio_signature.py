@@ -1,4 +1,4 @@
-"""Which callbacks are believed to be Twilio's, judged by Twilio's own vectors and its own validator."""
+"""Twilio's signatures, compared with Twilio's own vectors and its own validator."""
 
 import base64
 import hashlib
@@ -50,7 +50,7 @@ BUSY_SIGNATURE_WITHOUT_BLANKS = "dQnD5JLEyUeY/4fEGBQ03PwABvU="
 
 
 class Form:
-    """A form with repeated names, in the way that Twilio's validator asks a web framework for it."""
+    """A form with repeated names, as Twilio's validator reads it from a web framework."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self.pairs = pairs
@@ -138,7 +138,7 @@ def test_a_real_busy_callback_is_accepted_only_with_its_blank_values():
         request(urlencode(P).encode(), T1, "https://mycompany.com:99999999/?%ff=1"),
     ],
 )
-def test_what_was_not_signed_as_it_came_is_refused(tampered: CallbackRequest):
+def test_a_callback_with_a_wrong_signature_is_rejected(tampered: CallbackRequest):
     assert not accepts(tampered)
 
 
@@ -222,7 +222,7 @@ def test_a_refusal_gives_no_secret_away(signature: str | None):
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([FORM_TYPE, JSON_TYPE, {}]), st.text(max_size=40))
-def test_garbage_is_refused_and_breaks_nothing(body: bytes, headers: Mapping[str, str], text: str):
+def test_a_random_signature_is_rejected(body: bytes, headers: Mapping[str, str], text: str):
     assert not accepts(request(body, text, f"https://a.example/x?{text}", headers=headers))
     assert not accepts(request(body, text, text, "GET", headers))
 

@@ -1,4 +1,4 @@
-"""A query that API Gateway decoded is verified in each spelling that can have been signed."""
+"""Queries that API Gateway decoded, verified in each spelling that can be signed."""
 
 import base64
 import hashlib
@@ -54,7 +54,7 @@ def provider(name: str) -> Provider:
 
 
 def header(name: str, url: str) -> dict[str, str]:
-    """The signature of a GET of that URL, as the provider makes it."""
+    """Return the headers with the provider's signature of a GET of that URL."""
     if name == "twilio":
         return {"X-Twilio-Signature": RequestValidator("primary-auth-token").compute_signature(url, {})}
     if name == "signalwire":
@@ -115,7 +115,7 @@ def test_a_form_posted_to_an_address_with_a_query_is_verified() -> None:
 
 
 @pytest.mark.parametrize("order", [("tenant=b%20c", "a=1"), ("a=1", "tenant=b%20c")], ids="&".join)
-def test_a_short_query_is_verified_whatever_its_order(order: tuple[str, ...]) -> None:
+def test_a_short_query_is_verified_in_any_order(order: tuple[str, ...]) -> None:
     # The address that a user gave; API Gateway groups the values of a name, and promises no order of the names.
     signed, got = url_of("twilio", "&".join(order)), url_of("twilio", "a=1&tenant=b+c")
     value = RequestValidator("primary-auth-token").compute_signature(signed, FIELDS)

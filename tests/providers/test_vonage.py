@@ -1,4 +1,4 @@
-"""What Vonage's events say: how far a call has come, how it ended and why, and what was detected."""
+"""Vonage's events: the progress of a call, its outcome, its cause, and AMD."""
 
 import json
 from collections.abc import Mapping
@@ -89,7 +89,7 @@ def test_a_call_under_way_has_progress_and_no_outcome(status: str, progress: Pro
 
 @pytest.mark.parametrize(("status", "outcome"), ENDINGS.items())
 @pytest.mark.parametrize("detail", [None, "as-yet-unknown-detail"])
-def test_the_status_tells_how_a_call_ended(status: str, outcome: Outcome, detail: str | None):
+def test_the_status_is_the_outcome_of_an_ended_call(status: str, outcome: Outcome, detail: str | None):
     event = parsed(status=status, detail=detail)
     assert (event.outcome, event.progress, event.amd, event.fault) == (outcome, None, None, None)
     assert event.cause == (f"vonage:{detail}" if detail else None)
@@ -97,7 +97,7 @@ def test_the_status_tells_how_a_call_ended(status: str, outcome: Outcome, detail
 
 @pytest.mark.parametrize("sip", [None, 486, 503])
 @pytest.mark.parametrize(("key", "outcome"), DETAILS.items())
-def test_the_detail_tells_more_whatever_the_sip_code(key: tuple[str, str], outcome: Outcome, sip: int | None):
+def test_the_detail_counts_more_than_any_sip_code(key: tuple[str, str], outcome: Outcome, sip: int | None):
     status, detail = key
     for spelling in (detail, detail.replace("-", "_")):
         event = parsed(status=status, detail=spelling, sip_code=sip)
@@ -123,7 +123,7 @@ def test_some_details_are_these():
         ("unanswered", 486, Outcome.NO_ANSWER),
     ],
 )
-def test_the_sip_code_is_asked_only_where_the_word_is_the_vaguest(status: str, sip: object, outcome: Outcome):
+def test_the_sip_code_counts_only_with_the_word_failed(status: str, sip: object, outcome: Outcome):
     assert parsed(status=status, sip_code=sip).outcome is outcome
 
 
@@ -149,7 +149,7 @@ def test_an_unknown_word_is_kept_and_decides_nothing(status: str | None):
     assert (event.status, event.progress, event.outcome, event.amd) == (spelled, None, None, None)
 
 
-def test_an_error_of_the_application_is_kept_under_its_conversation_and_decides_nothing():
+def test_an_application_error_is_kept_and_decides_nothing():
     said = {"reason": "Syntax error in NCCO.", "conversation_uuid": "CON-1", "timestamp": "2020-01-01T12:00:00.000Z"}
     assert vonage().parse(request(json.dumps(said).encode())) == [
         CallEvent(
@@ -169,7 +169,7 @@ def test_a_party_may_be_an_object():
     assert (event.to_number, event.from_number) == ("+16105553939", None)
 
 
-def test_evidence_is_bounded_and_storable_whatever_is_sent():
+def test_evidence_is_limited_and_storable():
     event = parsed(reason="x" * 9999, detail="\ud800", **{f"field{n}": "y" for n in range(500)})
     assert event.evidence == {"reason": "x" * 200, "detail": "?"}
 
@@ -189,7 +189,7 @@ def test_the_parties_are_read_as_text_object_or_list_of_one(parties: Mapping[str
 
 
 @pytest.mark.parametrize("several", [[], ["16505550199", "16505550198"], [None], [[]], [True], 1.5, None])
-def test_no_party_is_guessed_where_several_are_named(several: object):
+def test_no_party_is_guessed_if_several_are_named(several: object):
     event = parsed(status="busy", to=several)
     assert (event.to_number, event.outcome) == (None, Outcome.BUSY)
 

@@ -336,7 +336,7 @@ EARLIER = leg("first", start_time="2020-01-01 11:59:00")
         ({}, [leg("odd", direction=None)], Leg.OTHER),
     ],
 )
-def test_a_look_up_tells_the_first_leg_of_a_conversation_from_the_others(
+def test_a_look_up_knows_the_first_leg_of_a_conversation(
     own: dict[str, object], others: list[dict[str, object]], expected: Leg
 ):
     record = {**RECORD, **own}
@@ -375,7 +375,7 @@ def test_a_leg_whose_conversation_cannot_be_listed_is_unknown(page: Answer | Exc
         ("busy", None, (None, Outcome.COMPLETED, None)),  # it has an answer's time and a duration
     ],
 )
-def test_a_record_may_end_with_what_detection_heard(status: str, end_time: str | None, told: tuple[object, ...]):
+def test_a_record_may_end_with_the_result_of_amd(status: str, end_time: str | None, told: tuple[object, ...]):
     event = vonage(FakeHttp(answer(200, {**RECORD, "status": status, "end_time": end_time}))).lookup(CALL)
     assert event is not None
     assert (event.progress, event.outcome, event.amd) == told

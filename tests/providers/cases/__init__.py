@@ -1,4 +1,4 @@
-"""What the conformance suite needs of each provider: how its callbacks are signed, and payload files of each kind."""
+"""The case of each provider: how its callbacks are signed, and its payload files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ class ProviderCase:
     listed: Callable[[str, Sequence[ListedCall]], object] | None = None
 
     def request(self, payload: str, secret: int = 0) -> CallbackRequest:
-        """A callback with this payload, signed as the provider signs."""
+        """Return a callback with this payload, signed as the provider signs."""
         body = (PAYLOADS / self.name / payload).read_bytes()
         headers = {"Content-Type": self.content_type, **self.extra_headers}
         unsigned = CallbackRequest("POST", URL.format(provider=self.name), headers, body, source_ip="203.0.113.7")
@@ -80,6 +80,9 @@ class ProviderCase:
 
 
 def case(name: str) -> ProviderCase:
-    """The case of a provider. Raises ModuleNotFoundError where there is none: a provider without its rows fails."""
+    """Return the case of a provider.
+
+    Raises ModuleNotFoundError if there is none, so a provider without its rows fails.
+    """
     found: ProviderCase = import_module(f"tests.providers.cases.{name}").CASE
     return found

@@ -1,4 +1,7 @@
-"""DialNexa's row of the conformance suite: HMAC-SHA256 over the raw body, two event vocabularies."""
+"""DialNexa's row of the conformance suite.
+
+Its signature is an HMAC-SHA256 of the raw body. It has two vocabularies of events.
+"""
 
 import hashlib
 import hmac
@@ -14,7 +17,10 @@ SECRETS = ("whsec-new", "whsec-old")
 
 
 def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
-    """The request with the header of the webhook page, or, with the old secret, as the other pages have it."""
+    """Return the signed request.
+
+    The header is that of the webhook page, or with the old secret that of the other pages.
+    """
     digest = hmac.new(SECRETS[secret].encode(), request.body, hashlib.sha256).hexdigest()
     header = {"x-nexa-signature": f"sha256={digest}"} if secret else {"X-DialNexa-Signature": digest}
     return replace(request, headers={**request.headers, **header})

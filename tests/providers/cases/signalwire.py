@@ -14,7 +14,7 @@ KEYS = ("PSKcurrent", "PSKformer")
 
 
 def sign(request: CallbackRequest, secret: int) -> CallbackRequest:
-    """As the vendor signs: JSON whole and in hex, a form by its sorted fields."""
+    """Sign as the vendor does: JSON whole and in hex, a form by its sorted fields."""
     signed = signature(KEYS[secret], request.url, request.body)
     if request.body.startswith(b"{"):
         signed = hmac.new(KEYS[secret].encode(), request.url.encode() + request.body, "sha1").hexdigest()
