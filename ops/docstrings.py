@@ -1,4 +1,6 @@
-"""Measure the docstrings: ``python -m ops.docstrings`` counts those that begin as CONTRIBUTING asks.
+"""Measure the docstrings: ``python -m ops.docstrings``.
+
+Count those that begin as CONTRIBUTING asks.
 
 ``make lint`` runs this check. With paths as arguments, it lists what to correct in those files only.
 """
@@ -53,7 +55,10 @@ ASIDES = frozenset(_ASIDES.split())
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """A docstring: ``place`` is its file and line, ``kind`` the kind of what it describes, ``line`` its first line."""
+    """A docstring.
+
+    ``place`` is its file and line, ``kind`` says if it describes a function or a thing, ``line`` is its first line.
+    """
 
     place: str
     kind: str
@@ -61,13 +66,13 @@ class Docstring:
 
     @property
     def begins_well(self) -> bool:
-        """True for a function that begins with a verb, and for anything else that begins with the name of a thing."""
+        """The docstring begins with a verb (of a function) or with the name of a thing."""
         word = self.line.split()[0].strip(",:;.").lower() if self.line.split() else ""
         return word in VERBS if self.kind == "function" else word not in ASIDES
 
     @property
     def is_short(self) -> bool:
-        """True if the first line has at most MAX_FIRST_LINE characters."""
+        """The first line has at most MAX_FIRST_LINE characters."""
         return len(self.line) <= MAX_FIRST_LINE
 
 
@@ -83,7 +88,7 @@ def docstrings(file: Path, name: str) -> Iterator[Docstring]:
 
 
 def _kind(node: ast.AST) -> str:
-    """Return "function" for what is called, "thing" for a module, a class or a property."""
+    """Return "function", or "thing" for a module, a class or a property."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return "thing"
     marks = {ast.unparse(each).rpartition(".")[2] for each in node.decorator_list}
@@ -100,7 +105,10 @@ def files(names: list[str]) -> Iterator[Path]:
 
 
 def main(names: list[str] | None = None) -> int:
-    """Print the count, and each docstring to correct. Return 1 if too many begin otherwise or any is too long."""
+    """Print the count, and each docstring to correct.
+
+    Return 1 if too many begin otherwise, or if a first line is too long.
+    """
     found = [each for file in files(names or []) for each in docstrings(file, str(file.relative_to(ROOT)))]
     odd = [each for each in found if not each.begins_well]
     long = [each for each in found if not each.is_short]

@@ -1,7 +1,9 @@
-"""Take a stage over to a restored table: ``python -m ops restore --stage prod --from redial-prod-restored``.
+"""Move a stage to a restored table: ``python -m ops restore``.
 
-A restored table is as it was at the restore point, so by itself it calls people a second time. Each step here can be
-made again; a run that was stopped is finished by the same command. Nothing dials from the gates' closing until
+For example: ``python -m ops restore --stage prod --from redial-prod-restored``.
+
+A restored table is as it was at the restore point, so by itself it calls people a second time. Each step can be
+repeated: the same command finishes a run that was stopped. Nothing is dialled from the closing of the gates until
 ``python -m ops start``.
 """
 
@@ -39,7 +41,10 @@ from ops.steps import Steps
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is asked for: ``table`` is the restored one. ``old`` and ``point`` are None where nobody says them."""
+    """The options of the command.
+
+    ``table`` is the restored table. ``old`` and ``point`` are None if the user does not give them.
+    """
 
     stage: str
     table: str
@@ -52,7 +57,10 @@ class Wanted:
 
 @dataclass(slots=True)
 class Restore:
-    """The steps of a restore, in their order. ``watch`` gives a function that hears of each page of a table."""
+    """The steps of a restore, in their order.
+
+    ``watch`` returns a function that is called with the number of items of each page.
+    """
 
     wanted: Wanted
     steps: Steps
@@ -60,7 +68,10 @@ class Restore:
     dynamodb: Any = field(default_factory=lambda: client("dynamodb"))
 
     def run(self) -> Marker:
-        """Close the gates, set the restored table's settings, and carry over. Raise RedialError, and what AWS says."""
+        """Close the gates, set the settings of the restored table, and carry over.
+
+        Raises RedialError and botocore's errors.
+        """
         described = settings.wait_for(self.dynamodb, self.wanted.table, self.steps)
         if wrong := wrong_shape(described):
             raise OtherShape(f"the table {self.wanted.table} is none of Redial's: {'; '.join(wrong)}")
@@ -87,7 +98,7 @@ class Restore:
         return self._carry(begun, old_ports, new_ports)
 
     def _old(self, begun: Marker | None) -> dict[str, Any] | None:
-        """Return the old table as described; None where it is lost, and that was said."""
+        """Return the description of the old table, or None if that table is lost."""
         if self.wanted.without_old or (begun is not None and begun.old is None):
             return None
         configured = table_name(self.wanted.stage)
@@ -113,7 +124,10 @@ class Restore:
         return point.astimezone(UTC)
 
     def _stop(self, ports: Ports, begun: Marker | None) -> None:
-        """Close the gate of everything, also where it seems closed: a run that was killed may have left it half so."""
+        """Close the gate of everything.
+
+        Close it even if it seems closed: a run that was killed may have closed only a part of its copies.
+        """
         table = ports.settings.table_name
         reason = f"{self.wanted.table} is being restored"
         self.steps.ensure(
@@ -243,7 +257,7 @@ def _run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _watched(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while a table is gone through."""
+    """Show a progress bar while a table is read."""
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total or None)

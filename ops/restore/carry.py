@@ -1,4 +1,7 @@
-"""Carry over what the old table holds of the time after the restore point: calls, numbers, secrets, counts."""
+"""Carry over what the old table wrote after the restore point.
+
+These are calls, numbers, secrets and counts.
+"""
 
 import hmac
 from collections import Counter
@@ -41,7 +44,10 @@ def by_key(found: list[Item]) -> dict[Key, Item]:
 
 
 def pages(dynamodb: Any, table: str, now: int) -> Iterator[list[Item]]:
-    """Yield all items of a table that have not expired by ``now`` (seconds since 1970), page by page."""
+    """Yield the items of a table that have not expired by ``now``, page by page.
+
+    ``now`` is in seconds since 1970.
+    """
     asked: dict[str, Any] = {"TableName": table, "Limit": PAGE, "ConsistentRead": True}
     while True:
         answer = dynamodb.scan(**asked)
@@ -53,9 +59,9 @@ def pages(dynamodb: Any, table: str, now: int) -> Iterator[list[Item]]:
 
 @dataclass(slots=True)
 class Evidence:
-    """What the old table proves: which attempts were claimed, and which numbers were erased.
+    """The evidence in the old table of claimed attempts and erased numbers.
 
-    ``attempts`` maps a call's id to the highest number of its attempts that anything in the old table speaks of.
+    ``attempts`` maps a call's id to the highest number of an attempt that any item of the old table names.
     """
 
     attempts: dict[str, int] = field(default_factory=dict)
@@ -63,7 +69,7 @@ class Evidence:
     salts: dict[str, bytes] = field(default_factory=dict)
 
     def note(self, item: Item) -> None:
-        """Take in one item of the old table; one that cannot be read proves nothing."""
+        """Note one item of the old table. An item that cannot be read proves nothing."""
         pk, sk = key_of(item)
         try:
             match kind(item):
@@ -84,7 +90,7 @@ class Evidence:
         self.attempts[call_id] = max(number, self.attempts.get(call_id, 0))
 
     def is_erased(self, workspace: str, number: str) -> bool:
-        """Return True where the old table holds the mark of an erased number."""
+        """Return True if the old table holds the mark of an erased number."""
         salt = self.salts.get(workspace)
         if salt is None:
             return False
@@ -93,7 +99,10 @@ class Evidence:
 
 @dataclass(slots=True)
 class Carrying:
-    """One walk over the old table. ``old`` and ``new`` are the ports of the two tables; ``saw`` hears of each page."""
+    """A walk over the old table.
+
+    ``old`` and ``new`` are the ports of the two tables. ``saw`` is called with the number of items of each page.
+    """
 
     dynamodb: Any
     old: Ports
@@ -104,9 +113,10 @@ class Carrying:
     evidence: Evidence = field(default_factory=Evidence)
 
     def run(self) -> Counter[str]:
-        """Carry everything over. Count the items ``carried``, ``erased`` since and ``unreadable``, by their kind.
+        """Carry everything over, and return the counts by kind of item.
 
-        Raise TooBusy, and what botocore raises: what was carried by then stays so, and the next run carries the rest.
+        An item is ``carried``, ``erased`` (since the restore) or ``unreadable``. Raises TooBusy and botocore's errors:
+        what was carried until then stays carried, and the next run carries the rest.
         """
         counts: Counter[str] = Counter()
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -120,19 +130,19 @@ class Carrying:
         return counts
 
     def _found(self, page: list[Item]) -> dict[Key, Item]:
-        """Return what the restored table has of a page's items, and of the calls that these belong to."""
+        """Return the restored table's versions of a page's items and of their calls."""
         wanted = {key_of(item) for item in page}
         wanted |= {(pk, "CALL") for pk, _ in wanted if pk.startswith("CALL#")}
         return by_key(get_items(self.dynamodb, self._table, [items.key(*key) for key in sorted(wanted)]))
 
     def _erased_there(self, found: dict[Key, Item]) -> frozenset[str]:
-        """Return the calls (``CALL#<id>``) that are erased in the restored table and not in the old one."""
+        """Return the calls (``CALL#<id>``) that only the restored table has erased."""
         keys = [key for key, item in found.items() if kind(item) == "CALL CALL" and _is_erased(item)]
         olds = get_items(self.dynamodb, self.old.settings.table_name, [items.key(*key) for key in keys])
         return frozenset(pk for pk, _ in keys) - {key_of(old)[0] for old in olds if _is_erased(old)}
 
     def _carry(self, old: Item, found: dict[Key, Item], erased: frozenset[str]) -> str | None:
-        """Carry one item over; return what came of it, None for nothing."""
+        """Carry one item over, and return what was done, or None for nothing."""
         if kind(old) == "GATE":
             return self._carry_gate(old)
         new = found.get(key_of(old))
@@ -151,7 +161,7 @@ class Carrying:
         raise TooBusy(f"{' '.join(key_of(old))} keeps changing in {self._table}; run this again")
 
     def _written(self, wanted: Item, new: Item | None) -> bool:
-        """Write an item if the one in its place is still ``new``; False where it is not."""
+        """Write an item and return True, if the item in its place is still ``new``."""
         put: dict[str, Any] = {"TableName": self._table, "Item": wanted}
         if new is None:
             put["ConditionExpression"] = "attribute_not_exists(pk)"
@@ -170,7 +180,10 @@ class Carrying:
         return True
 
     def _is_of_erased_number(self, old: Item, new: Item | None) -> bool:
-        """Return True where writing the item would bring back a number that the restored table has erased since."""
+        """Return True if the item is about a number that the restored table erased.
+
+        Writing such an item would bring the number back.
+        """
         pk, _ = key_of(old)
         if pk.startswith("NUMBER#") and new is None and self.when.first_at is not None:
             _, workspace, number = pk.split("#")

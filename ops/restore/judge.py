@@ -1,4 +1,7 @@
-"""Go through the restored table: end what was dialled since, erase who was erased since, remove revoked secrets."""
+"""Judge the items of the restored table.
+
+End calls that were dialled after the restore point, erase numbers that were erased since, and remove revoked secrets.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -38,7 +41,7 @@ SECRETS = ("KEY", "ADOPTION")
 
 
 class Verdict(StrEnum):
-    """What is known of a call of the restored table that may still be dialled."""
+    """A call of the restored table that may still be dialled, and the evidence."""
 
     AS_CARRIED = "live, as in the old table"
     NOT_DIALLED = "live, not dialled since"
@@ -50,7 +53,7 @@ class Verdict(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Judging:
-    """One walk over the restored table ``new``; ``old`` is None where the old table is lost.
+    """A walk over the restored table ``new``. ``old`` is None if that table is lost.
 
     Since ``stopped_at`` nothing was dialled. ``keep_unsure`` lets calls live of which nobody can tell whether they were
     dialled, ``keep_secrets`` the API keys and adoption tokens that the old table lacks.
@@ -68,7 +71,10 @@ class Judging:
     saw: Callable[[int], None] = lambda number: None
 
     def run(self) -> Counter[str]:
-        """Judge every item. Count what was done. Raise RedialError where a provider must be asked once more."""
+        """Judge every item, and return the counts of what was done.
+
+        Raises RedialError if a provider did not answer and must be asked again.
+        """
         counts: Counter[str] = Counter()
         last: tuple[str, str] | None = None
         for page in pages(self.dynamodb, self.new.settings.table_name, items.epoch(self.new.clock.now())):
@@ -92,7 +98,10 @@ class Judging:
     # -- what was taken away in the old table --------------------------------------------------------------------------
 
     def _taken_away(self, page: list[Item]) -> Iterator[str]:
-        """Remove what the old table lacks of these kinds, where that was not made in the restored table itself."""
+        """Remove the items of these kinds that the old table lacks.
+
+        Items that were made in the restored table itself stay.
+        """
         doubtful = [item for item in page if kind(item) in TAKEN_AWAY and self._is_from_before(item)]
         there = self._of_old(doubtful)
         for item in doubtful:
@@ -142,7 +151,9 @@ class Judging:
             yield verdict
 
     def _verdict(self, call: Call, old: Item | None) -> tuple[Verdict, str]:
-        """Return the verdict on a call, from the nearest witness to the farthest: its item, its number, its provider.
+        """Return the verdict on a call.
+
+        The evidence is asked for in this order: the call's item, its number, its provider.
 
         With it comes the step of the decision that ends the call.
         """
@@ -159,7 +170,10 @@ class Judging:
             return Verdict.UNANSWERED, ""
 
     def _number_speaks(self, call: Call) -> bool:
-        """Return True where the old table has the call's number, which would name an attempt that was claimed."""
+        """Return True if the old table has the call's number.
+
+        The item of the number would name an attempt that was claimed.
+        """
         if self.old is None:
             return False
         key = items.key(f"NUMBER#{call.workspace}#{call.to_number}", "NUMBER")
@@ -173,7 +187,10 @@ class Judging:
         return call.state is CallState.SCHEDULED and call.due_at is not None and call.due_at > self.stopped_at
 
     def _asked(self, call: Call) -> tuple[Verdict, str]:
-        """Ask each provider that may have dialled the call. Raises Unanswered."""
+        """Ask each provider that may have dialled the call.
+
+        Raises Unanswered.
+        """
         record = self.new.calls.load(call.id)
         lines = [(call.provider, call.from_number)]
         if failover := call.policy.failover:
@@ -204,7 +221,10 @@ class Judging:
 
 
 def _is_as_new(old: Item, call: Call) -> bool:
-    """Return True where the old table's item can be read and is not behind the restored one, as a damaged one is."""
+    """Return True if the old item is readable and not older than the restored one.
+
+    An item that is older than the restored one is damaged.
+    """
     try:
         return rank(items.read_call(old)) >= rank(call)
     except UNREADABLE:
@@ -212,7 +232,7 @@ def _is_as_new(old: Item, call: Call) -> bool:
 
 
 def _may_be_another(event: CallEvent, record: CallRecord) -> bool:
-    """Return False for an attempt that the record has, and for one that names another call."""
+    """Return False for an attempt of the record, and for one of another call."""
     if event.provider_call_id in {attempt.provider_call_id for attempt in record.attempts}:
         return False
     named = split_callback_token(event.token) if event.token else None

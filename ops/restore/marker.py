@@ -1,4 +1,4 @@
-"""How far a restore has come, as an item of the restored table: RESTORE / RESTORE."""
+"""The progress of a restore, as an item of the restored table: RESTORE / RESTORE."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,7 +12,9 @@ KEY = items.key("RESTORE", "RESTORE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """A restore of the table ``old`` as ``table`` to the time ``point``; ``old`` is None where that table is lost.
+    """A restore of the table ``old`` as ``table`` to the time ``point``.
+
+    ``old`` is None if that table is lost.
 
     Since ``stopped_at`` nothing is dialled from either table. ``carried_at`` is when the first carrying began that came
     to its end, and ``finished_at`` when the last one ended. Times are UTC.
@@ -27,7 +29,7 @@ class Marker:
 
 
 def load(dynamodb: Any, table: str) -> Marker | None:
-    """Return the marker of a table; None where no restore made it.
+    """Return the marker of a table, or None if no restore made the table.
 
     A table that was restored from a restored one has the marker of that, too.
     """

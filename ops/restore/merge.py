@@ -1,4 +1,6 @@
-"""Which version of an item the restored table is to hold: its own, the old table's, or one made of both.
+"""The rules by which two versions of an item become one.
+
+The result is the restored table's version, the old table's, or one made of both.
 
 The old table was written to after the restore point, so what it says is later, and goes before. What only the restored
 table has stays: it was lost in the old one. A rule returns the item to write, and None where nothing is to be written.
@@ -18,7 +20,9 @@ from chalicelib.storage.versions import Kind, data_of, stored
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One carrying. ``first_at`` is None in the first one, when nobody else writes to the restored table.
+    """One pass of carrying over.
+
+    ``first_at`` is None in the first pass, when nobody else writes to the restored table.
 
     In a later one it is when the first began: what the restored table lacks although it is older was removed there.
     """
@@ -27,7 +31,7 @@ class Pass:
     first_at: datetime | None = None
 
     def is_news(self, made_at: str | None) -> bool:
-        """Return True where something made at that time cannot have been removed from the restored table."""
+        """Return True if the restored table cannot have removed what was made then."""
         return self.first_at is None or (made_at is not None and datetime.fromisoformat(made_at) >= self.first_at)
 
 
@@ -54,7 +58,10 @@ def _attempt(old: Item, new: Item | None, _: Pass) -> Item | None:
 
 
 def _number(old: Item, new: Item | None, when: Pass) -> Item | None:
-    """All attempts that either table knows of; the later word on the opt-out, and any opt-out since the restore."""
+    """Merge two versions of a number.
+
+    The result has all attempts of both tables, the later decision on the opt-out, and any opt-out since the restore.
+    """
     ours = data_of(Kind.NUMBER, old)
     if new is None:
         return old
@@ -95,7 +102,7 @@ def _latest_by(name: str) -> Rule:
 
 
 def _key(old: Item, new: Item | None, when: Pass) -> Item | None:
-    """An API key that was made since, or that a rotation lets end sooner."""
+    """Take an API key that was made since, or that a rotation ends sooner."""
     ours = from_attribute(old["data"])
     if new is None:
         return old if when.is_news(ours.get("created_at")) else None
@@ -118,7 +125,10 @@ def _most_of(*names: str) -> Rule:
 
 
 def _minutes(old: Item, new: Item | None, _: Pass) -> Item | None:
-    """The minutes of an hour: a count that is too high only sends a dial to a later minute."""
+    """Take the larger count of each minute of an hour.
+
+    A count that is too high only sends a dial to a later minute.
+    """
     if new is None:
         return old
     ours, theirs = from_item(old), from_item(new)
@@ -164,5 +174,8 @@ def kind(item: Item) -> str:
 
 
 def merged(old: Item, new: Item | None, when: Pass) -> Item | None:
-    """Return what is to be written over ``new``; None where it stays. Raise one of UNREADABLE."""
+    """Return the item to write over ``new``, or None if ``new`` stays.
+
+    Raises one of UNREADABLE.
+    """
     return RULES.get(kind(old), _added)(old, new, when)

@@ -1,4 +1,7 @@
-"""What DynamoDB leaves out of a restored table: TTL, recovery, protection, tags, streams and autoscaling."""
+"""The settings that DynamoDB leaves out of a restored table.
+
+They are TTL, point-in-time recovery, deletion protection, tags, streams and autoscaling.
+"""
 
 import time
 from typing import Any
@@ -15,7 +18,10 @@ SCALED = "dynamodb"
 
 
 def wait_for(dynamodb: Any, table: str, steps: Steps) -> dict[str, Any]:
-    """Return the description of a table once it is active. Raise RedialError where it is not there, or never is."""
+    """Return the description of a table once it is active.
+
+    Raises RedialError if there is no such table, or if it does not become active.
+    """
     deadline = time.monotonic() + MAX_RESTORE_SEC
     while True:
         found = aws.find(lambda: dynamodb.describe_table(TableName=table))
@@ -31,7 +37,9 @@ def wait_for(dynamodb: Any, table: str, steps: Steps) -> dict[str, Any]:
 
 
 def set_settings(make_client: aws.MakeClient, new: dict[str, Any], old: dict[str, Any] | None, steps: Steps) -> None:
-    """Set what a table of Redial must have, and of the old table's own settings those that a restore drops.
+    """Set what a table of Redial must have, and the settings that a restore drops.
+
+    The latter come from the old table.
 
     ``new`` and ``old`` are the two tables as described.
     """
@@ -76,7 +84,7 @@ def _stream(dynamodb: Any, new: dict[str, Any], old: dict[str, Any], steps: Step
 
 
 def _autoscaling(scaling: Any, new: str, old: str, steps: Steps) -> None:
-    """Let the provisioned capacity of the new table, and of its indexes, scale as the old one's does."""
+    """Let the capacity of the new table and its indexes scale as the old table's."""
     listed = scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=SCALED)
     targets = [target for page in listed for target in page["ScalableTargets"]]
     there = {(target["ResourceId"], target["ScalableDimension"]) for target in targets}

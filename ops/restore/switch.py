@@ -1,4 +1,7 @@
-"""Switch a stage to another table: its name in `.chalice/config.json`, and the policies that follow from it."""
+"""Switch a stage to another table.
+
+The switch changes the table's name in `.chalice/config.json`, and the IAM policies that follow from it.
+"""
 
 from chalicelib.errors import RedialError
 from ops import aws
@@ -14,12 +17,15 @@ two minutes later, when no old Lambda is still running:
 
 
 def what_next(make_client: aws.MakeClient, stage: str, table: str) -> str:
-    """Return what deploys the stage, the way that it was deployed, and what follows."""
+    """Return the command that deploys the stage as before, and the next one."""
     return NEXT.format(deploy=redeploy(stage, stack_of(make_client, stage)), stage=stage, table=table)
 
 
 def switch(stage: str, table: str, steps: Steps) -> None:
-    """Name the table in the configuration of the stage, and write its policies again. Raise RedialError."""
+    """Name the table in the stage's configuration, and write its policies again.
+
+    Raises RedialError.
+    """
     document = chalice_config.read()
     if stage not in document["stages"]:
         known = ", ".join(document["stages"])
@@ -40,7 +46,7 @@ def switch(stage: str, table: str, steps: Steps) -> None:
 
 
 def check_deployed(make_client: aws.MakeClient, stage: str, table: str) -> None:
-    """Raise RedialError where the configuration or a deployed Lambda names another table."""
+    """Raise RedialError if the configuration or a Lambda names another table."""
     if table_name(stage) != table:
         raise RedialError(f"stage {stage!r} still has the table {table_name(stage)}: run this with --switch first")
     functions = make_client("lambda")

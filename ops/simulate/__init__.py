@@ -1,1 +1,4 @@
-"""The simulator: all of Redial under faults, in virtual time, checked by invariants."""
+"""The simulator: all of Redial under faults, in virtual time.
+
+Invariants check each run.
+"""

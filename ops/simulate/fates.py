@@ -7,7 +7,7 @@ from ops.simulate.twists import Contradiction
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What happens to one create-call that reaches the carrier.
+    """The fate of one create-call that reaches the mock carrier.
 
     ``answer`` names a refusal; if the call is placed, the line ends as ``end``. ``contradiction`` is the end that the
     provider reports instead, though the call was answered.

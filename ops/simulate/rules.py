@@ -60,7 +60,7 @@ class Rules:
 
     @property
     def none_left(self) -> bool:
-        """No rule exists."""
+        """The bus has no rule."""
         return not self._rules()
 
     @property
