@@ -8,7 +8,6 @@ import pytest
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import PlacementUnknown, PutOff, Refused
 from ops.local.carrier_bolna import EVERY_AGENT
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import DIAL, TOKEN, Caller, CarrierCase
@@ -28,12 +27,6 @@ CASE = CarrierCase(
         ("failed", ("initiated", "failed"), Outcome.FAILED, "bolna:Carrier Internal Error"),
         ("canceled", ("initiated", "ringing", "canceled"), Outcome.CANCELED, "bolna:Call canceled"),
         ("rejected", ("initiated", "ringing", "completed"), Outcome.REJECTED, "bolna:Call recipient rejected"),
-    ],
-    refusals=[
-        ("invalid-number", Refused(Outcome.INVALID_NUMBER, "http:400")),
-        ("error", PlacementUnknown("http:500")),
-        ("throttled", PutOff("http:429", fault=False)),
-        ("auth", PutOff("http:401", fault=True)),
     ],
     # Bolna stops a call until it is answered.
     hang_ups=[

@@ -8,7 +8,6 @@ import pytest
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import PlacementUnknown, PutOff, Refused
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import DIAL, CarrierCase
 from tests.support.carrier_client import TO, CarrierClient, Sink
@@ -26,12 +25,6 @@ CASE = CarrierCase(
         ("failed", ("initiated", "hangup"), Outcome.FAILED, "dialnexa:network-failure"),
         ("canceled", ("initiated", "canceled"), Outcome.CANCELED, None),
         ("rejected", ("initiated", "hangup"), Outcome.BUSY, "dialnexa:user-busy"),
-    ],
-    refusals=[
-        ("invalid-number", Refused(Outcome.INVALID_NUMBER, "http:400")),
-        ("error", PlacementUnknown("http:500")),
-        ("throttled", PutOff("http:429", fault=False)),
-        ("auth", PutOff("http:401", fault=True)),
     ],
     # DialNexa's API has no hang-up.
     hang_ups=[({"ring_sec": 30}, Progress.INITIATED, None)],

@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import PlacementUnknown, PutOff, Refused
+from chalicelib.providers import Refused
 from tests.ops.calling import CarrierTests
-from tests.support.carrier_caller import DIAL, Caller, CarrierCase
+from tests.support.carrier_caller import DIAL, REFUSALS, Caller, CarrierCase
 from tests.support.carrier_client import wait_until
 
 CUSTOMER, EXOPHONE = "+919876543210", "+918047104890"
@@ -27,12 +27,7 @@ CASE = CarrierCase(
         ("canceled", ("failed",), Outcome.CANCELED, "exotel:leg-canceled"),
         ("rejected", ("busy",), Outcome.BUSY, None),
     ],
-    refusals=[
-        ("invalid-number", Refused(Outcome.ERROR, "http:400")),
-        ("error", PlacementUnknown("http:500")),
-        ("throttled", PutOff("http:429", fault=False)),
-        ("auth", PutOff("http:401", fault=True)),
-    ],
+    refusals=[("invalid-number", Refused(Outcome.ERROR, "http:400")), *REFUSALS[1:]],
     # Exotel's API has no hang-up.
     hang_ups=[({"ring_sec": 30}, Progress.INITIATED, None)],
     carries_token=True,

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused, SignatureError, Unanswered
+from chalicelib.providers import MachineDetection, SignatureError, Unanswered
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import Caller, CarrierCase
 from tests.support.carrier_client import FROM, TO
@@ -25,12 +25,6 @@ CASE = CarrierCase(
         ("canceled", ("ringing", "cancel"), Outcome.CANCELED, "plivo:1000"),
         ("rejected", ("ringing", "failed"), Outcome.REJECTED, "plivo:3020"),
         ("failed", ("failed",), Outcome.FAILED, "plivo:5000"),
-    ],
-    refusals=[
-        ("invalid-number", Refused(Outcome.INVALID_NUMBER, "http:400")),
-        ("error", PlacementUnknown("http:500")),
-        ("throttled", PutOff("http:429", fault=False)),
-        ("auth", PutOff("http:401", fault=True)),
     ],
     hang_ups=[
         ({"ring_sec": 30}, Progress.QUEUED, Outcome.CANCELED),

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused, SignatureError, load
+from chalicelib.providers import MachineDetection, SignatureError, load
 from chalicelib.providers.jwt import sign_rs256
 from chalicelib.runtime.settings import Settings
 from tests.ops.calling import CarrierTests
@@ -28,12 +28,6 @@ CASE = CarrierCase(
         ("canceled", ("started", "ringing", "cancelled"), Outcome.CANCELED, "sip:487"),
         ("rejected", ("started", "ringing", "rejected"), Outcome.REJECTED, "vonage:declined"),
         ("failed", ("started", "failed"), Outcome.FAILED, "vonage:internal-error"),
-    ],
-    refusals=[
-        ("invalid-number", Refused(Outcome.INVALID_NUMBER, "http:400")),
-        ("error", PlacementUnknown("http:500")),
-        ("throttled", PutOff("http:429", fault=False)),
-        ("auth", PutOff("http:401", fault=True)),
     ],
     looks_up_causes=False,
     hang_ups=[

@@ -44,6 +44,16 @@ def random_bodies(
     )
 
 
+def request(
+    body: bytes = b"",
+    url: str = "https://retry.example.com/callbacks/provider/token",
+    method: str = "POST",
+    headers: Mapping[str, str] = FORM_TYPE,
+) -> CallbackRequest:
+    """Return an unsigned callback, by default a form that is posted."""
+    return CallbackRequest(method=method, url=url, headers=headers, body=body)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackCase:
     """The callbacks of one provider over which the shared tests run."""

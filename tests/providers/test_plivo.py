@@ -1,7 +1,6 @@
 """Plivo's callbacks: the progress of a call, its outcome, its cause, and AMD."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -10,10 +9,9 @@ import pytest
 from chalicelib import providers
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest
 from chalicelib.providers.plivo_causes import ACCOUNT_FAULTS, CAUSE_NAMES, HANGUP_CAUSES, UNANSWERED
 from chalicelib.providers.plivo_events import ENDINGS, EVIDENCE
-from tests.providers.reading import FORM_TYPE, JSON_TYPE, CallbackCase, CallbackTests, random_bodies
+from tests.providers.reading import JSON_TYPE, CallbackCase, CallbackTests, random_bodies, request
 
 CALL = "64d3290a-87a6-46b4-a6e2-20f5f4e07a02"
 
@@ -49,15 +47,6 @@ def plivo() -> providers.Provider:
     return providers.load(
         "plivo", {"auth_id": "MA1", "auth_token": "12345"}, now=lambda: datetime(2026, 1, 1, tzinfo=UTC)
     )
-
-
-def request(
-    body: bytes = b"",
-    url: str = "https://retry.example.com/callbacks/plivo/token",
-    method: str = "POST",
-    headers: Mapping[str, str] = FORM_TYPE,
-) -> CallbackRequest:
-    return CallbackRequest(method=method, url=url, headers=headers, body=body)
 
 
 def parsed(**fields: str) -> CallEvent:

@@ -1,7 +1,6 @@
 """Twilio's callbacks: the progress of a call, its outcome, its cause, and AMD."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -10,39 +9,19 @@ import pytest
 from chalicelib import providers
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import CallbackRequest
 from chalicelib.providers.cxml import ANSWERED_BY
 from chalicelib.providers.sip import SIP_OUTCOMES, outcome_of_sip
 from chalicelib.providers.twilio import ACCOUNT_FAULTS, NUMBER_ERRORS, PACE_LIMITS
-from tests.providers.reading import JSON_TYPE, CallbackCase, CallbackTests, random_bodies
+from tests.providers.cases.twilio import BUSY_BODY
+from tests.providers.reading import JSON_TYPE, CallbackCase, CallbackTests, random_bodies, request
 
 ACCOUNT = "AC37682153267845716245762454a"
 CALL = "CA8367245817625617832576245724"
-FORM_TYPE = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
-
-BUSY_BODY = (
-    b"Called=%2B441111111111&ToState=&CallerCountry=US&Direction=outbound-api"
-    b"&Timestamp=Wed%2C+08+Oct+2025+13%3A54%3A12+%2B0000&CallbackSource=call-progress-events"
-    b"&SipResponseCode=487&CallerState=WA&ToZip=&SequenceNumber=2&CallSid=CA8367245817625617832576245724"
-    b"&To=%2B441111111111&CallerZip=98631&ToCountry=GB&CalledZip=&ApiVersion=2010-04-01&CalledCity="
-    b"&CallStatus=busy&Duration=0&From=%2B11111111111&CallDuration=0&AccountSid=AC37682153267845716245762454a"
-    b"&CalledCountry=GB&CallerCity=RAYMOND&ToCity=&FromCountry=US&Caller=%2B11111111111&FromCity=RAYMOND"
-    b"&CalledState=&FromZip=12345&FromState=WA"
-)
 
 
 def twilio() -> providers.Provider:
     credentials = {"account_sid": ACCOUNT, "auth_token": "12345"}
     return providers.load("twilio", credentials, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-
-
-def request(
-    body: bytes = b"",
-    url: str = "https://retry.example.com/callbacks/twilio/token",
-    method: str = "POST",
-    headers: Mapping[str, str] = FORM_TYPE,
-) -> CallbackRequest:
-    return CallbackRequest(method=method, url=url, headers=headers, body=body)
 
 
 def parsed(**fields: str) -> CallEvent:

@@ -16,6 +16,7 @@ from twilio.request_validator import RequestValidator
 from chalicelib import providers
 from chalicelib.errors import RedialError
 from chalicelib.providers import CallbackRequest, SignatureError
+from tests.providers.cases.twilio import BUSY_BODY
 
 TOKEN = "12345"
 URL = "https://mycompany.com/myapp.php?foo=1&bar=2"
@@ -36,15 +37,6 @@ JSON_URL = f"{URL}&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19
 T6 = "a9nBmqA0ju/hNViExpshrM61xv4="
 
 BUSY_URL = "https://retry.example.com/api/webhooks/twilio?tenant=t1&attempt=2"
-BUSY_BODY = (
-    b"Called=%2B441111111111&ToState=&CallerCountry=US&Direction=outbound-api"
-    b"&Timestamp=Wed%2C+08+Oct+2025+13%3A54%3A12+%2B0000&CallbackSource=call-progress-events"
-    b"&SipResponseCode=487&CallerState=WA&ToZip=&SequenceNumber=2&CallSid=CA8367245817625617832576245724"
-    b"&To=%2B441111111111&CallerZip=98631&ToCountry=GB&CalledZip=&ApiVersion=2010-04-01&CalledCity="
-    b"&CallStatus=busy&Duration=0&From=%2B11111111111&CallDuration=0&AccountSid=AC37682153267845716245762454a"
-    b"&CalledCountry=GB&CallerCity=RAYMOND&ToCity=&FromCountry=US&Caller=%2B11111111111&FromCity=RAYMOND"
-    b"&CalledState=&FromZip=12345&FromState=WA"
-)
 BUSY_SIGNATURE = "BTk39j7Tm6fD9B4MRG+IF69SE7Q="
 BUSY_SIGNATURE_WITHOUT_BLANKS = "dQnD5JLEyUeY/4fEGBQ03PwABvU="
 

@@ -6,12 +6,19 @@ from typing import Any
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import DialRequest, DialResult, Http, Placed, Provider
+from chalicelib.providers import DialRequest, DialResult, Http, Placed, PlacementUnknown, Provider, PutOff, Refused
 from tests.support.carrier_client import FROM, TO, CarrierClient, wait_until
 
 TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
 #: the usual dial; the callback URL is the sink's
 DIAL = DialRequest("call_01", 1, FROM, TO, "https://example.com/answer", "")
+#: the results of the scripted refusals if the HTTP status says what they mean
+REFUSALS: Sequence[tuple[str, DialResult]] = (
+    ("invalid-number", Refused(Outcome.INVALID_NUMBER, "http:400")),
+    ("error", PlacementUnknown("http:500")),
+    ("throttled", PutOff("http:429", fault=False)),
+    ("auth", PutOff("http:401", fault=True)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +32,7 @@ class CarrierCase:
     #: (scripted word, the statuses of the events, the outcome, the cause of the last event)
     endings: Sequence[tuple[str, Sequence[str], Outcome, str | None]]
     #: (scripted word, the result of a dial that the carrier rejects)
-    refusals: Sequence[tuple[str, DialResult]]
+    refusals: Sequence[tuple[str, DialResult]] = REFUSALS
     #: (scripted times, the progress at which the call is hung up, the outcome or None if the carrier keeps the call)
     hang_ups: Sequence[tuple[Mapping[str, float], Progress, Outcome | None]]
     #: the outcome of a look-up after these scripted words, if it differs from that of the last event

@@ -12,6 +12,16 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import CallbackRequest
 from tests.providers.cases import ListedCall, ProviderCase
 
+#: a callback that Twilio sent
+BUSY_BODY = (
+    b"Called=%2B441111111111&ToState=&CallerCountry=US&Direction=outbound-api"
+    b"&Timestamp=Wed%2C+08+Oct+2025+13%3A54%3A12+%2B0000&CallbackSource=call-progress-events"
+    b"&SipResponseCode=487&CallerState=WA&ToZip=&SequenceNumber=2&CallSid=CA8367245817625617832576245724"
+    b"&To=%2B441111111111&CallerZip=98631&ToCountry=GB&CalledZip=&ApiVersion=2010-04-01&CalledCity="
+    b"&CallStatus=busy&Duration=0&From=%2B11111111111&CallDuration=0&AccountSid=AC37682153267845716245762454a"
+    b"&CalledCountry=GB&CallerCity=RAYMOND&ToCity=&FromCountry=US&Caller=%2B11111111111&FromCity=RAYMOND"
+    b"&CalledState=&FromZip=12345&FromState=WA"
+)
 TOKENS = ("primary-auth-token", "secondary-auth-token")
 
 
