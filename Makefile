@@ -43,6 +43,7 @@ lint: $(INSTALLED) ## Check formatting, style, types, the layers and the complex
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m ops.complexity
+	$(BIN)/python -m ops.docstrings
 
 test: lint ## Check everything and run every fast test
 	$(BIN)/pytest -m "not e2e and not slow"
