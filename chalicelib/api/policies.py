@@ -19,6 +19,7 @@ from chalicelib.errors import FieldError, Invalid, NotFound
 from chalicelib.runtime.services import Services
 from chalicelib.storage.keys import Role
 from chalicelib.storage.policies import NamedPolicy
+from chalicelib.usecases.calls.place_call import check_previewed
 from chalicelib.wheel import plan
 
 blueprint = Blueprint(__name__)
@@ -30,7 +31,7 @@ NamedRules = Callable[[str], Rules | None]
 def show() -> dict[str, Any]:
     """Preview the attempts that a policy would make for assumed outcomes.
 
-    A preview dials nobody and writes nothing.
+    A preview dials nobody and writes nothing. It refuses a policy and a number that ``POST /calls`` refuses.
     """
     from chalicelib.api import schemas
 
@@ -42,6 +43,7 @@ def show() -> dict[str, Any]:
     now = parts.ports.clock.now()
     start_at = schemas.start_of(wanted, now) or now
     policy = schemas.ending(wanted, start_at) or (named.policy if named else schemas.NO_RETRIES)
+    check_previewed(parts.ports, owner.workspace, policy, wanted.to_number)
     policy = policy.held_to(wanted.to_number or "", parts.ports.settings.default_cap)
     zones = contact_zones(wanted.timezone, wanted.to_number or "")
     outcomes = [Outcome(word) for word in wanted.outcomes]

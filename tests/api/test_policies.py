@@ -218,6 +218,30 @@ def test_a_preset_of_the_numbers_state_may_leave_no_hour(world: World) -> None:
     assert world.request("POST", "/policies/preview", preview).json_body["reason"] == "window-never-opens"
 
 
+REFUSED: list[dict[str, Any]] = [
+    {"retry": {"failover": {"provider": "twilio", "from_number": BODY["to_number"]}}},
+    {"retry": {"failover": {"provider": "plivo"}}},  # a provider without credentials
+    {"retry": {"failover": {"provider": "carrier-pigeon"}}},
+    {"to_number": "+19005550199"},  # a premium-rate number
+]
+
+
+@pytest.mark.parametrize("changes", REFUSED)
+def test_a_preview_refuses_what_a_call_is_refused_for(world: World, changes: dict[str, Any]) -> None:
+    call = world.request("POST", "/calls", {**BODY, **changes})
+    asked = {"to_number": BODY["to_number"], **changes}
+    shown = world.request("POST", "/policies/preview", asked)
+    assert (shown.status_code, shown.json_body) == (422, call.json_body)
+
+
+def test_a_preview_refuses_a_stored_failover_from_the_called_number(world: World) -> None:
+    failover = {"provider": "twilio", "from_number": BODY["to_number"]}
+    assert world.request("PUT", "/policies/reminders", {"retry": {"failover": failover}}).status_code == 200
+    asked = {"to_number": BODY["to_number"], "policy_name": "reminders"}
+    [error] = world.request("POST", "/policies/preview", asked).json_body["errors"]
+    assert error["pointer"] == "/retry/failover/from_number"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "pointer"),
     [

@@ -37,6 +37,10 @@ CREATE_TRIES = 8
 #: A request that places a call waits this long for the rate limits, all waits together. API Gateway ends the request
 #: after 29 s. Redial schedules a call that cannot start in this time.
 MAX_WAIT = timedelta(seconds=2)
+#: The JSON pointer of the second provider in a request
+FAILOVER_POINTER = "/retry/failover"
+#: A preview checks a provider with this agent, because the call itself may name any agent.
+ANY_AGENT = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,19 @@ class NewCall:
 def check_call(ports: Ports, new: NewCall) -> None:
     """Raise Invalid if the call cannot be placed. Nothing is written."""
     _checked_call(ports, new, ports.clock.now())
+
+
+def check_previewed(ports: Ports, workspace: str, policy: Policy, to_number: str | None) -> None:
+    """Raise Invalid if check_call() would refuse every call to the number by this policy.
+
+    A preview names no number to call from, so the number to call is checked as if it was called from its own country. A
+    preview also names no agent, so the second provider is checked as if the call had an agent.
+    """
+    if to_number is not None:
+        _check_failover_number(policy, to_number)
+        check_destination(ports, workspace, to_number, to_number, "/to_number")
+    if policy.failover is not None:
+        account_of(ports, policy.failover.provider, policy.failover.target_url, ANY_AGENT, FAILOVER_POINTER)
 
 
 def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash: str = "") -> CallRecord:
@@ -226,23 +243,25 @@ def _checked_call(ports: Ports, new: NewCall, now: datetime) -> Call:
         campaign_id=new.campaign_id,
         public_url=new.public_url,
     )
-    ready = with_expiry(with_accounts(ports, call, "/retry/failover"), start_at)
+    ready = with_expiry(with_accounts(ports, call, FAILOVER_POINTER), start_at)
     _check_window(ready)
     return ready
 
 
 def _check_numbers(new: NewCall) -> None:
     """Raise Invalid if the number to call is also a number to call from."""
-    failover = new.policy.failover
     if new.to_number == new.from_number:
-        raise Invalid([FieldError(new.to_pointer, f"{_NUMBERS_MUST_DIFFER} (got {new.to_number!r} as both)")])
-    if failover is not None and failover.from_number == new.to_number:
-        raise Invalid(
-            [FieldError("/retry/failover/from_number", f"{_NUMBERS_MUST_DIFFER} (got {new.to_number!r} as both)")]
-        )
+        raise Invalid([_same_number(new.to_pointer, new.to_number)])
+    _check_failover_number(new.policy, new.to_number)
 
 
-_NUMBERS_MUST_DIFFER = "the number to call and the number to call from must differ"
+def _check_failover_number(policy: Policy, to_number: str) -> None:
+    if policy.failover is not None and policy.failover.from_number == to_number:
+        raise Invalid([_same_number(f"{FAILOVER_POINTER}/from_number", to_number)])
+
+
+def _same_number(pointer: str, number: str) -> FieldError:
+    return FieldError(pointer, f"the number to call and the number to call from must differ (got {number!r} as both)")
 
 
 def with_expiry(call: Call, start_at: datetime) -> Call:
