@@ -1,11 +1,14 @@
 """The redial Lambda: invoked twice, late, in parallel, or with too little time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier, Event, Lock
 
 import pytest
 
+from chalicelib.errors import Unavailable
+from chalicelib.providers import Provider
 from chalicelib.storage.transact import StaleWrite
 from chalicelib.usecases.calls.claim import consider
 from chalicelib.usecases.calls.redial_due import TimeLeft, pooled, redial_due
@@ -208,6 +211,21 @@ def test_a_call_without_its_provider_reports_once_and_expires(
         world.clock.turn(to=START + timedelta(hours=72, minutes=1))
         world.sweep()
         assert world.call(call["id"])["summary_status"] == "expired"
+
+
+def test_a_decision_about_unreadable_secrets_does_not_show_the_text_of_aws(world: World) -> None:
+    def unreadable(_: str) -> Provider:
+        raise Unavailable("TWILIO_AUTH_TOKEN could not be read: AccessDenied: User: arn:aws:sts::123456789012:x")
+
+    call = world.place()
+    world.end("busy")
+    world.clock.turn(to=DUE)
+    redial_due(replace(world.services.ports, provider=unreadable), DUE, TimeLeft(lambda: 60))
+    waits = world.request("GET", f"/calls/{call['id']}/decisions").json_body["data"]
+    assert (waits[-1]["reason"], waits[-1]["steps"][0]) == (
+        "provider-not-set-up",
+        "the secrets of twilio cannot be read at the moment; the deployment's log says why",
+    )
 
 
 def test_what_is_due_the_longest_is_dialled_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

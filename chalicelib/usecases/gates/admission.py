@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from chalicelib.domain.call import Call
 from chalicelib.domain.decide import Decision, Reason
 from chalicelib.domain.deciding import postponed
-from chalicelib.errors import RedialError
+from chalicelib.errors import RedialError, Unavailable
 from chalicelib.runtime.log import warn
 from chalicelib.storage.gates import Closed, Gate, account_scope, scopes_of, workspace_scope
 from chalicelib.storage.slots import Limit
@@ -24,6 +24,8 @@ PAUSED_FOR = timedelta(minutes=5)
 NO_SLOT_FOR = timedelta(minutes=1)
 #: A tripped breaker lets one attempt through. The provider may take this long to answer it.
 PROBE_LIMIT = timedelta(minutes=2)
+#: The step of a call that waits until the secrets of its provider can be read again.
+UNREADABLE = "the secrets of {provider} cannot be read at the moment; the deployment's log says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ def _deferred_without_provider(ports: Ports, call: Call, now: datetime) -> Defer
         ports.provider(call.provider)
     except RedialError as error:
         warn("provider-not-set-up", call=call.id, provider=call.provider, error=str(error))
-        decision = postponed(call, Reason.PROVIDER_NOT_SET_UP, str(error), now + PAUSED_FOR)
+        # Users read the step, and only the log may show the text of AWS: it can name the AWS account.
+        step = UNREADABLE.format(provider=call.provider) if isinstance(error, Unavailable) else str(error)
+        decision = postponed(call, Reason.PROVIDER_NOT_SET_UP, step, now + PAUSED_FOR)
         return Deferred(decision, waits_for=f"{call.provider} is set up")
     return None
 
