@@ -90,7 +90,7 @@ def put(name: str) -> dict[str, Any]:
     check_same("name", wanted.name, in_path)
     named = NamedPolicy(
         name=in_path,
-        policy=wanted.asked_for or schemas.NO_RETRIES,
+        policy=schemas.stored_policy(wanted),
         updated_at=parts.ports.clock.now(),
         target_url=wanted.target.url if wanted.target else None,
         agent_version_id=wanted.agent_version_id,

@@ -139,6 +139,34 @@ def exotel_ending(wanted: ExotelPolicyIn, start_at: datetime, pointer: str = "")
         raise Invalid([FieldError(f"{pointer}/schedule/end_at", str(error))]) from error
 
 
+def stored_policy(wanted: "NamedPolicyIn") -> Policy:
+    """Return the policy to keep under a name.
+
+    Raises Invalid if it has a time of Exotel's campaign: the policy's calls start at any time, so they would not start
+    or end at the given time.
+    """
+    schedule = wanted.exotel.schedule if wanted.exotel else None
+    given = [(name, getattr(schedule, name)) for name in INSTEAD if getattr(schedule, name, None) is not None]
+    if given:
+        raise Invalid(
+            [
+                FieldError(
+                    f"/exotel/schedule/{name}",
+                    f"{name} is a time of one campaign, and a stored policy has none; {INSTEAD[name]}"
+                    f" (got {at:%Y-%m-%dT%H:%M:%SZ})",
+                )
+                for name, at in given
+            ]
+        )
+    return wanted.asked_for or NO_RETRIES
+
+
+#: the times of Exotel's ``schedule`` that a stored policy cannot have -> what to do in place of them
+INSTEAD = {
+    "send_at": "give start_at with each call",
+    "end_at": "store a retry with expires_after_hours, or give exotel with each call",
+}
+
 ADDED = "Accepted and not used. GET adds this field"
 
 
@@ -355,4 +383,5 @@ __all__ = [
     "as_text",
     "start_of",
     "start_within_reach",
+    "stored_policy",
 ]

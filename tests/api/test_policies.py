@@ -327,7 +327,7 @@ class TestNamedPolicies:
             {
                 "exotel": {
                     "retry": {"max_attempts": 2},
-                    "schedule": {"daily_start": "09:00", "end_at": "2026-01-30T10:00:00Z"},
+                    "schedule": {"daily_start": "09:00"},
                 }
             },
             {"gomobile": {"retryStrategy": {"type": "none"}}},
@@ -349,6 +349,26 @@ class TestNamedPolicies:
         for changing in ("adoption", "updated_at"):
             del shown[changing], again[changing]
         assert again == shown
+
+    def test_a_time_of_one_campaign_is_refused(self, world: World) -> None:
+        times = {"send_at": "2026-01-27T10:00:00Z", "end_at": "2026-01-30T10:00:00Z"}
+        answer = world.request("PUT", "/policies/kept", {"exotel": {"schedule": times}})
+        assert (answer.status_code, answer.json_body["errors"]) == (
+            422,
+            [
+                {
+                    "pointer": "/exotel/schedule/send_at",
+                    "detail": "send_at is a time of one campaign, and a stored policy has none; give start_at with each"
+                    " call (got 2026-01-27T10:00:00Z)",
+                },
+                {
+                    "pointer": "/exotel/schedule/end_at",
+                    "detail": "end_at is a time of one campaign, and a stored policy has none; store a retry with"
+                    " expires_after_hours, or give exotel with each call (got 2026-01-30T10:00:00Z)",
+                },
+            ],
+        )
+        assert world.request("GET", "/policies/kept").status_code == 404
 
     def test_a_change_of_what_get_shows_counts(self, world: World) -> None:
         world.request("PUT", "/policies/kept", {"retry": {}})
