@@ -32,7 +32,7 @@ def decided_after(record: CallRecord, ended: Attempt, event: CallEvent, now: dat
     decision = decide(call.policy, CallRecord(call, attempts).situation)
     decision = unless_forbidden(call, replace(decision, steps=(*before, *decision.steps)), now)
     changed = apply(call, decision, now)
-    last = attempts[-1]
+    last = next((a for a in reversed(attempts) if a.counts), ended)
     if decision.retry_at is not None and last.outcome is not None:
         changed = replace(changed, next_target_url=call.policy.rule(last.outcome).target_url)
         if last.outcome is Outcome.FAILED and last.cause not in TIMED_OUT:

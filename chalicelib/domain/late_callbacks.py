@@ -4,9 +4,11 @@ The first row that applies counts:
 
     end of the attempt      the callback says         the attempt becomes      Redial decides again if
     ----------------------  ------------------------  -----------------------  --------------------------------
-    guessed (GUESSED)       how the attempt ended     the true end             the call waits, or ended unreached
+    guessed (GUESSED)       how the attempt ended     the true end             the call waits, or ended unreached,
+                                                                               or this attempt completed the call and
+                                                                               reached no person
     not answered            the call was answered     completed, or voicemail  the call waits, or ended unreached
-    completed               first AMD: no person      voicemail                this attempt ended the call
+    completed               first AMD: no person      voicemail                this attempt completed the call
     any                     first AMD result          with the AMD result      never
     any, without duration   the duration              with the duration        never
 
@@ -81,8 +83,19 @@ def _waits_or_was_unreached(record: CallRecord, changed: Attempt) -> bool:
     return (matters and call.state is CallState.SCHEDULED) or ended_unreached(call)
 
 
-def _ended_by_this(record: CallRecord, changed: Attempt) -> bool:
-    return record.call.attempt == changed.number and record.call.summary_status is SummaryStatus.COMPLETED
+def _completed_by_this(record: CallRecord, changed: Attempt) -> bool:
+    """Return whether the call ended as completed because of this attempt.
+
+    If this attempt is not the latest, a late callback had proved its answer, and later attempts reached nobody.
+    """
+    is_latest = record.call.attempt == changed.number
+    others_reached = any(a.outcome is Outcome.COMPLETED and a.number != changed.number for a in record.attempts)
+    return record.call.summary_status is SummaryStatus.COMPLETED and (is_latest or not others_reached)
+
+
+def _waits_or_reached_no_person(record: CallRecord, changed: Attempt) -> bool:
+    no_person = changed.outcome is not Outcome.COMPLETED and _completed_by_this(record, changed)
+    return no_person or _waits_or_was_unreached(record, changed)
 
 
 def _never(record: CallRecord, changed: Attempt) -> bool:
@@ -90,11 +103,11 @@ def _never(record: CallRecord, changed: Attempt) -> bool:
 
 
 TABLE = (
-    Late(_was_guessed, with_end, _waits_or_was_unreached, "attempt {number} had timed out ({cause})"),
+    Late(_was_guessed, with_end, _waits_or_reached_no_person, "attempt {number} had timed out ({cause})"),
     Late(
         corrected_by, with_answer, _waits_or_was_unreached, "attempt {number} was answered, although it ended {outcome}"
     ),
-    Late(_machine_after_completed, with_machine, _ended_by_this),
+    Late(_machine_after_completed, with_machine, _completed_by_this),
     Late(_first_amd, with_detection, _never),
     Late(_lacks_duration, with_duration, _never),
 )

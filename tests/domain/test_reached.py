@@ -152,6 +152,44 @@ def test_late_amd_of_an_earlier_attempt_does_not_reschedule_the_retry() -> None:
     assert (told.after.attempts[0].outcome, told.call.due_at) == (Outcome.VOICEMAIL, record.call.due_at)
 
 
+@pytest.mark.parametrize("back", ["busy", "fault", "deferred"])
+def test_late_amd_of_the_attempt_that_completed_a_call_reopens_it(back: str) -> None:
+    record = claimed(after((ended(Outcome.BUSY),)), START + timedelta(minutes=30))
+    record = lifecycle.absorb(record, 1, ANSWERED, START + timedelta(minutes=31)).after
+    now = START + timedelta(minutes=32)
+    if back == "deferred":
+        told = lifecycle.defer(record, cause="http:429", wait=None, evidence={}, now=now)
+    else:
+        end = ended(Outcome.BUSY) if back == "busy" else FAULT
+        told = lifecycle.absorb(record, 2, replace(end, provider_call_id="CA2"), now)
+    assert told.call.summary_status is SummaryStatus.COMPLETED
+    told = lifecycle.absorb(told.after, 1, MACHINE, START + timedelta(minutes=33))
+    assert told.after.attempts[0].outcome is Outcome.VOICEMAIL
+    assert (told.effect, told.call.state, told.call.summary_status) == (Effect.DECIDED, CallState.SCHEDULED, None)
+
+
+def test_a_reopened_call_uses_the_answer_url_for_its_last_attempt_that_counts() -> None:
+    machines = OutcomeRule(True, target_url="https://app.example/machine")
+    policy = replace(RETRY_ALL, on={**RETRY_ALL.on, Outcome.VOICEMAIL: machines})
+    record = after((ended(Outcome.BUSY),), claimed(new_call(policy=policy)))
+    record = claimed(record, START + timedelta(minutes=30))
+    record = lifecycle.absorb(record, 1, ANSWERED, START + timedelta(minutes=31)).after
+    fault = replace(FAULT, provider_call_id="CA2")
+    record = lifecycle.absorb(record, 2, fault, START + timedelta(minutes=32)).after
+    told = lifecycle.absorb(record, 1, MACHINE, START + timedelta(minutes=33))
+    assert (told.call.state, told.call.next_target_url) == (CallState.SCHEDULED, "https://app.example/machine")
+
+
+def test_late_amd_of_an_earlier_attempt_keeps_a_call_that_another_completed() -> None:
+    record = claimed(after((ended(Outcome.BUSY),)), START + timedelta(minutes=30))
+    record = lifecycle.absorb(record, 1, ANSWERED, START + timedelta(minutes=31)).after
+    completed = replace(ended(Outcome.COMPLETED), provider_call_id="CA2")
+    record = lifecycle.absorb(record, 2, completed, START + timedelta(minutes=32)).after
+    told = lifecycle.absorb(record, 1, MACHINE, START + timedelta(minutes=33))
+    assert [attempt.outcome for attempt in told.after.attempts] == [Outcome.VOICEMAIL, Outcome.COMPLETED]
+    assert (told.effect, told.call.summary_status) == (Effect.ENRICHED, SummaryStatus.COMPLETED)
+
+
 def test_a_late_answer_leaves_a_canceled_or_opted_out_call_as_it_is() -> None:
     busy = after((ended(Outcome.BUSY),))
     canceled = lifecycle.cancel(busy, START).after
@@ -181,6 +219,16 @@ def test_an_answered_attempt_without_an_end_callback_is_completed() -> None:
     late = after((ended(Outcome.FAILED, duration_sec=42),), record)
     assert (late.attempts[0].outcome, late.attempts[0].duration_sec) == (Outcome.COMPLETED, 42)
     assert late.call.summary_status is SummaryStatus.COMPLETED
+
+
+@pytest.mark.parametrize("evidence", [MACHINE, ended(Outcome.VOICEMAIL), ended(Outcome.COMPLETED, amd=Amd.MACHINE)])
+def test_a_late_machine_reopens_a_call_that_timed_out_after_an_answer(evidence: CallEvent) -> None:
+    given_up = CallEvent(event_id="g", provider_call_id=SID, outcome=Outcome.FAILED, cause=NO_CALLBACK)
+    record = after((ANSWERED, given_up))
+    assert record.call.summary_status is SummaryStatus.COMPLETED
+    told = lifecycle.absorb(record, 1, evidence, START + timedelta(hours=1))
+    assert told.after.attempts[0].outcome is Outcome.VOICEMAIL
+    assert (told.call.state, told.call.summary_status) == (CallState.SCHEDULED, None)
 
 
 def test_a_late_callback_about_an_answer_ends_a_timed_out_call() -> None:
