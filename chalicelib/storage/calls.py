@@ -260,28 +260,37 @@ class CallStore:
             yield int(item["due_at"]["N"]), item["pk"]["S"].removeprefix("CALL#")
 
     def set_back(self, call_id: str, now: datetime) -> None:
-        """Move a call whose handling raised an error behind the other due calls.
+        """Move a due call whose handling raised an error behind the other due calls.
 
         After the first error the call is due again at once, then after 1, 3, 7 ... minutes, at most MAX_SET_BACK. Only
-        the due index changes. The call's own due time stays, and the next change of the call writes both.
+        the due index changes. The call's own due time stays, and the next change of the call writes both. A call that
+        is not due in the index stays as it is: the error came after the call was rescheduled, claimed or ended.
         """
-        key = items.call_key(call_id)
-        request = {"TableName": self._table, "Key": key, "ConditionExpression": "attribute_exists(due_shard)"}
-        counted = update(
-            self._dynamodb,
-            **request,
-            UpdateExpression="ADD broken :one",
-            ExpressionAttributeValues=to_item({":one": 1}),
-            ReturnValues="UPDATED_NEW",
-        )
-        times = int(from_attribute(counted["Attributes"]["broken"]))
-        later = now + min(timedelta(minutes=2 ** min(times - 1, 10) - 1), MAX_SET_BACK)
-        update(
-            self._dynamodb,
-            **request,
-            UpdateExpression="SET due_at = :later",
-            ExpressionAttributeValues=to_item({":later": items.epoch(later)}),
-        )
+        is_due = {
+            "TableName": self._table,
+            "Key": items.call_key(call_id),
+            "ConditionExpression": "attribute_exists(due_shard) AND due_at <= :now",
+        }
+        values = {":now": items.epoch(now)}
+        try:
+            counted = update(
+                self._dynamodb,
+                **is_due,
+                UpdateExpression="ADD broken :one",
+                ExpressionAttributeValues=to_item(values | {":one": 1}),
+                ReturnValues="UPDATED_NEW",
+            )
+            times = int(from_attribute(counted["Attributes"]["broken"]))
+            later = now + min(timedelta(minutes=2 ** min(times - 1, 10) - 1), MAX_SET_BACK)
+            update(
+                self._dynamodb,
+                **is_due,
+                UpdateExpression="SET due_at = :later",
+                ExpressionAttributeValues=to_item(values | {":later": items.epoch(later)}),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
 
     def decisions(self, call_id: str, skipped: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
         """Return every decision about a call, in order.

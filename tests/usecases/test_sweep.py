@@ -1,8 +1,9 @@
 """The sweep: its repairs after a lost trigger or a lost callback."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -10,13 +11,16 @@ from chalicelib.domain.call import CallRecord
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.limits import Limits
 from chalicelib.providers.http import AnswerLost
+from chalicelib.storage import calls
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.gates import account_scope
 from chalicelib.storage.items import DEADLINE
+from chalicelib.storage.transact import update
 from chalicelib.storage.workspaces import Workspace
 from chalicelib.usecases import sweep as sweeps
 from chalicelib.usecases.calls import redial_due as redials
 from chalicelib.usecases.calls.redial_due import TimeLeft
+from chalicelib.usecases.calls.silent import look_into
 from chalicelib.wheel import plan
 from tests.support.world import BODY, ENV, PUBLIC_URL, START, World, answer_json, new_client
 
@@ -128,6 +132,61 @@ def test_a_broken_call_is_dialled_once_it_can_be_read_again(world: World, monkey
     world.clock.turn(minutes=1)
     assert world.sweep() == {"overdue-dialed": 1}
     assert not any("broken" in item for item in world.items())
+
+
+def index_times(world: World) -> list[datetime]:
+    """Return the times that the due index has."""
+    return [datetime.fromtimestamp(int(item["due_at"]["N"]), UTC) for item in world.items() if "due_at" in item]
+
+
+def test_an_error_after_a_call_was_rescheduled_leaves_its_due_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = world.place()
+    world.twilio.known[world.twilio.placed[0].sid] = {"status": "busy", "duration": "0"}
+    world.clock.turn(to=START + LIMIT)
+
+    def committing(*given: Any) -> str:
+        look_into(*given)
+        raise RuntimeError("broken after the commit")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweeps, "look_into", committing)
+        assert world.sweep() == {"silent-broken": 1}
+    due_at = datetime.fromisoformat(world.call(call["id"])["next_attempt_at"])
+    assert index_times(world) == [due_at]
+    world.clock.turn(minutes=5)
+    assert world.sweep() == {}
+
+
+def test_an_error_after_a_claim_leaves_the_deadline_of_the_dial(world: World) -> None:
+    call = world.place()
+    world.end("busy")
+    world.clock.turn(to=START + timedelta(minutes=30))
+    world.twilio.answers = [RuntimeError("broken after the claim")]
+    assert world.redial(START + timedelta(minutes=30))["broken"] == 1
+    record = world.services.ports.calls.load(call["id"])
+    assert record is not None
+    assert record.call.deadline_at is not None
+    assert index_times(world) == [record.call.deadline_at.replace(microsecond=0)]
+
+
+def test_a_call_rescheduled_while_it_is_set_back_keeps_its_due_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = world.place(start_at="2026-01-26T11:00:00Z")
+    world.clock.turn(to=START + timedelta(hours=1, minutes=2))
+
+    def meanwhile(*given: Any, **request: Any) -> dict[str, Any]:
+        counted = update(*given, **request)
+        if "ADD" in request["UpdateExpression"]:
+            world.request("POST", f"/numbers/{call['to_number']}/contacted", {"postpone_minutes": 60})
+        return counted
+
+    monkeypatch.setattr(calls, "update", meanwhile)
+    world.services.ports.calls.set_back(call["id"], world.clock.now())
+    due_at = datetime.fromisoformat(world.call(call["id"])["next_attempt_at"])
+    assert (due_at > world.clock.now(), index_times(world)) == (True, [due_at])
 
 
 @pytest.fixture
