@@ -10,6 +10,7 @@ from functools import partial
 import moto
 import pytest
 from chalice.local import LambdaContext
+from hypothesis import settings
 
 from chalicelib.api import current
 from chalicelib.runtime import services as parts
@@ -22,6 +23,9 @@ from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_tabl
 for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(_name, None)
 quick_moto.install()
+# Hypothesis fails an example that takes 200 ms of real time. A busy machine takes longer for some examples.
+settings.register_profile("without-deadline", deadline=None, print_blob=True)
+settings.load_profile("without-deadline")
 CLIENTS = KeptClients()
 
 pytest_plugins = ["tests.support.iam_recorder", "tests.support.together"]
