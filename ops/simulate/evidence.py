@@ -145,6 +145,20 @@ class Misplaced:
 
 
 @dataclass(frozen=True, slots=True)
+class Misindexed:
+    """A call that the due index had at a wrong time after a write at ``at``.
+
+    ``due_at`` is the call's own due time or deadline. None is for a call that waits for nothing, and for a call that
+    the index does not have.
+    """
+
+    call_id: str
+    at: datetime
+    due_at: datetime | None
+    indexed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class AppRequest:
     """A request to the app: its label, and when it began and ended."""
 
@@ -211,6 +225,9 @@ class Evidence:
     #: how often the places were compared with the calls, and the differences
     places_seen: int = 0
     misplaced: list[Misplaced] = field(default_factory=list)
+    #: how many writes of calls were compared with the due index, and the differences
+    indexed: int = 0
+    misindexed: list[Misindexed] = field(default_factory=list)
     app_requests: list[AppRequest] = field(default_factory=list)
     #: callbacks of calls that the app did not place: (kind, status that the app answered)
     strangers: list[tuple[str, int]] = field(default_factory=list)

@@ -43,6 +43,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "waits": ("a retry waits as long as its policy says", dials.waits),
     "ends": ("every call ends, within its time", life.ends),
     "on-time": ("a due call is dialled, rescheduled or ended in its minute", life.on_time),
+    "indexed": ("the due index has each waiting call, and never before its time", life.indexed),
     "once-made": ("one request makes one call, and none is lost", life.once_made),
     "requests": ("each request to a provider is as its vendor publishes it", life.requests),
     "aws": ("AWS refuses nothing, and no rule is left behind", life.aws),

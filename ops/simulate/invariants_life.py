@@ -73,6 +73,19 @@ def on_time(evidence: Evidence, tally: Tally) -> None:
         tally.expect(late <= most, index, text)
 
 
+def indexed(evidence: Evidence, tally: Tally) -> None:
+    """Expect each waiting call in the due index, and never before its own time.
+
+    The sweep reads and skips a call that the index has too early, every minute until the call's own time.
+    """
+    for _ in range(evidence.indexed):
+        tally.expect(True, -1, "")
+    for seen in evidence.misindexed:
+        due_at, indexed_at = (f"{at:%d %H:%M:%S}" if at else "never" for at in (seen.due_at, seen.indexed_at))
+        text = f"{seen.call_id} is due at {due_at}, and at {indexed_at} in the index (written at {seen.at:%d %H:%M:%S})"
+        tally.expect(False, evidence.index_of(seen.call_id), text)
+
+
 def _outage_time(evidence: Evidence, waited: Waited) -> timedelta:
     """Return for how long no Lambda ran while a call waited past its due time."""
     spans = [(max(begins, waited.due_at), min(ends, waited.at)) for begins, ends in evidence.outages]

@@ -8,11 +8,15 @@ from typing import Any
 
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
+from chalicelib.storage.calls import MAX_SET_BACK
 from chalicelib.storage.codec import from_item
 from chalicelib.storage.gates import COPIES
 from ops.simulate.aws import Written
 from ops.simulate.engine import Engine
-from ops.simulate.evidence import Claimed, GateSeen, Paced, Waited
+from ops.simulate.evidence import Claimed, GateSeen, Misindexed, Paced, Waited
+
+#: Two readings of a clock that is stepped may differ by this much.
+SLACK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class TableWatch:
         #: the latest stretch of a scope, and the calls started in it
         self._started: dict[str, tuple[int, int]] = {}
         self.settled: dict[str, int] = {}
+        self.indexed_calls = 0
+        self.misindexed: list[Misindexed] = []
         #: the item of a live attempt -> its token
         self._live: dict[Written, str] = {}
         self._tokens: set[str] = set()
@@ -69,7 +75,9 @@ class TableWatch:
             scope = key.pk.removeprefix("PACE#").partition(":")[0]
             self._note_pace(scope, int(item.attrs["stretch"].value), int(item.attrs["started"].value))
         elif key.pk.startswith("CALL#") and key.sk == "CALL" and item is not None:
-            self._note_call(key.pk.removeprefix("CALL#"), _plain(item))
+            data = _plain(item)
+            self._compare_index(key, data)
+            self._note_call(key.pk.removeprefix("CALL#"), data)
         elif key.pk.startswith("CALL#") and key.sk.startswith("ATTEMPT#"):
             self._note_attempt(key, _plain(item) if item else {})
 
@@ -134,6 +142,23 @@ class TableWatch:
         elif item is not None:
             self._shards[key] = str(item.attrs["due_shard"].value)
             self.due[key] = datetime.fromtimestamp(int(due_at.value), UTC)
+
+    def _compare_index(self, key: Written, data: dict[str, Any]) -> None:
+        """Compare a call's own time with its time in the due index.
+
+        The index may have a later time, but only if Redial set the call back after an error.
+        """
+        waits_until = data.get("due_at") if data["state"] == "scheduled" else data.get("deadline_at")
+        due_at = datetime.fromisoformat(waits_until).replace(microsecond=0) if waits_until else None
+        indexed_at = self.due.get(key)
+        self.indexed_calls += 1
+        if due_at is None or indexed_at is None:
+            is_right = due_at == indexed_at
+        else:
+            is_right = due_at <= indexed_at <= max(due_at, self._engine.at + MAX_SET_BACK + SLACK)
+        if not is_right:
+            call_id = key.pk.removeprefix("CALL#")
+            self.misindexed.append(Misindexed(call_id, self._engine.at, due_at, indexed_at))
 
     def _note_call(self, call_id: str, data: dict[str, Any]) -> None:
         # An erased call has lost its variables.

@@ -396,6 +396,7 @@ class World:
         evidence.gates = self.watch.gates
         evidence.paced = self.watch.paced
         evidence.settled = self.watch.settled
+        evidence.indexed, evidence.misindexed = self.watch.indexed_calls, self.watch.misindexed
         evidence.aws_refused = self._strict.refused
         evidence.outages = self.faults.spans("outage")
         evidence.spans = self.faults.all_spans()

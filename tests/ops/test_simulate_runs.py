@@ -21,6 +21,7 @@ from ops.simulate.evidence import (
     Evidence,
     GateSeen,
     LimitSet,
+    Misindexed,
     Misplaced,
     Plan,
     SlotLeft,
@@ -361,6 +362,11 @@ def keep_a_place(evidence: Evidence) -> None:
     evidence.misplaced.append(Misplaced(first_leg(evidence).at, over=1, under=0, leaks=0))
 
 
+def stand_before_its_time(evidence: Evidence) -> None:
+    leg = first_leg(evidence)
+    evidence.misindexed.append(Misindexed(leg.call_id, leg.at, due_at=leg.at + timedelta(days=1), indexed_at=leg.at))
+
+
 def lack_a_place(evidence: Evidence) -> None:
     evidence.misplaced.append(Misplaced(first_leg(evidence).at, over=0, under=1, leaks=100))
 
@@ -470,6 +476,7 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("ends", stay_live),
     ("ends", keep_a_deadline),
     ("on-time", come_late),
+    ("indexed", stand_before_its_time),
     ("once-made", make_two),
     ("requests", send_an_unknown_field),
     ("aws", leave_rule),

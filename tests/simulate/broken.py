@@ -27,6 +27,17 @@ def unconditional(put: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, item, condition=None, values=None: put(self, item)
 
 
+def setting_back_in_any_case(update: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the ``update`` of ``set_back`` without the condition that the call is due."""
+
+    def updating(dynamodb: Any, **request: Any) -> Any:
+        values = {name: value for name, value in request["ExpressionAttributeValues"].items() if name != ":now"}
+        changed = {"ConditionExpression": "attribute_exists(due_shard)", "ExpressionAttributeValues": values}
+        return update(dynamodb, **request | changed)
+
+    return updating
+
+
 def number_unconditional(put: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``NumberStore._put`` without its condition."""
 

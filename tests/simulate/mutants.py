@@ -13,6 +13,7 @@ from chalicelib.domain.events import Leg
 from chalicelib.domain.transition import Transition
 from chalicelib.providers import cxml, placing
 from chalicelib.providers.cxml_calls import CxmlProvider
+from chalicelib.storage import calls
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.numbers import Number, NumberStore
@@ -315,6 +316,11 @@ MUTANTS = {
         calls=30,
         level=Level.NONE,
         focus="line",
+    ),
+    "set-back-in-any-case": Mutant(
+        "an error moves a call in the due index, even if the call was rescheduled before the error",
+        ("indexed",),
+        lambda: [patch.object(calls, "update", broken.setting_back_in_any_case(calls.update))],
     ),
     "armed-too-late": Mutant(
         "a trigger is set after the commit that needs it, and the sweep does not look for what is overdue",
