@@ -49,8 +49,14 @@ def set_settings(make_client: aws.MakeClient, new: dict[str, Any], old: dict[str
         return
     _tags(dynamodb, new, old, steps)
     _stream(dynamodb, new, old, steps)
-    if old.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
+    # DynamoDB accepts autoscaling only for provisioned capacity, and a restore may choose another billing mode.
+    if _is_provisioned(old) and _is_provisioned(new):
         _autoscaling(make_client("application-autoscaling"), new["TableName"], old["TableName"], steps)
+
+
+def _is_provisioned(table: dict[str, Any]) -> bool:
+    # DynamoDB omits the summary if a table was never on demand.
+    return bool(table.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST")
 
 
 def _tags(dynamodb: Any, new: dict[str, Any], old: dict[str, Any], steps: Steps) -> None:
@@ -85,32 +91,49 @@ def _stream(dynamodb: Any, new: dict[str, Any], old: dict[str, Any], steps: Step
 
 def _autoscaling(scaling: Any, new: str, old: str, steps: Steps) -> None:
     """Let the capacity of the new table and its indexes scale as the old table's."""
-    listed = scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=SCALED)
-    targets = [target for page in listed for target in page["ScalableTargets"]]
-    there = {(target["ResourceId"], target["ScalableDimension"]) for target in targets}
+    targets = _listed(scaling, "describe_scalable_targets", "ScalableTargets")
+    policies = _listed(scaling, "describe_scaling_policies", "ScalingPolicies")
+    registered = {_place(target) for target in targets}
+    has = {(_place(policy), policy["PolicyName"]) for policy in policies}
     for target in targets:
         if target["ResourceId"].split("/")[1] == old:
-            _scale_as(scaling, target, _renamed(target["ResourceId"], new), there, steps)
+            place = (_renamed(target["ResourceId"], new), target["ScalableDimension"])
+            own = [policy for policy in policies if _place(policy) == _place(target)]
+            # A run that was killed may have registered the target, and set only some of its policies.
+            missing = [policy for policy in own if (place, policy["PolicyName"]) not in has]
+            _scale(scaling, place, None if place in registered else target, missing, steps)
 
 
-def _scale_as(scaling: Any, target: dict[str, Any], resource: str, there: set[tuple[str, str]], steps: Steps) -> None:
-    dimension = target["ScalableDimension"]
-    place = {"ServiceNamespace": SCALED, "ResourceId": resource, "ScalableDimension": dimension}
+def _scale(
+    scaling: Any, place: tuple[str, str], target: dict[str, Any] | None, policies: list[dict[str, Any]], steps: Steps
+) -> None:
+    """Set what is missing of one scalable target: the limits of ``target``, and policies."""
+    resource, dimension = place
     what = f"autoscaling of {dimension} of {resource}"
-    if (resource, dimension) in there:
+    if target is None and not policies:
         steps.already(what)
         return
+    named = {"ServiceNamespace": SCALED, "ResourceId": resource, "ScalableDimension": dimension}
 
-    def register() -> None:
-        scaling.register_scalable_target(**place, MinCapacity=target["MinCapacity"], MaxCapacity=target["MaxCapacity"])
-        own = scaling.describe_scaling_policies(
-            ServiceNamespace=SCALED, ResourceId=target["ResourceId"], ScalableDimension=dimension
-        )
-        for policy in own["ScalingPolicies"]:
+    def scale() -> None:
+        if target is not None:
+            limits = {name: target[name] for name in ("MinCapacity", "MaxCapacity")}
+            scaling.register_scalable_target(**named, **limits)
+        for policy in policies:
             kept = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")
-            scaling.put_scaling_policy(**place, **{name: policy[name] for name in kept if name in policy})
+            scaling.put_scaling_policy(**named, **{name: policy[name] for name in kept if name in policy})
 
-    steps.create(what, register)
+    steps.create(what, scale)
+
+
+def _listed(scaling: Any, operation: str, key: str) -> list[dict[str, Any]]:
+    pages = scaling.get_paginator(operation).paginate(ServiceNamespace=SCALED)
+    return [each for page in pages for each in page[key]]
+
+
+def _place(each: dict[str, Any]) -> tuple[str, str]:
+    """Return the resource and the dimension of a scalable target or of a scaling policy."""
+    return each["ResourceId"], each["ScalableDimension"]
 
 
 def _renamed(resource: str, table: str) -> str:

@@ -324,6 +324,103 @@ def test_the_restored_table_gets_what_a_restore_drops(runbook: Runbook, config: 
         assert f"table/{RESTORED}" in (config.parent / f"policy-dev-{each}.json").read_text()
 
 
+TRACKING = {
+    "PredefinedMetricSpecification": {"PredefinedMetricType": "DynamoDBWriteCapacityUtilization"},
+    "TargetValue": 70.0,
+}
+
+
+def scale(table: str) -> None:
+    """Let the write capacity of a table and of one index scale, as a user sets it."""
+    scaling = parts.client("application-autoscaling")
+    for resource, dimension in scaled(table):
+        place = {"ServiceNamespace": "dynamodb", "ResourceId": resource, "ScalableDimension": dimension}
+        scaling.register_scalable_target(**place, MinCapacity=5, MaxCapacity=400)
+        scaling.put_scaling_policy(
+            **place,
+            PolicyName=f"of {resource}",
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration=TRACKING,
+        )
+
+
+def scaled(table: str) -> list[tuple[str, str]]:
+    return [
+        (f"table/{table}", "dynamodb:table:WriteCapacityUnits"),
+        (f"table/{table}/index/due", "dynamodb:index:WriteCapacityUnits"),
+    ]
+
+
+def autoscaling(table: str) -> dict[tuple[str, str], tuple[int, int, list[Any]]]:
+    """Return the autoscaling of a table and its indexes: the least and the most capacity, and the policies."""
+    scaling = parts.client("application-autoscaling")
+    targets = scaling.describe_scalable_targets(ServiceNamespace="dynamodb")["ScalableTargets"]
+    kept = scaling.describe_scaling_policies(ServiceNamespace="dynamodb")["ScalingPolicies"]
+    return {
+        (each["ResourceId"], each["ScalableDimension"]): (
+            each["MinCapacity"],
+            each["MaxCapacity"],
+            [
+                policy["TargetTrackingScalingPolicyConfiguration"]
+                for policy in kept
+                if policy["ResourceId"] == each["ResourceId"]
+            ],
+        )
+        for each in targets
+        if each["ResourceId"].split("/")[1] == table
+    }
+
+
+def provision_capacity(runbook: Runbook, table: str) -> None:
+    capacity = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
+    indexes = [{"Update": {"IndexName": name, "ProvisionedThroughput": capacity}} for name in ("due", "history")]
+    runbook.world.dynamodb.update_table(
+        TableName=table,
+        BillingMode="PROVISIONED",
+        ProvisionedThroughput=capacity,
+        GlobalSecondaryIndexUpdates=indexes,
+    )
+
+
+def test_the_restored_table_scales_as_the_old_one(runbook: Runbook) -> None:
+    provision_capacity(runbook, TABLE)
+    scale(TABLE)
+    scale("redial-dev-other")
+    runbook.restore_table()
+    provision_capacity(runbook, RESTORED)
+    assert main([*FROM, "--dry-run"]) == 0
+    assert autoscaling(RESTORED) == {}
+    assert main(FROM) == 0
+    assert autoscaling(RESTORED) == dict.fromkeys(scaled(RESTORED), (5, 400, [TRACKING]))
+
+
+def test_a_killed_restore_sets_the_scaling_policies_in_the_next_run(runbook: Runbook) -> None:
+    provision_capacity(runbook, TABLE)
+    scale(TABLE)
+    runbook.restore_table()
+    provision_capacity(runbook, RESTORED)
+    scaling = parts.client("application-autoscaling")
+    for resource, dimension in scaled(RESTORED):
+        scaling.register_scalable_target(
+            ServiceNamespace="dynamodb",
+            ResourceId=resource,
+            ScalableDimension=dimension,
+            MinCapacity=5,
+            MaxCapacity=400,
+        )
+    assert main(FROM) == 0
+    assert autoscaling(RESTORED) == dict.fromkeys(scaled(RESTORED), (5, 400, [TRACKING]))
+
+
+def test_a_table_that_was_restored_on_demand_does_not_scale(runbook: Runbook) -> None:
+    provision_capacity(runbook, TABLE)
+    scale(TABLE)
+    runbook.restore_table()
+    runbook.world.dynamodb.update_table(TableName=RESTORED, BillingMode="PAY_PER_REQUEST")
+    assert main(FROM) == 0
+    assert autoscaling(RESTORED) == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
