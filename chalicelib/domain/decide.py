@@ -136,14 +136,9 @@ def decide(policy: Policy, situation: Situation, work: Work | None = None) -> De
 def _decide(policy: Policy, situation: Situation, work: Work) -> Decision:
     last = situation.attempts[-1]
     outcome = last.outcome
-    ended = f"attempt {last.number} ended {outcome}"
-    # Redial hangs up an attempt if a late callback shows that an earlier one reached the person: see late_callbacks.py.
-    hung_up = reached_earlier(situation, ended) if outcome is Outcome.CANCELED else None
-    if hung_up is not None:
-        return hung_up
     if outcome in ENDINGS:
         summary, reason = ENDINGS[outcome]
-        return _final(summary, reason, ended)
+        return _final(summary, reason, f"attempt {last.number} ended {outcome}")
     reached = reached_earlier(situation)
     if reached is not None:
         return reached

@@ -14,20 +14,18 @@ The first row that applies counts:
 
 Any other late callback changes nothing. A cancel, a contact and the end of the policy still forbid a retry: see
 deciding.unless_forbidden().
-
-If an earlier attempt becomes ``completed`` while the latest attempt rings, the sweep hangs up the latest attempt.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.domain.attempt_ends import with_answer, with_detection, with_duration, with_end, with_machine
-from chalicelib.domain.call import GUESSED, Attempt, Call, CallRecord, CallState
+from chalicelib.domain.call import GUESSED, Attempt, CallRecord, CallState
 from chalicelib.domain.deciding import decided_after
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome, SummaryStatus
-from chalicelib.domain.reached import corrected_by, ended_unreached, rings_needlessly
+from chalicelib.domain.reached import corrected_by, ended_unreached
 from chalicelib.domain.transition import Effect, Transition, becoming, unchanged
 
 
@@ -54,20 +52,7 @@ def after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: d
     if row.decides(record, changed):
         step = row.step.format(number=attempt.number, cause=attempt.cause, outcome=attempt.outcome)
         return decided_after(record, changed, event, now, *filter(None, [step]))
-    return becoming(record, _hurried(record, changed, now), changed, effect=Effect.ENRICHED, at=now, event=event)
-
-
-def _hurried(record: CallRecord, changed: Attempt, now: datetime) -> Call:
-    """Return the call, due for the sweep at once if the change makes its latest attempt needless.
-
-    A callback sends no request to a provider, so the sweep hangs up, within a minute. Until the provider's id of the
-    latest attempt is known, nobody can hang up, and the deadline stays.
-    """
-    call, latest = record.call, record.attempt(record.call.attempt)
-    needless = rings_needlessly(CallRecord(call, record.replacing(changed)))
-    if not needless or rings_needlessly(record) or latest is None or latest.provider_call_id is None:
-        return call
-    return replace(call, deadline_at=now)
+    return becoming(record, record.call, changed, effect=Effect.ENRICHED, at=now, event=event)
 
 
 def _was_guessed(attempt: Attempt, event: CallEvent) -> bool:

@@ -9,7 +9,7 @@ on calls that nobody answered.
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain.call import Attempt, Call, CallRecord
+from chalicelib.domain.call import Attempt, Call
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
@@ -74,23 +74,6 @@ def ended_unreached(call: Call) -> bool:
     """
     by_reason = call.reason in UNREACHED_REASONS and call.canceled_at is None and call.erased_at is None
     return call.summary_status in UNREACHED or by_reason
-
-
-def rings_needlessly(record: CallRecord) -> bool:
-    """Return whether the latest attempt rings although an earlier one reached a person.
-
-    A late callback may show this. If somebody answered the latest attempt, the conversation goes on.
-    """
-    latest = record.attempt(record.call.attempt)
-    if latest is None or not record.call.is_live:
-        return False
-    unanswered = latest.outcome is None and latest.answered_at is None and latest.amd is None
-    return unanswered and any(each.outcome is Outcome.COMPLETED for each in record.attempts)
-
-
-def is_unwanted(record: CallRecord) -> bool:
-    """Return whether Redial must hang up the latest attempt, if the attempt is live."""
-    return record.call.canceled_at is not None or rings_needlessly(record)
 
 
 def with_progress(attempt: Attempt, event: CallEvent, at: datetime) -> Attempt:

@@ -35,7 +35,6 @@ from chalicelib.domain.call import (
 )
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.reached import is_unwanted
 from chalicelib.domain.transition import Effect, Transition, becoming, unchanged
 
 #: the time until the next look-up if the call goes on, or if the provider does not have it yet
@@ -87,12 +86,12 @@ class _Patience:
 def too_early(record: CallRecord, now: datetime, limit: timedelta) -> bool:
     """Return whether the callback may still come, so Redial need not ask yet.
 
-    This happens if the dialer died before it set the attempt's deadline, but a callback had named the provider's id. An
-    unwanted attempt is never too early, because Redial must hang it up.
+    This happens if the dialer died before it set the attempt's deadline, but a callback had named the provider's id. A
+    canceled call is never too early, because Redial must hang it up.
     """
     attempt = record.attempt(record.call.attempt)
     known = attempt is not None and attempt.provider_call_id is not None
-    return known and attempt is not None and now < attempt.claimed_at + limit and not is_unwanted(record)
+    return known and attempt is not None and now < attempt.claimed_at + limit and record.call.canceled_at is None
 
 
 def is_silent(record: CallRecord, now: datetime) -> bool:
@@ -127,8 +126,8 @@ def _patience(record: CallRecord, attempt: Attempt, result: LookupResult, now: d
     growing = now + min(max((now - (limit_at if known else attempt.claimed_at)) / 2, FIRST_INTERVAL), LAST_INTERVAL)
     before_limit = min(limit_at, now + ASK_AGAIN)
     confirmed_at = attempt.claimed_at + CONFIRMED_AFTER
-    # Redial must hang up an unwanted attempt, so it asks again soon whether that attempt goes on.
-    goes_on_until = now if is_unwanted(record) else limit_at
+    # Redial must hang up a canceled call, so it asks again soon whether that call goes on.
+    goes_on_until = now if record.call.canceled_at is not None else limit_at
     policy_ends = max(record.call.expires_at, limit_at + MIN_ASKING)
     table = {
         LookupResult.TOO_EARLY: _Patience(limit_at, limit_at, NO_CALLBACK),

@@ -67,42 +67,6 @@ def test_an_attempt_never_placed_that_rang_after_all_is_known_as_made(event: Cal
     assert (made.id if made else None, told.after.attempts[0].counts) == ("call_1-1", True)
 
 
-LATER = "CA2"  # the provider's id of the second attempt
-
-
-def ringing_again(*, is_placed: bool = True, is_answered: bool = False) -> CallRecord:
-    """Return a call whose second attempt is in flight, after a first one that was busy."""
-    record = claimed(after(Outcome.BUSY))
-    if is_placed:
-        progress = progressed(Progress.IN_PROGRESS if is_answered else Progress.RINGING)
-        record = lifecycle.absorb(record, 2, replace(progress, provider_call_id=LATER), START).after
-    return record
-
-
-@pytest.mark.parametrize(
-    ("record", "event", "is_due"),
-    [
-        (ringing_again(), ended(Outcome.COMPLETED), True),
-        (ringing_again(), progressed(Progress.IN_PROGRESS), True),
-        (ringing_again(), heard(Amd.HUMAN), True),
-        (ringing_again(), heard(Amd.MACHINE), False),
-        (ringing_again(), ended(Outcome.BUSY, duration_sec=3), False),
-        (ringing_again(is_answered=True), ended(Outcome.COMPLETED), False),
-        (ringing_again(is_placed=False), ended(Outcome.COMPLETED), False),
-    ],
-)
-def test_a_late_answer_makes_an_attempt_that_rings_due_for_the_sweep(
-    record: CallRecord, event: CallEvent, is_due: bool
-) -> None:
-    told = lifecycle.absorb(record, 1, event, LATE)
-    assert (told.call.is_live, told.decision) == (True, None)
-    assert told.call.deadline_at == (LATE if is_due else record.call.deadline_at)
-    canceled = replace(ended(Outcome.CANCELED), provider_call_id=LATER)
-    over = lifecycle.absorb(told.after, 2, canceled, LATE)
-    is_reached = told.after.attempts[0].outcome is Outcome.COMPLETED
-    assert over.call.reason is (Reason.REACHED if is_reached else Reason.CANCELED)
-
-
 #: the history of a call before the contact, and the event that then leads to a retry
 HISTORIES = [
     (claimed(new_call(due_at=START)), ended(Outcome.BUSY)),

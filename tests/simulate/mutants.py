@@ -442,7 +442,7 @@ MUTANTS = {
     "rings-on": Mutant(
         "a call that is canceled while it is being dialled is not hung up",
         ("hung-up",),
-        lambda: [patch.object(dial, "hang_up_unwanted", lambda ports, call_id, number: None)],
+        lambda: [patch.object(dial, "hang_up_canceled", lambda ports, call_id, number: None)],
         focus="cancels",
         level=Level.LIGHT,
         seeds=4,

@@ -1,12 +1,11 @@
-"""Attempts that nobody wants any more are hung up: canceled ones and needless ones."""
+"""A cancel during the dial: the code that learns of the placement hangs up."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chalicelib.providers.http import AnswerLost
-from tests.support.world import START, World
+from tests.support.world import World
 
 
 def hung_up(world: World) -> list[str]:
@@ -52,51 +51,3 @@ def test_a_cancel_of_a_lost_placement_hangs_up_when_the_sweep_finds_it(world: Wo
     world.clock.turn(minutes=1)
     world.sweep()
     assert hung_up(world) == [world.twilio.placed[0].sid]
-
-
-class TestALateAnswer:
-    """A late callback shows that attempt 1 reached a person, while attempt 2 rings."""
-
-    @pytest.fixture
-    def call(self, world: World) -> str:
-        """Set up a call whose second attempt rings."""
-        call: str = world.place()["id"]
-        world.end("busy")
-        world.pump(START + timedelta(minutes=30))
-        world.callback(world.twilio.placed[1], "ringing", SequenceNumber="1")
-        world.twilio.known[world.twilio.placed[1].sid] = {"status": "ringing"}
-        return call
-
-    def answered_late(self, world: World, attempt: int = 1) -> None:
-        answer = world.callback(world.twilio.placed[attempt - 1], "in-progress", SequenceNumber="2")
-        assert answer.status_code == 200, answer.body
-        assert hung_up(world) == []
-
-    def test_the_sweep_hangs_up_the_later_attempt(self, world: World, call: str) -> None:
-        self.answered_late(world)
-        world.clock.turn(minutes=1)
-        world.sweep()
-        assert hung_up(world) == [world.twilio.placed[1].sid]
-        world.end("canceled")
-        after = world.call(call)
-        assert (after["state"], after["summary_status"], after["reason"]) == ("final", "completed", "reached")
-        decisions = world.request("GET", f"/calls/{call}/decisions").json_body["data"]
-        assert decisions[-1]["steps"] == ["attempt 2 ended canceled", "earlier attempt 1 ended completed"]
-        world.pump(START + timedelta(days=3))
-        assert len(world.twilio.placed) == 2
-
-    def test_a_later_attempt_that_was_answered_goes_on(self, world: World, call: str) -> None:
-        self.answered_late(world)
-        world.twilio.known[world.twilio.placed[1].sid] = {"status": "in-progress"}
-        world.clock.turn(minutes=1)
-        world.sweep()
-        assert hung_up(world) == []
-
-    def test_an_answering_machine_leaves_the_later_attempt_alone(self, world: World, call: str) -> None:
-        self.answered_late(world)
-        world.callback(world.twilio.placed[0], None, AnsweredBy="machine_start")
-        world.clock.turn(minutes=1)
-        world.sweep()
-        assert hung_up(world) == []
-        world.end("no-answer")
-        assert world.call(call)["state"] == "scheduled"

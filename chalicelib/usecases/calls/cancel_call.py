@@ -2,7 +2,6 @@
 
 from chalicelib.domain import lifecycle
 from chalicelib.domain.call import Attempt, CallRecord
-from chalicelib.domain.reached import is_unwanted
 from chalicelib.domain.transition import Effect
 from chalicelib.errors import RedialError
 from chalicelib.runtime.log import log, warn
@@ -24,15 +23,14 @@ def cancel_call(ports: Ports, call_id: str) -> CallRecord:
     return record
 
 
-def hang_up_unwanted(ports: Ports, call_id: str, number: int) -> None:
-    """Hang up an attempt that nobody wants any more.
+def hang_up_canceled(ports: Ports, call_id: str, number: int) -> None:
+    """Hang up an attempt whose call was canceled while the attempt was being placed.
 
-    Either its call was canceled while the attempt was being placed, and the cancel did not know the provider's id of
-    the attempt yet. Or a late callback showed that an earlier attempt reached the person. Do nothing otherwise, or if
-    ``number`` is not the latest attempt. The code that records the placement, and the sweep, call this function.
+    Do nothing if the call is not canceled, or if ``number`` is not its latest attempt. The cancel could not hang up:
+    the provider's id of the call was not known yet. The code that records the placement calls this function.
     """
     record = ports.calls.load(call_id)
-    if record is not None and is_unwanted(record) and record.call.attempt == number:
+    if record is not None and record.call.canceled_at is not None and record.call.attempt == number:
         _hang_up_live(ports, record)
 
 

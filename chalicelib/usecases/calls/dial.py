@@ -20,7 +20,7 @@ from chalicelib.providers import (
 )
 from chalicelib.runtime.log import log, warn
 from chalicelib.usecases import measure
-from chalicelib.usecases.calls.cancel_call import hang_up_unwanted
+from chalicelib.usecases.calls.cancel_call import hang_up_canceled
 from chalicelib.usecases.calls.ownership import call_name, own, owned_until
 from chalicelib.usecases.calls.schedule import change
 from chalicelib.usecases.gates.breaker import answered, report
@@ -63,7 +63,7 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
             if "owner" in left_out:
                 own(ports, call, attempt, provider_call_id, confirmed=True)
             if "waiting" in left_out:
-                hang_up_unwanted(ports, call.id, attempt.number)
+                hang_up_canceled(ports, call.id, attempt.number)
         case PlacementUnknown(cause):
             warn("placement-unknown", call=call.id, attempt=attempt.number, cause=cause)
             unknown = AttemptPhase.PLACEMENT_UNKNOWN

@@ -9,13 +9,12 @@ from datetime import datetime, timedelta
 from chalicelib.domain.call import TIMED_OUT, Attempt, Call, CallRecord
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.lifecycle import DIALER_DIED
-from chalicelib.domain.reached import is_unwanted
 from chalicelib.domain.silence import CONFIRMED_AFTER, Lookup, LookupResult, after_silence, is_silent, too_early
 from chalicelib.domain.transition import Effect, Transition
 from chalicelib.errors import RedialError
 from chalicelib.providers import Provider, Unanswered
 from chalicelib.runtime.log import warn
-from chalicelib.usecases.calls.cancel_call import hang_up_unwanted
+from chalicelib.usecases.calls.cancel_call import hang_up_canceled
 from chalicelib.usecases.calls.ownership import own
 from chalicelib.usecases.calls.schedule import change
 from chalicelib.usecases.gates.breaker import report_fault
@@ -58,8 +57,8 @@ def _follow_up_live(ports: Ports, transition: Transition, number: int) -> None:
     call = transition.call
     if transition.attempt is not None and transition.attempt.cause == DIALER_DIED:
         warn("placement-unknown", call=call.id, attempt=number, cause=DIALER_DIED)
-    if is_unwanted(transition.after):
-        hang_up_unwanted(ports, call.id, number)
+    if call.canceled_at is not None:
+        hang_up_canceled(ports, call.id, number)
 
 
 def _ask(ports: Ports, record: CallRecord, now: datetime) -> Lookup:
