@@ -5,7 +5,9 @@ The deployment creates resources by these names, the policies allow them, and th
 
 from dataclasses import dataclass
 
-APP_NAME = "redial"
+from chalicelib.runtime import settings
+
+APP_NAME = settings.APP_NAME
 
 
 @dataclass(frozen=True, slots=True)

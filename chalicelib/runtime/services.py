@@ -14,7 +14,7 @@ from chalicelib.clock import Clock
 from chalicelib.errors import RedialError
 from chalicelib.providers import Http
 from chalicelib.runtime.ready_providers import ReadyProviders
-from chalicelib.runtime.settings import Settings, WakeBackend
+from chalicelib.runtime.settings import APP_NAME, Settings, WakeBackend
 from chalicelib.runtime.vault import Vault
 from chalicelib.storage.adoption_tokens import AdoptionTokens
 from chalicelib.storage.adoptions import AdoptionStore
@@ -164,7 +164,7 @@ class _LazyTriggers:
 
     def _make(self) -> Triggers:
         settings = self._settings
-        prefix = f"{settings.app_name}-{settings.stage}-wake-"
+        prefix = f"{APP_NAME}-{settings.stage}-wake-"
         redial_arn = settings.redial_arn or _sibling_arn(self._own_arn, settings)
         if self._backend is WakeBackend.RULE:
             return RuleTriggers(client("events"), prefix, redial_arn)
@@ -181,4 +181,4 @@ def _sibling_arn(own_arn: str | None, settings: Settings) -> str:
     """
     if not own_arn or own_arn.count(":") < 6:
         raise RedialError("REDIAL_ARN is not set, and the running Lambda's ARN is not known to derive it from")
-    return ":".join([*own_arn.split(":")[:6], f"{settings.app_name}-{settings.stage}-redial"])
+    return ":".join([*own_arn.split(":")[:6], f"{APP_NAME}-{settings.stage}-redial"])

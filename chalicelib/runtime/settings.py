@@ -13,6 +13,8 @@ from chalicelib.domain.limits import Limits
 from chalicelib.errors import RedialError
 from chalicelib.runtime.vault import Reference
 
+#: The first part of the names of a stage's AWS resources. It is fixed, because the IAM policies have it, too.
+APP_NAME = "redial"
 #: The largest concurrency limit. With more slots, the query for a free slot takes too long.
 MAX_SLOTS = 5_000
 #: The default of KEY_REQUESTS_PER_SECOND: one API key may send this many requests a second in the long run.
@@ -37,7 +39,6 @@ class Settings:
 
     env: Mapping[str, str] = field(repr=False)  # contains secrets
     stage: str
-    app_name: str
     table_name: str
     public_url: str | None
     wake_backend: WakeBackend
@@ -70,12 +71,10 @@ class Settings:
             if name.endswith("_ANSWER_URL") and Reference.parse(value):
                 raise RedialError(f"{name} is {value!r}; only credentials may be references, so write the URL itself")
         stage = env.get("REDIAL_STAGE") or "dev"
-        app_name = env.get("REDIAL_APP_NAME") or "redial"
         return cls(
             env=env,
             stage=stage,
-            app_name=app_name,
-            table_name=env.get("TABLE_NAME") or f"{app_name}-{stage}",
+            table_name=env.get("TABLE_NAME") or f"{APP_NAME}-{stage}",
             public_url=(env.get("PUBLIC_URL") or "").rstrip("/") or None,
             wake_backend=WakeBackend(_one_of(env, "WAKE_BACKEND", list(WakeBackend), "rule")),
             wake_lead_seconds=_whole(env, "WAKE_LEAD_SECONDS", 120, 0, 3600),
