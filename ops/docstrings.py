@@ -28,7 +28,7 @@ _VERBS = """
     expand expect expire explain export expose extend extract fail fake feed fetch fill filter find finish fire fit
     fix flatten flush follow forbid forget format forward free freeze gather generate get give group guard halve
     handle hang hash hide hold ignore import include increase infer insert install interpret interrupt invoke join
-    jump keep kill know label lay leave lend let lift limit link list load lock log look lower make map mark mask
+    jump judge keep kill know label lay leave lend let lift limit link list load lock log look lower make map mark mask
     match measure merge migrate mimic model mount move name narrow negotiate nest normalize note notify number
     observe obtain offer omit open opt order override pack page parse pass patch pause pay perform permit pick place
     plan play point poll post postpone prefer prepare press preview print probe produce prohibit promise prove

@@ -107,7 +107,7 @@ def _autoscaling(scaling: Any, new: str, old: str, steps: Steps) -> None:
 def _scale(
     scaling: Any, place: tuple[str, str], target: dict[str, Any] | None, policies: list[dict[str, Any]], steps: Steps
 ) -> None:
-    """Set what is missing of one scalable target: the limits of ``target``, and policies."""
+    """Set what one scalable target lacks: the limits of ``target``, and policies."""
     resource, dimension = place
     what = f"autoscaling of {dimension} of {resource}"
     if target is None and not policies:
@@ -132,7 +132,7 @@ def _listed(scaling: Any, operation: str, key: str) -> list[dict[str, Any]]:
 
 
 def _place(each: dict[str, Any]) -> tuple[str, str]:
-    """Return the resource and the dimension of a scalable target or of a scaling policy."""
+    """Return the resource and the dimension of a scalable target or a policy."""
     return each["ResourceId"], each["ScalableDimension"]
 
 

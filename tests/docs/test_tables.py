@@ -38,7 +38,10 @@ def test_each_variable_that_the_code_reads_is_in_the_tables() -> None:
 
 
 def variables(source: str) -> Iterator[str]:
-    """Yield the environment variables that a module reads: ``env.get("NAME")``, ``_whole(env, "NAME", ...)``."""
+    """Yield the environment variables that a module reads.
+
+    Examples: ``env.get("NAME")``, ``_whole(env, "NAME", ...)``.
+    """
     tree = ast.parse(source)
     constants = {
         target.id: strings(each.value)

@@ -352,7 +352,7 @@ def scaled(table: str) -> list[tuple[str, str]]:
 
 
 def autoscaling(table: str) -> dict[tuple[str, str], tuple[int, int, list[Any]]]:
-    """Return the autoscaling of a table and its indexes: the least and the most capacity, and the policies."""
+    """Return the capacities and scaling policies of a table and its indexes."""
     scaling = parts.client("application-autoscaling")
     targets = scaling.describe_scalable_targets(ServiceNamespace="dynamodb")["ScalableTargets"]
     kept = scaling.describe_scaling_policies(ServiceNamespace="dynamodb")["ScalingPolicies"]

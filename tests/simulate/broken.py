@@ -28,7 +28,7 @@ def unconditional(put: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def setting_back_in_any_case(update: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the ``update`` of ``set_back`` without the condition that the call is due."""
+    """Return the ``update`` of ``set_back`` without its condition on the due time."""
 
     def updating(dynamodb: Any, **request: Any) -> Any:
         values = {name: value for name, value in request["ExpressionAttributeValues"].items() if name != ":now"}

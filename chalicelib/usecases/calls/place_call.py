@@ -78,7 +78,7 @@ def check_call(ports: Ports, new: NewCall) -> None:
 
 
 def check_previewed(ports: Ports, workspace: str, policy: Policy, to_number: str | None) -> None:
-    """Raise Invalid if check_call() would refuse every call to the number by this policy.
+    """Raise Invalid if check_call() would refuse every call under this policy.
 
     A preview names no number to call from, so the number to call is checked as if it was called from its own country. A
     preview also names no agent, so the second provider is checked as if the call had an agent.
