@@ -75,7 +75,7 @@ def test_a_name_that_is_there_twice_is_found_in_linear_time(world: World) -> Non
         400,
         "'n0000000000009899' is there twice in one object",
     )
-    assert time.process_time() - began < 0.5  # 5 s if each name is searched among those before it
+    assert time.process_time() - began < 2  # 5 s if each name is searched among those before it
 
 
 @pytest.mark.parametrize(

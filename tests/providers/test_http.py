@@ -108,7 +108,7 @@ def test_300_megabytes_of_gzip_cost_no_more_than_the_limit():
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 16 * 1024 * 1024
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 6
 
 
 @pytest.mark.parametrize(
