@@ -362,6 +362,7 @@ def oracle(window: Window, instant: datetime, zones: tuple[str, ...]) -> bool:
     return True
 
 
+@pytest.mark.slow
 @given(windows, moments, places)
 @settings(max_examples=150, deadline=None)
 def test_the_next_opening_is_the_first_open_minute_in_every_zone(

@@ -80,6 +80,7 @@ def test_the_command_reports_each_invariant_and_succeeds(capsys: pytest.CaptureF
     assert "violations: 0   seed: 3   calls: 4   faults: none" in told
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_environment_as_it_was() -> None:
     before, environ = dict(os.environ), os.environ
     simulate(Plan(3, 6, Level.HEAVY))
@@ -87,6 +88,7 @@ def test_a_run_leaves_the_environment_as_it_was() -> None:
     assert dict(os.environ) == before
 
 
+@pytest.mark.slow
 def test_the_command_adds_up_several_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seeds", "3-4", "--calls", "3", "--faults", "heavy"]) == 0
     told = capsys.readouterr().out

@@ -146,11 +146,13 @@ def test_the_lambdas_get_the_stage_and_the_table_of_provision(stage: str) -> Non
     assert Settings.from_env(environment).table_name == table_name(stage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "backend"), [("dev", "rule"), ("prod", "scheduler")])
 def test_cfn_lint_finds_nothing_in_the_whole_template(stage: str, backend: str, tmp_path: Path) -> None:
     assert lint(tmp_path, packaged(tmp_path, stage, backend)) == []
 
 
+@pytest.mark.slow
 def test_cfn_lint_would_find_a_wrong_property(tmp_path: Path) -> None:
     template = packaged(tmp_path, "dev", "rule")
     template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"] = 9

@@ -113,6 +113,7 @@ def test_a_breaker_that_trips_leaves_a_pause_by_hand_alone(world: World) -> None
     assert gates.closed([scope]) == []
 
 
+@pytest.mark.slow
 def test_a_call_behind_a_pause_records_each_pause_once(world: World) -> None:
     call = world.place()
     world.end("busy")
@@ -164,6 +165,7 @@ def test_a_resume_wakes_no_call_that_waits_for_something_else(world: World) -> N
     assert world.twilio.placed == []
 
 
+@pytest.mark.slow
 def test_calls_behind_a_pause_come_back_spread_over_the_minutes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_CALLS_PER_SECOND", "0.05")
     with new_client() as world.client:

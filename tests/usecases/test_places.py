@@ -133,6 +133,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_places_are_as_many_as_scheduled_calls_after_any_history(world: World, steps: list[tuple[str, int]]) -> None:

@@ -248,6 +248,7 @@ def test_an_attempt_whose_provider_was_removed_times_out_with_that_reason(
     assert (after["state"], after["attempts"][0]["cause"]) == ("final", "provider-not-set-up")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [False, True])
 def test_an_incident_of_hours_leads_to_no_second_call(
     world: World, monkeypatch: pytest.MonkeyPatch, lost: bool
