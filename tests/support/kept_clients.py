@@ -1,17 +1,28 @@
-"""The botocore clients that tests reuse.
+"""The botocore clients and service descriptions that tests reuse.
 
-Making a client costs more CPU than most requests of a test.
+Making a client costs more CPU than most requests of a test. Half of that is the parsing of descriptions.
 """
 
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.loaders
 import botocore.session
 
 from ops.simulate import short_way
 from ops.simulate.settings import REGION
+
+
+def keep_descriptions() -> None:
+    """Let botocore parse each JSON file of its data once in a process, and not once in a session.
+
+    botocore adds its own extras to a description that it has loaded. A second addition changes nothing.
+    """
+    load, parse = botocore.loaders.JSONFileLoader.load_file, botocore.loaders.JSONFileLoader()
+    kept = cache(lambda path: load(parse, path))  # type: ignore[no-untyped-call]
+    botocore.loaders.JSONFileLoader.load_file = lambda self, path: kept(path)
 
 
 class KeptClients:
