@@ -16,12 +16,13 @@ from chalicelib.storage import items
 from chalicelib.storage.codec import from_item, to_item
 from chalicelib.storage.transact import Canceled, transact, update
 
-#: If the counter of the table is further ahead than this, a wrong clock wrote it, and Redial replaces it. If the
+#: If the counter of the table is more stretches ahead than this, a wrong clock wrote it, and Redial replaces it. If the
 #: counter is less far ahead, this request was slow: another process has begun a later stretch meanwhile. The slow
-#: request must not begin its own stretch again.
-MAX_AHEAD_SEC = 60
-#: All dialers of a pool wait for the next stretch. One of them begins the stretch, and the others try again in it.
-BEGIN_TRIES = 3
+#: request must not begin its own stretch again, and counts its call in the later one.
+MAX_AHEAD = 60
+#: All dialers of a pool wait for the next stretch. One of them begins the stretch, and the others try again in it. On a
+#: busy table, a stretch may end before the next try.
+BEGIN_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,11 @@ class PaceStore:
             if found is None:
                 return 0.0
             current = found.get("stretch", -1)
-            if stretch <= current <= stretch + MAX_AHEAD_SEC:
+            if current == stretch:
                 break
+            if stretch < current <= stretch + MAX_AHEAD:
+                stretch = current
+                continue
             not_begun = "attribute_not_exists(#in) OR #in = :current"
             if self._add(scope, not_begun, "SET #in = :stretch, #n = :one", stretch, pace.most, current) is None:
                 return 0.0
@@ -84,7 +88,7 @@ class PaceStore:
     def give_back(self, scope: str, pace: Pace, now: datetime) -> None:
         """Give back the place that start() counted, for a call that does not start.
 
-        After the end of the stretch this does nothing. It is a transaction, so DynamoDB recognizes a request that
+        If a later stretch has begun, this does nothing. It is a transaction, so DynamoDB recognizes a request that
         botocore repeats, and no place is given back twice.
         """
         write = {

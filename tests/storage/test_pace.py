@@ -40,6 +40,14 @@ def test_a_delayed_request_does_not_restart_its_stretch(world: World) -> None:
     assert store.start("twilio:AC", pace, soon) == 1.0
 
 
+def test_a_delayed_request_starts_its_call_in_the_stretch_that_runs(world: World) -> None:
+    pace, soon = Pace.of(2), START + timedelta(seconds=7)
+    store = PaceStore(world.dynamodb, TABLE)
+    slow = PaceStore(Interrupted(world.dynamodb, 1, lambda: store.start("twilio:AC", pace, soon)), TABLE)
+    assert slow.start("twilio:AC", pace, START) == 0.0
+    assert store.start("twilio:AC", pace, soon) == 1.0  # both calls are counted in the same second
+
+
 def test_a_counter_that_a_wrong_clock_wrote_is_written_over(world: World) -> None:
     pace = Pace.of(1)
     store = PaceStore(world.dynamodb, TABLE)
