@@ -134,7 +134,11 @@ class TestExotel:
     def test_a_campaign_ends_at_its_end_with_or_without_a_start(self, world: World, retry: object) -> None:
         body = {**EXOTEL, "retry": retry, "schedule": {"end_at": "2026-01-26T14:00:00Z"}}
         call_id = world.request("POST", CAMPAIGNS, body).json_body["calls"][0]["call_id"]
-        assert world.call(call_id)["expires_at"] == "2026-01-26T14:00:00Z"
+        call = world.call(call_id)
+        assert (call["expires_at"], call["policy"]["ends_sharp"]) == ("2026-01-26T14:00:00Z", True)
+        # A stored policy may end so sharply too: the policy that GET shows can be put.
+        assert world.request("PUT", "/policies/sharp", {"policy": call["policy"]}).status_code == 200
+        assert world.request("GET", "/policies/sharp").json_body["policy"] == call["policy"]
 
     def test_exotels_own_way_to_sign_in_will_do(self, world: World) -> None:
         pair = base64.b64encode(f"any-api-key:{world.key}".encode()).decode()

@@ -1,6 +1,7 @@
 """Combined windows and rules, never wider than one of them, and area codes."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -26,17 +27,15 @@ def test_both_windows_are_open_in_each_minute_of_the_narrowed_one(
     one: Window, other: Window, start: datetime, zones: tuple[str, ...]
 ) -> None:
     both = narrowed(one, other)
-    # Hours on an eve count for the holidays of both windows, so they may remove more.
-    # A day off of one window also closes the hours past midnight that began on that day in the other window.
-    same_days_off = one.holidays == other.holidays and one.closed == other.closed
-    hours = (each for window in (one, other) for day in (window.open or {}).values() for each in day)
-    past_midnight = any(each.end_minute > 1440 for each in hours)
-    exact = one.eves == other.eves and (one.eves is None or one.holidays == other.holidays)
-    exact = exact and (same_days_off or not past_midnight)
+    # A day off of one window is a day off in the other window too, with its eve and with the night that follows it.
+    exact = [replace(window, holidays=both.holidays, closed=both.closed) for window in (one, other)]
     for minutes in range(0, 3 * 1440, 47):
         at = start + timedelta(minutes=minutes)
-        each = is_open(one, at, zones) and is_open(other, at, zones)
-        assert is_open(both, at, zones) == each if exact else is_open(both, at, zones) <= each
+        shown = is_open(both, at, zones)
+        assert shown == all(is_open(window, at, zones) for window in exact)
+        assert shown <= all(is_open(window, at, zones) for window in (one, other))
+        if one.holidays == other.holidays and one.closed == other.closed:
+            assert shown == all(is_open(window, at, zones) for window in (one, other))
 
 
 def test_hours_past_midnight_stay_those_of_the_day_that_they_began_on() -> None:
