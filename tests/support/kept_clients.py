@@ -16,8 +16,9 @@ from ops.simulate.settings import REGION
 
 
 def keep_descriptions() -> None:
-    """Let botocore parse each JSON file of its data once in a process, and not once in a session.
+    """Let botocore parse each JSON file of its data once in a process.
 
+    Without this, botocore parses the files again in each session.
     botocore adds its own extras to a description that it has loaded. A second addition changes nothing.
     """
     load, parse = botocore.loaders.JSONFileLoader.load_file, botocore.loaders.JSONFileLoader()
