@@ -1,30 +1,42 @@
 """The items of the table: their keys, and the conversion of domain values.
 
-    pk                    sk                     what
-    CALL#<call>           CALL                   the call
-    CALL#<call>           ATTEMPT#<nnnn>         an attempt
-    CALL#<call>           EVENT#<nnnn>#<event>   a provider's event that changed something
-    CALL#<call>           DECISION#<nnnnnn>      a decision, numbered by the call's version
-    WAKE#<yyyymmdd>       <hh>#<account>         the minutes of an hour: the planned dials, and the armed wakes
-    PLACED#<provider>#<i> PLACED                 the one attempt that owns a provider's call: see owners.py
-    NUMBER#<ws>#<e164>    NUMBER                 a number's opt-out and its recent attempts
-    NUMBER#<ws>#<e164>    CALL#<call>            a call to the number
-    ERASED#<ws>#<hash>    ERASED                 a number whose data was erased, and which must not be called
-    POLICIES#<ws>         <name>                 a named policy
-    IDEMPOTENCY#<ws>#<h>  IDEMPOTENCY            the call that a POST with the Idempotency-Key of this hash made
-    KEY#<sha256>          KEY                    an API key
-    WORKSPACE#<ws>        WORKSPACE              the settings of a workspace
-    WORKSPACE#<ws>        SALT                   the salt for the hashes of its erased numbers
-    SLOTS#<scope>         <nnnnnn>               a taken slot of a concurrency limit
-    SLOTS#<scope>         WAITING                the wait of retries for a slot, with its deadline
-    GATE#<scope>          GATE                   dialling is paused, and why; in copies <nn> for the claims to check
-    RATE#<key>            RATE                   the token bucket of an API key's requests
-    PACE#<account>        PACE                   the calls that an account started in its latest stretch of time
-    BUDGET#<ws>#<date>    DIALS|MINUTES#<nn>     the used part of a workspace's budget of a day, in shards
-    HEALTH#<account>      <yyyymmddhhmm>         how an account's provider answered in a minute
-    RESTORE               RESTORE                how far a restore into this table has come (written by ops)
+    pk                          sk                      what
+    CALL#<call>                 CALL                    a call
+    CALL#<call>                 ATTEMPT#<nnnn>          an attempt
+    CALL#<call>                 EVENT#<nnnn>#<event>    a provider's event that changed something
+    CALL#<call>                 DECISION#<nnnnnn>       a decision, numbered by the call's version
+    WAKE#<yyyymmdd>             <hh>#<account>          the minutes of an hour: the planned dials, and the armed wakes
+    PLACED#<provider>#<id>      PLACED                  the attempt that owns a provider's call: see owners.py
+    ADOPTED#<p>#<account>#<id>  ADOPTED                 the same, written by earlier releases
+    ADOPTION#<ws>               <policy>                the hash of a policy's adoption token
+    ADOPTTOKEN#<hash>           ADOPTTOKEN              the policy of an adoption token
+    LEG#<p>#<account>#<id>      LEG                     a call that is inbound or another leg: see adoptions.py
+    SESSION#<p>#<account>#<id>  SESSION                 the leg that began a provider's session
+    PENDING                     <ws>#<provider>#<id>    a call that the sweep must confirm before its adoption
+    PENDINGCOUNT#<ws>           PENDINGCOUNT            how many such calls a workspace has
+    UNADOPTED#<ws>              <nnn>                   a callback that led to no adoption
+    NUMBER#<ws>#<e164>          NUMBER                  a number's opt-out and its recent attempts
+    NUMBER#<ws>#<e164>          CALL#<call>             a call to the number
+    ERASED#<ws>#<hash>          ERASED                  an erased number, which must not be called
+    POLICIES#<ws>               <name>                  a named policy
+    IDEMPOTENCY#<ws>#<hash>     IDEMPOTENCY             the call that a POST with this Idempotency-Key made
+    KEY#<sha256>                KEY                     an API key
+    WORKSPACE#<ws>              WORKSPACE               the settings of a workspace
+    WORKSPACE#<ws>              SALT                    the salt for the hashes of its erased numbers
+    SLOTS#<scope>               <nnnnnn>                a taken slot of a concurrency limit
+    SLOTS#<scope>               WAITING                 the retries that wait for a slot, with a deadline
+    GATE#<scope>                GATE                    a closed gate: nothing is dialled in the scope, and why
+    GATE#<scope>                <nn>                    a copy of the gate, which claims check
+    RATE#<key>                  RATE                    the token bucket of an API key's requests
+    PACE#<scope>                PACE                    the calls of a rate limit in its latest stretch of time
+    BUDGET#<ws>#<date>          DIALS#<nn>              a shard of the dials of a day
+    BUDGET#<ws>#<date>          MINUTES#<nn>            a shard of the minutes of a day
+    HEALTH#<account>            <yyyymmddhhmm>          how an account's provider answered in a minute
+    RESTORE                     RESTORE                 how far a restore into this table is (written by ops)
 
-The items of adoptions are in adoption_tokens.py and adoptions.py.
+``<ws>`` is a workspace and ``<p>`` a provider. A scope is an account or a workspace; a gate may have the scope
+``everything``. Some items are also in an index: ``due`` has the partitions ``<kind>#<shard>``, and ``history`` has
+``WS#<ws>`` (attempts and calls), ``KEYS#<ws>`` and ``WORKSPACES``.
 
 An item has the domain value in the map ``data``, and the version of its shape in ``v``. The other attributes are for
 DynamoDB: keys, indexes, expiry.
