@@ -96,6 +96,8 @@ class FieldError:
     detail: str
 
 
+#: the most wrong fields that one answer lists
+MAX_ERRORS = 100
 #: the most characters of a value that a message shows
 MAX_SHOWN = 80
 #: an unknown word with more characters than this may be the start of a known word

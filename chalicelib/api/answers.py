@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chalicelib.api.http import MAX_ERRORS
 from chalicelib.dialects.common import doc
 from chalicelib.dialects.shown import ShownPolicy
 from chalicelib.domain.call import CallState
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
+from chalicelib.errors import MAX_ERRORS
 
 #: a time in UTC as RFC 3339 with a ``Z``
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]

@@ -25,8 +25,6 @@ Model = TypeVar("Model", bound=BaseModel)
 #: the ``content_types`` of routes that read their body themselves, whatever its Content-Type is
 ANY_TYPE = ["*/*"]
 
-#: the most wrong fields that one answer lists
-MAX_ERRORS = 100
 #: the most characters of an error's ``detail``
 MAX_DETAIL_CHARS = 2000
 
@@ -68,7 +66,7 @@ def problem(status: int, detail: str, field_errors: tuple[errors.FieldError, ...
     body: dict[str, Any] = {"type": "about:blank", "title": title_of(status), "status": int(status)}
     body["detail"] = detail if len(detail) <= MAX_DETAIL_CHARS else detail[: MAX_DETAIL_CHARS - 3] + "..."
     if field_errors:
-        body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors[:MAX_ERRORS]]
+        body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in field_errors[: errors.MAX_ERRORS]]
     headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from chalicelib.errors import FieldError, did_you_mean, shown
+from chalicelib.errors import MAX_ERRORS, FieldError, did_you_mean, shown
 
 #: pydantic's error type -> sentence; ``{value}`` is the given value, and most other names are pydantic's context
 SENTENCES: Mapping[str, str] = {
@@ -60,8 +60,6 @@ SENTENCES: Mapping[str, str] = {
 OTHERWISE = "{name} {value} is not a value that this field takes; GET /docs lists what it takes"
 #: the starts of validators' messages that need the name of the field before them
 STARTS_WITHOUT_NAME = ("must ", "is ", "has ", "lies ", "'")
-#: the most errors to word: an answer lists no more, and each "did you mean" takes time
-MAX_ERRORS = 100
 #: pydantic's error types for errors that Redial's own validators raise
 OWN_VALIDATORS = ("value_error", "assertion_error")
 
@@ -75,7 +73,7 @@ def field_errors(model: type[BaseModel], error: ValidationError, body: Any) -> l
         if pointer not in wrong:
             wrong[pointer] = sentence(found, model)
         if len(wrong) == MAX_ERRORS:
-            break
+            break  # each "did you mean" takes time
     return [FieldError(pointer, detail) for pointer, detail in wrong.items()]
 
 
