@@ -244,25 +244,20 @@ class TimeOfDayIn(Strict):
         return TimeOfDay(tuple(sorted({minute_of_day(text) for text in self.times})), self.min_gap_minutes)
 
 
-class SmartIn(Strict):
-    """A strategy that is not available yet; Redial rejects it.
+def _not_smart(given: object) -> object:
+    """Return a strategy as given. Raises ValueError for ``smart``, which Redial does not offer yet.
 
-    Redial does not replace it with another strategy: the user would not notice.
+    Redial does not replace it with another strategy, because the user would not notice.
     """
-
-    type: Literal["smart"] = doc(KIND, "smart")
-
-    @model_validator(mode="after")
-    def _not_yet(self) -> Self:
+    if isinstance(given, dict) and given.get("type") == "smart":
         raise ValueError("smart is not available yet; use fixed, intervals, exponential, scheduled or time_of_day")
-
-    def strategy(self) -> Strategy:
-        """Return no retries. Nothing calls this: validation always fails before."""
-        return NoRetry()
+    return given
 
 
 StrategyIn = Annotated[
-    NoneIn | FixedIn | IntervalsIn | ExponentialIn | ScheduledIn | TimeOfDayIn | SmartIn, Field(discriminator="type")
+    NoneIn | FixedIn | IntervalsIn | ExponentialIn | ScheduledIn | TimeOfDayIn,
+    Field(discriminator="type"),
+    BeforeValidator(_not_smart),
 ]
 
 

@@ -25,11 +25,17 @@ GUESSED = (*TIMED_OUT, NEVER_PLACED)
 
 
 class CallState(StrEnum):
-    """The state of a call. See lifecycle.py for the changes between the states."""
+    """The state of a call.
 
-    SCHEDULED = "scheduled"  # waits for its next dial
-    DIALING = "dialing"  # an attempt was claimed and is not answered yet
-    IN_PROGRESS = "in-progress"  # the attempt was answered
+    - ``scheduled``: the call waits for its next attempt.
+    - ``dialing``: an attempt has begun and is not answered yet.
+    - ``in-progress``: the attempt was answered.
+    - ``final``: the call has ended.
+    """
+
+    SCHEDULED = "scheduled"
+    DIALING = "dialing"
+    IN_PROGRESS = "in-progress"
     FINAL = "final"
 
 

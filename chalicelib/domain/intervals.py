@@ -10,7 +10,7 @@ _WALL_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00")
 
 
 class Weekday(StrEnum):
-    """The days of the week. ``tuple(Weekday)[date.weekday()]`` is the day of a date."""
+    """A day of the week."""
 
     MONDAY = "monday"
     TUESDAY = "tuesday"
@@ -21,6 +21,7 @@ class Weekday(StrEnum):
     SUNDAY = "sunday"
 
 
+#: ``WEEK[date.weekday()]`` is the weekday of a date
 WEEK = tuple(Weekday)
 
 

@@ -120,7 +120,7 @@ def _right_name(digits: str, name: str) -> str:
 def _longest(table: dict[str, tuple[str, ...]], digits: str) -> tuple[str, tuple[str, ...]]:
     """Return the longest key that the digits begin with, and its zones.
 
-    Return two empty values if there is no such key.
+    Return ``("", ())`` if the digits begin with no key of the table.
     """
     for size in range(min(len(digits), _MAX_LENGTH), 0, -1):
         if digits[:size] in table:

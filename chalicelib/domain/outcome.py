@@ -33,7 +33,16 @@ class Outcome(StrEnum):
 
 
 class SummaryStatus(StrEnum):
-    """The ending of a call. A call that has not ended has None instead."""
+    """The final status of a call; null until the call ends.
+
+    - ``completed``: a person was reached.
+    - ``all_retries_exhausted``: the policy allows no further attempt.
+    - ``voicemail_final``: an answering machine answered, and the policy does not retry that.
+    - ``not_retryable``: the policy does not retry the outcome of the last attempt.
+    - ``canceled``: you canceled the call, or the customer called back.
+    - ``blocked``: a rule does not allow the call, for example an opt-out, a cap or an unknown time zone.
+    - ``expired``: the policy ended before the next attempt.
+    """
 
     COMPLETED = "completed"
     ALL_RETRIES_EXHAUSTED = "all_retries_exhausted"
@@ -45,7 +54,7 @@ class SummaryStatus(StrEnum):
 
 
 class Amd(StrEnum):
-    """The result of answering machine detection (AMD), in the same words for all."""
+    """The result of answering-machine detection (AMD), in the same words for every provider."""
 
     HUMAN = "human"
     MACHINE = "machine"
