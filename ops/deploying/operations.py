@@ -171,7 +171,7 @@ def _provider_alarms(stage: str) -> Iterator[Alarm]:
     )
     yield Alarm(
         kind="breaker-opened",
-        says="Dialling through a provider was stopped after too many failures in a row.",
+        says="Redial stopped dialling through an account: the account is at fault, or half of its requests failed.",
         figures={"m": own_figure(metrics.BREAKER_OPENED, "Sum", stage)},
         threshold=0,
     )
