@@ -83,11 +83,11 @@ def test_a_canceled_calls_silent_attempt_gets_an_end(world: World) -> None:
 
 
 def test_triggers_long_past_are_removed(world: World) -> None:
-    alarms = world.services.ports.triggers
+    triggers = world.services.ports.triggers
     for minutes in (-60, -11, -9, 5):
-        alarms.arm(START + timedelta(minutes=minutes))
+        triggers.arm(START + timedelta(minutes=minutes))
     assert world.sweep() == {"stale-wakes": 2}
-    assert sorted(alarms.armed()) == [START + timedelta(minutes=m) for m in (-9, 5)]
+    assert sorted(triggers.armed()) == [START + timedelta(minutes=m) for m in (-9, 5)]
 
 
 def test_rules_of_others_are_left_alone(world: World) -> None:

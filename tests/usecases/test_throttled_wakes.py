@@ -64,7 +64,9 @@ def test_a_callback_asks_once_and_is_answered(world: World, code: str) -> None:
     assert world.call(call["call_id"])["state"] == "scheduled"
 
 
-def test_a_failed_note_of_an_alarm_is_no_failure_of_the_callback(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wake_that_cannot_be_noted_is_no_failure_of_the_callback(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call = world.place()
 
     def fails(*_: object) -> None:
@@ -86,5 +88,5 @@ def test_arming_stops_when_its_time_is_over(world: World, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("service", ["events", "scheduler"])
-def test_alarms_are_asked_for_without_retries(world: World, service: str) -> None:
+def test_wakes_are_requested_without_retries(world: World, service: str) -> None:
     assert parts.client(service).meta.config.retries["total_max_attempts"] == 1

@@ -282,12 +282,12 @@ def _scheduler_story(world: World) -> None:
     schedule = client("scheduler").get_schedule(Name=names[0])
     assert schedule["ScheduleExpression"] == "at(2026-01-26T10:30:00)"
     assert schedule["Target"]["Input"] == '{"wake": "2026-01-26T10:30Z"}'
-    alarms = world.services.ports.triggers
+    triggers = world.services.ports.triggers
     due = START + timedelta(minutes=30)
-    alarms.arm(due)
-    assert list(alarms.armed()) == [due]
+    triggers.arm(due)
+    assert list(triggers.armed()) == [due]
     world.clock.turn(to=due)
     world.redial(due)
     assert len(world.twilio.placed) == 2
-    assert list(alarms.armed()) == []
-    alarms.disarm(due)
+    assert list(triggers.armed()) == []
+    triggers.disarm(due)
