@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.errors import RedialError
-from chalicelib.providers import DialRequest, PutOff
+from chalicelib.providers import DeferredByProvider, DialRequest
 from chalicelib.providers.signing import basic_login
 from chalicelib.runtime import services as parts
 from chalicelib.runtime.ready_providers import ReadyProviders
@@ -203,7 +203,7 @@ def test_after_a_denied_dial_the_next_dial_uses_the_new_secret(keeper: Keeper) -
     keeper.parameter("/redial-dev/twilio-auth-token", "new")
     keeper.clock.turn(seconds=61)
     result = source("twilio").dial(REQUEST)
-    assert isinstance(result, PutOff)
+    assert isinstance(result, DeferredByProvider)
     assert (result.cause, result.fault) == ("twilio:20003", True)
     source("twilio").dial(REQUEST)
     sid = REFERRING["TWILIO_ACCOUNT_SID"]

@@ -10,6 +10,7 @@ from chalicelib.domain.events import CallEvent
 from chalicelib.errors import UnknownProvider
 from chalicelib.providers.base import (
     CallbackRequest,
+    DeferredByProvider,
     DialRequest,
     DialResult,
     MachineDetection,
@@ -18,7 +19,6 @@ from chalicelib.providers.base import (
     Placed,
     PlacementUnknown,
     Provider,
-    PutOff,
     Refused,
     SignatureError,
     Unanswered,
@@ -63,6 +63,7 @@ __all__ = [
     "REGISTRY",
     "CallEvent",
     "CallbackRequest",
+    "DeferredByProvider",
     "DialRequest",
     "DialResult",
     "Http",
@@ -71,7 +72,6 @@ __all__ = [
     "Placed",
     "PlacementUnknown",
     "Provider",
-    "PutOff",
     "Refused",
     "SignatureError",
     "Unanswered",

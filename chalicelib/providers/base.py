@@ -101,7 +101,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class PutOff:
+class DeferredByProvider:
     """The provider confirmed that it placed no call, for a reason of the account.
 
     The reason may also be a rate limit, or a network error before the request was sent. Redial dials again later, and
@@ -125,7 +125,7 @@ class PlacementUnknown:
     evidence: Mapping[str, str] = field(default_factory=dict)
 
 
-DialResult = Placed | Refused | PutOff | PlacementUnknown
+DialResult = Placed | Refused | DeferredByProvider | PlacementUnknown
 
 
 class Provider(ABC):

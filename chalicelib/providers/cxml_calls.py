@@ -14,13 +14,13 @@ from urllib.parse import urlencode
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.base import (
+    DeferredByProvider,
     DialRequest,
     DialResult,
     MachineDetection,
     Placed,
     PlacementUnknown,
     Provider,
-    PutOff,
     Refused,
 )
 from chalicelib.providers.cxml import Vocabulary, read_event
@@ -62,13 +62,13 @@ _CODE = re.compile(r"[0-9]{1,9}")
 class Refusals:
     """The error codes of a vendor, by their meaning for a new call.
 
-    ``number`` are about the number called, ``account`` about the account. After a code in ``pace`` the same call may be
-    retried later. After a code in ``ambiguous`` the phone may ring with any HTTP status.
+    ``number`` are about the number called, ``account`` about the account. After a code in ``limits`` the same call may
+    be retried later. After a code in ``ambiguous`` the phone may ring with any HTTP status.
     """
 
     number: Mapping[str, Outcome]
     account: Collection[str]
-    pace: Collection[str]
+    limits: Collection[str]
     ambiguous: Collection[str] = field(default_factory=frozenset)
 
 
@@ -94,7 +94,7 @@ class CxmlProvider(Provider):
     def dial(self, request: DialRequest) -> DialResult:
         """Send POST {calls_url}.json."""
         if not request.answer_url:
-            return PutOff(cause="no-answer-url", fault=True)
+            return DeferredByProvider(cause="no-answer-url", fault=True)
         return place(
             lambda: self._send("POST", f"{self.calls_url}.json", form=self.call_form(request)), self._read_answer
         )
@@ -167,17 +167,17 @@ class CxmlProvider(Provider):
                 return Placed(sid, evidence)
             return PlacementUnknown(cause, evidence)
         if answer.status in NOT_DONE_HERE:
-            return PutOff(cause, fault=True, evidence=evidence)
+            return DeferredByProvider(cause, fault=True, evidence=evidence)
         if answer.status in AMBIGUOUS or not 400 <= answer.status <= 499 or code in self.refusals.ambiguous:
             # After a 500 the phone may still ring (twilio.com/docs/api/errors/20500).
             return PlacementUnknown(cause, evidence)
-        if answer.status == 429 or code in self.refusals.pace:
+        if answer.status == 429 or code in self.refusals.limits:
             wait_sec = retry_after_sec(answer, self.now)
-            return PutOff(cause, fault=False, retry_after_sec=wait_sec, evidence=evidence)
+            return DeferredByProvider(cause, fault=False, retry_after_sec=wait_sec, evidence=evidence)
         if code and code in self.refusals.number:
             return Refused(self.refusals.number[code], cause, evidence)
         if code in self.refusals.account or answer.status in ACCOUNT_FAULT_STATUSES:
-            return PutOff(cause, fault=True, evidence=evidence)
+            return DeferredByProvider(cause, fault=True, evidence=evidence)
         return Refused(Outcome.ERROR, cause, evidence)
 
     def _call_event(self, resource: Mapping[str, object], call_sid: str) -> CallEvent | None:

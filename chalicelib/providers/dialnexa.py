@@ -122,7 +122,7 @@ MEANINGS = Meanings(
     ),
     error_text_statuses=(400, 403),
     account=(401, 402, 403),
-    pace=(409, 429),
+    limits=(409, 429),
 )
 
 #: The paths to the call in a webhook, or to its bare object, in all published versions

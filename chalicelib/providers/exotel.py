@@ -11,11 +11,11 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.allowlist import Allowlist
 from chalicelib.providers.base import (
     CallbackRequest,
+    DeferredByProvider,
     DialRequest,
     DialResult,
     Now,
     Provider,
-    PutOff,
 )
 from chalicelib.providers.correlation import token_of
 from chalicelib.providers.exotel_events import COUNTRY_CODE, call_event, read_event, read_report
@@ -40,7 +40,7 @@ MEANINGS = Meanings(
     error_texts=((re.compile(r"\bNDNC\b|\bDND\b|do.not.disturb", re.IGNORECASE), Outcome.DND),),
     error_text_statuses=(400, 403),
     account=(401, 402, 403, 404),
-    pace=(409, 429),  # 409: "check the resource's current state before retrying"
+    limits=(409, 429),  # 409: "check the resource's current state before retrying"
 )
 
 _CALL_SID = re.compile(r"[0-9A-Za-z]{1,64}")
@@ -98,7 +98,7 @@ class Exotel(Provider):
         """Send POST /Calls/connect.json."""
         flow_url = self._flow_url(request)
         if flow_url is None:
-            return PutOff(cause="no-answer-url", fault=True)
+            return DeferredByProvider(cause="no-answer-url", fault=True)
         form = call_form(request, flow_url)
         return place(lambda: self._send("POST", f"{self._calls_url}/connect.json", form), self._read_answer)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers.base import DialResult, Now, Placed, PlacementUnknown, PutOff, Refused, Unanswered
+from chalicelib.providers.base import DeferredByProvider, DialResult, Now, Placed, PlacementUnknown, Refused, Unanswered
 from chalicelib.providers.forms import MAX_TEXT, instant
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 
@@ -31,13 +31,13 @@ class Meanings:
     """The meaning of a vendor's refusals of a new call.
 
     ``error_texts`` maps the words of an error to an outcome, for the statuses in ``error_text_statuses``. It goes
-    before ``account``, the statuses that blame the account. ``pace`` are the statuses after which the same call may be
-    retried later. A status in none of these is an error of the request.
+    before ``account``, the statuses that blame the account. ``limits`` are the statuses after which the same call may
+    be retried later. A status in none of these is an error of the request.
     """
 
     error_texts: Sequence[tuple[re.Pattern[str], Outcome]]
     account: Collection[int]
-    pace: Collection[int] = (429,)
+    limits: Collection[int] = (429,)
     error_text_statuses: Collection[int] = range(400, 500)
 
 
@@ -53,7 +53,7 @@ def place(send: Callable[[], Answer], read: Callable[[Answer], DialResult]) -> D
     try:
         answer = send()
     except NotSent as error:
-        return PutOff(cause="network", fault=False, evidence={"error": str(error)[:MAX_TEXT]})
+        return DeferredByProvider(cause="network", fault=False, evidence={"error": str(error)[:MAX_TEXT]})
     except AnswerLost as error:
         return PlacementUnknown(cause="answer-lost", evidence={"error": str(error)[:MAX_TEXT]})
     return read(answer)
@@ -82,17 +82,17 @@ def outcome_of_answer(
     if 200 <= answer.status <= 299:
         return Placed(call_id, known) if call_id else PlacementUnknown(cause, known)
     if answer.status in NOT_DONE_HERE:
-        return PutOff(cause, fault=True, evidence=known)
+        return DeferredByProvider(cause, fault=True, evidence=known)
     if answer.status in AMBIGUOUS or not 400 <= answer.status <= 499:
         return PlacementUnknown(cause, known)
-    if answer.status in meanings.pace:
+    if answer.status in meanings.limits:
         wait_sec = retry_after_sec(answer, now)
-        return PutOff(cause, fault=False, retry_after_sec=wait_sec, evidence=known)
+        return DeferredByProvider(cause, fault=False, retry_after_sec=wait_sec, evidence=known)
     for words, outcome in meanings.error_texts:
         if answer.status in meanings.error_text_statuses and words.search(error_text):
             return Refused(outcome, cause, known)
     if answer.status in meanings.account:
-        return PutOff(cause, fault=True, evidence=known)
+        return DeferredByProvider(cause, fault=True, evidence=known)
     return Refused(Outcome.ERROR, cause, known)
 
 

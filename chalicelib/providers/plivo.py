@@ -17,12 +17,12 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers.base import (
     CallbackRequest,
+    DeferredByProvider,
     DialRequest,
     DialResult,
     MachineDetection,
     Now,
     Provider,
-    PutOff,
     SignatureError,
 )
 from chalicelib.providers.dialable import digits, unfit
@@ -234,7 +234,7 @@ class Plivo(Provider):
         known = isinstance(call_uuid, str) and _CALL_UUID.fullmatch(call_uuid)
         evidence = excerpt({**scalars(body), "error": error_text}, ("message", "request_uuid", "api_id", "error"))
         if answer.status == 400 and ACCOUNT_WORDS.match(error_text):
-            return PutOff("http:400", fault=True, evidence={"http_status": "400", **evidence})
+            return DeferredByProvider("http:400", fault=True, evidence={"http_status": "400", **evidence})
         return outcome_of_answer(
             answer,
             call_id=str(call_uuid) if known else None,

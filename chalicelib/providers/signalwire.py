@@ -49,7 +49,7 @@ ACCOUNT_FAULTS = frozenset(
 )
 
 #: The error codes of rate limits: a later retry works
-PACE_LIMITS = frozenset(
+LIMIT_ERRORS = frozenset(
     {
         "15002",  # the call waited in the queue until its time was over, and was never dialled
         "20429",  # too many requests
@@ -64,7 +64,7 @@ WORDS = Vocabulary(
     vendor="signalwire",
     sip_field="SipResultCode",  # Twilio's is SipResponseCode
     number_errors=NUMBER_ERRORS,
-    account_errors=ACCOUNT_FAULTS | PACE_LIMITS,
+    account_errors=ACCOUNT_FAULTS | LIMIT_ERRORS,
     evidence=(*EVIDENCE, "SipInviteResultPhrase"),
 )
 
@@ -84,7 +84,7 @@ class SignalWire(CxmlProvider):
     signature_headers = ((SIGNATURE_HEADER,), (ALIAS_HEADER,))
     calls_per_second = 1.0  # developer.signalwire.com: one a second by default, queued beyond
     words = WORDS
-    refusals = Refusals(number=NUMBER_ERRORS, account=ACCOUNT_FAULTS, pace=PACE_LIMITS, ambiguous=INTERNAL_ERRORS)
+    refusals = Refusals(number=NUMBER_ERRORS, account=ACCOUNT_FAULTS, limits=LIMIT_ERRORS, ambiguous=INTERNAL_ERRORS)
     call_sid = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")  # SignalWire's own are UUIDs
     resource_fields: ClassVar[Mapping[str, str]] = {**RESOURCE_FIELDS, "sip_result_code": "SipResultCode"}
 

@@ -37,8 +37,8 @@ from chalicelib.providers.telnyx_events import (
 from chalicelib.providers.telnyx_placing import (
     ACCOUNT_FAULTS,
     LEG_ID,
+    LIMIT_ERRORS,
     NUMBER_ERRORS,
-    PACE_LIMITS,
     call_request,
     read_answer,
 )
@@ -120,7 +120,7 @@ class Telnyx(Provider):
         """
         body = json_object(request.body) if request.method.upper() != "GET" and is_json(request) else None
         if body is None or "CallSid" in body:
-            return [read_texml(read_fields(request), NUMBER_ERRORS, ACCOUNT_FAULTS | PACE_LIMITS)]
+            return [read_texml(read_fields(request), NUMBER_ERRORS, ACCOUNT_FAULTS | LIMIT_ERRORS)]
         event = body.get("data", body)
         if not isinstance(event, dict):
             raise MalformedCallback("data is no object; expected the event")

@@ -106,7 +106,7 @@ NUMBER_REASONS = {
 
 #: The reasons of rate and concurrency limits: the same call may be placed later, and nobody has to repair anything. A
 #: callback reports them as the account's fault, so that the failed call does not count as an attempt.
-PACE_REASONS = frozenset({"D1", "D2", "D3", "D9", "D22", "P05"})
+LIMIT_REASONS = frozenset({"D1", "D2", "D3", "D9", "D22", "P05"})
 
 #: The form of a reason. Every reason in no table is the account's fault, although some look like the callee's: D5 and
 #: D56 come as 486 (channel billing), D18 and D19 as 404 (connection inactive, account blocked), D21 and RG1 as 480
@@ -144,12 +144,13 @@ ID = re.compile(r"[!-~]{1,128}")
 class Refusal:
     """One of Telnyx's own reasons not to make a call.
 
-    The reason is about the number if ``outcome`` is set; otherwise it blames the account.
+    The reason is about the number if ``outcome`` is set; otherwise it blames the account. ``is_limit`` is True for a
+    rate or concurrency limit.
     """
 
     reason: str
     outcome: Outcome | None
-    is_pace: bool
+    is_limit: bool
 
 
 def refusal_in(*texts: str | None) -> Refusal | None:
@@ -160,7 +161,7 @@ def refusal_in(*texts: str | None) -> Refusal | None:
     for text in texts:
         found = _REASON.findall(text or "")
         if found:
-            return Refusal(found[-1], NUMBER_REASONS.get(found[-1]), found[-1] in PACE_REASONS)
+            return Refusal(found[-1], NUMBER_REASONS.get(found[-1]), found[-1] in LIMIT_REASONS)
     return None
 
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers.base import (
+    DeferredByProvider,
     DialRequest,
     DialResult,
     MachineDetection,
     Now,
     Placed,
     PlacementUnknown,
-    PutOff,
     Refused,
 )
 from chalicelib.providers.forms import excerpt, json_object, scalars
@@ -63,7 +63,7 @@ ACCOUNT_FAULTS = frozenset(
 )
 
 #: The API error codes of rate and concurrency limits: a later retry works
-PACE_LIMITS = frozenset(
+LIMIT_ERRORS = frozenset(
     {
         "10011",  # too many requests
         "90041",  # the account's channels are all in use
@@ -142,16 +142,18 @@ def read_answer(answer: Answer, now: Now) -> DialResult:
             return Placed(ids["call_leg_id"], {**evidence, **named})
         return PlacementUnknown(cause, evidence)
     if answer.status in NOT_DONE_HERE:
-        return PutOff(cause, fault=True, evidence=evidence)
+        return DeferredByProvider(cause, fault=True, evidence=evidence)
     if not 400 <= answer.status <= 499 or answer.status in AMBIGUOUS:
         return PlacementUnknown(cause, evidence)
-    if answer.status == 429 or code in PACE_LIMITS or (refusal and refusal.is_pace):
-        return PutOff(cause, fault=False, retry_after_sec=_wait_sec(answer, now), evidence=evidence)
+    if answer.status == 429 or code in LIMIT_ERRORS or (refusal and refusal.is_limit):
+        return DeferredByProvider(cause, fault=False, retry_after_sec=_wait_sec(answer, now), evidence=evidence)
     if refusal:
         outcome = refusal.outcome
-        return Refused(outcome, cause, evidence) if outcome else PutOff(cause, fault=True, evidence=evidence)
+        return (
+            Refused(outcome, cause, evidence) if outcome else DeferredByProvider(cause, fault=True, evidence=evidence)
+        )
     if _points_at_account(error) or code in ACCOUNT_FAULTS or answer.status in ACCOUNT_FAULT_STATUSES:
-        return PutOff(cause, fault=True, evidence=evidence)
+        return DeferredByProvider(cause, fault=True, evidence=evidence)
     return Refused(NUMBER_ERRORS.get(code or "", Outcome.ERROR), cause, evidence)
 
 

@@ -63,7 +63,7 @@ ACCOUNT_FAULTS = frozenset(
 )
 
 #: The error codes of rate and concurrency limits: Twilio never processed the call, and a later retry works
-PACE_LIMITS = frozenset(
+LIMIT_ERRORS = frozenset(
     {
         "10004",  # too many concurrent calls
         "20429",  # too many requests; "always safe to retry"
@@ -74,7 +74,7 @@ WORDS = Vocabulary(
     vendor="twilio",
     sip_field="SipResponseCode",
     number_errors=NUMBER_ERRORS,
-    account_errors=ACCOUNT_FAULTS | PACE_LIMITS,
+    account_errors=ACCOUNT_FAULTS | LIMIT_ERRORS,
 )
 
 
@@ -93,7 +93,7 @@ class Twilio(CxmlProvider):
     signature_headers = ((SIGNATURE_HEADER,),)
     calls_per_second = 1.0  # twilio.com/docs/voice/api/call-resource: one a second by default, queued beyond
     words = WORDS
-    refusals = Refusals(number=NUMBER_ERRORS, account=ACCOUNT_FAULTS, pace=PACE_LIMITS)
+    refusals = Refusals(number=NUMBER_ERRORS, account=ACCOUNT_FAULTS, limits=LIMIT_ERRORS)
     call_sid = re.compile(r"CA[0-9A-Za-z]{1,64}")  # Twilio's own are CA and 32 hex digits
 
     def __init__(self, credentials: Mapping[str, str], *, now: Now, http: Http | None = None) -> None:

@@ -17,12 +17,12 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers.base import (
     CallbackRequest,
+    DeferredByProvider,
     DialRequest,
     DialResult,
     MachineDetection,
     Now,
     Provider,
-    PutOff,
     SignatureError,
     Unanswered,
 )
@@ -156,7 +156,7 @@ class Vonage(Provider):
         try:
             headers = self._headers()
         except ValueError as error:
-            return PutOff(cause="private-key", fault=True, evidence={"error": str(error)})
+            return DeferredByProvider(cause="private-key", fault=True, evidence={"error": str(error)})
         body = json.dumps(call_request(request)).encode()
         return place(lambda: self._send("POST", self._calls_url, headers, body), self._read_answer)
 
@@ -284,7 +284,7 @@ class Vonage(Provider):
         refused = 400 <= answer.status <= 499 and answer.status not in (*AMBIGUOUS, 429)
         if refused and (ACCOUNT_PROBLEMS.search(str(body.get("type"))) or ACCOUNT_FIELDS.search(named)):
             known_too = {"http_status": str(answer.status), **evidence}
-            return PutOff(f"http:{answer.status}", fault=True, evidence=known_too)
+            return DeferredByProvider(f"http:{answer.status}", fault=True, evidence=known_too)
         return outcome_of_answer(
             answer,
             call_id=str(call_uuid) if known else None,

@@ -10,7 +10,7 @@ from chalicelib.domain.call import NEVER_PLACED, Attempt, AttemptPhase
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.transition import Transition
-from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff
+from chalicelib.providers import DeferredByProvider, DialResult, Placed, PlacementUnknown
 from chalicelib.runtime import metrics
 from chalicelib.runtime.metrics import count, measure
 
@@ -63,7 +63,7 @@ def dialed(provider: str, result: DialResult) -> None:
             count(metrics.DIALED, Provider=provider)
         case PlacementUnknown():
             count(metrics.PLACEMENT_UNKNOWN, Provider=provider)
-        case PutOff(fault=True):
+        case DeferredByProvider(fault=True):
             count(metrics.ACCOUNT_FAULTS, Provider=provider)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import DIAL, Caller, CarrierCase
 from tests.support.carrier_client import FROM, TO
@@ -29,8 +29,8 @@ CASE = CarrierCase(
     refusals=[
         ("invalid-number", Refused(Outcome.INVALID_NUMBER, "signalwire:21211")),
         ("error", PlacementUnknown("signalwire:20500")),
-        ("throttled", PutOff("signalwire:20429", fault=False)),
-        ("auth", PutOff("signalwire:20003", fault=True)),
+        ("throttled", DeferredByProvider("signalwire:20429", fault=False)),
+        ("auth", DeferredByProvider("signalwire:20003", fault=True)),
     ],
     looked_up={"rejected": Outcome.FAILED},  # the look-up has no SIP code
     looks_up_causes=False,

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import DIAL, TOKEN, Caller, CarrierCase
 from tests.support.carrier_client import FROM, TO
@@ -31,8 +31,8 @@ CASE = CarrierCase(
     refusals=[
         ("invalid-number", Refused(Outcome.INVALID_NUMBER, "telnyx:10016")),
         ("error", PlacementUnknown("telnyx:10007")),
-        ("throttled", PutOff("telnyx:10011", fault=False)),
-        ("auth", PutOff("telnyx:10009", fault=True)),
+        ("throttled", DeferredByProvider("telnyx:10011", fault=False)),
+        ("auth", DeferredByProvider("telnyx:10009", fault=True)),
     ],
     hang_ups=[({"ring_sec": 30}, Progress.INITIATED, Outcome.CANCELED)],
     unknown_id="11111111-2222-4333-8444-555555555555",

@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator
 
 from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from ops.local.carrier_twilio import signature
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import DIAL, CarrierCase
@@ -51,8 +51,8 @@ CASE = CarrierCase(
     refusals=[
         ("invalid-number", Refused(Outcome.INVALID_NUMBER, "twilio:21211")),
         ("error", PlacementUnknown("twilio:20500")),
-        ("throttled", PutOff("twilio:20429", fault=False)),
-        ("auth", PutOff("twilio:20003", fault=True)),
+        ("throttled", DeferredByProvider("twilio:20429", fault=False)),
+        ("auth", DeferredByProvider("twilio:20003", fault=True)),
     ],
     hang_ups=[
         ({"ring_sec": 2}, Progress.RINGING, Outcome.CANCELED),

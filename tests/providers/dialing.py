@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 import pytest
 
 from chalicelib.domain.events import CallEvent
-from chalicelib.providers import DialRequest, DialResult, MachineDetection, Placed, PlacementUnknown, Provider, PutOff
+from chalicelib.providers import (
+    DeferredByProvider,
+    DialRequest,
+    DialResult,
+    MachineDetection,
+    Placed,
+    PlacementUnknown,
+    Provider,
+)
 from chalicelib.providers.http import Answer, AnswerLost, NotSent
 from tests.providers.cases import NOW
 from tests.support.fake_http import FakeHttp, Request, answer, asked_now
@@ -185,7 +193,9 @@ class DialTests(SharedTests):
         assert replace(self.dialed(given), evidence={}) == PlacementUnknown("http:503")
 
     def test_a_dial_that_was_not_sent_is_deferred(self) -> None:
-        assert self.dialed(NotSent("refused")) == PutOff("network", fault=False, evidence={"error": "refused"})
+        assert self.dialed(NotSent("refused")) == DeferredByProvider(
+            "network", fault=False, evidence={"error": "refused"}
+        )
 
     def test_a_dial_whose_answer_is_lost_is_unknown(self) -> None:
         assert self.dialed(AnswerLost("x" * 999)) == PlacementUnknown("answer-lost", {"error": "x" * 200})
@@ -195,11 +205,13 @@ class DialTests(SharedTests):
         self, header: dict[str, str], seconds: int | None
     ) -> None:
         result = replace(self.dialed(answer(429, {}, **header)), evidence={})
-        assert result == PutOff("http:429", fault=False, retry_after_sec=seconds)
+        assert result == DeferredByProvider("http:429", fault=False, retry_after_sec=seconds)
 
     @pytest.mark.parametrize("status", ACCOUNT_FAULTS)
     def test_a_rejected_account_uses_up_no_attempt(self, status: int) -> None:
-        assert replace(self.dialed(answer(status, b"nope")), evidence={}) == PutOff(f"http:{status}", fault=True)
+        assert replace(self.dialed(answer(status, b"nope")), evidence={}) == DeferredByProvider(
+            f"http:{status}", fault=True
+        )
 
     @each_row("answers", "given", "result")
     def test_each_answer_of_the_vendor_has_its_meaning(self, given: Answer, result: DialResult) -> None:

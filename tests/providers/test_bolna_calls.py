@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, PlacementUnknown, Refused
 from chalicelib.providers.bolna import Bolna
 from tests.providers.dialing import DIAL, HANG_UPS, NOW, SILENT, DialCase, DialTests
 from tests.support.fake_http import FakeHttp, answer
@@ -55,7 +55,7 @@ class TestBolna(DialTests):
         unsendable=[({"agent_version_id": agent}, Refused(Outcome.ERROR, "no-agent")) for agent in (None, "")],
         answers=[
             *((answer(200, {"execution_id": word}), PlacementUnknown("http:200")) for word in (None, {}, "../x")),
-            *((answer(status, b"nope"), PutOff(f"http:{status}", fault=True)) for status in (402, 403)),
+            *((answer(status, b"nope"), DeferredByProvider(f"http:{status}", fault=True)) for status in (402, 403)),
             (
                 answer(400, {"message": "recipient_phone_number is not valid"}),
                 Refused(Outcome.INVALID_NUMBER, "http:400"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, PlacementUnknown, Refused
 from chalicelib.providers.dialnexa import DialNexa
 from tests.providers.dialing import DIAL, NOW, SILENT, DialCase, DialTests
 from tests.support.fake_http import FakeHttp, answer
@@ -62,8 +62,8 @@ class TestDialNexa(DialTests):
         unsendable=[({"agent_version_id": agent}, Refused(Outcome.ERROR, "no-agent")) for agent in (None, "")],
         answers=[
             *((answer(200, {"id": word}), PlacementUnknown("http:200")) for word in (None, {}, "../x")),
-            *((answer(status, b"nope"), PutOff(f"http:{status}", fault=True)) for status in (402, 403)),
-            (answer(409, {}), PutOff("http:409", fault=False)),
+            *((answer(status, b"nope"), DeferredByProvider(f"http:{status}", fault=True)) for status in (402, 403)),
+            (answer(409, {}), DeferredByProvider("http:409", fault=False)),
             *((answer(status, {"message": m}), Refused(o, f"http:{status}")) for status, m, o in REFUSALS),
         ],
         evidence=[

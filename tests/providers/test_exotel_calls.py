@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, PlacementUnknown, Refused
 from chalicelib.providers.exotel import Exotel
 from chalicelib.providers.signing import basic_login
 from tests.providers.dialing import DIAL, NOW, SILENT, DialCase, DialTests
@@ -121,12 +121,18 @@ class TestExotel(DialTests):
                 "https://api.in.exotel.com/v1/Accounts/a%2F..%2Fb/Calls/connect.json",
             )
         ],
-        unsendable=[({"agent_version_id": agent}, PutOff("no-answer-url", fault=True)) for agent in (None, "", "../x")],
+        unsendable=[
+            ({"agent_version_id": agent}, DeferredByProvider("no-answer-url", fault=True))
+            for agent in (None, "", "../x")
+        ],
         answers=[
             (answer(200, {"Call": []}), PlacementUnknown("http:200")),
             (answer(201, {"Call": {"Sid": "../x"}}), PlacementUnknown("http:201")),
-            *((answer(status, b"nope"), PutOff(f"http:{status}", fault=True)) for status in (402, 403, 404)),
-            (answer(409, {}), PutOff("http:409", fault=False)),
+            *(
+                (answer(status, b"nope"), DeferredByProvider(f"http:{status}", fault=True))
+                for status in (402, 403, 404)
+            ),
+            (answer(409, {}), DeferredByProvider("http:409", fault=False)),
             *(
                 (answer(status, {"RestException": {"Status": status, "Message": m}}), Refused(o, f"http:{status}"))
                 for status, m, o in REFUSALS

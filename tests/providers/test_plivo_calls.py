@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from chalicelib.providers.http import AnswerLost, NotSent
 from chalicelib.providers.plivo import Plivo
 from tests.providers.dialing import DIAL, NOW, UNANSWERED, DialCase, DialTests
@@ -115,13 +115,13 @@ class TestPlivo(DialTests):
             )
         ],
         unsendable=[
-            ({"answer_url": None}, PutOff("no-answer-url", fault=True)),
+            ({"answer_url": None}, DeferredByProvider("no-answer-url", fault=True)),
             *(
                 ({"to_number": number}, Refused(Outcome.INVALID_NUMBER, "to-number"))
                 for number in ("+16505550199<+16505550111", "sip:a@b.example", "")
             ),
             *(
-                ({"from_number": number}, PutOff("from-number", fault=True))
+                ({"from_number": number}, DeferredByProvider("from-number", fault=True))
                 for number in ("+14155550100<+16505550111", "14155550100")
             ),
         ],
@@ -130,9 +130,12 @@ class TestPlivo(DialTests):
                 (answer(201, {"request_uuid": word}), PlacementUnknown("http:201"))
                 for word in (None, [CALL], "../Account")
             ),
-            *((answer(status, b"nope"), PutOff(f"http:{status}", fault=True)) for status in (402, 403, 404, 405)),
+            *(
+                (answer(status, b"nope"), DeferredByProvider(f"http:{status}", fault=True))
+                for status in (402, 403, 404, 405)
+            ),
             *((answer(status, {"error": e}), Refused(o, f"http:{status}")) for status, e, o in REFUSALS),
-            *((answer(400, {"error": error}), PutOff("http:400", fault=True)) for error in ACCOUNT_ERRORS),
+            *((answer(400, {"error": error}), DeferredByProvider("http:400", fault=True)) for error in ACCOUNT_ERRORS),
         ],
         evidence=[
             (

@@ -11,7 +11,7 @@ import pytest
 from twilio.rest.api.v2010.account.call import CallContext, CallList
 
 from chalicelib import providers
-from chalicelib.providers import DialRequest, MachineDetection, Provider, PutOff
+from chalicelib.providers import DeferredByProvider, DialRequest, MachineDetection, Provider
 from chalicelib.providers.http import Answer, Http
 from ops.local.vendor_schemas import Breach, breaches, operation, published
 from tests.providers.cases import NOW, ListedCall, case
@@ -191,7 +191,7 @@ def test_twilios_document_has_the_fields_of_its_sdk(method: object, described: s
 def test_a_wait_that_the_provider_asks_for_is_an_hour_at_most(name: str, header: str, seconds: int | None):
     http = Watched(name, Answer(429, {"retry-after": header}, b"{}"))
     result = provider(name, http).dial(next(dials(name)))
-    assert isinstance(result, PutOff)
+    assert isinstance(result, DeferredByProvider)
     assert (result.fault, result.retry_after_sec) == (False, seconds)
 
 
@@ -199,5 +199,5 @@ def test_a_wait_that_the_provider_asks_for_is_an_hour_at_most(name: str, header:
 def test_telnyxs_own_header_is_bounded_too(reset: str, seconds: int | None):
     http = Watched("telnyx", Answer(429, {"x-ratelimit-reset": reset}, b"{}"))
     result = provider("telnyx", http).dial(DIAL)
-    assert isinstance(result, PutOff)
+    assert isinstance(result, DeferredByProvider)
     assert result.retry_after_sec == seconds

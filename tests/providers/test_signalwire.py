@@ -15,7 +15,7 @@ from chalicelib.domain.events import CallEvent, Leg
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers import CallbackRequest, MalformedCallback, SignatureError, load
-from chalicelib.providers.signalwire import ACCOUNT_FAULTS, PACE_LIMITS, SignalWire
+from chalicelib.providers.signalwire import ACCOUNT_FAULTS, LIMIT_ERRORS, SignalWire
 from tests.providers.cases import case
 from tests.providers.reading import FORM_TYPE, JSON_TYPE, CallbackCase, CallbackTests, random_bodies
 
@@ -265,7 +265,7 @@ def test_signalwires_sip_code_says_why_a_call_failed(sip: str, outcome: Outcome)
     assert parsed(CallStatus="failed", SipResultCode=sip, SipResponseCode="603").outcome is outcome
 
 
-@pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS | PACE_LIMITS))
+@pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS | LIMIT_ERRORS))
 def test_a_fault_of_the_account_is_not_an_outcome(code: str):
     event = parsed(CallStatus="failed", ErrorCode=code)
     assert (event.outcome, event.fault, event.cause) == (None, f"signalwire:{code}", f"signalwire:{code}")

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused
-from chalicelib.providers.signalwire import ACCOUNT_FAULTS, INTERNAL_ERRORS, NUMBER_ERRORS, PACE_LIMITS, SignalWire
+from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
+from chalicelib.providers.signalwire import ACCOUNT_FAULTS, INTERNAL_ERRORS, LIMIT_ERRORS, NUMBER_ERRORS, SignalWire
 from tests.providers.dialing import DIAL, NOW, DialCase, DialTests
 from tests.support.fake_http import FakeHttp, answer
 
@@ -67,13 +67,19 @@ class TestSignalWire(DialTests):
                 f"http://127.0.0.1:9000/signalwire{PATH}.json",
             ),
         ],
-        unsendable=[({"answer_url": None}, PutOff("no-answer-url", fault=True))],
+        unsendable=[({"answer_url": None}, DeferredByProvider("no-answer-url", fault=True))],
         answers=[
             (answer(200, {"sid": "../x"}), PlacementUnknown("http:200")),
             (answer(422, {"code": "21205"}), Refused(Outcome.ERROR, "signalwire:21205")),
             *((answer(422, {"code": c}), Refused(o, f"signalwire:{c}")) for c, o in NUMBER_ERRORS.items()),
-            *((answer(400, {"code": c}), PutOff(f"signalwire:{c}", fault=True)) for c in sorted(ACCOUNT_FAULTS)),
-            *((answer(400, {"code": c}), PutOff(f"signalwire:{c}", fault=False)) for c in sorted(PACE_LIMITS)),
+            *(
+                (answer(400, {"code": c}), DeferredByProvider(f"signalwire:{c}", fault=True))
+                for c in sorted(ACCOUNT_FAULTS)
+            ),
+            *(
+                (answer(400, {"code": c}), DeferredByProvider(f"signalwire:{c}", fault=False))
+                for c in sorted(LIMIT_ERRORS)
+            ),
             *((answer(400, {"code": c}), PlacementUnknown(f"signalwire:{c}")) for c in sorted(INTERNAL_ERRORS)),
         ],
         evidence=[

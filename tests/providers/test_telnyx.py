@@ -14,7 +14,7 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import CallbackRequest
 from chalicelib.providers.telnyx import Telnyx
 from chalicelib.providers.telnyx_events import DETECTIONS, HANGUP_CAUSES, NUMBER_REASONS, refusal_in
-from chalicelib.providers.telnyx_placing import ACCOUNT_FAULTS, PACE_LIMITS
+from chalicelib.providers.telnyx_placing import ACCOUNT_FAULTS, LIMIT_ERRORS
 from tests.providers.reading import FORM_TYPE, JSON_TYPE, VALUES, CallbackCase, CallbackTests, random_bodies
 
 KEY = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
@@ -251,7 +251,7 @@ def test_texml_endings_have_their_outcomes(fields: dict[str, str], outcome: Outc
     assert (event.outcome, event.cause, event.fault) == (outcome, cause, None)
 
 
-@pytest.mark.parametrize("code", ["D5", "D18", *sorted(ACCOUNT_FAULTS | PACE_LIMITS)])
+@pytest.mark.parametrize("code", ["D5", "D18", *sorted(ACCOUNT_FAULTS | LIMIT_ERRORS)])
 def test_texml_names_the_accounts_faults_too(code: str):
     event = texml(CallStatus="busy", ErrorCode=code)
     assert (event.outcome, event.fault) == (None, f"telnyx:{code}")

@@ -10,11 +10,11 @@ import pytest
 
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import MachineDetection, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from chalicelib.providers.http import Answer
 from chalicelib.providers.telnyx import Telnyx
 from chalicelib.providers.telnyx_events import NUMBER_REASONS
-from chalicelib.providers.telnyx_placing import ACCOUNT_FAULTS, PACE_LIMITS, command_id
+from chalicelib.providers.telnyx_placing import ACCOUNT_FAULTS, LIMIT_ERRORS, command_id
 from tests.providers.dialing import DIAL, HANG_UPS, NOW, UNANSWERED, VAGUE, DialCase, DialTests
 from tests.support.fake_http import FakeHttp, answer
 
@@ -125,25 +125,31 @@ class TestTelnyx(DialTests):
             (said(500, "10007"), PlacementUnknown("telnyx:10007")),
             (said(503, "10037"), PlacementUnknown("telnyx:10037")),
             (said(408, "10008"), PlacementUnknown("telnyx:10008")),
-            (answer(402), PutOff("http:402", fault=True)),
-            (said(429, "90103", x_ratelimit_reset="3"), PutOff("telnyx:90103", fault=False, retry_after_sec=3)),
-            (answer(429, retry_after="7", x_ratelimit_reset="3"), PutOff("http:429", fault=False, retry_after_sec=7)),
+            (answer(402), DeferredByProvider("http:402", fault=True)),
+            (
+                said(429, "90103", x_ratelimit_reset="3"),
+                DeferredByProvider("telnyx:90103", fault=False, retry_after_sec=3),
+            ),
+            (
+                answer(429, retry_after="7", x_ratelimit_reset="3"),
+                DeferredByProvider("http:429", fault=False, retry_after_sec=7),
+            ),
             (said(422, "10016", pointer="/to"), Refused(Outcome.INVALID_NUMBER, "telnyx:10016")),
             (said(422, "10016"), Refused(Outcome.INVALID_NUMBER, "telnyx:10016")),
             (said(422, "10002", pointer="/to"), Refused(Outcome.INVALID_NUMBER, "telnyx:10002")),
-            (said(422, "10016", pointer="/from"), PutOff("telnyx:10016", fault=True)),
-            (said(422, "10015", pointer="/connection_id"), PutOff("telnyx:10015", fault=True)),
-            (said(422, "10003", pointer="/webhook_url"), PutOff("telnyx:10003", fault=True)),
+            (said(422, "10016", pointer="/from"), DeferredByProvider("telnyx:10016", fault=True)),
+            (said(422, "10015", pointer="/connection_id"), DeferredByProvider("telnyx:10015", fault=True)),
+            (said(422, "10003", pointer="/webhook_url"), DeferredByProvider("telnyx:10003", fault=True)),
             (said(422, "10015"), Refused(Outcome.ERROR, "telnyx:10015")),
             (said(422, "90028", pointer="/timeout_secs"), Refused(Outcome.ERROR, "telnyx:90028")),
             (answer(404, b""), Refused(Outcome.ERROR, "http:404")),
             (answer(422, {"errors": "x"}), Refused(Outcome.ERROR, "http:422")),
-            (said(403, "10010", "User channel limit exceeded D1"), PutOff("telnyx:D1", fault=False)),
-            (said(403, "10010", "Connection disabled D10"), PutOff("telnyx:D10", fault=True)),
-            (said(403, "10010", "Account blocked D19"), PutOff("telnyx:D19", fault=True)),
+            (said(403, "10010", "User channel limit exceeded D1"), DeferredByProvider("telnyx:D1", fault=False)),
+            (said(403, "10010", "Connection disabled D10"), DeferredByProvider("telnyx:D10", fault=True)),
+            (said(403, "10010", "Account blocked D19"), DeferredByProvider("telnyx:D19", fault=True)),
             *((said(403, "10010", f"No {d}"), Refused(o, f"telnyx:{d}")) for d, o in NUMBER_REASONS.items()),
-            *((said(422, code), PutOff(f"telnyx:{code}", fault=True)) for code in sorted(ACCOUNT_FAULTS)),
-            *((said(422, code), PutOff(f"telnyx:{code}", fault=False)) for code in sorted(PACE_LIMITS)),
+            *((said(422, code), DeferredByProvider(f"telnyx:{code}", fault=True)) for code in sorted(ACCOUNT_FAULTS)),
+            *((said(422, code), DeferredByProvider(f"telnyx:{code}", fault=False)) for code in sorted(LIMIT_ERRORS)),
         ],
         evidence=[
             (

@@ -11,7 +11,7 @@ from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers.cxml import ANSWERED_BY
 from chalicelib.providers.sip import SIP_OUTCOMES, outcome_of_sip
-from chalicelib.providers.twilio import ACCOUNT_FAULTS, NUMBER_ERRORS, PACE_LIMITS
+from chalicelib.providers.twilio import ACCOUNT_FAULTS, LIMIT_ERRORS, NUMBER_ERRORS
 from tests.providers.cases.twilio import BUSY_BODY
 from tests.providers.reading import JSON_TYPE, CallbackCase, CallbackTests, random_bodies, request
 
@@ -128,7 +128,7 @@ def test_twilios_own_error_code_goes_before_status_and_sip(code: str, outcome: O
     assert (event.outcome, event.cause, event.fault) == (outcome, f"twilio:{code}", None)
 
 
-@pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS | PACE_LIMITS))
+@pytest.mark.parametrize("code", sorted(ACCOUNT_FAULTS | LIMIT_ERRORS))
 def test_a_fault_of_the_account_is_not_an_outcome(code: str):
     event = parsed(CallStatus="failed", ErrorCode=code, SipResponseCode="403")
     assert (event.status, event.outcome, event.cause) == ("failed", None, f"twilio:{code}")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import Http, MachineDetection, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, Http, MachineDetection, PlacementUnknown, Refused
 from chalicelib.providers.twilio import ACCOUNT_FAULTS, NUMBER_ERRORS, Twilio
 from tests.providers.dialing import DIAL, HANG_UPS, NOW, RETRY_AFTER, SILENT, DialCase, DialTests
 from tests.support.fake_http import answer
@@ -93,17 +93,20 @@ class TestTwilio(DialTests):
                 "https://api.twilio.com/2010-04-01/Accounts/AC1%2F..%2F2%3F/Calls.json",
             ),
         ],
-        unsendable=[({"answer_url": None}, PutOff("no-answer-url", fault=True))],
+        unsendable=[({"answer_url": None}, DeferredByProvider("no-answer-url", fault=True))],
         answers=[
             *((answer(201, {"sid": sid}), PlacementUnknown("http:201")) for sid in (None, 7, "../Accounts")),
-            (answer(403, b"nope"), PutOff("http:403", fault=True)),
+            (answer(403, b"nope"), DeferredByProvider("http:403", fault=True)),
             *(
-                (answer(status, {"code": code}, **header), PutOff(f"twilio:{code}", False, retry_after_sec=seconds))
+                (
+                    answer(status, {"code": code}, **header),
+                    DeferredByProvider(f"twilio:{code}", False, retry_after_sec=seconds),
+                )
                 for status, code in THROTTLED
                 for header, seconds in RETRY_AFTER
             ),
             *(
-                (answer(400, {"code": int(code)}), PutOff(f"twilio:{code}", fault=True))
+                (answer(400, {"code": int(code)}), DeferredByProvider(f"twilio:{code}", fault=True))
                 for code in sorted(ACCOUNT_FAULTS)
             ),
             *(

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from chalicelib.domain.events import CallEvent, Leg, Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import MachineDetection, Placed, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, MachineDetection, Placed, PlacementUnknown, Refused
 from chalicelib.providers.http import Answer, AnswerLost
 from chalicelib.providers.vonage import Vonage
 from tests.providers.dialing import DIAL, NOW, RETRY_AFTER, SILENT, DialCase, DialTests
@@ -153,16 +153,22 @@ class TestVonage(DialTests):
         ],
         addresses=[({"api_url": "https://api-eu-3.vonage.com/"}, "https://api-eu-3.vonage.com/v1/calls")],
         unsendable=[
-            ({"answer_url": None}, PutOff("no-answer-url", fault=True)),
+            ({"answer_url": None}, DeferredByProvider("no-answer-url", fault=True)),
             ({"to_number": "sip:a@b.example"}, Refused(Outcome.INVALID_NUMBER, "to-number")),
-            ({"from_number": "Redial"}, PutOff("from-number", fault=True)),
+            ({"from_number": "Redial"}, DeferredByProvider("from-number", fault=True)),
         ],
         answers=[
             *((answer(201, {"uuid": word}), PlacementUnknown("http:201")) for word in (None, "../calls")),
             (answer(500, {"type": "https://x#low-balance"}), PlacementUnknown("http:500")),
-            *((answer(status, b"nope"), PutOff(f"http:{status}", fault=True)) for status in (402, 403, 404, 405)),
-            *((answer(429, RATE_LIMIT, **h), PutOff("http:429", False, retry_after_sec=s)) for h, s in RETRY_AFTER),
-            *((answer(400, body), PutOff("http:400", fault=True)) for body in ACCOUNT_ERRORS),
+            *(
+                (answer(status, b"nope"), DeferredByProvider(f"http:{status}", fault=True))
+                for status in (402, 403, 404, 405)
+            ),
+            *(
+                (answer(429, RATE_LIMIT, **h), DeferredByProvider("http:429", False, retry_after_sec=s))
+                for h, s in RETRY_AFTER
+            ),
+            *((answer(400, body), DeferredByProvider("http:400", fault=True)) for body in ACCOUNT_ERRORS),
             *((answer(400, {**INVALID, "invalid_parameters": p}), Refused(o, "http:400")) for p, o in REFUSALS),
         ],
         evidence=[
@@ -242,7 +248,7 @@ def test_one_token_is_signed_for_its_whole_life(monkeypatch: pytest.MonkeyPatch)
 def test_a_rejected_token_is_not_used_again():
     http = FakeHttp(answer(401), answer(201, STARTED))
     provider = vonage(http)
-    assert [type(provider.dial(VONAGE_DIAL)) for _ in range(3)] == [PutOff, Placed, Placed]
+    assert [type(provider.dial(VONAGE_DIAL)) for _ in range(3)] == [DeferredByProvider, Placed, Placed]
     tokens = [claims_in(headers)["jti"] for _, _, headers, _ in http.sent]
     assert tokens[0] != tokens[1] == tokens[2]
 
@@ -282,7 +288,7 @@ def test_a_key_that_cannot_sign_is_the_accounts_fault_and_nothing_is_sent():
         http = FakeHttp(answer(201, STARTED))
         provider = vonage(http, private_key=text)
         result = provider.dial(VONAGE_DIAL)
-        assert replace(result, evidence={}) == PutOff("private-key", fault=True)
+        assert replace(result, evidence={}) == DeferredByProvider("private-key", fault=True)
         assert "AAAA" not in str(result)
         assert provider.lookup(CALL) is None
         assert provider.hang_up(CALL) is False

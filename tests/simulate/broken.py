@@ -12,7 +12,7 @@ from chalicelib.domain.deciding import decided_after
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.silence import MIN_ASKING, LookupResult
 from chalicelib.domain.transition import Effect, Transition, failed_over
-from chalicelib.providers.base import PlacementUnknown, PutOff
+from chalicelib.providers.base import DeferredByProvider, PlacementUnknown
 from chalicelib.storage.gates import scopes_of
 from chalicelib.storage.health import Answered
 from chalicelib.usecases.calls import schedule
@@ -59,7 +59,7 @@ def again_on_doubt(dial_once: Callable[..., Any]) -> Callable[..., Any]:
 def doubt_is_refusal(dial_once: Callable[..., Any]) -> Callable[..., Any]:
     def dial_sure(self: Any, request: Any) -> Any:
         result = dial_once(self, request)
-        return PutOff("network", fault=False) if isinstance(result, PlacementUnknown) else result
+        return DeferredByProvider("network", fault=False) if isinstance(result, PlacementUnknown) else result
 
     return dial_sure
 

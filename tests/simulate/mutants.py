@@ -21,7 +21,7 @@ from chalicelib.storage.slots import Slots, SlotStore
 from chalicelib.storage.wakes import WakeStore
 from chalicelib.usecases import sweep
 from chalicelib.usecases.calls import claim, dial, place_call, schedule, silent, take_callback
-from chalicelib.usecases.gates import admission, breaker, pace
+from chalicelib.usecases.gates import admission, breaker, rate_limits
 from chalicelib.wheel import RuleTriggers
 from ops.simulate.faults import Level
 from tests.simulate import broken
@@ -265,7 +265,7 @@ MUTANTS = {
         "no call waits for the account's rate limit",
         ("in-pace",),
         lambda: [
-            patch.object(pace, "keep_pace", lambda ports, call, may_wait: 0.0),
+            patch.object(rate_limits, "wait_for_rate_limits", lambda ports, call, may_wait: 0.0),
         ],
         seeds=4,
     ),

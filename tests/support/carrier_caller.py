@@ -6,7 +6,16 @@ from typing import Any
 
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import DialRequest, DialResult, Http, Placed, PlacementUnknown, Provider, PutOff, Refused
+from chalicelib.providers import (
+    DeferredByProvider,
+    DialRequest,
+    DialResult,
+    Http,
+    Placed,
+    PlacementUnknown,
+    Provider,
+    Refused,
+)
 from tests.support.carrier_client import FROM, TO, CarrierClient, wait_until
 
 TOKEN = "call_01.1.0123456789abcdef0123456789abcdef"
@@ -16,8 +25,8 @@ DIAL = DialRequest("call_01", 1, FROM, TO, "https://example.com/answer", "")
 REFUSALS: Sequence[tuple[str, DialResult]] = (
     ("invalid-number", Refused(Outcome.INVALID_NUMBER, "http:400")),
     ("error", PlacementUnknown("http:500")),
-    ("throttled", PutOff("http:429", fault=False)),
-    ("auth", PutOff("http:401", fault=True)),
+    ("throttled", DeferredByProvider("http:429", fault=False)),
+    ("auth", DeferredByProvider("http:401", fault=True)),
 )
 
 

@@ -10,12 +10,12 @@ from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
 from chalicelib.domain.transition import Transition
 from chalicelib.providers import (
+    DeferredByProvider,
     DialRequest,
     DialResult,
     MachineDetection,
     Placed,
     PlacementUnknown,
-    PutOff,
     Refused,
 )
 from chalicelib.runtime.log import log, warn
@@ -41,7 +41,7 @@ def dial_claimed(ports: Ports, record: CallRecord) -> DialResult:
     if attempt is None or attempt.phase is not AttemptPhase.DIALING:
         raise ValueError(f"attempt {call.attempt} of {call.id} is not claimed")
     result = ports.provider(attempt.provider).dial(_request(ports, call, attempt))
-    if call.is_adopted and isinstance(result, PutOff) and result.fault:
+    if call.is_adopted and isinstance(result, DeferredByProvider) and result.fault:
         # The call's numbers came from the user's own code: the fault is this call's, not the account's.
         result = Refused(Outcome.ERROR, result.cause, evidence=result.evidence)
     log("dialed", call=call.id, attempt=attempt.number, result=type(result).__name__, provider=attempt.provider)
@@ -68,7 +68,7 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
             warn("placement-unknown", call=call.id, attempt=attempt.number, cause=cause)
             unknown = AttemptPhase.PLACEMENT_UNKNOWN
             ports.calls.record_placement(attempt, unknown, None, cause, ports.clock.now() + FIRST_ASK)
-        case Refused() | PutOff():
+        case Refused() | DeferredByProvider():
             change(ports, call.id, _Unplaced(ports, attempt.number, result))
 
 
@@ -78,12 +78,12 @@ class _Unplaced:
 
     ports: Ports
     number: int
-    result: Refused | PutOff
+    result: Refused | DeferredByProvider
 
     def __call__(self, record: CallRecord) -> Transition:
         now, result = self.ports.clock.now(), self.result
         still_dialing = record.call.state is CallState.DIALING and record.call.attempt == self.number
-        if isinstance(result, PutOff) and still_dialing:
+        if isinstance(result, DeferredByProvider) and still_dialing:
             if result.fault:
                 warn("account-fault", call=record.call.id, provider=record.call.provider, cause=result.cause)
             wait = timedelta(seconds=result.retry_after_sec) if result.retry_after_sec else None

@@ -26,7 +26,7 @@ from chalicelib.usecases.calls.claim import Considered, consider, opted_out
 from chalicelib.usecases.calls.dial import dial_claimed
 from chalicelib.usecases.calls.schedule import book, unbook
 from chalicelib.usecases.gates.limits import check_destination
-from chalicelib.usecases.gates.pace import InPace, OutOfPace
+from chalicelib.usecases.gates.rate_limits import DialRateLimits, RateLimitReached
 from chalicelib.usecases.numbers.quiet import quiet_of
 from chalicelib.usecases.ports import Ports
 
@@ -112,12 +112,12 @@ def place_call(ports: Ports, new: NewCall, key: str | None = None, request_hash:
 
 def _create(ports: Ports, call: Call, idempotency: Idempotency | None, *, dial_now: bool) -> None:
     wait_until = ports.clock.now() + MAX_WAIT
-    pace = InPace(ports, lambda wait_sec: ports.clock.now() + timedelta(seconds=wait_sec) <= wait_until)
+    rate_limits = DialRateLimits(ports, lambda wait_sec: ports.clock.now() + timedelta(seconds=wait_sec) <= wait_until)
     for _ in range(CREATE_TRIES):
         number = ports.numbers.load(call.workspace, call.to_number)
         # Redial refuses a call to an erased number, and the call's record must not bring the number back.
         recorded = blanked(call, number.erased_at) if number.erased_at else call
-        considered = _consider_new(ports, recorded, number, pace if dial_now else None)
+        considered = _consider_new(ports, recorded, number, rate_limits if dial_now else None)
         naming = [] if number.erased_at else ports.numbers.naming(call)
         if not _write_new(ports, considered, idempotency, naming):
             continue  # meanwhile another call dialled the number, the number opted out, or the slot was taken
@@ -147,31 +147,33 @@ def _write_new(ports: Ports, considered: Considered, idempotency: Idempotency | 
     return True
 
 
-def _consider_new(ports: Ports, call: Call, number: Number, pace: InPace | None) -> Considered:
+def _consider_new(ports: Ports, call: Call, number: Number, rate_limits: DialRateLimits | None) -> Considered:
     """Return the start of a new call: claimed, scheduled or ended.
 
-    The call is claimed if it may be dialled now. Without ``pace`` it waits for the wheel.
+    The call is claimed if it may be dialled now. Without ``rate_limits`` it waits for the wheel.
     """
     others_made = number.dialed_by_others(call.id, call.created_at - call.policy.reach) if call.policy.caps else ()
     quiet = quiet_of(ports, call, number, call.created_at)
     record = CallRecord(replace(call, others_made=others_made, quiet_until=quiet.until))
     decision = opted_out(number) or first(call.policy, record.situation, call.due_at or call.created_at)
-    if decision.retry_at != call.created_at or pace is None:
+    if decision.retry_at != call.created_at or rate_limits is None:
         return Considered(book(ports, lifecycle.decided(record, decision, call.created_at)))
-    considered = _consider_in_pace(ports, record, number, pace)
+    considered = _consider_within_limits(ports, record, number, rate_limits)
     return considered if considered.may_dial else Considered(book(ports, considered.transition))
 
 
-def _consider_in_pace(ports: Ports, record: CallRecord, number: Number, pace: InPace) -> Considered:
+def _consider_within_limits(
+    ports: Ports, record: CallRecord, number: Number, rate_limits: DialRateLimits
+) -> Considered:
     """Claim a new call when the rate limits allow it to start.
 
     If that would take too long, the call is scheduled.
     """
     considered = consider(ports, record, number)
     try:
-        if considered.may_dial and pace.keep(record.call):
+        if considered.may_dial and rate_limits.wait(record.call):
             return consider(ports, record, number)  # a gate may have closed during the wait
-    except OutOfPace as held:
+    except RateLimitReached as held:
         now = ports.clock.now()
         return Considered(lifecycle.decided(record, postponed(record.call, Reason.RATE_LIMITED, str(held), now), now))
     return considered

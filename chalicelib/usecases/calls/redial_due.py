@@ -24,7 +24,7 @@ from chalicelib.usecases import measure
 from chalicelib.usecases.calls.claim import Considered, commit, consider
 from chalicelib.usecases.calls.dial import dial_claimed
 from chalicelib.usecases.calls.schedule import remember_armed, set_trigger
-from chalicelib.usecases.gates.pace import InPace, OutOfPace
+from chalicelib.usecases.gates.rate_limits import DialRateLimits, RateLimitReached
 from chalicelib.usecases.ports import Ports
 from chalicelib.wheel import Triggers, plan
 
@@ -199,14 +199,14 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
 
     The index lags behind the table, so the call itself is read first.
     """
-    pace = InPace(ports, time_left.for_a_dial)
+    rate_limits = DialRateLimits(ports, time_left.for_a_dial)
     for _ in range(CLAIM_TRIES):
         record = _load_if_due(ports, call_id, before)
         if record is None:
             return "skipped"
         try:
-            considered, settled = _settle_due(ports, record, pace)
-        except OutOfPace:
+            considered, settled = _settle_due(ports, record, rate_limits)
+        except RateLimitReached:
             return "left"
         except StaleWrite:
             continue
@@ -237,13 +237,13 @@ def _load_if_due(ports: Ports, call_id: str, before: datetime) -> CallRecord | N
     return record if record.call.due_at is not None and record.call.due_at <= before else None
 
 
-def _settle_due(ports: Ports, record: CallRecord, pace: InPace) -> tuple[Considered, Transition]:
+def _settle_due(ports: Ports, record: CallRecord, rate_limits: DialRateLimits) -> tuple[Considered, Transition]:
     """Claim, reschedule or end a due call, and commit that.
 
-    Raises OutOfPace if the claim would wait too long, StaleWrite if the call changed meanwhile.
+    Raises RateLimitReached if the claim would wait too long, StaleWrite if the call changed meanwhile.
     """
     considered = consider(ports, record)
-    if considered.may_dial and pace.keep(record.call):
+    if considered.may_dial and rate_limits.wait(record.call):
         considered = consider(ports, record)  # a gate may have closed during the wait
     return considered, commit(ports, considered)
 

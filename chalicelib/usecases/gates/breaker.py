@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from chalicelib.domain.call import Attempt, Call
 from chalicelib.domain.events import CallEvent
 from chalicelib.domain.lifecycle import NO_CONNECTION
-from chalicelib.providers import DialResult, Placed, PlacementUnknown, PutOff, Refused
+from chalicelib.providers import DeferredByProvider, DialResult, Placed, PlacementUnknown, Refused
 from chalicelib.runtime.log import log, warn
 from chalicelib.storage.gates import Closed, Gate, account_scope
 from chalicelib.storage.health import Answered, Health
@@ -39,11 +39,11 @@ def answered(result: DialResult) -> Answered | None:
     match result:
         case Placed() | Refused():
             return Answered.WELL
-        case PutOff(fault=True):
+        case DeferredByProvider(fault=True):
             return Answered.FAULT
         case PlacementUnknown():
             return Answered.BADLY
-        case PutOff(cause=cause) if cause == NO_CONNECTION:
+        case DeferredByProvider(cause=cause) if cause == NO_CONNECTION:
             return Answered.BADLY
     return None
 

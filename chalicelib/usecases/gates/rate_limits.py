@@ -8,15 +8,15 @@ from chalicelib.storage.pace import Pace
 from chalicelib.usecases.ports import Ports
 
 
-class OutOfPace(Exception):
-    """The dial would have to wait for a rate limit longer than it may.
+class RateLimitReached(Exception):
+    """A dial would have to wait for a rate limit longer than it may.
 
-    The text names the scope whose limit it is.
+    The text names the scope of the limit: a workspace or an account.
     """
 
 
-class InPace:
-    """The rate limits of one dial: each counts it once, however often it is claimed.
+class DialRateLimits:
+    """The rate limits of one dial. They count the dial once, even if its claim is tried several times.
 
     ``may_wait`` is called before each wait with its seconds. It must limit the sum of the waits.
     """
@@ -26,22 +26,22 @@ class InPace:
         self._may_wait = may_wait
         self._is_counted = False
 
-    def keep(self, call: Call) -> bool:
-        """Count the dial as soon as it may start. Return True if it had to wait.
+    def wait(self, call: Call) -> bool:
+        """Wait until the dial may start, and count it. Return True if it had to wait.
 
-        Raises OutOfPace.
+        Raises RateLimitReached.
         """
         if self._is_counted:
             return False
-        waited_sec = keep_pace(self._ports, call, self._may_wait)
+        waited_sec = wait_for_rate_limits(self._ports, call, self._may_wait)
         self._is_counted = True
         return waited_sec > 0
 
 
-def keep_pace(ports: Ports, call: Call, may_wait: Callable[[float], bool]) -> float:
+def wait_for_rate_limits(ports: Ports, call: Call, may_wait: Callable[[float], bool]) -> float:
     """Wait until one more call may start, and count it. Return the seconds waited.
 
-    Raises OutOfPace, and counts nothing, if ``may_wait`` returns False for the seconds of the next wait. If the
+    Raises RateLimitReached, and counts nothing, if ``may_wait`` returns False for the seconds of the next wait. If the
     deployment sets no rate limit, the provider's own applies: some providers queue calls that come too fast, the others
     reject them until later.
     """
@@ -49,7 +49,7 @@ def keep_pace(ports: Ports, call: Call, may_wait: Callable[[float], bool]) -> fl
     while (limited := _count_or_wait(ports, call)) is not None:
         scope, wait_sec = limited
         if not may_wait(wait_sec):
-            raise OutOfPace(f"{scope} starts as many calls as it may")
+            raise RateLimitReached(f"{scope} starts as many calls as it may")
         ports.clock.sleep(wait_sec)
         waited_sec += wait_sec
     return waited_sec
