@@ -9,7 +9,7 @@ import pytest
 from chalicelib.providers.http import AnswerLost
 from chalicelib.runtime import metrics
 from chalicelib.usecases import measure
-from tests.support.app_output import EMF, emf, figures
+from tests.support.app_output import EMF, emf, figures, logged
 from tests.support.world import BODY, START, World, answer_json
 
 Told = Callable[[], dict[str, list[float]]]
@@ -74,6 +74,36 @@ def test_a_lost_answer_is_a_placement_unknown(world: World, told: Told) -> None:
     world.twilio.answers.append(AnswerLost("timed out"))
     world.place()
     assert told() == {"PlacementUnknown twilio": [1]}
+
+
+def lines_about_the_provider(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, int, str, str]]:
+    """Return (event, attempt, provider, cause) of each line about a lost answer or a fault of an account."""
+    lines = [
+        each for each in logged(capsys.readouterr().out) if each["event"] in ("placement-unknown", "account-fault")
+    ]
+    return [(each["event"], each["attempt"], each["provider"], each["cause"]) for each in lines]
+
+
+def test_a_log_line_about_a_provider_has_its_name(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.twilio.answers.append(AnswerLost("timed out"))
+    world.place()
+    assert lines_about_the_provider(capsys) == [("placement-unknown", 1, "twilio", "answer-lost")]
+    with monkeypatch.context() as dying:
+        dying.setattr("chalicelib.providers.twilio.Twilio.dial", lambda *_: 1 / 0)
+        world.place(to_number="+16505550101")
+    world.clock.turn(minutes=2)
+    world.sweep()
+    assert lines_about_the_provider(capsys) == [("placement-unknown", 1, "twilio", "dialer-died")]
+    world.twilio.answers.append(answer_json(401, {"code": 20003}))
+    world.place(to_number="+16505550102")
+    assert lines_about_the_provider(capsys) == [("account-fault", 1, "twilio", "twilio:20003")]
+    world.clock.turn(minutes=1)
+    world.pump(world.clock.now() + timedelta(minutes=5))
+    capsys.readouterr()
+    world.end("failed", ErrorCode="10001")
+    assert lines_about_the_provider(capsys) == [("account-fault", 1, "twilio", "twilio:10001")]
 
 
 def test_a_provider_that_turns_a_call_away_is_a_deferral_and_no_attempt(world: World, told: Told) -> None:

@@ -65,7 +65,7 @@ def _record(ports: Ports, call: Call, attempt: Attempt, result: DialResult) -> N
             if "waiting" in left_out:
                 hang_up_canceled(ports, call.id, attempt.number)
         case PlacementUnknown(cause):
-            warn("placement-unknown", call=call.id, attempt=attempt.number, cause=cause)
+            warn("placement-unknown", call=call.id, attempt=attempt.number, provider=attempt.provider, cause=cause)
             unknown = AttemptPhase.PLACEMENT_UNKNOWN
             ports.calls.record_placement(attempt, unknown, None, cause, ports.clock.now() + FIRST_ASK)
         case Refused() | DeferredByProvider():
@@ -85,7 +85,8 @@ class _Unplaced:
         still_dialing = record.call.state is CallState.DIALING and record.call.attempt == self.number
         if isinstance(result, DeferredByProvider) and still_dialing:
             if result.fault:
-                warn("account-fault", call=record.call.id, provider=record.call.provider, cause=result.cause)
+                call = record.call
+                warn("account-fault", call=call.id, attempt=self.number, provider=call.provider, cause=result.cause)
             wait = timedelta(seconds=result.retry_after_sec) if result.retry_after_sec else None
             return lifecycle.defer(record, cause=result.cause, wait=wait, evidence=result.evidence, now=now)
         event = CallEvent(

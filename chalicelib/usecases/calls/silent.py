@@ -55,8 +55,9 @@ def _follow_up(ports: Ports, transition: Transition, lookup: Lookup) -> str:
 
 def _follow_up_live(ports: Ports, transition: Transition, number: int) -> None:
     call = transition.call
-    if transition.attempt is not None and transition.attempt.cause == DIALER_DIED:
-        warn("placement-unknown", call=call.id, attempt=number, cause=DIALER_DIED)
+    attempt = transition.attempt
+    if attempt is not None and attempt.cause == DIALER_DIED:
+        warn("placement-unknown", call=call.id, attempt=number, provider=attempt.provider, cause=DIALER_DIED)
     if call.canceled_at is not None:
         hang_up_canceled(ports, call.id, number)
 

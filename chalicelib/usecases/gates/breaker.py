@@ -78,7 +78,8 @@ def report_fault(ports: Ports, call: Call, attempt: Attempt, event: CallEvent) -
 
     A callback or a look-up brought the fault.
     """
-    warn("account-fault", call=call.id, attempt=attempt.number, fault=event.fault, cause=event.cause)
+    provider, fault, cause = attempt.provider, event.fault, event.cause
+    warn("account-fault", call=call.id, attempt=attempt.number, provider=provider, fault=fault, cause=cause)
     report(ports, call.account, attempt.id, Answered.FAULT, event.cause or event.fault or "")
 
 
