@@ -245,9 +245,9 @@ class TimeOfDayIn(Strict):
 
 
 def _not_smart(given: object) -> object:
-    """Return a strategy as given. Raises ValueError for ``smart``, which Redial does not offer yet.
+    """Return a strategy as given. Raises ValueError for ``smart``.
 
-    Redial does not replace it with another strategy, because the user would not notice.
+    Redial does not have ``smart`` yet. It does not replace it with another strategy: the user would not notice.
     """
     if isinstance(given, dict) and given.get("type") == "smart":
         raise ValueError("smart is not available yet; use fixed, intervals, exponential, scheduled or time_of_day")

@@ -54,7 +54,7 @@ class SummaryStatus(StrEnum):
 
 
 class Amd(StrEnum):
-    """The result of answering-machine detection (AMD), in the same words for every provider."""
+    """The result of answering-machine detection, in one word for all providers."""
 
     HUMAN = "human"
     MACHINE = "machine"

@@ -13,7 +13,10 @@ TYPES = {"BOOL", "NULL", "SS"}
 
 
 def key_words(source: str) -> Iterator[str]:
-    """Yield the first word of each text that is a key, such as CALL of ``CALL#{call_id}``. Docstrings are left out."""
+    """Yield the first word of each key in a module: CALL of ``CALL#{call_id}``.
+
+    Docstrings are left out.
+    """
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

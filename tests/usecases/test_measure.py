@@ -77,7 +77,10 @@ def test_a_lost_answer_is_a_placement_unknown(world: World, told: Told) -> None:
 
 
 def lines_about_the_provider(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, int, str, str]]:
-    """Return (event, attempt, provider, cause) of each line about a lost answer or a fault of an account."""
+    """Return each line about a lost answer or a fault of an account.
+
+    A line is (event, attempt, provider, cause).
+    """
     lines = [
         each for each in logged(capsys.readouterr().out) if each["event"] in ("placement-unknown", "account-fault")
     ]

@@ -16,9 +16,10 @@ class RateLimitReached(Exception):
 
 
 class DialRateLimits:
-    """The rate limits of one dial. They count the dial once, even if its claim is tried several times.
+    """The rate limits of one dial.
 
-    ``may_wait`` is called before each wait with its seconds. It must limit the sum of the waits.
+    They count the dial once, even if its claim is tried several times. ``may_wait`` is called before each wait with its
+    seconds. It must limit the sum of the waits.
     """
 
     def __init__(self, ports: Ports, may_wait: Callable[[float], bool]) -> None:
