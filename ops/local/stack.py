@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.request import Request, urlopen
 
+from chalicelib.providers import provider_class
 from chalicelib.storage.keys import KeyStore, Role
 from ops.data.keys import create_key
 from ops.data.table import table_name
@@ -31,6 +32,8 @@ BUCKET = "redial-local"
 # Ministack takes the API's id from a tag. So the API's URL is known in time for the settings of the Lambdas.
 API_ID = "redial"
 WORKSPACE = "local"
+# A PEM takes 1,700 of the 4,096 bytes of a Lambda's environment, so the Lambdas read it as docs/secrets.md advises.
+PRIVATE_KEY = f"/redial-{STAGE}/vonage-private-key"
 CARRIER_CREDENTIALS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_URL")
 # The number to call from if a vendor's request names none.
 FROM_NUMBER = "+14155550100"
@@ -129,10 +132,12 @@ class LocalStack:
         kept.save()
 
     def _deploy(self, package: Package, carrier: Carrier) -> None:
+        pem = carrier.environment["VONAGE_PRIVATE_KEY"]
+        self.aws.client("ssm").put_parameter(Name=PRIVATE_KEY, Value=pem, Type="SecureString", Overwrite=True)
         storage, formation = self.aws.client("s3"), self.aws.client("cloudformation")
         storage.create_bucket(Bucket=BUCKET)
         storage.upload_file(str(package.code), BUCKET, "deployment.zip")
-        template = localize(package.read_template(), self._function_environment(carrier))
+        template = localize(package.read_template(), self.function_environment(carrier))
         formation.create_stack(
             StackName=STACK_NAME,
             TemplateURL=self.template_url(template),
@@ -175,12 +180,15 @@ class LocalStack:
         }
         _ask("POST", f"{environment['DIALNEXA_API_URL']}/v1/user-webhooks", webhook, environment["DIALNEXA_API_KEY"])
 
-    def _function_environment(self, carrier: Carrier) -> dict[str, str]:
-        answer_urls = {f"{provider.upper()}_ANSWER_URL": f"{carrier.url}/answer" for provider in PROVIDERS}
+    def function_environment(self, carrier: Carrier) -> dict[str, str]:
+        """Return the variables of the Lambdas that CloudFormation does not set."""
+        # An agent answers the calls of the other providers.
+        by_url = (provider for provider in PROVIDERS if not provider_class(provider).needs_agent)
+        answer_urls = {f"{provider.upper()}_ANSWER_URL": f"{carrier.url}/answer" for provider in by_url}
         # Long enough to set a rule before its minute begins: a rule that is set later would never fire.
         own = {"PUBLIC_URL": self.base_url, "WAKE_LEAD_SECONDS": "2", "DEFAULT_FROM_NUMBER": FROM_NUMBER}
         own["KEY_REQUESTS_PER_SECOND"] = "1000"  # a test of many calls has one key
-        return own | carrier.environment | answer_urls
+        return own | carrier.environment | answer_urls | {"VONAGE_PRIVATE_KEY": f"ssm:{PRIVATE_KEY}"}
 
     def _answers(self) -> bool:
         self.aws.check()
