@@ -55,3 +55,12 @@ def test_each_page_can_be_reached_from_the_readme() -> None:
 
 def test_the_readme_can_be_read_at_one_sitting() -> None:
     assert len((ROOT / "README.md").read_text().split()) < 1500
+
+
+def test_the_index_of_decisions_lists_each_decision_by_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    rows = re.findall(r"^\| (\d+) \| \[(.*)\]\((.*)\) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    decisions = sorted(folder.glob("[0-9]*.md"))
+    assert [(f"# {number}. {title}", name) for number, title, name in rows] == [
+        (page.read_text().partition("\n")[0], page.name) for page in decisions
+    ]
