@@ -14,7 +14,7 @@ from chalicelib.domain.uk_nations import ENGLAND_WALES, NORTHERN_IRELAND, SCOTLA
 from chalicelib.domain.window import RECIPIENT
 
 _LOOKED_UP = date(2026, 11, 30)
-_DMA = "Direct Marketing Association's guide: not on Sundays or public holidays; no statute sets hours"
+_DMA = "guide of the Direct Marketing Association: not on Sundays or public holidays; no statute sets hours"
 _UK_HOURS = ((MONDAY_TO_FRIDAY, "08:00", "21:00"), (SATURDAY, "09:00", "21:00"))
 _UK_LACKS = "the Telephone Preference Service"
 
@@ -24,9 +24,10 @@ _ROWS = (
         hours=((DAILY, "09:00", "21:00"),),
         # The regulations of 2018 replaced the fixed hours of 2010 with the time bands that each subscriber registers.
         law=False,
-        source="TRAI, TCCCPR 2010: no commercial communication from 21:00 to 09:00; since TCCCPR 2018 by preference",
+        source="TRAI, TCCCPR 2010: no commercial communication from 21:00 to 09:00; since TCCCPR 2018, each subscriber "
+        "chooses",
         as_of=date(2026, 11, 21),
-        lacks="the subscriber's registered time bands, and the 140 and 1600 series of numbers to call from",
+        lacks="the hours that the subscriber registered, and the 140 and 1600 series of numbers to call from",
     ),
     Preset(
         name="in-rbi-recovery",
@@ -34,7 +35,7 @@ _ROWS = (
         law=True,
         source="RBI circular of 12 August 2022 on recovery agents: no call before 8 a.m. and after 7 p.m.",
         as_of=_LOOKED_UP,
-        lacks="its ban on calling persistently, which names no figure, and microfinance loans",
+        lacks="the ban on persistent calls, which names no number, and microfinance loans",
     ),
     Preset(
         name="fr",
@@ -43,7 +44,7 @@ _ROWS = (
         source="Code de la consommation, art. D. 223-9 (décret 2022-1313): Monday to Friday, not on public holidays, "
         "consumer's time zone; at most 4 solicitations or attempts in 30 days",
         as_of=date(2026, 11, 21),
-        lacks="prior consent, required since 11 August 2026 (loi 2025-594, art. 13), and holidays of Alsace-Moselle",
+        lacks="the prior consent required since 11 August 2026 (loi 2025-594, art. 13), and holidays of Alsace-Moselle",
         holidays=("FR",),
         caps=(Cap(4, 30 * 24),),
     ),
@@ -51,7 +52,8 @@ _ROWS = (
         name="es",
         hours=((MONDAY_TO_FRIDAY, "09:00", "21:00"),),
         law=True,
-        source="Real Decreto Legislativo 1/2007, art. 96.2: not before 9 nor after 21, nor on holidays or at weekends",
+        source="Real Decreto Legislativo 1/2007, art. 96.2: not before 9:00 or after 21:00, not on holidays or "
+        "weekends",
         as_of=_LOOKED_UP,
         lacks="holidays of one region or town, and the consent of Ley 11/2022, art. 66",
         holidays=("ES",),
@@ -61,8 +63,8 @@ _ROWS = (
         hours=((MONDAY_TO_FRIDAY, "09:00", "20:00"), (SATURDAY, "10:00", "19:00")),
         # A code of conduct binds only those who signed it.
         law=False,
-        source="Code of conduct for telemarketing and teleselling (Garante, in force since 28 September 2024): from 10 "
-        "to 19 on Saturdays and on eves of holidays, not on Sundays or public holidays",
+        source="Code of conduct for telemarketing and teleselling (Garante, in force since 28 September 2024): 10:00 "
+        "to 19:00 on Saturdays and on the day before a holiday, not on Sundays or public holidays",
         as_of=_LOOKED_UP,
         lacks="the Registro pubblico delle opposizioni, and patron saints' days",
         holidays=("IT",),
@@ -72,7 +74,7 @@ _ROWS = (
         name="uk-guidance",
         hours=_UK_HOURS,
         law=False,
-        source=f"{_DMA}. The holidays are those of the number's nation; of all three where it is a mobile",
+        source=f"{_DMA}. The holidays are those of the number's nation; for a mobile number, of all nations",
         as_of=date(2026, 11, 21),
         lacks=_UK_LACKS,
         by_number=nations_of,
@@ -86,7 +88,7 @@ _ROWS = (
         name="ca",
         hours=((MONDAY_TO_FRIDAY, "09:00", "21:30"), (WEEKEND, "10:00", "18:00")),
         law=True,
-        source="CRTC Unsolicited Telecommunications Rules, Part III (Telemarketing Rules): hours where the consumer is",
+        source="CRTC Unsolicited Telecommunications Rules, Part III (Telemarketing Rules): the consumer's local time",
         as_of=date(2026, 11, 21),
         lacks="stricter hours of a province",
     ),

@@ -13,9 +13,9 @@ from chalicelib.domain.us_states import FEDERAL, states_of
 _LOOKED_UP = date(2026, 11, 30)
 #: the law says "at most three calls in 24 hours on the same subject"; a cap counts every call to the number
 _THREE_A_DAY = (Cap(3, 24),)
-_ON_A_SUBJECT = "the cap counts calls on all subjects, the law those on the same one"
-_LISTS = "consent, and lists of those who do not want to be called"
-_CONSENT = "consent, which the state wants in writing for automated calls"
+_ON_A_SUBJECT = "the law counts only calls on the same subject, and the cap counts all calls to the number"
+_LISTS = "consent, and do-not-call lists"
+_CONSENT = "the written consent that the state requires for automated calls"
 
 _STATES = (
     Preset(
@@ -24,7 +24,7 @@ _STATES = (
         law=True,
         source="Ala. Admin. Code r. 770-X-5-.17(1)(b): automated solicitation calls, not on Sundays or holidays",
         as_of=_LOOKED_UP,
-        lacks="calls that a person dials are not under this rule",
+        lacks="calls that a person dials: the rule is only for automated calls",
         holidays=("US-AL",),
     ),
     Preset(
@@ -48,7 +48,8 @@ _STATES = (
         name="us-kentucky",
         hours=((DAILY, "10:00", "21:00"),),
         law=True,
-        source="KRS 367.46955(16): to a person's residence between 10 a.m. and 9 p.m. at the called person's location",
+        source="KRS 367.46955(16): calls to a residence only between 10 a.m. and 9 p.m., local time of the called "
+        "person",
         as_of=_LOOKED_UP,
         lacks=_LISTS,
     ),
@@ -59,7 +60,8 @@ _STATES = (
         source="LPSC General Order R-29617, V(A): residential solicitation from 8 a.m. to 8 p.m., not on Sundays or "
         "legal holidays",
         as_of=_LOOKED_UP,
-        lacks="a state of emergency, which forbids solicitation, and January 8 and 19, which some lists name",
+        lacks="a state of emergency, which forbids solicitation, and January 8 and 19, which some lists name as "
+        "holidays",
         holidays=("US-LA",),
     ),
     Preset(
@@ -84,8 +86,8 @@ _STATES = (
         name="us-michigan",
         hours=((DAILY, "09:00", "21:00"),),
         law=False,
-        source="9 a.m. to 9 p.m. in tables of vendors, MCL 445.111 and after; others find no hours there, and its text "
-        "was not seen",
+        source="vendors' tables say 9 a.m. to 9 p.m. and name MCL 445.111 and later sections; other sources find no "
+        "hours there, and we have not seen the text",
         as_of=_LOOKED_UP,
         lacks=_LISTS,
     ),
@@ -103,7 +105,7 @@ _STATES = (
         law=True,
         source="Miss. Code Ann. 77-3-723(1): 8 a.m. to 8 p.m. Central time, not on a Sunday",
         as_of=_LOOKED_UP,
-        lacks="legal holidays: the rule that closed them was repealed in 2023",
+        lacks="legal holidays: the rule about them was repealed in 2023",
     ),
     Preset(
         name="us-nevada",
@@ -136,7 +138,7 @@ _STATES = (
         law=True,
         source="Oregon HB 3865 (2025), in force since 1 January 2026: at most 3 solicitations in 24 hours",
         as_of=_LOOKED_UP,
-        lacks="its exemption of an established business relationship and of debt collectors",
+        lacks="the exemptions for an established business relationship and for debt collectors",
         caps=_THREE_A_DAY,
     ),
     Preset(
@@ -145,25 +147,25 @@ _STATES = (
         law=True,
         source="73 P.S. 2245(a)(10), Act 73 of 2019: no telephone solicitation on a legal holiday",
         as_of=_LOOKED_UP,
-        lacks="Good Friday, Flag Day and Election Day, which are not in the calendar: give them in closed",
+        lacks="Good Friday, Flag Day and Election Day, which are not in the calendar: write them into `closed`",
         holidays=("US-PA",),
     ),
     Preset(
         name="us-rhode-island",
         hours=((MONDAY_TO_FRIDAY, "09:00", "18:00"), (SATURDAY, "10:00", "17:00")),
         law=True,
-        source="R.I. Gen. Laws 5-61-2, 5-61-3.6: Monday to Friday, except a state or federal holiday, and Saturday",
+        source="R.I. Gen. Laws 5-61-2, 5-61-3.6: Monday to Friday, except on a state or federal holiday, and Saturday",
         as_of=_LOOKED_UP,
-        lacks="the registration of sellers",
+        lacks="the registration that sellers need",
         holidays=("US-RI",),
     ),
     Preset(
         name="us-south-dakota",
         hours=((MONDAY_TO_FRIDAY, "09:00", "21:00"),),
         law=True,
-        source="S.D. Codified Laws 37-30-28: an automated telephone dialing system, on weekdays, time in the state",
+        source="S.D. Codified Laws 37-30-28: automated telephone dialing systems only on weekdays, in the state's time",
         as_of=_LOOKED_UP,
-        lacks="calls that a person dials: SDCL 37-30A-3(2) allows those on Saturdays as well",
+        lacks="calls that a person dials: SDCL 37-30A-3(2) allows them on Saturdays too",
     ),
     Preset(
         name="us-texas",
@@ -171,16 +173,16 @@ _STATES = (
         law=True,
         source="Tex. Bus. & Com. Code 301.051(b)(2): 9 a.m. to 9 p.m. on weekdays and Saturday, from noon on Sunday",
         as_of=_LOOKED_UP,
-        lacks="the registration of SB 140 (2025)",
+        lacks="the registration that SB 140 (2025) requires",
     ),
     Preset(
         name="us-utah",
         hours=((MONDAY_TO_SATURDAY, "08:00", "21:00"),),
         law=True,
-        source="Utah Code 13-25a-103(3): without prior express consent not from 9 p.m. to 8 a.m., on a Sunday or on a "
-        "legal holiday",
+        source="Utah Code 13-25a-103(3): without prior express consent, not from 9 p.m. to 8 a.m., not on a Sunday, "
+        "not on a legal holiday",
         as_of=_LOOKED_UP,
-        lacks="prior express consent, with which other times are allowed",
+        lacks="the other times that prior express consent allows",
         holidays=("US-UT",),
     ),
     Preset(
@@ -189,7 +191,7 @@ _STATES = (
         law=True,
         source="RCW 19.158.040(2): no call received before 8 a.m. or after 8 p.m. at the recipient's local time",
         as_of=_LOOKED_UP,
-        lacks="a person who asks not to be called again: opt the number out",
+        lacks="people who ask not to be called again: opt out their numbers",
     ),
     Preset(
         name="us-wyoming",
@@ -219,29 +221,31 @@ US_ROWS = (
         name=FEDERAL,
         hours=((DAILY, "08:00", "21:00"),),
         law=True,
-        source="47 CFR 64.1200(c)(1): no telephone solicitation before 8 a.m. or after 9 p.m. at the called party's",
+        source="47 CFR 64.1200(c)(1): no telephone solicitation before 8 a.m. or after 9 p.m., local time of the "
+        "called party",
         as_of=date(2026, 11, 21),
-        lacks="consent, the do-not-call registries, and the rules of states: see us",
+        lacks="consent, the do-not-call registries, and the rules of states (see `us`)",
     ),
     Preset(
         name="us",
         hours=((DAILY, "08:00", "21:00"),),
         law=True,
-        source="us-federal and the row of the number's state, the strictest of both; for a number whose area code "
-        "names no state, the strictest of all rows",
+        source="the stricter of `us-federal` and the row of the number's state; if the area code shows no state, the "
+        "strictest of all rows",
         as_of=_LOOKED_UP,
-        lacks="a person who took a number along to another state, and rules of states that have no row, such as those "
-        "for recorded messages alone",
+        lacks="people who live in another state than their area code shows, and rules of states without a row, such as "
+        "rules for recorded messages only",
         by_number=of_states,
     ),
     Preset(
         name="us-reg-f",
         hours=((DAILY, "08:00", "21:00"),),
         law=True,
-        source="12 CFR 1006.6(b), 1006.14(b)(2): debt collection; presumed too often beyond 7 calls in 7 days, and "
-        "within 7 days after a conversation",
+        source="12 CFR 1006.6(b), 1006.14(b)(2): debt collection; the law presumes that more than 7 calls in 7 days, "
+        "or a call within 7 days after a conversation, are too many",
         as_of=_LOOKED_UP,
-        lacks="the rule counts for each debt, a cap for the number; times and places that are inconvenient",
+        lacks="times and places that are inconvenient; the law counts the calls about each debt, and the cap counts "
+        "all calls to the number",
         caps=(Cap(7, 7 * 24),),
         quiet_after={Outcome.COMPLETED: 7 * 24},
     ),

@@ -171,7 +171,7 @@ def test_the_docs_list_every_row_as_it_is() -> None:
         assert (law, looked_up) == ("yes" if row.law else "no", f"{row.as_of}"), name
         assert (source, lacks) == (row.source, row.lacks), name
         assert (hours == "by state") == (name == "us")
-        assert ("no holidays" in hours) == bool(row.holidays or name == "uk-guidance"), name
+        assert ("not on holidays" in hours) == bool(row.holidays or name == "uk-guidance"), name
 
 
 def test_an_unknown_preset_is_refused_with_the_names_that_there_are() -> None:

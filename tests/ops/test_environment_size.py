@@ -1,4 +1,4 @@
-"""The room that eight providers leave in a Lambda's environment, locally and on AWS."""
+"""The room that eight providers leave in the environment of a Lambda."""
 
 from chalicelib.providers import REGISTRY, provider_class
 from ops.deploying import chalice_config
