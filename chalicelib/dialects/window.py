@@ -11,7 +11,7 @@ from chalicelib.domain.rules import Rules
 from chalicelib.domain.window import RECIPIENT, Interval, Weekday, Window, interval
 from chalicelib.domain.zone_names import user_zone
 
-#: ``["09:00", "21:00"]``: local, without the end itself; an end at or before the start is on the next day
+#: ``["09:00", "21:00"]``: local, without the end itself; an end before the start is on the next day
 Hours = Annotated[list[Word], Field(min_length=2, max_length=2)]
 Week = dict[Weekday, Annotated[list[Hours], Field(max_length=MAX_INTERVALS)]]
 

@@ -52,7 +52,7 @@ class Interval:
 def interval(start: str, end: str) -> Interval:
     """Return an interval from wall times such as ``09:00`` and ``21:00``.
 
-    ``24:00`` may be an end. An end at or before the start is on the next day. Raises ValueError for a text that is not
+    ``24:00`` may be an end. An end before the start is on the next day. Raises ValueError for a text that is not
     a wall time, and for an empty interval.
     """
     start_minute = minute_of_day(start)
