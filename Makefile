@@ -72,6 +72,6 @@ FAULTS ?= light
 simulate: $(INSTALLED) ## Simulate everything under faults: SEED=1 CALLS=100 FAULTS=none|light|heavy
 	@$(BIN)/python -m ops.simulate --seed $(SEED) --calls $(CALLS) --faults $(FAULTS)
 
-clean: ## Remove what can be made again (.venv too)
+clean: ## Remove what the other commands made on this machine: .venv, the calls of make run, caches
 	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .chalice/deployments
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
