@@ -70,7 +70,7 @@ def _cell(provider: str, outcome: Outcome) -> str:
 
 def add_parser(subparsers: Any) -> None:
     """Register ``outcomes``."""
-    parser = subparsers.add_parser("outcomes", help="print which provider's words mean which outcome")
+    parser = subparsers.add_parser("outcomes", help="print the table of outcomes: the words of each provider")
     parser.set_defaults(run=_run)
 
 

@@ -55,26 +55,34 @@ class Metric:
     is_tally: bool = True
 
 
-ATTEMPTS = Metric("Attempts", Unit.COUNT, ("Outcome", "Provider"), "attempts that ended, by how they first ended")
-DIALED = Metric("Dialed", Unit.COUNT, ("Provider",), "calls that a provider took")
-REDIAL_LATENESS = Metric("RedialLateness", Unit.SECONDS, (), "from the time a dial was due to its claim", False)
-CALLBACK_DELAY = Metric("CallbackDelay", Unit.MILLISECONDS, (), "from the provider's event to its being taken", False)
-CALLBACK_HANDLING = Metric("CallbackHandling", Unit.MILLISECONDS, (), "from a callback's arrival to its answer", False)
-DEFERRED = Metric("Deferred", Unit.COUNT, ("Reason",), "dials deferred, by reason")
-PLACEMENT_UNKNOWN = Metric("PlacementUnknown", Unit.COUNT, ("Provider",), "dials whose answer was lost")
+ATTEMPTS = Metric("Attempts", Unit.COUNT, ("Outcome", "Provider"), "attempts that ended, by their first outcome")
+DIALED = Metric("Dialed", Unit.COUNT, ("Provider",), "calls that a provider accepted")
+REDIAL_LATENESS = Metric("RedialLateness", Unit.SECONDS, (), "from a dial's due time to its claim", False)
+CALLBACK_DELAY = Metric(
+    "CallbackDelay", Unit.MILLISECONDS, (), "from the provider's event to the change of the call", False
+)
+CALLBACK_HANDLING = Metric(
+    "CallbackHandling", Unit.MILLISECONDS, (), "from a callback's arrival to Redial's answer", False
+)
+DEFERRED = Metric("Deferred", Unit.COUNT, ("Reason",), "deferred dials, by reason")
+PLACEMENT_UNKNOWN = Metric(
+    "PlacementUnknown", Unit.COUNT, ("Provider",), "dials whose answer from the provider was lost"
+)
 ACCOUNT_FAULTS = Metric("AccountFaults", Unit.COUNT, ("Provider",), "the provider refused the account, not the call")
-BREAKER_OPENED = Metric("BreakerOpened", Unit.COUNT, ("Provider",), "dialling through a provider was stopped")
-BREAKER_CLOSED = Metric("BreakerClosed", Unit.COUNT, ("Provider",), "and taken up again")
-SWEEPS = Metric("Sweeps", Unit.COUNT, (), "sweeps that came to their end")
-SWEEP_REPAIRED = Metric("SweepRepaired", Unit.COUNT, ("Kind",), "what a sweep had to repair, by kind")
-RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "rules on the event bus, all programs' together", False)
-WAKES_NOT_SET = Metric("WakesNotSet", Unit.COUNT, (), "wakes that EventBridge did not take")
+BREAKER_OPENED = Metric(
+    "BreakerOpened", Unit.COUNT, ("Provider",), "the circuit breaker stopped dialling through an account"
+)
+BREAKER_CLOSED = Metric("BreakerClosed", Unit.COUNT, ("Provider",), "the circuit breaker allowed dialling again")
+SWEEPS = Metric("Sweeps", Unit.COUNT, (), "sweeps that finished")
+SWEEP_REPAIRED = Metric("SweepRepaired", Unit.COUNT, ("Kind",), "repairs that a sweep made, by kind")
+RULES_LIVE = Metric("RulesLive", Unit.COUNT, (), "rules of all programs on the event bus", False)
+WAKES_NOT_SET = Metric("WakesNotSet", Unit.COUNT, (), "wakes that EventBridge did not accept")
 SLOTS_IN_USE = Metric("SlotsInUse", Unit.COUNT, ("Holder",), "slots that a claim found taken", False)
 SIGNATURE_FAILURES = Metric("SignatureFailures", Unit.COUNT, ("Provider",), "callbacks whose signature was wrong")
-SIGN_INS_REFUSED = Metric("SignInsRefused", Unit.COUNT, ("Reason",), "requests without a key that may make them")
+SIGN_INS_REFUSED = Metric("SignInsRefused", Unit.COUNT, ("Reason",), "requests without an API key that allows them")
 CALLBACKS_REFUSED = Metric("CallbacksRefused", Unit.COUNT, ("Reason",), "callbacks to an address that is not valid")
 CALLS_NOT_ADOPTED = Metric("CallsNotAdopted", Unit.COUNT, ("Reason",), "callbacks whose call could not be adopted")
-SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("EntryPoint",), "answers of 500 and above")
+SERVER_ERRORS = Metric("ServerErrors", Unit.COUNT, ("EntryPoint",), "answers with a status of 500 or more")
 
 #: Every metric that the code writes.
 METRICS = (

@@ -15,8 +15,8 @@ from ops.data.workspaces import workspace_name
 def add_parser(subparsers: Any) -> None:
     """Register ``adoptions``."""
     parser = subparsers.add_parser("adoptions", help="list the callbacks whose calls could not be adopted, and why")
-    parser.add_argument("--stage", default="dev")
-    parser.add_argument("--workspace", required=True, type=workspace_name, help="whose adoption address was called")
+    parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
+    parser.add_argument("--workspace", required=True, type=workspace_name, help="the workspace of the adoption address")
     parser.set_defaults(run=_run)
 
 

@@ -63,23 +63,27 @@ def add_parser(subparsers: Any) -> None:
     """Register ``keys``."""
     parser = subparsers.add_parser("keys", help="make, list, rotate and revoke API keys")
     actions = parser.add_subparsers(dest="action", required=True)
-    create = _action(actions, "create", _create, "make a key; it is printed once and stored hashed")
+    create = _action(actions, "create", _create, "make a key, and print it once; the table has only its hash")
     create.add_argument("--role", choices=[str(r) for r in Role], default=str(Role.WRITE), help="default: write")
     create.add_argument("--name", default="", help="a note on what the key is for")
     _expiry_argument(create, "never")
-    _action(actions, "list", _list, "show the keys: what they may do, when they end, when they were last used")
-    rotate = _action(actions, "rotate", _rotate, "make a key in place of another, which goes on working for a while")
+    _action(actions, "list", _list, "show each key: role, expiry and last use")
+    rotate = _action(actions, "rotate", _rotate, "make a key in place of another, which stays valid for some hours")
     rotate.add_argument("--id", required=True, help="the old key's id, as `keys list` shows it")
-    rotate.add_argument("--overlap-hours", type=_hours, default=OVERLAP_HOURS, help="how long the old key still works")
-    _expiry_argument(rotate, "as long as the old key was made for")
-    revoke = _action(actions, "revoke", _revoke, "end a key at once")
+    rotate.add_argument(
+        "--overlap-hours", type=_hours, default=OVERLAP_HOURS, help="hours for which the old key still works"
+    )
+    _expiry_argument(rotate, "the lifetime of the old key")
+    revoke = _action(actions, "revoke", _revoke, "end a key immediately")
     revoke.add_argument("--id", required=True, help="the key's id, as `keys list` shows it")
 
 
 def _action(actions: Any, name: str, run: Any, what: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(name, help=what)
-    parser.add_argument("--stage", default="dev")
-    parser.add_argument("--workspace", required=True, type=workspace_name, help="whose calls the key may see and make")
+    parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
+    parser.add_argument(
+        "--workspace", required=True, type=workspace_name, help="the workspace whose calls the key may see and place"
+    )
     parser.set_defaults(run=run)
     return parser
 

@@ -132,10 +132,10 @@ def upgraded(item: Item) -> Item:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register ``migrate``."""
-    parser = subparsers.add_parser("migrate", help="bring the table's items up to this release's shapes")
+    parser = subparsers.add_parser("migrate", help="rewrite the table's items in the shapes of this release")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--workers", type=int, default=8, help="writes at the same time (default: 8)")
-    parser.add_argument("--dry-run", action="store_true", help="count what is old, and write nothing")
+    parser.add_argument("--workers", type=int, default=8, help="the number of parallel writes (default: 8)")
+    parser.add_argument("--dry-run", action="store_true", help="count the old items, and write nothing")
     parser.set_defaults(run=_run)
 
 

@@ -70,11 +70,11 @@ def take_over(ports: Ports, workspace: str, lines: Iterable[Line]) -> int:
 
 def add_parser(subparsers: Any) -> None:
     """Register ``opt-outs import``."""
-    parser = subparsers.add_parser("opt-outs", help="take over a do-not-call list")
+    parser = subparsers.add_parser("opt-outs", help="import a do-not-call list")
     actions = parser.add_subparsers(dest="action", required=True)
-    importing = actions.add_parser("import", help="opt every number of a CSV file out; may be repeated without harm")
+    importing = actions.add_parser("import", help="opt out every number of a CSV file; safe to repeat")
     importing.add_argument("file", type=Path, help="one E.164 number a line, or a header with number and reason")
-    importing.add_argument("--stage", default="dev")
+    importing.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     importing.add_argument(
         "--workspace", required=True, type=workspace_name, help="the workspace that may no longer call the numbers"
     )

@@ -26,18 +26,18 @@ WITHOUT_TABLE = "set DIALING=off in the stage's environment_variables in .chalic
 def add_parser(subparsers: Any) -> None:
     """Register ``stop``, ``start``, ``pause`` and ``resume``."""
     for name, run, text in (
-        ("stop", _stop, "the emergency stop: let no call of the stage begin"),
+        ("stop", _stop, "start the emergency stop: Redial dials nobody in the stage"),
         ("start", _start, "end the emergency stop"),
-        ("pause", _pause, "let no further call of a workspace begin; calls that are in flight go on"),
-        ("resume", _resume, "dial a workspace's calls again"),
+        ("pause", _pause, "stop the dials of a workspace; calls in flight continue"),
+        ("resume", _resume, "start the dials of a workspace again"),
     ):
         parser = subparsers.add_parser(name, help=text)
         parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
         if name in ("pause", "resume"):
-            parser.add_argument("--workspace", required=True, help="whose calls")
+            parser.add_argument("--workspace", required=True, help="the workspace of the calls")
         if name in ("stop", "pause"):
             options = {"required": True} if name == "pause" else {"default": STOPPED}
-            parser.add_argument("--reason", help="the reason that every deferred call will show", **options)
+            parser.add_argument("--reason", help="the reason, which every deferred call shows", **options)
         parser.set_defaults(run=run)
 
 

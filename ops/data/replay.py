@@ -149,10 +149,12 @@ class Replay:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register ``replay``."""
-    parser = subparsers.add_parser("replay", help="try the dead letters again: the events that Lambdas failed on")
+    parser = subparsers.add_parser("replay", help="run the events again on which Lambdas failed (the dead letters)")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--dry-run", action="store_true", help="show them, and leave them where they are")
-    parser.add_argument("--most", type=int, default=MAX_CALLS, help=f"how many to look at (default: {MAX_CALLS})")
+    parser.add_argument("--dry-run", action="store_true", help="show the events, and run none")
+    parser.add_argument(
+        "--most", type=int, default=MAX_CALLS, help=f"the maximum number of events (default: {MAX_CALLS})"
+    )
     parser.set_defaults(run=_run)
 
 

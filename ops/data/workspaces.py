@@ -68,51 +68,51 @@ def add_parser(subparsers: Any) -> None:
     """Register ``workspaces``."""
     parser = subparsers.add_parser(
         "workspaces",
-        help="set how long calls are kept, how many may be in flight, how fast they start, what they may cost",
+        help="set a workspace's limits: retention, calls in flight, calls per second, destinations, budgets",
     )
     actions = parser.add_subparsers(dest="action", required=True)
-    setting = actions.add_parser("set", help="change what is given, leave the rest")
+    setting = actions.add_parser("set", help="change the given settings of a workspace")
     setting.add_argument(
         "--retention-days",
         type=lambda text: _checked(text, MAX_RETENTION_DAYS),
         metavar="DAYS",
-        help="how long calls are kept after their end; 'default' for RETENTION_DAYS",
+        help="days for which calls are kept after their end; 'default' for RETENTION_DAYS",
     )
     setting.add_argument(
         "--max-concurrent-calls",
         type=lambda text: _checked(text, MAX_SLOTS),
         metavar="CALLS",
-        help="how many calls may be in flight at the same time; 'default' for WORKSPACE_MAX_CONCURRENT_CALLS",
+        help="the maximum number of calls in flight; 'default' for WORKSPACE_MAX_CONCURRENT_CALLS",
     )
     setting.add_argument(
         "--calls-per-second",
         type=_checked_rate,
         metavar="RATE",
-        help="how many calls may be started in a second, 0.5 for one in two; 'default' for WORKSPACE_CALLS_PER_SECOND",
+        help="the maximum number of new calls in a second, such as 0.5; 'default' for WORKSPACE_CALLS_PER_SECOND",
     )
     setting.add_argument(
         "--allow",
         type=_checked_destinations,
         metavar="LIST",
-        help="what may be dialled: prefixes, country codes or any, with commas (+91,US,any); costly ranges only by a"
+        help="the allowed destinations: prefixes, countries or any, with commas (+91,US,any); costly ranges only by a"
         " prefix inside them; 'default' for WORKSPACE_ALLOW",
     )
     setting.add_argument(
         "--daily-dials",
         type=lambda text: _checked(text, MAX_DAILY),
         metavar="DIALS",
-        help="how many dials a UTC day may have; 'default' for WORKSPACE_DAILY_DIALS",
+        help="the maximum number of dials in a UTC day; 'default' for WORKSPACE_DAILY_DIALS",
     )
     setting.add_argument(
         "--daily-minutes",
         type=lambda text: _checked(text, MAX_DAILY),
         metavar="MINUTES",
-        help="after how many minutes of ended calls a UTC day has no more dials; 'default' for WORKSPACE_DAILY_MINUTES",
+        help="the minutes of ended calls in a UTC day that end its dials; 'default' for WORKSPACE_DAILY_MINUTES",
     )
     showing = actions.add_parser("show", help="show one workspace")
-    listing = actions.add_parser("list", help="show every workspace for which something was set")
+    listing = actions.add_parser("list", help="show every workspace that has settings")
     for action, run in ((setting, _set), (showing, _show), (listing, _list)):
-        action.add_argument("--stage", default="dev")
+        action.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
         if run is not _list:
             action.add_argument("--workspace", required=True, type=workspace_name)
         action.set_defaults(run=run)

@@ -145,11 +145,15 @@ def _refusals(doing: str) -> Iterator[None]:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register ``alarms``."""
-    parser = subparsers.add_parser("alarms", help="set the alarms and the dashboard of a stage, after chalice deploy")
+    parser = subparsers.add_parser("alarms", help="set the alarms and the dashboard of a stage that Chalice deployed")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--topic", metavar="ARN", help="the SNS topic that each alarm notifies (default: none)")
+    parser.add_argument(
+        "--topic",
+        metavar="ARN",
+        help="the SNS topic that each alarm notifies (default: the topic that the alarms have)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--delete", action="store_true", help="remove them")
+    parser.add_argument("--delete", action="store_true", help="remove the alarms and the dashboard")
     parser.set_defaults(run=_run)
 
 

@@ -15,10 +15,14 @@ from ops.names import stage_prefix
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register ``deploy`` and ``package``."""
-    deploying = subparsers.add_parser("deploy", help="chalice deploy, on the runtime of .chalice/config.json")
+    deploying = subparsers.add_parser(
+        "deploy", help="deploy a stage with Chalice, on the runtime of .chalice/config.json"
+    )
     deploying.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     deploying.set_defaults(run=_deploy)
-    packing = subparsers.add_parser("package", help="write what a CloudFormation stack is made from, into a directory")
+    packing = subparsers.add_parser(
+        "package", help="write the template and the code of a CloudFormation stack into a directory"
+    )
     packing.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     packing.add_argument("out", type=Path, metavar="DIRECTORY", help="where to write sam.json and deployment.zip")
     packing.set_defaults(run=_package)

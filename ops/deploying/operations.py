@@ -100,13 +100,13 @@ def alarms(stage: str, rules_quota: int = rule_quota.DEFAULT_RULES) -> Iterator[
 def _wheel_alarms(stage: str, rules_quota: int) -> Iterator[Alarm]:
     yield Alarm(
         kind="sweep-repairs",
-        says="The sweep repaired more than 10 calls or rules in 5 minutes: the wheel or the callbacks miss some.",
+        says="The sweep repaired more than 10 calls or rules in 5 minutes, because wakes or callbacks were missing.",
         figures={"m": own_figure(metrics.SWEEP_REPAIRED, "Sum", stage)},
         threshold=10,
     )
     yield Alarm(
         kind="sweep-stopped",
-        says="No sweep has come to its end for 5 minutes: what is lost stays lost.",
+        says="No sweep has finished for 5 minutes, so nothing repairs lost wakes and callbacks.",
         figures={"m": own_figure(metrics.SWEEPS, "Sum", stage)},
         threshold=1,
         compares=BELOW,
@@ -116,7 +116,7 @@ def _wheel_alarms(stage: str, rules_quota: int) -> Iterator[Alarm]:
     )
     yield Alarm(
         kind="redials-late",
-        says="One redial in a hundred is made more than 2 minutes after it was due.",
+        says="One redial in a hundred was claimed more than 2 minutes after its due time.",
         figures={"m": own_figure(metrics.REDIAL_LATENESS, "p99", stage)},
         threshold=120,
     )
@@ -135,7 +135,7 @@ def _wheel_alarms(stage: str, rules_quota: int) -> Iterator[Alarm]:
     )
     yield Alarm(
         kind="dead-letters",
-        says="An invocation failed for good: its event waits in the dead-letter queue.",
+        says="A wake or a sweep failed in all its tries. Its event is in the dead-letter queue.",
         figures={
             "m": Figure(
                 "AWS/SQS",
@@ -151,7 +151,7 @@ def _wheel_alarms(stage: str, rules_quota: int) -> Iterator[Alarm]:
 def _provider_alarms(stage: str) -> Iterator[Alarm]:
     yield Alarm(
         kind="placements-unknown",
-        says="Of 20 or more dials in 15 minutes, more than 5 % got no answer from the provider.",
+        says="There were 20 or more dials in 15 minutes, and more than 5 % got no answer from the provider.",
         figures={
             "unknown": own_figure(metrics.PLACEMENT_UNKNOWN, "Sum", stage),
             "dialed": own_figure(metrics.DIALED, "Sum", stage),
@@ -198,20 +198,20 @@ def _api_alarms(stage: str) -> Iterator[Alarm]:
     )
     yield Alarm(
         kind="sign-ins-refused",
-        says="More than 20 requests in 5 minutes came without an API key that may make them.",
+        says="More than 20 requests in 5 minutes had no API key, or a key that does not allow them.",
         figures={"m": own_figure(metrics.SIGN_INS_REFUSED, "Sum", stage)},
         threshold=20,
     )
-    for entry_point, whose in (("callbacks", "A provider's callback"), ("api", "A request to the API")):
+    for entry_point, whose in (("callbacks", "a provider's callback"), ("api", "a request to the API")):
         yield Alarm(
             kind=f"{entry_point}-fail",
-            says=f"{whose} was answered with 500 or more.",
+            says=f"Redial answered {whose} with 500 or more.",
             figures={"m": own_figure(metrics.SERVER_ERRORS, "Sum", stage, EntryPoint=entry_point)},
             threshold=0,
         )
     yield Alarm(
         kind="gateway-fails",
-        says="API Gateway answered with 500 or more, by its own doing or the Lambda's.",
+        says="API Gateway answered with 500 or more: the Lambda failed, was throttled or took too long.",
         figures={"m": Figure("AWS/ApiGateway", "5XXError", "Sum", API)},
         threshold=0,
     )
@@ -230,14 +230,14 @@ def _lambda_alarms(stage: str) -> Iterator[Alarm]:
         yield Alarm(
             kind="lambda-errors",
             part=part,
-            says=f"The {part} Lambda failed: an error that was not caught, a timeout or no memory.",
+            says=f"The {part} Lambda failed: an error that the code did not catch, a timeout or too little memory.",
             figures={"m": Figure("AWS/Lambda", "Errors", "Sum", name)},
             threshold=0,
         )
         yield Alarm(
             kind="lambda-throttles",
             part=part,
-            says=f"The {part} Lambda was refused an invocation: the account's concurrency is used up.",
+            says=f"AWS refused an invocation of the {part} Lambda: the account's concurrency is used up.",
             figures={"m": Figure("AWS/Lambda", "Throttles", "Sum", name)},
             threshold=0,
         )
@@ -255,7 +255,7 @@ def _table_alarms(stage: str) -> Iterator[Alarm]:
     throttled = dict(_throttle_figures(table))
     yield Alarm(
         kind="table-throttled",
-        says="DynamoDB refused reads or writes of the table or of an index for their number.",
+        says="DynamoDB refused reads or writes of the table or of an index, because there were too many.",
         figures=throttled,
         expression=_sum_of(throttled),
         threshold=0,
@@ -263,7 +263,7 @@ def _table_alarms(stage: str) -> Iterator[Alarm]:
     ids = {operation: f"m{number}" for number, operation in enumerate(TABLE_OPERATIONS)}
     yield Alarm(
         kind="table-errors",
-        says="DynamoDB failed on its own account (HTTP 500) more than 5 times in 5 minutes.",
+        says="DynamoDB answered with HTTP 500 more than 5 times in 5 minutes.",
         figures={
             id_: Figure("AWS/DynamoDB", "SystemErrors", "Sum", {**table, "Operation": operation})
             for operation, id_ in ids.items()

@@ -140,8 +140,10 @@ def documents() -> dict[Path, str]:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register ``policies``."""
-    parser = subparsers.add_parser("policies", help="check the Lambdas' IAM policies against their table")
-    parser.add_argument("--write", action="store_true", help="write the files again, for every stage of the config")
+    parser = subparsers.add_parser(
+        "policies", help="compare the files of the Lambdas' IAM policies with the table in ops/deploying/policies.py"
+    )
+    parser.add_argument("--write", action="store_true", help="write the files, for every stage in .chalice/config.json")
     parser.set_defaults(run=_run)
 
 

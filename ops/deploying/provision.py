@@ -244,7 +244,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--warm",
         type=int,
         metavar="WRITES",
-        help="let the table take so many writes a second at once; a new one takes 4000. AWS charges for it once",
+        help="prepare the table for this many writes a second (a new table takes 4000). AWS charges for it once",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.set_defaults(run=_run)

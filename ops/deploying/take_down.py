@@ -247,14 +247,17 @@ def _wait(status: Callable[[], str | None], stack: str) -> None:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register ``take-down``."""
-    parser = subparsers.add_parser("take-down", help="remove a stage from AWS, and leave nothing behind")
+    parser = subparsers.add_parser(
+        "take-down",
+        help="remove a stage from AWS; the table and the secrets stay, unless --delete-data names the table",
+    )
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--stack", help="its CloudFormation stack, where the Lambdas are gone already")
+    parser.add_argument("--stack", help="the CloudFormation stack of the stage, if its Lambdas are gone already")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     parser.add_argument(
         "--delete-data",
         metavar="TABLE",
-        help="remove the table of this name as well, and the stage's secrets; there is no undo",
+        help="also remove the table of this name and the stage's secrets; there is no undo",
     )
     parser.set_defaults(run=_run)
 

@@ -140,7 +140,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--wake-backend", choices=["rule", "scheduler"], help="default: WAKE_BACKEND of .chalice/config.json, or rule"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write it")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     parser.set_defaults(run=_run)
 
 

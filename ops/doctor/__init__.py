@@ -84,7 +84,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Register ``doctor``."""
     parser = subparsers.add_parser("doctor", help="check a live deployment, and say what to do about each fault")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
-    parser.add_argument("--json", action="store_true", help="one JSON document rather than a table")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.set_defaults(run=_run)
 
 

@@ -192,24 +192,34 @@ class Restore:
 def add_parser(subparsers: Any) -> None:
     """Register ``restore``."""
     parser = subparsers.add_parser(
-        "restore", help="take a stage over to a table that was restored, without calling anybody a second time"
+        "restore", help="move a stage to a restored table, without calling anybody a second time"
     )
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--from", dest="table", required=True, metavar="TABLE", help="the restored table")
     old = parser.add_mutually_exclusive_group()
-    old.add_argument("--old", metavar="TABLE", help="the table that the stage had (default: as it is configured)")
-    old.add_argument("--without-old", action="store_true", help="the old table is lost: ask the providers instead")
-    parser.add_argument("--at", type=_time, metavar="TIME", help="the restore point (default: as DynamoDB has it)")
-    parser.add_argument(
-        "--keep-unsure", action="store_true", help="keep calls of which nobody knows whether they were dialled"
+    old.add_argument(
+        "--old", metavar="TABLE", help="the table that the stage had (default: the table in .chalice/config.json)"
+    )
+    old.add_argument(
+        "--without-old", action="store_true", help="the old table is lost: look for its calls at the providers"
     )
     parser.add_argument(
-        "--keep-secrets", action="store_true", help="keep API keys and adoption tokens that the old table has lost"
+        "--at", type=_time, metavar="TIME", help="the restore point (default: the time that DynamoDB reports)"
+    )
+    parser.add_argument("--keep-unsure", action="store_true", help="keep a call if nobody knows whether it was dialled")
+    parser.add_argument(
+        "--keep-secrets",
+        action="store_true",
+        help="keep API keys and adoption tokens that are missing in the old table",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     end = parser.add_mutually_exclusive_group()
-    end.add_argument("--switch", action="store_true", help="name the table in .chalice/config.json and the policies")
-    end.add_argument("--finish", action="store_true", help="after the deployment: carry over what came meanwhile")
+    end.add_argument(
+        "--switch", action="store_true", help="write the table's name into .chalice/config.json and the IAM policies"
+    )
+    end.add_argument(
+        "--finish", action="store_true", help="after the deployment: copy what the old Lambdas wrote meanwhile"
+    )
     parser.set_defaults(run=_run)
 
 

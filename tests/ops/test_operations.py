@@ -82,7 +82,7 @@ def test_an_alarm_of_a_percentile_and_one_of_a_sum() -> None:
     late, stopped = ALARMS["redial-dev-redials-late"], ALARMS["redial-dev-sweep-stopped"]
     assert properties(late, "dev", "arn:aws:sns:eu-west-1:123456789012:pager") == {
         "AlarmName": "redial-dev-redials-late",
-        "AlarmDescription": "One redial in a hundred is made more than 2 minutes after it was due. "
+        "AlarmDescription": "One redial in a hundred was claimed more than 2 minutes after its due time. "
         "See docs/operating.md, redials-late.",
         "Namespace": "Redial",
         "MetricName": "RedialLateness",
