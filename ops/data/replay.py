@@ -149,7 +149,7 @@ class Replay:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register ``replay``."""
-    parser = subparsers.add_parser("replay", help="run the events again on which Lambdas failed (the dead letters)")
+    parser = subparsers.add_parser("replay", help="run the failed events of the Lambdas (the dead letters) again")
     parser.add_argument("--stage", default="dev", help="the Chalice stage (default: dev)")
     parser.add_argument("--dry-run", action="store_true", help="show the events, and run none")
     parser.add_argument(

@@ -109,7 +109,7 @@ def test_a_log_line_about_a_provider_has_its_name(
     assert lines_about_the_provider(capsys) == [("account-fault", 1, "twilio", "twilio:10001")]
 
 
-def test_a_provider_that_turns_a_call_away_is_a_deferral_and_no_attempt(world: World, told: Told) -> None:
+def test_a_call_that_the_provider_defers_is_no_attempt(world: World, told: Told) -> None:
     world.twilio.answers.append(answer_json(429, {"code": 20429}))
     world.place()
     assert told() == {"Deferred deferred-by-provider": [1]}
