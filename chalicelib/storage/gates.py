@@ -20,6 +20,7 @@ write is that the gate has not changed since it was read.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -99,9 +100,19 @@ class GateStore:
 
         Raises TooBusy if the table is throttled.
         """
-        gates = map(_read, get_items(self._dynamodb, self._table, [_key(scope) for scope in scopes]))
-        found = {gate.scope: gate for gate in gates}
-        return [found[scope] for scope in scopes if scope in found]
+        gates, _ = self.closed_and(scopes, [])
+        return gates
+
+    def closed_and(self, scopes: list[str], keys: Sequence[items.Item]) -> tuple[list[Gate], list[items.Item]]:
+        """Return the closed gates of these scopes, and the items of other keys.
+
+        One request reads both.
+        Raises TooBusy if the table is throttled.
+        """
+        stored = get_items(self._dynamodb, self._table, [*map(_key, scopes), *keys])
+        found = {gate.scope: gate for gate in map(_read, filter(_is_gate, stored))}
+        others = [item for item in stored if not _is_gate(item)]
+        return [found[scope] for scope in scopes if scope in found], others
 
     def checks(self, call: Call, probed: Gate | None, attempt_id: str, now: datetime) -> list[Write]:
         """Return the writes that make a claim fail if one of its gates is closed.
@@ -267,6 +278,11 @@ def _keys(scope: str) -> list[items.Item]:
 
 def _key(scope: str, copy: str = "GATE") -> items.Item:
     return items.key(f"GATE#{scope}", copy)
+
+
+def _is_gate(item: items.Item) -> bool:
+    pk: str = item["pk"]["S"]
+    return pk.startswith("GATE#")
 
 
 def _items(gate: Gate) -> list[items.Item]:

@@ -25,6 +25,7 @@
     WORKSPACE#<ws>              SALT                    the salt for the hashes of its erased numbers
     SLOTS#<scope>               <nnnnnn>                a taken slot of a concurrency limit
     SLOTS#<scope>               WAITING                 the retries that wait for a slot, with a deadline
+    SLOTS#<scope>               LIMIT                   the highest of the large limits that a scope had
     GATE#<scope>                GATE                    a closed gate: nothing is dialled in the scope, and why
     GATE#<scope>                <nn>                    a copy of the gate, which claims check
     RATE#<key>                  RATE                    the token bucket of an API key's requests

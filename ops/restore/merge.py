@@ -158,7 +158,7 @@ RULES: Mapping[str, Rule] = {
     "KEY": _key,
     "WORKSPACE WORKSPACE": _replaced,
     "BUDGET": _most_of("used"),
-    "SLOTS": _most_of("lease_until"),
+    "SLOTS": _most_of("lease_until", "most"),
     "WAKE": _minutes,
     # What counts for seconds or minutes, and what the restore itself writes; gates are closed by carry.py.
     **dict.fromkeys(("GATE", "HEALTH", "PACE", "PENDINGCOUNT", "RATE", "RESTORE"), _left),

@@ -36,5 +36,5 @@ def _sort_in(pk: str, sk: str, item: dict[str, Any], evidence: Evidence) -> None
             evidence.decisions.setdefault(rest, []).append(row)
     elif kind == "NUMBER" and sk == "NUMBER":
         evidence.numbers[rest.partition("#")[2]] = item["data"]
-    elif kind == "SLOTS" and sk != "WAITING":
+    elif kind == "SLOTS" and sk.isdecimal():
         evidence.slots_left.append(SlotLeft(f"{rest}|{sk}", item["holder"], int(item["lease_until"])))

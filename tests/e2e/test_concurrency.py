@@ -147,7 +147,7 @@ def added(counts: list[Counter[str]]) -> Counter[str]:
 
 def holders(site: Site) -> list[str]:
     """Return the holders of the taken slots."""
-    return sorted(from_item(item)["holder"] for item in site.items("SLOTS#"))
+    return sorted(from_item(item)["holder"] for item in site.items("SLOTS#") if item["sk"]["S"].isdecimal())
 
 
 def most_at_once(ledger: Ledger, ids: list[str]) -> int:

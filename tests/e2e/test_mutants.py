@@ -1,5 +1,7 @@
 """The simulator finds each mutant, and finds nothing wrong in the real code."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from ops.simulate.evidence import Plan
@@ -8,7 +10,7 @@ from ops.simulate.focus import FOCI
 from ops.simulate.invariants import judge, violations_of
 from ops.simulate.tally import Violation
 from ops.simulate.world import simulate
-from tests.simulate.mutants import MUTANTS
+from tests.simulate.mutants import MUTANTS, few_slots_read
 
 pytestmark = pytest.mark.e2e
 
@@ -33,6 +35,15 @@ def test_the_code_as_it_is_breaks_nothing(seed: int, rush: bool) -> None:
 @pytest.mark.parametrize("focus", FOCI)
 def test_no_focus_makes_the_code_as_it_is_break_anything(focus: str) -> None:
     assert violations(1, calls=FOCUSED_CALLS, focus=focus) == []
+
+
+@pytest.mark.parametrize("focus", ["limits", "line", None])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_claims_that_read_few_slots_break_nothing(seed: int, focus: str | None) -> None:
+    with ExitStack() as stack:
+        for each in few_slots_read():
+            stack.enter_context(each)
+        assert violations(seed, rush=True, calls=24, level=Level.NONE if focus else Level.HEAVY, focus=focus) == []
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -13,7 +13,7 @@ from chalicelib.domain.events import Leg
 from chalicelib.domain.transition import Transition
 from chalicelib.providers import cxml, placing
 from chalicelib.providers.cxml_calls import CxmlProvider
-from chalicelib.storage import calls
+from chalicelib.storage import calls, slots
 from chalicelib.storage.calls import CallStore
 from chalicelib.storage.gates import GateStore
 from chalicelib.storage.numbers import Number, NumberStore
@@ -54,6 +54,14 @@ class Mutant:
             for each in self.patches():
                 stack.enter_context(each)
             yield
+
+
+def few_slots_read() -> list[Any]:
+    """Return the patches that make claims read small limits as they read large ones.
+
+    They read one slot first, and then one or two.
+    """
+    return [patch.object(slots, "SMALL", 0), patch.object(slots, "FIRST", 1), patch.object(slots, "RUNS", (1, 2))]
 
 
 MUTANTS = {
@@ -433,6 +441,16 @@ MUTANTS = {
         "attempts that hold slots above a lowered limit do not count",
         ("slots",),
         lambda: [patch.object(Slots, "free", property(broken.all_below))],
+        rush=True,
+        level=Level.NONE,
+        seeds=4,
+        focus="limits",
+        calls=30,
+    ),
+    "lowered-limit-not-seen": Mutant(
+        "a claim that reads a few slots only does not notice that the limit was lowered",
+        ("slots",),
+        lambda: [*few_slots_read(), patch.object(slots, "_was_lowered", lambda limit, highest: False)],
         rush=True,
         level=Level.NONE,
         seeds=4,

@@ -8,8 +8,8 @@ from pathlib import Path
 from chalicelib.storage import items
 
 STORAGE = Path(__file__).parents[2] / "chalicelib" / "storage"
-#: DynamoDB's names of types, which look like the start of a key
-TYPES = {"BOOL", "NULL", "SS"}
+#: DynamoDB's names of types and of a kind of query, which look like the start of a key
+TYPES = {"BOOL", "COUNT", "NULL", "SS"}
 
 
 def key_words(source: str) -> Iterator[str]:

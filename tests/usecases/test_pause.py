@@ -67,16 +67,16 @@ def test_a_pause_that_is_extended_as_it_ends_holds(
     world.request("POST", "/pause-all", {"until": "2026-01-26T10:20:00Z"})
     world.place()
     gates = world.services.ports.gates
-    closed, answers = gates.closed, []
+    closed_and, answers = gates.closed_and, []
 
-    def extended(scopes: list[str]) -> Any:
-        seen = closed(scopes)
+    def extended(scopes: list[str], keys: Any) -> Any:
+        seen = closed_and(scopes, keys)
         if not answers and len(scopes) > 1:
             answers.append(world.request("POST", "/pause-all", more).json_body["paused"])
         return seen
 
     world.clock.turn(minutes=20)
-    monkeypatch.setattr(gates, "closed", extended)
+    monkeypatch.setattr(gates, "closed_and", extended)
     world.redial(START + timedelta(minutes=20))
     assert (answers, world.twilio.placed) == ([True], [])
     assert world.request("GET", "/pause-all").json_body["paused"] is True

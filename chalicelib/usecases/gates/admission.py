@@ -4,8 +4,11 @@ A gate may close, or a slot may be taken, before the claim commits. So admission
 claim fail then.
 """
 
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from chalicelib.domain.call import Call
 from chalicelib.domain.decide import Decision, Reason
@@ -13,7 +16,7 @@ from chalicelib.domain.deciding import postponed
 from chalicelib.errors import RedialError, Unavailable
 from chalicelib.runtime.log import warn
 from chalicelib.storage.gates import Closed, Gate, account_scope, scopes_of, workspace_scope
-from chalicelib.storage.slots import Limit
+from chalicelib.storage.slots import SMALL, Limit, Slots
 from chalicelib.storage.transact import Write
 from chalicelib.usecases import measure
 from chalicelib.usecases.ports import Ports
@@ -54,23 +57,33 @@ def admit(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
 
     A deferral uses up no attempt.
     """
-    gated = (
-        _deferred_while_stopped(ports, call, now)
-        or _deferred_without_provider(ports, call, now)
-        or _check_gates(ports, call, now)
-    )
+    stopped = _deferred_while_stopped(ports, call, now) or _deferred_without_provider(ports, call, now)
+    if stopped is not None:
+        return stopped
+    gates, looks = _look(ports, call, now)
+    gated = _check_gates(ports, call, gates, now)
     if isinstance(gated, Deferred):
         return gated
-    picked = _pick_slots(ports, call, now)
+    picked = _pick_slots(ports, call, looks, now)
     if isinstance(picked, Deferred):
         return picked
     return Admission(picked.slots, (*gated.also, *picked.also))
 
 
-def _check_gates(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
+def _look(ports: Ports, call: Call, now: datetime) -> tuple[list[Gate], dict[Limit, Iterator[Slots]]]:
+    """Return the closed gates of a call, and what its claim sees of the slots.
+
+    One request reads both.
+    """
+    keys = {limit: ports.slots.first_keys(limit) for limit in limits(ports, call)}
+    gates, found = ports.gates.closed_and(scopes_of(call), list(chain.from_iterable(keys.values())))
+    return gates, {limit: ports.slots.looks(limit, each, found, now) for limit, each in keys.items()}
+
+
+def _check_gates(ports: Ports, call: Call, gates: Sequence[Gate], now: datetime) -> Admission | Deferred:
     attempt_id = _next_attempt_id(call)
     probed = None
-    for gate in ports.gates.closed(scopes_of(call)):
+    for gate in gates:
         if gate.is_over(now):
             continue  # if somebody extends the pause meanwhile, the claim's own check of the gate fails
         if not _may_probe(ports, gate, attempt_id, now):
@@ -79,16 +92,17 @@ def _check_gates(ports: Ports, call: Call, now: datetime) -> Admission | Deferre
     return Admission((), tuple(ports.gates.checks(call, probed, attempt_id, now)))
 
 
-def _pick_slots(ports: Ports, call: Call, now: datetime) -> Admission | Deferred:
+def _pick_slots(
+    ports: Ports, call: Call, looks: Mapping[Limit, Iterator[Slots]], now: datetime
+) -> Admission | Deferred:
     attempt_id, is_retry, first = _next_attempt_id(call), call.attempt > 0, ports.settings.retries_first
     slots: list[str] = []
     line_writes: list[Write] = []
-    for limit in limits(ports, call):
-        found = ports.slots.load(limit, now)
-        measure.slots_in_use(limit.scope, len(found.taken))
-        slot = found.pick(attempt_id, is_retry=is_retry, retries_first=first)
+    for limit, seen in looks.items():
+        found, slot = _pick(seen, attempt_id, is_retry=is_retry, retries_first=first)
+        _measure_slots(ports, found, now)
         if slot is None:
-            step = f"all {limit.most} slots of {limit.scope} are taken"
+            step = f"{found.tried} slots of {limit.scope} are taken"
             decision = postponed(call, Reason.NO_SLOT, step, now + NO_SLOT_FOR)
             return Deferred(decision, in_line_for=limit.scope if is_retry and first else None)
         slots.append(slot)
@@ -96,6 +110,33 @@ def _pick_slots(ports: Ports, call: Call, now: datetime) -> Admission | Deferred
             line_writes.append(ports.slots.leave_line(limit.scope, attempt_id))
     leases = ports.slots.taking(slots, attempt_id, now + ports.lease, now)
     return Admission(tuple(slots), (*leases, *line_writes))
+
+
+def _pick(looks: Iterator[Slots], attempt_id: str, *, is_retry: bool, retries_first: bool) -> tuple[Slots, str | None]:
+    """Look at slots until one can be picked.
+
+    Returns the slots that were seen last, and the pick.
+    """
+    found = next(looks)
+    while (slot := found.pick(attempt_id, is_retry=is_retry, retries_first=retries_first)) is None:
+        if found.retries_wait_until is not None and retries_first and not is_retry:
+            break  # all slots are kept for retries
+        if (more := next(looks, None)) is None:
+            break
+        found = more
+    return found, slot
+
+
+def _measure_slots(ports: Ports, found: Slots, now: datetime) -> None:
+    """Measure how many slots are taken.
+
+    To count the slots of a large limit costs much, so only a few of its claims do that. The mean cost is small.
+    """
+    limit = found.limit
+    if found.seen is None:
+        measure.slots_in_use(limit.scope, len(found.taken))
+    elif random.random() < SMALL / limit.most:  # noqa: S311 - a sample, hides nothing
+        measure.slots_in_use(limit.scope, ports.slots.count(limit, now))
 
 
 def _next_attempt_id(call: Call) -> str:
