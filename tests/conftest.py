@@ -16,7 +16,7 @@ from chalicelib.api import current
 from chalicelib.runtime import services as parts
 from ops.simulate import quick_moto
 from ops.simulate.strict_aws import StrictAws
-from tests.support.kept_clients import KeptClients, keep_descriptions
+from tests.support.kept_clients import KeptClients, keep_descriptions, keep_user_agent
 from tests.support.world import ENV, FakeTwilio, TurnedClock, World, create_table, new_client
 
 # A machine's own AWS settings must not reach the tests.
@@ -24,6 +24,7 @@ for _name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(_name, None)
 quick_moto.install()
 keep_descriptions()
+keep_user_agent()
 # Hypothesis fails an example that takes 200 ms of real time. A busy machine takes longer for some examples.
 settings.register_profile("without-deadline", deadline=None, print_blob=True)
 settings.load_profile("without-deadline")

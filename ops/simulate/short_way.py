@@ -19,11 +19,13 @@ from ops.simulate.settings import ACCOUNT, REGION
 DYNAMODB_OPERATIONS = {
     "GetItem": "get_item",
     "Query": "query",
+    "Scan": "scan",
     "PutItem": "put_item",
     "UpdateItem": "update_item",
     "DeleteItem": "delete_item",
     "TransactWriteItems": "transact_write_items",
     "BatchGetItem": "batch_get_item",
+    "CreateTable": "create_table",
 }
 #: EventBridge operation -> moto's name for it
 EVENTS_OPERATIONS = {

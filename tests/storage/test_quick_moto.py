@@ -23,3 +23,20 @@ def test_a_canceled_transaction_leaves_no_trace(world: World) -> None:
     stored = {i["pk"]["S"]: i for i in world.dynamodb.scan(TableName=TABLE)["Items"]}
     assert stored["a"] == item("a", "1")
     assert "b" not in stored
+
+
+@pytest.mark.parametrize(
+    "value", [{"S": "x" * 405_000}, {"M": {"note": {"S": "x" * 404_990}}}, {"NS": ["1" * 405_000]}]
+)
+def test_an_item_over_the_size_limit_is_rejected(world: World, value: dict[str, object]) -> None:
+    key = {"pk": {"S": "a"}, "sk": {"S": "x"}}
+    with pytest.raises(ClientError, match="Item size has exceeded the maximum allowed size"):
+        world.dynamodb.put_item(TableName=TABLE, Item=key | {"value": value})
+    assert "Item" not in world.dynamodb.get_item(TableName=TABLE, Key=key)
+
+
+def test_an_item_at_the_size_limit_is_stored(world: World) -> None:
+    key = {"pk": {"S": "a"}, "sk": {"S": "x"}}
+    value = {"M": {"note": {"S": "x" * (405_000 - len("pkaskxvaluenote"))}}}
+    world.dynamodb.put_item(TableName=TABLE, Item=key | {"value": value})
+    assert world.dynamodb.get_item(TableName=TABLE, Key=key)["Item"] == key | {"value": value}

@@ -4,12 +4,13 @@ Making a client costs more CPU than most requests of a test. Half of that is the
 """
 
 import os
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.loaders
 import botocore.session
+import botocore.useragent
 
 from ops.simulate import short_way
 from ops.simulate.settings import REGION
@@ -26,6 +27,16 @@ def keep_descriptions() -> None:
     botocore.loaders.JSONFileLoader.load_file = lambda self, path: kept(path)
 
 
+def keep_user_agent() -> None:
+    """Let botocore clean each part of its User-Agent header once in a process.
+
+    Without this, botocore cleans every part for each request.
+    """
+    botocore.useragent.sanitize_user_agent_string_component = cache(
+        botocore.useragent.sanitize_user_agent_string_component
+    )
+
+
 class KeptClients:
     """A stand-in for a botocore session. A client with a test's handler is not reused."""
 
@@ -37,8 +48,8 @@ class KeptClients:
         key = (service, region_name, id(config), os.environ.get("AWS_ENDPOINT_URL"))
         if key not in self._kept:
             self._kept[key] = self._session.create_client(service, region_name=region_name, config=config)
-            if (service, region_name) == ("dynamodb", REGION):
-                self._kept[key].meta.events.register_last("before-call.dynamodb", _past_http)
+            if service in ("dynamodb", "events") and region_name == REGION:
+                self._kept[key].meta.events.register_last(f"before-call.{service}", partial(self._past_http, key))
             self._watch(key, self._kept[key].meta.events)
         return self._kept[key]
 
@@ -57,6 +68,15 @@ class KeptClients:
             del self._kept[key]
         self._changed.clear()
 
+    def _past_http(self, key: tuple[object, ...], model: Any, params: Any, **_: Any) -> tuple[Any, Any] | None:
+        """Answer a request without HTTP.
+
+        A client with a test's handler sends HTTP, because the handler may wait for the HTTP request.
+        botocore calls this as ``before-call``, and takes the result as the answer of a request that it does not send.
+        """
+        answer = None if key in self._changed else short_way.of_request(params["body"], model.name)
+        return None if answer is None else (SimpleNamespace(status_code=200), answer)
+
     def _watch(self, key: tuple[object, ...], events: Any) -> None:
         for name in ("register", "register_first", "register_last"):
             setattr(events, name, self._noting(key, getattr(events, name)))
@@ -67,12 +87,3 @@ class KeptClients:
             register(*args, **kwargs)
 
         return noted
-
-
-def _past_http(model: Any, params: Any, **_: Any) -> tuple[Any, Any] | None:
-    """Answer a request without HTTP.
-
-    botocore calls this as ``before-call``, and takes the result as the answer of a request that it does not send.
-    """
-    answer = short_way.of_request(params["body"], model.name)
-    return None if answer is None else (SimpleNamespace(status_code=200), answer)
