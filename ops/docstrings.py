@@ -21,7 +21,7 @@ MIN_SHARE = 0.99
 _VERBS = """
     accept act add adopt advise agree allow answer append apply arm ask assert assign audit await begin believe bind
     blank block book bound break bring build bump call cancel capture carry change charge check choose claim clean
-    clear close collect combine come commit compare compose compress compute confirm connect consider construct
+    clear close collect combine come commit compare complete compose compress compute confirm connect consider construct
     continue convert copy correct count cover create cut decide declare decode decompress decrease defer define
     delete deliver deny deploy derive describe detect dial disable disarm discard display divide do download draw
     drive drop dump emit empty enable encode end enforce enter erase escape estimate examine exchange execute exit
