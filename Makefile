@@ -45,8 +45,11 @@ lint: $(INSTALLED) ## Check formatting, style, types, the layers and the complex
 	$(BIN)/python -m ops.complexity
 	$(BIN)/python -m ops.docstrings
 
+# Schemathesis makes its cases when pytest reads this file, in eight seconds. All of the file is slow: make e2e runs it.
+SCHEMATHESIS := tests/api/test_schemathesis.py
+
 test: lint ## Check everything and run every fast test
-	$(BIN)/pytest -m "not e2e and not slow"
+	$(BIN)/pytest -m "not e2e and not slow" -p no:schemathesis --ignore $(SCHEMATHESIS)
 
 FRESH ?=
 

@@ -3,6 +3,7 @@
 This module imports moto before the app, so that the app's clients are moto's.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,8 +30,16 @@ keep_user_agent()
 settings.register_profile("without-deadline", deadline=None, print_blob=True)
 settings.load_profile("without-deadline")
 CLIENTS = KeptClients()
+# What pytest collects stays until the end. To search it for garbage takes half of the time of the collection.
+gc.disable()
 
 pytest_plugins = ["tests.support.iam_recorder", "tests.support.together"]
+
+
+def pytest_collection_finish() -> None:
+    """Enable the garbage collector again, for the garbage of the tests only."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
