@@ -1,14 +1,16 @@
 """Invariants about slots, rate limits, pauses, the breaker and erased numbers."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import zip_longest
+from typing import Any
 
 from ops.simulate.carrier import Replied
 from ops.simulate.evidence import AnsweredAct, Claimed, Evidence, GateSeen
 from ops.simulate.invariants_dials import stretch
 from ops.simulate.tally import Tally
+from ops.simulate.traffic import CallRequest
 
 PROVIDERS = ("twilio", "plivo")
 #: The longest time from leasing slots, counting for the rate limit and checking gates to the commit of the claim
@@ -27,14 +29,19 @@ EARLY = timedelta(seconds=20)
 PROBES_APART = timedelta(seconds=60)
 #: A call that nothing delays is dialled within this time.
 GOES_THROUGH = timedelta(minutes=10)
+#: After all faults, a try to claim a call reads the slots within this time from its decision's ``at``.
+SLOTS_READ = timedelta(seconds=2)
+#: With RETRIES_FIRST, no fresh call takes a slot until this long after the due time of a retry that got none
+#: (ASKING_GRACE in usecases/calls/claim.py). The retry may have got its slot before.
+LINE_KEPT = timedelta(minutes=2)
 
 
 def slots(evidence: Evidence, tally: Tally) -> None:
     """Expect at most as many attempts in flight as the limit, at each claim."""
-    for scope, limit, belongs in _limits(evidence):
-        claims = [claim for claim in evidence.claims if belongs(claim)]
+    for scope, limit, providers in _limits(evidence):
+        claims = [claim for claim in evidence.claims if claim.provider in providers]
         for place, claim in enumerate(claims):
-            most = limit(claim)
+            most = limit(claim.began)
             out = 1 + sum(1 for other in claims[:place] if _in_flight(evidence, other, claim))
             text = f"{claim.call_id}-{claim.attempt} is number {out} of the {most} calls that {scope} may have out"
             tally.expect(out <= most, evidence.index_of(claim.call_id), text)
@@ -47,27 +54,34 @@ def slots(evidence: Evidence, tally: Tally) -> None:
         tally.expect(lapsed, index, f"{left.slot} is still held by {left.holder}, which has ended")
 
 
-def _limits(evidence: Evidence) -> Iterator[tuple[str, Callable[[Claimed], int], Callable[[Claimed], bool]]]:
+def _limits(evidence: Evidence) -> Iterator[tuple[str, Callable[[datetime], int], tuple[str, ...]]]:
+    """Yield the concurrency limits: name, limit at a time, and providers.
+
+    The calls of these providers take the slots. The time is when a process of the app began to use the limit.
+    """
     for provider in PROVIDERS:
         if most := int(evidence.env[f"{provider.upper()}_MAX_CONCURRENT_CALLS"] or 0):
-            yield provider, lambda _, most=most: most, lambda claim, name=provider: claim.provider == name  # type: ignore[misc]
+            yield provider, lambda _, most=most: most, (provider,)  # type: ignore[misc]
     if most := evidence.own_limit or int(evidence.env["WORKSPACE_MAX_CONCURRENT_CALLS"] or 0):
-        yield "the workspace", lambda claim: _own_limit(evidence, most, claim), lambda claim: True
+        yield "the workspace", lambda began: _own_limit(evidence, most, began), PROVIDERS
 
 
-def _own_limit(evidence: Evidence, first: int, claim: Claimed) -> int:
-    """Return the workspace's limit in the process that made the claim."""
-    return next((lower.most for lower in reversed(evidence.lowered) if lower.at <= claim.began), first)
+def _own_limit(evidence: Evidence, first: int, began: datetime) -> int:
+    """Return the workspace's limit in a process that began to work at this time."""
+    return next((lower.most for lower in reversed(evidence.lowered) if lower.at <= began), first)
 
 
 def _in_flight(evidence: Evidence, other: Claimed, claim: Claimed) -> bool:
     """Return True if an earlier attempt was in flight, as far as the app knew."""
-    lease = timedelta(seconds=RING_SEC + int(evidence.env["MAX_CALL_SECONDS"])) + LEASE_MARGIN
-    if other.app_at + lease - CLAIM_TAKES < claim.app_at:
+    if other.app_at + _lease(evidence) - CLAIM_TAKES < claim.app_at:
         return False
     leg = evidence.leg_of(other.token)
     rings = leg is not None and leg.ended_at is not None and leg.at <= claim.at < leg.ended_at
     return rings or evidence.settled.get(other.token, claim.tick) >= claim.tick
+
+
+def _lease(evidence: Evidence) -> timedelta:
+    return timedelta(seconds=RING_SEC + int(evidence.env["MAX_CALL_SECONDS"])) + LEASE_MARGIN
 
 
 def retries_first(evidence: Evidence, tally: Tally) -> None:
@@ -98,10 +112,12 @@ def _waiting_retries(evidence: Evidence) -> Iterator[tuple[str, datetime, dateti
             if after is not None:
                 until = min(until, datetime.fromisoformat(after["at"]))
             if not evidence.is_disturbed(at - CLAIM_TAKES, until, evidence.index_of(call_id)):
-                scope = "".join(
-                    step.partition(" slots of ")[2].removesuffix(" are taken") for step in decision["steps"]
-                )
-                yield scope, at + CLAIM_TAKES, until, call_id
+                yield _scope_without_slot(decision), at + CLAIM_TAKES, until, call_id
+
+
+def _scope_without_slot(decision: Mapping[str, Any]) -> str:
+    """Return the scope that a ``no-slot`` decision names."""
+    return "".join(step.partition(" slots of ")[2].removesuffix(" are taken") for step in decision["steps"])
 
 
 def in_pace(evidence: Evidence, tally: Tally) -> None:
@@ -168,10 +184,64 @@ def breaker(evidence: Evidence, tally: Tally) -> None:
             if request.body["provider"] != provider:
                 continue
             legs = [leg for leg in evidence.legs if leg.index == request.index]
-            soon = any(leg.at <= request.at + GOES_THROUGH for leg in legs)
+            free_at = _free_at(evidence, request)
+            soon = any(leg.at <= free_at + GOES_THROUGH for leg in legs)
             tally.expect(soon, request.index, f"the last call of {provider} is not dialled, though all is well")
             stuck = last is not None and last.closed is not None
             tally.expect(not stuck, request.index, f"the gate of {provider} is closed in the end, though all is well")
+
+
+def _free_at(evidence: Evidence, request: CallRequest) -> datetime:
+    """Return the last time at which a last call found no slot.
+
+    It is the time of the request if the call never had to wait for a slot.
+
+    After a day of heavy faults, many calls may still wait under a limit of one or two calls in flight. The last call
+    has no right to go before them, so it may wait as long as each of its tries finds no slot. Each try counts only if
+    the run's own record confirms it, and if it comes in time after the try before. A slot that leaked, or a call that
+    does not try again, explains no wait.
+    """
+    free_at = request.at
+    for call_id in evidence.call_ids.get(request.index, ()):
+        for decision in evidence.decisions.get(call_id, ()):
+            at = datetime.fromisoformat(decision["at"])
+            in_time = at <= free_at + GOES_THROUGH
+            if decision["reason"] == "no-slot" and in_time and _had_no_slot(evidence, decision, request, at):
+                free_at = at
+    return free_at
+
+
+def _had_no_slot(evidence: Evidence, decision: Mapping[str, Any], request: CallRequest, at: datetime) -> bool:
+    """Return True if no slot was free for a fresh call.
+
+    Attempts held all slots, or retries waited for one.
+    """
+    for _, limit, providers in _limits(evidence):
+        claims = (claim for claim in evidence.claims if claim.provider in providers)
+        held = sum(1 for claim in claims if _holds_slot(evidence, claim, at))
+        if request.body["provider"] in providers and held >= limit(at):
+            return True
+    return evidence.env["RETRIES_FIRST"] == "true" and _has_line(evidence, _scope_without_slot(decision), at)
+
+
+def _holds_slot(evidence: Evidence, claim: Claimed, at: datetime) -> bool:
+    """Return True if an attempt held its slots during a try that began at ``at``."""
+    tick = evidence.settled.get(claim.token)
+    settled_at = evidence.trace[tick - 1].at if tick else claim.app_at + _lease(evidence)
+    return claim.at <= at + SLOTS_READ and min(settled_at, claim.app_at + _lease(evidence)) >= at
+
+
+def _has_line(evidence: Evidence, scope: str, at: datetime) -> bool:
+    """Return True if a retry that got no slot keeps fresh calls waiting."""
+    return any(
+        other["reason"] == "no-slot"
+        and other["attempt"]
+        and _scope_without_slot(other) == scope
+        and datetime.fromisoformat(other["at"]) <= at + SLOTS_READ
+        and at < datetime.fromisoformat(other["due_at"]) + LINE_KEPT
+        for made in evidence.decisions.values()
+        for other in made
+    )
 
 
 def _may_pass(gate: GateSeen | None, before: Claimed | None, claim: Claimed) -> bool:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -518,6 +518,63 @@ def test_a_call_may_be_late_by_the_time_that_a_fault_set_it_back(whole: Evidence
     come_late_after_another_fault(evidence)
     evidence.injected.append(Injected("aws-refused", "sweep 26 10:31 1/Query//1", evidence.waited[-1].due_at))
     assert not violations_of(judge(evidence, ["on-time"]))
+
+
+TWILIO_SCOPE = "account:twilio:x"
+
+
+def no_slot(at: datetime, attempt: int = 0) -> dict[str, Any]:
+    due_at = (at + timedelta(minutes=3)).isoformat()
+    steps = [f"all 1 slots of {TWILIO_SCOPE} are taken"]
+    return {"reason": "no-slot", "steps": steps, "attempt": attempt, "at": at.isoformat(), "due_at": due_at}
+
+
+def wait_for_a_slot(evidence: Evidence, minutes: int, every: int) -> datetime:
+    """Let the last call of twilio find no slot for so many minutes.
+
+    Return the time of its request.
+    """
+    evidence.env = {**evidence.env, "TWILIO_MAX_CONCURRENT_CALLS": "1", "RETRIES_FIRST": "true"}
+    evidence.own_limit = None
+    request = next(request for request in evidence.last_requests if request.body["provider"] == "twilio")
+    tries = [no_slot(request.at + timedelta(minutes=minute)) for minute in range(0, minutes, every)]
+    evidence.decisions[evidence.call_ids[request.index][0]] = tries
+    for leg in evidence.legs:
+        if leg.index == request.index:
+            leg.at = request.at + timedelta(minutes=minutes)
+    return request.at
+
+
+def hold_the_slot(evidence: Evidence, at: datetime) -> None:
+    claim = next(claim for claim in evidence.claims if claim.provider == "twilio")
+    evidence.claims.append(replace(claim, call_id="call_other", token="other", at=at, app_at=at))
+
+
+@pytest.mark.parametrize(("every", "held", "may_wait"), [(3, True, True), (3, False, False), (12, True, False)])
+def test_the_last_call_waits_only_while_each_try_finds_no_slot(
+    whole: Evidence, every: int, held: bool, may_wait: bool
+) -> None:
+    evidence = copy.deepcopy(whole)
+    asked_at = wait_for_a_slot(evidence, 36, every)
+    if held:
+        hold_the_slot(evidence, asked_at - timedelta(minutes=1))
+    found = [violation.text for violation in violations_of(judge(evidence, ["breaker"])) if "last" in violation.text]
+    assert found == ([] if may_wait else ["the last call of twilio is not dialled, though all is well"])
+
+
+def test_the_last_call_waits_for_a_retry_in_line_until_its_grace_is_over(whole: Evidence) -> None:
+    evidence = copy.deepcopy(whole)
+    asked_at = wait_for_a_slot(evidence, 15, 5)
+    waiting = no_slot(asked_at + timedelta(minutes=1), attempt=1)
+    evidence.decisions["call_other"] = [waiting]
+    last = "the last call of twilio is not dialled, though all is well"
+    # A try five minutes after the request is in the grace of the retry, which ends a minute later. The try at ten
+    # minutes is not.
+    assert not violations_of(judge(evidence, ["breaker"]))
+    for leg in evidence.legs:
+        if leg.index == PLAN.calls:
+            leg.at = asked_at + timedelta(minutes=16)
+    assert [violation.text for violation in violations_of(judge(evidence, ["breaker"]))] == [last]
 
 
 def test_every_invariant_is_shown_to_fail() -> None:
