@@ -37,7 +37,7 @@ def test_each_request_of_our_commands_is_allowed(monkeypatch: pytest.MonkeyPatch
         asked[service, action] = asked.get((service, action), True) and names
         return make(self, operation, params)
 
-    with patch.object(BaseClient, "_make_api_call", recorded), healthy_stage(monkeypatch) as stage:
+    with patch.object(BaseClient, "_make_api_call", recorded), healthy_stage(monkeypatch, again=True) as stage:
         an_api()
         findings(stage)
         TakeDown("dev", client, say=lambda line: None).run(delete_data=True)

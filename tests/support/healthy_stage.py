@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
+from moto.core.base_backend import BackendDict
 
 from chalicelib.domain import zones
 from chalicelib.providers.http import Answer, NotSent
@@ -17,6 +19,7 @@ from ops.doctor import examine
 from ops.doctor.deployment import Deployment, Fetched
 from ops.doctor.finding import Finding, Level
 from tests.support.deployed import REGION, client, deploy, empty_aws
+from tests.support.kept_aws import KeptAws
 
 TWILIO = {
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
@@ -51,22 +54,41 @@ class Outside:
 
 
 @contextmanager
-def healthy_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
-    """Provide a stage that was set up as in the README and has run for a while."""
+def healthy_stage(monkeypatch: pytest.MonkeyPatch, *, again: bool = False) -> Iterator[Outside]:
+    """Provide a stage that was set up as in the README and has run for a while.
+
+    The commands set it up once in a process, and later stages are copies. ``again`` runs the commands in any case.
+    """
     with empty_aws(monkeypatch):
         # The zone rules grow old while the tests do not change, so each test has rules that are a day old.
         monkeypatch.setattr(zones, "RELEASED_ON", datetime.now(UTC).date() - timedelta(days=1))
-        deploy(**TWILIO)
+        if again:
+            _set_up()
+        else:
+            _set_up_once().restore()
         # moto has no account settings.
         may_run(monkeypatch, 1000)
-        Provisioner("dev", client, say=lambda line: None).provision()
-        Alarmer("dev", client("cloudwatch"), REGION, topic_arn=TOPIC, say=lambda line: None).put()
         create_key(client("dynamodb"), "redial-dev", workspace="acme", role="admin", now=datetime.now(UTC))
         logs = client("logs")
         logs.create_log_stream(logGroupName=SWEEP_LOG, logStreamName="today")
         event = {"timestamp": int(datetime.now(UTC).timestamp() * 1000), "message": "START"}
         logs.put_log_events(logGroupName=SWEEP_LOG, logStreamName="today", logEvents=[event])
         yield Outside()
+
+
+def _set_up() -> None:
+    deploy(**TWILIO)
+    Provisioner("dev", client, say=lambda line: None).provision()
+    Alarmer("dev", client("cloudwatch"), REGION, topic_arn=TOPIC, say=lambda line: None).put()
+
+
+@cache
+def _set_up_once() -> KeptAws:
+    """Return the AWS of a stage; nothing stays in moto."""
+    _set_up()
+    kept = KeptAws()
+    BackendDict.reset()
+    return kept
 
 
 def may_run(monkeypatch: pytest.MonkeyPatch, lambdas: int) -> None:
