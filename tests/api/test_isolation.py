@@ -14,6 +14,7 @@ from app import app
 from chalicelib.api.operations import OPERATIONS
 from chalicelib.storage.keys import Role
 from ops.data.keys import create_key
+from tests.support.kept_aws import KeptAws
 from tests.support.world import BODY, START, TABLE, World
 
 #: items that no workspace owns, and the keys, whose last use is recorded
@@ -112,8 +113,24 @@ class Acme:
         return self.world.request(method, self.path(route), ROUTES[method, route].body, key=key, headers=headers)
 
 
+@pytest.fixture(scope="module")
+def kept() -> list[KeptAws]:
+    """Return a list for the first test's copy of the set-up."""
+    return []
+
+
 @pytest.fixture
-def acme(world: World) -> Acme:
+def acme(world: World, kept: list[KeptAws]) -> Acme:
+    """Set up the first workspace once, and give each test its own copy."""
+    if not kept:
+        values = set_up(world)
+        kept.append(KeptAws(world.key, world.twilio.placed, world.twilio.requests, world.aws.rules, values))
+    world.key, world.twilio.placed, world.twilio.requests, world.aws.rules, values = kept[0].restore()
+    world.restart()
+    return Acme(world, *values)
+
+
+def set_up(world: World) -> tuple[str, str, str]:
     mine = {"metadata": {"note": SECRET}, "agent_version_id": SECRET, "variables": {"note": SECRET}}
     placed = world.request("POST", "/calls", {**BODY, **mine}, headers={"Idempotency-Key": "order-7"}).json_body
     token = world.twilio.placed[0].callback_url.rpartition("/")[2]
@@ -122,7 +139,7 @@ def acme(world: World) -> Acme:
     world.request("PUT", "/policies/reminders", {"retry": {}, "target": {"url": f"https://example.com/{SECRET}"}})
     world.request("PUT", f"/numbers/{NUMBER}/opt-out", {"reason": SECRET})
     cursor = world.request("GET", "/calls?limit=1").json_body["next_cursor"]
-    return Acme(world, placed["id"], token, cursor)
+    return placed["id"], token, cursor
 
 
 def key_of(world: World, workspace: str, role: Role) -> str:

@@ -21,8 +21,9 @@ COPIED: dict[type, Any] = {
 
 
 class KeptAws:
-    """A copy of everything in moto's AWS, and of other objects that the test needs with it.
+    """A copy of everything in moto's AWS.
 
+    The copy includes the other objects that the caller gives.
     Each ``restore`` makes new objects. A test that changes them changes no other test.
     """
 
@@ -38,7 +39,10 @@ class KeptAws:
         self._saved = written.getvalue()
 
     def restore(self) -> tuple[Any, ...]:
-        """Put the copy into moto's AWS, which must be empty, and return a copy of the other objects."""
+        """Put the copy into moto's AWS, and return a copy of the other objects.
+
+        The state of each copied service is replaced.
+        """
         unpickler = pickle.Unpickler(io.BytesIO(self._saved))  # noqa: S301 - this process wrote it
         unpickler.persistent_load = self._referenced  # type: ignore[method-assign]
         states, others = unpickler.load()
@@ -47,7 +51,10 @@ class KeptAws:
         return tuple(others)
 
     def _reference(self, each: Any, names: dict[int, Name]) -> Name | int | None:
-        """Return a reference to an object that pickle does not copy: a backend or an inner function."""
+        """Return a reference to an object that pickle does not copy.
+
+        These objects are moto's backends and inner functions.
+        """
         if isinstance(each, BaseBackend):
             return names[id(each)]
         if isinstance(each, FunctionType) and "<locals>" in each.__qualname__:
