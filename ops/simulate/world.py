@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import moto
-from chalice.test import Client
+from chalice.test import BaseClient, Client
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import Item, LimitedSizeDict
 from moto.events.models import events_backends
@@ -185,10 +185,10 @@ class World:
         cleared = {name: "" for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL") if name in os.environ}
         quick_moto.install()
         with ExitStack() as stack:
-            # Chalice's client replaces ``os.environ`` with a copy for each call, and calls that overlap leave a copy in
-            # its place.
-            stack.enter_context(patch.object(os, "environ", os.environ))
             stack.enter_context(patch.dict(os.environ, self.env | cleared))
+            # Chalice's client replaces ``os.environ`` with a copy for each request. An operator's change during a
+            # request would be made in the copy and lost with it, and requests that overlap would leave a copy behind.
+            stack.enter_context(patch.object(BaseClient, "_patched_env_vars", _same_environment))
             for name in cleared:
                 os.environ.pop(name)
             stack.enter_context(no_real_chance(self.chance))
@@ -413,6 +413,12 @@ class World:
             rule.name for rule in events_backends[ACCOUNT][REGION].event_buses["default"].rules.values()
         ]
         read_table(self._table(), evidence)
+
+
+@contextmanager
+def _same_environment(client: BaseClient, variables: dict[str, str]) -> Iterator[None]:
+    """Let a request of Chalice's client use ``os.environ`` itself."""
+    yield
 
 
 def _may_leak(fault: Injected) -> bool:

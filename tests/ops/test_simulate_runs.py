@@ -31,7 +31,7 @@ from ops.simulate.evidence import (
 from ops.simulate.faults import Injected, Level
 from ops.simulate.invariants import INVARIANTS, judge, violations_of
 from ops.simulate.traffic import Act
-from ops.simulate.world import simulate
+from ops.simulate.world import World, simulate
 
 PLAN = Plan(seed=1, calls=24, level=Level.NONE)
 DIGEST = """
@@ -518,6 +518,15 @@ def test_a_call_may_be_late_by_the_time_that_a_fault_set_it_back(whole: Evidence
     come_late_after_another_fault(evidence)
     evidence.injected.append(Injected("aws-refused", "sweep 26 10:31 1/Query//1", evidence.waited[-1].due_at))
     assert not violations_of(judge(evidence, ["on-time"]))
+
+
+def test_credentials_that_come_back_during_a_request_stay() -> None:
+    world = World(PLAN)
+    with world._standing():
+        os.environ["PLIVO_AUTH_TOKEN"] = ""
+        with world.client.http._patched_env_vars({}):
+            os.environ["PLIVO_AUTH_TOKEN"] = "back"
+        assert os.environ["PLIVO_AUTH_TOKEN"] == "back"
 
 
 TWILIO_SCOPE = "account:twilio:x"
