@@ -85,7 +85,8 @@ def next_shared_time(at: datetime, minutes: Collection[int], zone_names: Sequenc
     first_day = min(at.astimezone(place).date() for place in places) - _DAY
     last_day = max(at.astimezone(place).date() for place in places)
     for days in count():
-        happens = (_first_of(places, wall(first_day, days, minute)) for minute in minutes)
+        candidates = _first_on(places, wall(first_day, days, 0))
+        happens = (_first_of(candidates, wall(first_day, days, minute)) for minute in minutes)
         upcoming += [instant for instant in happens if instant is not None and instant >= at]
         if upcoming and (len(places) == 1 or first_day + days * _DAY > last_day):
             return min(upcoming)
@@ -117,6 +118,25 @@ def offset_change(place: Zone, after: datetime, until: datetime) -> datetime | N
 def wall(day: date, days: int, minute: int) -> datetime:
     """Return the naive wall time at a minute of the day, ``days`` after ``day``."""
     return datetime.combine(day, time.min) + timedelta(days=days, minutes=minute)
+
+
+def _first_on(places: Sequence[Zone], midnight: datetime) -> list[Zone]:
+    """Return the zones of which one reaches each minute of a day first.
+
+    ``midnight`` is the wall time at which the day begins. A zone that changes its offset on that day may be the first.
+    Of the other zones, only the easternmost may.
+    """
+    changing: list[Zone] = []
+    steady: list[tuple[datetime, Zone]] = []
+    for place in places:
+        begins_at = midnight.replace(tzinfo=place).astimezone(UTC)
+        ends_at = (midnight + _DAY).replace(tzinfo=place).astimezone(UTC)
+        if ends_at - begins_at == _DAY:
+            steady.append((begins_at, place))
+        else:
+            changing.append(place)
+    easternmost = min(steady, key=lambda each: each[0], default=None)
+    return [*changing, easternmost[1]] if easternmost else changing
 
 
 def _first_of(places: Sequence[Zone], wall: datetime) -> datetime | None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.zones import RELEASED_ON, names, next_wall_time, release, zone
+from chalicelib.domain.zones import RELEASED_ON, names, next_shared_time, next_wall_time, release, zone
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,6 +92,33 @@ def test_no_minute_before_the_next_time_of_day_shows_or_skips_it(
     while not happens(instant):
         instant += timedelta(minutes=1)
     assert next_wall_time(due, minutes, name) == instant
+
+
+@given(
+    st.sampled_from([day for days in CHANGES.values() for day in days]),
+    st.lists(st.sampled_from([*CHANGES, "Asia/Kolkata", "Europe/Paris"]), min_size=2, max_size=4, unique=True),
+    st.integers(-1440, 2880),
+    st.sets(st.one_of(st.integers(0, 1439), st.integers(60, 180)), min_size=1, max_size=3),
+)
+@settings(max_examples=20, deadline=None)
+def test_each_minute_of_a_day_happens_once_in_the_first_of_the_zones(
+    day: datetime, zone_names: list[str], minutes_on: int, minutes: set[int]
+) -> None:
+    due = day + timedelta(minutes=minutes_on)
+    instant = due - timedelta(days=1)
+    shown = {name: instant.astimezone(zone(name)).replace(tzinfo=None) for name in zone_names}
+    happened: set[datetime] = set()
+    found: datetime | None = None
+    while found is None:
+        instant += timedelta(minutes=1)
+        for name in zone_names:
+            wall = instant.astimezone(zone(name)).replace(tzinfo=None)
+            while shown[name] < wall:
+                shown[name] += timedelta(minutes=1)
+                if shown[name].hour * 60 + shown[name].minute in minutes and shown[name] not in happened:
+                    happened.add(shown[name])
+                    found = instant if instant >= due else found
+    assert next_shared_time(due, minutes, zone_names) == found
 
 
 def _rules_of_the_package(name: str) -> bytes:
