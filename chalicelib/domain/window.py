@@ -13,9 +13,11 @@ This rule also covers the days on which clocks change:
 A time of day is different: it happens once a day. See ``zones.next_wall_time``.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import NamedTuple
 
 from chalicelib.domain import public_holidays
@@ -130,14 +132,17 @@ def next_opening(
     steps: list[str] = []
     while at <= last_at:
         # Zones with the same offset show the same time, so one of them is enough. The steps name the first one.
-        by_offset = {at.astimezone(place).utcoffset(): place for place in reversed(places)}
+        by_offset: dict[timedelta | None, tuple[Zone, datetime]] = {}
+        for place in places:
+            local = at.astimezone(place)
+            by_offset.setdefault(local.utcoffset(), (place, local))
         work.spend(len(by_offset))
         # A zone is closed until its next opening, so the search can go to the latest of these openings.
-        hops = [hop for place in places if place in by_offset.values() and (hop := _hop(window, place, at))]
+        hops = [hop for place, local in by_offset.values() if (hop := _hop(window, place, local, at))]
         if not hops:
             return Opening(at, tuple(steps))
         latest = max(hops, key=lambda hop: hop.until_at)
-        steps.append(_step(latest, at, name_zone=len(places) > 1))
+        steps.append(_step(window, latest, name_zone=len(places) > 1))
         at = latest.until_at
     return None
 
@@ -162,38 +167,31 @@ def _may_close(window: Window, place: Zone, at: datetime) -> datetime:
     return offset_change(place, at, until_at) or until_at
 
 
-class _Closure(NamedTuple):
-    """The reason why a window is closed, and the wall time of its next weekly hours."""
-
-    why: str
-    until: datetime
-
-
 class _Hop(NamedTuple):
-    why: str
+    """A hop in a zone from a time at which the window is closed.
+
+    ``local`` is that time in the zone. ``until_at`` is the next instant (UTC) at which the window may be open.
+    """
+
     place: Zone
+    local: datetime
     until_at: datetime
 
 
-def _hop(window: Window, place: Zone, at: datetime) -> _Hop | None:
+def _hop(window: Window, place: Zone, local: datetime, at: datetime) -> _Hop | None:
     """Return the hop from a closed instant to the next one that may be open in a zone.
 
-    Return None if the window is open now. Wall time runs evenly between two changes of the zone's offset, so a hop
-    stops at the next change.
+    Return None if the window is open at ``at``. ``local`` is ``at`` in the zone. Wall time runs evenly between two
+    changes of the zone's offset, so a hop stops at the next change.
     """
-    local = at.astimezone(place)
-    closure = _closure(window, local)
-    if closure is None:
-        return None
-    why = closure.why
-    while closure is not None:
-        until_at = at + (closure.until - local.replace(tzinfo=None))
-        change_at = offset_change(place, at, until_at)
+    here_at, here = at, local
+    while (until := _closed_until(window, here)) is not None:
+        until_at = here_at + (until - here.replace(tzinfo=None))
+        change_at = offset_change(place, here_at, until_at)
         if change_at is None:
-            return _Hop(why, place, until_at)
-        at, local = change_at, change_at.astimezone(place)
-        closure = _closure(window, local)
-    return _Hop(why, place, at)
+            return _Hop(place, local, until_at)
+        here_at, here = change_at, change_at.astimezone(place)
+    return _Hop(place, local, here_at) if here_at > at else None
 
 
 def _is_open(window: Window, local: datetime) -> bool:
@@ -241,35 +239,50 @@ def common_hours(some: Iterable[tuple[int, int]], others: Iterable[tuple[int, in
     return tuple((start, end) for start, end in both if start < end)
 
 
-def _closure(window: Window, local: datetime) -> _Closure | None:
-    """Return why the window is closed at a local time; None if it is open then.
+def _closed_until(window: Window, local: datetime) -> datetime | None:
+    """Return the wall time of the next weekly hours; None if the window is open now.
 
-    The window must have an open minute in its week.
+    ``local`` is the local time now. The window must have an open minute in its week.
     """
     day, minute = local.date(), local.hour * 60 + local.minute
     hours = _hours(window, day)
     if _within(hours, minute):
         return None
+    if _day_off(window, day):
+        tomorrow = day + _DAY
+        return _resumes(window, tomorrow, window._week[tomorrow.weekday()].own_hours, 0)
+    return _resumes(window, day, hours, minute)
+
+
+def _within(hours: Sequence[tuple[int, int]], minute: int) -> bool:
+    found = _now_or_next(hours, minute)
+    return found is not None and found[0] <= minute
+
+
+def _now_or_next(hours: Sequence[tuple[int, int]], minute: int) -> tuple[int, int] | None:
+    """Return the first hours that end after a minute, or None.
+
+    ``hours`` are sorted and do not overlap.
+    """
+    index = bisect_right(hours, minute, key=itemgetter(1))
+    return hours[index] if index < len(hours) else None
+
+
+def _why_closed(window: Window, local: datetime) -> str:
+    """Return why the window is closed at a local time, in words."""
+    day, minute = local.date(), local.hour * 60 + local.minute
     day_off = _day_off(window, day)
     if day_off:
-        tomorrow = day + _DAY
-        until = _resumes(window, tomorrow, window._week[tomorrow.weekday()].own_hours, 0)
-        return _Closure(f"{day} {day_off}", until)
+        return f"{day} {day_off}"
     today = window._week[day.weekday()]
     if _within(today.own_hours, minute):
-        why = f"{local:%H:%M} local, {day} is the eve of a holiday in {_holiday_of(window, day + _DAY)}"
-    elif _within(today.hours, minute):
-        why = f"{day - _DAY} {_day_off(window, day - _DAY) or 'is the eve of a holiday'}"
-    else:
-        why = f"{local:%H:%M} local, {_why_closed(today, hours, WEEK[day.weekday()], minute)}"
-    return _Closure(why, _resumes(window, day, hours, minute))
+        return f"{local:%H:%M} local, {day} is the eve of a holiday in {_holiday_of(window, day + _DAY)}"
+    if _within(today.hours, minute):
+        return f"{day - _DAY} {_day_off(window, day - _DAY) or 'is the eve of a holiday'}"
+    return f"{local:%H:%M} local, {_weekly_reason(today, _hours(window, day), WEEK[day.weekday()], minute)}"
 
 
-def _within(ranges: Iterable[tuple[int, int]], minute: int) -> bool:
-    return any(start <= minute < end for start, end in ranges)
-
-
-def _why_closed(today: _Day, hours: tuple[tuple[int, int], ...], weekday: Weekday, minute: int) -> str:
+def _weekly_reason(today: _Day, hours: tuple[tuple[int, int], ...], weekday: Weekday, minute: int) -> str:
     for start, end, words in today.pauses:
         if start <= minute < end:
             return f"inside pause {words}"
@@ -289,21 +302,21 @@ def _resumes(window: Window, day: date, hours: tuple[tuple[int, int], ...], minu
     opening lies within the seven days after ``day``.
     """
     for days in range(8):
-        for start, end in hours:
-            if end > minute:
-                return wall(day, days, max(start, minute))
+        found = _now_or_next(hours, minute)
+        if found is not None:
+            return wall(day, days, max(found[0], minute))
         hours, minute = window._week[(day.weekday() + days + 1) % 7].hours, 0
     raise AssertionError(f"{window} never opens")
 
 
-def _step(hop: _Hop, at: datetime, name_zone: bool) -> str:
-    started, until = at.astimezone(hop.place), hop.until_at.astimezone(hop.place)
+def _step(window: Window, hop: _Hop, name_zone: bool) -> str:
+    until = hop.until_at.astimezone(hop.place)
     arrival = f"{until:%H:%M}"
-    if until.date() != started.date():
+    if until.date() != hop.local.date():
         # A weekday alone would be read as a day of this week, so a hop of a week or more shows the date, too.
-        which = "" if until.date() - started.date() < timedelta(days=7) else f" {until.date()}"
+        which = "" if until.date() - hop.local.date() < timedelta(days=7) else f" {until.date()}"
         arrival = f"{WEEK[until.weekday()]}{which} {arrival}"
-    return f"{f'{hop.place.key}: ' if name_zone else ''}{hop.why} → {arrival}"
+    return f"{f'{hop.place.key}: ' if name_zone else ''}{_why_closed(window, hop.local)} → {arrival}"
 
 
 def _merged_week(week: Mapping[Weekday, Iterable[Interval]]) -> dict[Weekday, tuple[Interval, ...]]:
