@@ -36,7 +36,7 @@ def offenders(root: Path, patterns: tuple[str, ...] = CORE, most: int = MAX_COMP
         if not files:
             raise ValueError(f"no file matches {pattern!r} under {root}; correct CORE in ops/complexity.py")
         for file in files:
-            for block in cc_visit(file.read_text(encoding="utf-8")):  # type: ignore[no-untyped-call]
+            for block in cc_visit(file.read_text(encoding="utf-8")):
                 if block.letter != "C" and block.complexity > most:
                     where = f"{file.relative_to(root)}:{block.lineno}"
                     yield f"{where} {block.fullname} has {block.complexity} paths; at most {most} can be followed"

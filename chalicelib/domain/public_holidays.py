@@ -33,7 +33,7 @@ def _supported(code: str) -> tuple[str, str | None]:
 
         try:
             country_holidays(country, subdiv=subdivision or None)
-        except NotImplementedError:
+        except NotImplementedError:  # the error of ``holidays`` for a country or subdivision that it does not know
             pass
         else:
             return country, subdivision or None

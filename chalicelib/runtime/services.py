@@ -42,7 +42,7 @@ from chalicelib.wheel import RuleTriggers, SchedulerTriggers, Triggers
 #:
 #: Each request to AWS is idempotent or conditional, so botocore may repeat it. The timeouts are short because Redial
 #: must answer a callback within 2 s.
-AWS_CONFIG = Config(  # type: ignore[no-untyped-call]
+AWS_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=2,
     read_timeout=5,
@@ -52,7 +52,7 @@ AWS_CONFIG = Config(  # type: ignore[no-untyped-call]
 #:
 #: The sweep dials a call that has no trigger, so Redial does not wait for a trigger that AWS refuses. Botocore would
 #: repeat a LimitExceededException, but AWS answers it to each request while the quota is full.
-TRIGGER_CONFIG = Config(  # type: ignore[no-untyped-call]
+TRIGGER_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
     read_timeout=1,
@@ -132,7 +132,7 @@ def client(service: str) -> Any:
 
 @cache
 def _session() -> Any:
-    return botocore.session.get_session()  # type: ignore[no-untyped-call]
+    return botocore.session.get_session()
 
 
 class _LazyTriggers:

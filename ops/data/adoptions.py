@@ -32,7 +32,7 @@ def _call_text(each: Unadopted) -> str:
 def _run(args: argparse.Namespace) -> int:
     import boto3
 
-    dynamodb = boto3.client("dynamodb")  # type: ignore[no-untyped-call]
+    dynamodb = boto3.client("dynamodb")
     found = AdoptionStore(dynamodb, table_name(args.stage)).unadopted(args.workspace)
     for line in lines(found) or ["no callback of the last 30 days was left without an adopted call"]:
         print(line)

@@ -170,4 +170,4 @@ def _store(args: argparse.Namespace) -> KeyStore:
 def _dynamodb() -> Any:
     import boto3
 
-    return boto3.client("dynamodb")  # type: ignore[no-untyped-call]
+    return boto3.client("dynamodb")

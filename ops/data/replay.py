@@ -25,7 +25,7 @@ MAX_CALLS = 100
 PAGE = 10
 #: redial runs for two minutes at most. If the client timed out and repeated the request, redial would run a second
 #: time.
-INVOKE_CONFIG = Config(read_timeout=180, retries={"total_max_attempts": 1})  # type: ignore[no-untyped-call]
+INVOKE_CONFIG = Config(read_timeout=180, retries={"total_max_attempts": 1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _client(service: str) -> Any:
-    return boto3.client(service, config=INVOKE_CONFIG)  # type: ignore[no-untyped-call]
+    return boto3.client(service, config=INVOKE_CONFIG)
 
 
 def _message(payload: str) -> str:

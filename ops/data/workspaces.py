@@ -188,7 +188,7 @@ def _store(args: argparse.Namespace) -> WorkspaceStore:
     import boto3
 
     return WorkspaceStore(
-        boto3.client("dynamodb"),  # type: ignore[no-untyped-call]
+        boto3.client("dynamodb"),
         table_name(args.stage),
         lambda: datetime.now(UTC),
     )

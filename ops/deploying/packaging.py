@@ -37,7 +37,7 @@ def run_chalice(arguments: Sequence[str], say: Callable[[str], None] = print) ->
     from chalice import cli  # takes a while to load, and few commands need it
 
     name = runtime.wanted()
-    if botocore.session.get_session().get_config_variable("region") is None:  # type: ignore[no-untyped-call]
+    if botocore.session.get_session().get_config_variable("region") is None:
         # Chalice would report this only after a minute of packaging.
         raise NoRegionError
     with for_runtime(name, say), patch.object(sys, "argv", ["chalice", *arguments]):

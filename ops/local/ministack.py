@@ -64,15 +64,13 @@ class Ministack:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this ministack."""
-        return boto3.client(  # type: ignore[no-untyped-call]
+        return boto3.client(
             service,
             endpoint_url=self.url,
             region_name=REGION,
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - ministack takes any
-            config=Config(  # type: ignore[no-untyped-call]
-                retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}
-            ),
+            config=Config(retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}),
         )
 
     def __enter__(self) -> Self:

@@ -23,8 +23,8 @@ URL = "https://dynamodb.us-east-1.amazonaws.com"
 FAILURES: tuple[Callable[[str], Exception], ...] = (
     lambda operation: _error("ThrottlingException", 400, operation),
     lambda operation: _error("InternalServerError", 500, operation),
-    lambda operation: ConnectionClosedError(endpoint_url=URL),  # type: ignore[no-untyped-call]
-    lambda operation: ReadTimeoutError(endpoint_url=URL),  # type: ignore[no-untyped-call]
+    lambda operation: ConnectionClosedError(endpoint_url=URL),
+    lambda operation: ReadTimeoutError(endpoint_url=URL),
 )
 #: Botocore sends these with a token. DynamoDB recognizes a repetition by the token.
 REPEATED_SAFELY = ("TransactWriteItems",)
@@ -36,7 +36,7 @@ SLOW_SEC = 6.4
 
 def _error(code: str, status: int, operation: str) -> ClientError:
     metadata: Any = {"HTTPStatusCode": status, "RequestId": "simulated", "HostId": "", "HTTPHeaders": {}}
-    return ClientError(  # type: ignore[no-untyped-call]
+    return ClientError(
         {"Error": {"Code": code, "Message": "simulated"}, "ResponseMetadata": {**metadata, "RetryAttempts": 3}},
         operation,
     )

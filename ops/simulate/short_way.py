@@ -64,7 +64,7 @@ def _client_error(description: str, operation: str) -> ClientError:
     code = str(said.pop("__type")).rpartition("#")[2]
     error = {"Code": code, "Message": said.pop("message", None) or said.pop("Message", "")}
     response: Any = {**said, "Error": error, "ResponseMetadata": {"HTTPStatusCode": 400, "RetryAttempts": 0}}
-    return ClientError(response, operation)  # type: ignore[no-untyped-call]
+    return ClientError(response, operation)
 
 
 def _dynamodb_answer(name: str, params: dict[str, Any]) -> dict[str, Any]:

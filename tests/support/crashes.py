@@ -45,7 +45,7 @@ def fault_at(at: int | str | None, *, after: bool, dies: bool) -> Iterator[Fault
     call, request = BaseClient._make_api_call, FakeTwilio.request
 
     def to_aws(client: Any, operation: str, arguments: Any) -> Any:
-        lost = ConnectionClosedError(endpoint_url="https://aws.example.com")  # type: ignore[no-untyped-call]
+        lost = ConnectionClosedError(endpoint_url="https://aws.example.com")
         return fault.around(operation, lambda: call(client, operation, arguments), lost)
 
     def to_provider(twilio: FakeTwilio, method: str, url: str, **rest: Any) -> Any:

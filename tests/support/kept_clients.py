@@ -56,7 +56,7 @@ class KeptClients:
     @cached_property
     def _session(self) -> Any:
         # Made late, because the handlers of all sessions are set when the tests begin.
-        return botocore.session.get_session()  # type: ignore[no-untyped-call]
+        return botocore.session.get_session()
 
     def begin(self) -> None:
         """Count handlers that are registered from now on as the test's own."""
