@@ -142,13 +142,14 @@ class Plivo(Provider):
         return place(lambda: self._send("POST", "/Call/", body), self._read_answer)
 
     def lookup(self, provider_call_id: str) -> CallEvent | None:
-        """Return the call from the records, the live calls or the queued calls.
+        """Return the call from the records, the queued calls or the live calls.
 
         Plivo has these three places for calls, and each answers 404 for calls of the other two
         (docs.plivo.com/docs/voice/api/call: retrieve a call, a live call, a queued call). None if no place has the
-        call.
+        call. The records are asked first, because most calls have ended, and last, because the call may move to the
+        next place between two requests.
         """
-        for query in ("", "?status=live", "?status=queued"):
+        for query in ("", "?status=queued", "?status=live", ""):
             answer = self._ask("GET", "/Call/", provider_call_id, query)
             if answer is None or answer.status not in (200, 404):
                 return None
@@ -171,12 +172,14 @@ class Plivo(Provider):
     def hang_up(self, provider_call_id: str) -> bool:
         """End a live call, or cancel the request of a call that is not dialled yet.
 
-        Cancels the request only if no live call has the id.
+        Cancels the request only if no live call has the id. If no request has the id either, the request may just have
+        become a live call, so Redial asks once more to end that call.
         """
-        answer = self._ask("DELETE", "/Call/", provider_call_id)
-        if answer is not None and answer.status == 404:
-            answer = self._ask("DELETE", "/Request/", provider_call_id)
-        return answer is not None and 200 <= answer.status <= 299
+        for path in ("/Call/", "/Request/", "/Call/"):
+            answer = self._ask("DELETE", path, provider_call_id)
+            if answer is None or answer.status != 404:
+                return answer is not None and 200 <= answer.status <= 299
+        return False
 
     def _between(self, wanted: Wanted) -> Iterator[CallEvent]:
         for status in ("queued", "live"):

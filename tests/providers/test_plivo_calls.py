@@ -51,7 +51,20 @@ RECORD = {
 }
 LIVE = {"call_status": "in-progress", "call_uuid": CALL, "session_start": "2026-01-26 10:00:00.050872"}
 MISSING = answer(404, {"error": "not found"})
-LOOKUP_URLS = (f"{URL}/Call/{CALL}/", f"{URL}/Call/{CALL}/?status=live", f"{URL}/Call/{CALL}/?status=queued")
+LOOKUP_URLS = tuple(f"{URL}/Call/{CALL}/{query}" for query in ("", "?status=queued", "?status=live", ""))
+ENDED = CallEvent(
+    event_id=f"{CALL}:lookup:4010",
+    provider_call_id=CALL,
+    status="completed",
+    outcome=Outcome.COMPLETED,
+    occurred_at=datetime(2022, 6, 28, 14, 9, 15, tzinfo=UTC),
+    duration_sec=11,
+    cause="plivo:4010",
+    to_number="+16505550199",
+    from_number="+14155550100",
+    leg=Leg.OUTGOING,
+    evidence={name: str(value) for name, value in RECORD.items() if value and name != "call_direction"},
+)
 
 #: status and error of a refusal that ends the attempt -> the outcome; it is read by the parameter that it names
 REFUSALS = [
@@ -144,25 +157,11 @@ class TestPlivo(DialTests):
             )
         ],
         lookups=[
+            ([answer(200, RECORD)], ENDED, LOOKUP_URLS[:1]),
+            # The call ends while Redial asks.
+            ([MISSING, MISSING, MISSING, answer(200, RECORD)], ENDED, LOOKUP_URLS),
             (
-                [answer(200, RECORD)],
-                CallEvent(
-                    event_id=f"{CALL}:lookup:4010",
-                    provider_call_id=CALL,
-                    status="completed",
-                    outcome=Outcome.COMPLETED,
-                    occurred_at=datetime(2022, 6, 28, 14, 9, 15, tzinfo=UTC),
-                    duration_sec=11,
-                    cause="plivo:4010",
-                    to_number="+16505550199",
-                    from_number="+14155550100",
-                    leg=Leg.OUTGOING,
-                    evidence={name: str(value) for name, value in RECORD.items() if value and name != "call_direction"},
-                ),
-                LOOKUP_URLS[:1],
-            ),
-            (
-                [MISSING, answer(200, LIVE)],
+                [MISSING, MISSING, answer(200, LIVE)],
                 CallEvent(
                     event_id=f"{CALL}:lookup:in-progress",
                     provider_call_id=CALL,
@@ -171,10 +170,10 @@ class TestPlivo(DialTests):
                     occurred_at=datetime(2026, 1, 26, 10, 0, 0, 50872, tzinfo=UTC),
                     evidence=LIVE,
                 ),
-                LOOKUP_URLS[:2],
+                LOOKUP_URLS[:3],
             ),
             (
-                [MISSING, MISSING, answer(200, {"call_status": "queued", "call_uuid": CALL})],
+                [MISSING, answer(200, {"call_status": "queued", "call_uuid": CALL})],
                 CallEvent(
                     event_id=f"{CALL}:lookup:queued",
                     provider_call_id=CALL,
@@ -182,13 +181,13 @@ class TestPlivo(DialTests):
                     progress=Progress.QUEUED,
                     evidence={"call_status": "queued", "call_uuid": CALL},
                 ),
-                LOOKUP_URLS,
+                LOOKUP_URLS[:2],
             ),
         ],
         silent=[
             *((given, 1) for given in (*UNANSWERED, answer(302))),
-            *((answer(200, body), 3) for body in (b"<html>", [], {"call_uuid": CALL}, {**RECORD, "call_uuid": "x"})),
-            (MISSING, 3),
+            *((answer(200, body), 4) for body in (b"<html>", [], {"call_uuid": CALL}, {**RECORD, "call_uuid": "x"})),
+            (MISSING, 4),
         ],
         hang_ups=[
             (answer(204, b""), True),
@@ -229,3 +228,10 @@ def test_a_request_that_is_no_call_yet_is_canceled():
     urls = [f"{URL}/Call/{CALL}/", f"{URL}/Request/{CALL}/"]
     assert [(method, url) for method, url, _, _ in http.sent] == [("DELETE", url) for url in urls]
     assert plivo(FakeHttp(answer(404))).hang_up(CALL) is False
+
+
+def test_a_request_that_becomes_a_call_meanwhile_is_hung_up():
+    http = FakeHttp(answer(404), answer(404), answer(204, b""))
+    assert plivo(http).hang_up(CALL) is True
+    urls = [f"{URL}/Call/{CALL}/", f"{URL}/Request/{CALL}/", f"{URL}/Call/{CALL}/"]
+    assert [(method, url) for method, url, _, _ in http.sent] == [("DELETE", url) for url in urls]
