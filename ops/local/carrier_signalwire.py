@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ops.local.carrier_twilio import Twilio, error
+from ops.local.carrier_twilio import ENDINGS, Twilio, error
 from ops.local.exchange import Callback, Delivery, Exchange, Personality, Reply, Request
 from ops.local.line import Call, Moment, Order
 
@@ -105,8 +105,12 @@ class SignalWire(Twilio):
         return replace(callback, headers=headers)
 
     def _resource(self, call: Call, now: datetime) -> dict[str, Any]:
+        # The duration is a number, and the SIP code is null until the end:
+        # https://signalwire.com/docs/compatibility-api/rest/calls/retrieve-a-call
         resource = super()._resource(call, now)
         resource["answered_by"] = MACHINES.get(resource["answered_by"], resource["answered_by"])
+        resource["duration"] = int(resource["duration"] or 0)
+        resource["sip_result_code"] = ENDINGS[call.end][1] if call.at("ended", now) else None
         return resource
 
     def _progress(self, call: Call, moment: Moment, sequence: int) -> dict[str, str]:

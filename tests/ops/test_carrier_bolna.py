@@ -28,12 +28,14 @@ CASE = CarrierCase(
         ("canceled", ("initiated", "ringing", "canceled"), Outcome.CANCELED, "bolna:Call canceled"),
         ("rejected", ("initiated", "ringing", "completed"), Outcome.REJECTED, "bolna:Call recipient rejected"),
     ],
+    placed=("initiated", Progress.INITIATED),
     # Bolna stops a call until it is answered.
     hang_ups=[
         ({"ring_sec": 2}, Progress.RINGING, Outcome.CANCELED),
         ({"talk_sec": 30}, Progress.IN_PROGRESS, None),
     ],
     carries_token=True,
+    looks_up_token=True,
     unknown_id="nobody",
 )
 

@@ -1,43 +1,22 @@
 """SignalWire's part of the mock carrier, used by the app's own client."""
 
 import base64
-from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
 
-from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Amd, Outcome
-from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
+from chalicelib.providers import MachineDetection
 from tests.ops.calling import CarrierTests
-from tests.support.carrier_caller import DIAL, Caller, CarrierCase
+from tests.support.carrier_caller import Caller, Seconds
 from tests.support.carrier_client import FROM, TO
+from tests.support.cxml import carrier_case
 
-ANSWERED = ("initiated", "ringing", "in-progress", "completed")
-CASE = CarrierCase(
-    name="signalwire",
-    dial=replace(DIAL, machine_detection=MachineDetection.OFF),
-    answered=ANSWERED,
-    endings=[
-        ("completed", ANSWERED, Outcome.COMPLETED, None),
-        ("busy", ("initiated", "ringing", "busy"), Outcome.BUSY, "sip:486"),
-        ("no-answer", ("initiated", "ringing", "no-answer"), Outcome.NO_ANSWER, "sip:487"),
-        ("canceled", ("initiated", "ringing", "canceled"), Outcome.CANCELED, "sip:487"),
-        ("failed", ("initiated", "failed"), Outcome.FAILED, "sip:503"),
-        ("rejected", ("initiated", "ringing", "failed"), Outcome.REJECTED, "sip:603"),
-    ],
-    refusals=[
-        ("invalid-number", Refused(Outcome.INVALID_NUMBER, "signalwire:21211")),
-        ("error", PlacementUnknown("signalwire:20500")),
-        ("throttled", DeferredByProvider("signalwire:20429", fault=False)),
-        ("auth", DeferredByProvider("signalwire:20003", fault=True)),
-    ],
-    looked_up={"rejected": Outcome.FAILED},  # the look-up has no SIP code
-    looks_up_causes=False,
-    hang_ups=[
-        ({"ring_sec": 2}, Progress.RINGING, Outcome.CANCELED),
-        ({"talk_sec": 30}, Progress.IN_PROGRESS, Outcome.COMPLETED),
-    ],
+CASE = carrier_case(
+    "signalwire",
+    # CallDuration is "only present on the completed event"
+    # (signalwire.com/docs/compatibility-api/rest/calls/webhooks/voice-status-callback).
+    reported_sec=Seconds(unanswered=None),
     other_secret={"signing_key": "PSKother"},
 )
 

@@ -4,7 +4,6 @@ Twilio's own validator checks the callbacks.
 """
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,12 +12,10 @@ from urllib.parse import parse_qsl
 import pytest
 from twilio.request_validator import RequestValidator
 
-from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
-from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from ops.local.carrier_twilio import signature
 from tests.ops.calling import CarrierTests
-from tests.support.carrier_caller import DIAL, CarrierCase
+from tests.support.carrier_caller import Seconds
 from tests.support.carrier_client import (
     BASIC,
     CALLS,
@@ -34,32 +31,16 @@ from tests.support.carrier_client import (
     twilio_error,
     wait_until,
 )
+from tests.support.cxml import carrier_case
 
-ANSWERED = ("initiated", "ringing", "in-progress", "completed")
-CASE = CarrierCase(
-    name="twilio",
-    dial=replace(DIAL, machine_detection=MachineDetection.OFF),
-    answered=ANSWERED,
-    endings=[
-        ("completed", ANSWERED, Outcome.COMPLETED, None),
-        ("busy", ("initiated", "ringing", "busy"), Outcome.BUSY, "sip:486"),
-        ("no-answer", ("initiated", "ringing", "no-answer"), Outcome.NO_ANSWER, "sip:487"),
-        ("canceled", ("initiated", "ringing", "canceled"), Outcome.CANCELED, "sip:487"),
-        ("failed", ("initiated", "failed"), Outcome.FAILED, "sip:503"),
-        ("rejected", ("initiated", "ringing", "failed"), Outcome.REJECTED, "sip:603"),
-    ],
-    refusals=[
-        ("invalid-number", Refused(Outcome.INVALID_NUMBER, "twilio:21211")),
-        ("error", PlacementUnknown("twilio:20500")),
-        ("throttled", DeferredByProvider("twilio:20429", fault=False)),
-        ("auth", DeferredByProvider("twilio:20003", fault=True)),
-    ],
-    hang_ups=[
-        ({"ring_sec": 2}, Progress.RINGING, Outcome.CANCELED),
-        ({"talk_sec": 30}, Progress.IN_PROGRESS, Outcome.COMPLETED),
-    ],
-    looked_up={"rejected": Outcome.FAILED},  # the look-up has no SIP code
+CASE = carrier_case(
+    "twilio",
+    # A Call resource has no SIP code, which only the callback has (twilio.com/docs/voice/api/call-resource). So it says
+    # "failed" for a rejected call, and nothing more.
+    looked_up={"rejected": Outcome.FAILED},
     looks_up_causes=False,
+    # The duration is "empty for busy, failed, unanswered, or ongoing calls" (the same page).
+    looked_up_sec=Seconds(unanswered=None),
     other_secret={"auth_token": "other"},
 )
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.events import Progress
+from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import MachineDetection, SignatureError, load
 from chalicelib.providers.jwt import sign_rs256
 from chalicelib.runtime.settings import Settings
 from tests.ops.calling import CarrierTests
-from tests.support.carrier_caller import Caller, CarrierCase
+from tests.support.carrier_caller import Caller, CarrierCase, Seconds
 from tests.support.carrier_client import FROM, TO
 
 CALLS = "/vonage/v1/calls"
@@ -29,18 +29,26 @@ CASE = CarrierCase(
         ("rejected", ("started", "ringing", "rejected"), Outcome.REJECTED, "vonage:declined"),
         ("failed", ("started", "failed"), Outcome.FAILED, "vonage:internal-error"),
     ],
-    looks_up_causes=False,
+    placed=("started", Progress.INITIATED),
     hang_ups=[
-        ({"ring_sec": 30}, Progress.INITIATED, Outcome.CANCELED),
         ({"ring_sec": 2}, Progress.RINGING, Outcome.CANCELED),
         ({"talk_sec": 30}, Progress.IN_PROGRESS, Outcome.COMPLETED),
     ],
+    # A record has no detail and no SIP code (developer.vonage.com/en/api/voice#getCall).
+    looks_up_causes=False,
+    # Only a completed call has a duration (developer.vonage.com/en/voice/voice-api/webhook-reference#completed).
+    reported_sec=Seconds(unanswered=None),
+    looked_up_sec=Seconds(unanswered=None),
     other_secret={"signature_secret": "other"},
 )
 
 
 class TestVonage(CarrierTests):
     case = CASE
+
+    def looked_up_at(self, caller: Caller, last: CallEvent) -> datetime | None:
+        # Only the record of a completed call has times.
+        return last.occurred_at if last.outcome is Outcome.COMPLETED else None
 
 
 def claims(caller: Caller, **changed: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The calls that are placed through SignalWire's cXML API, and its answers."""
 
-import base64
 from dataclasses import replace
 
 from chalicelib.domain.events import CallEvent, Progress
@@ -8,30 +7,16 @@ from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from chalicelib.providers.signalwire import ACCOUNT_FAULTS, INTERNAL_ERRORS, LIMIT_ERRORS, NUMBER_ERRORS, SignalWire
 from tests.providers.dialing import DIAL, NOW, DialCase, DialTests
+from tests.support import cxml
 from tests.support.fake_http import FakeHttp, answer
 
 PROJECT = "8a7f2c1e-0b4d-4f7e-a1c3-6d5e4f3a2b1c"
 CALL = "2f6c8a54-7d1e-4b7b-9d0c-5a3f1e8b6c01"
 PATH = f"/api/laml/2010-04-01/Accounts/{PROJECT}/Calls"
 CALLS_URL = f"https://example.signalwire.com{PATH}"
-HEADERS = {
-    "Authorization": "Basic " + base64.b64encode(f"{PROJECT}:PTtoken".encode()).decode(),
-    "Accept": "application/json",
-}
+HEADERS = cxml.headers(PROJECT, "PTtoken")
 CALLBACK = "https://redial.example.com/callbacks/signalwire/t0k3n"
-FORM = [
-    ("To", "+16505550199"),
-    ("From", "+14155550100"),
-    ("Url", "https://example.com/answer?call_id=call_1"),
-    ("Method", "POST"),
-    ("StatusCallback", CALLBACK),
-    ("StatusCallbackMethod", "POST"),
-    ("StatusCallbackEvent", "initiated"),
-    ("StatusCallbackEvent", "ringing"),
-    ("StatusCallbackEvent", "answered"),
-    ("StatusCallbackEvent", "completed"),
-    ("Timeout", "30"),
-]
+FORM = cxml.call_form(CALLBACK)
 RESOURCE = {"sid": CALL, "status": "failed", "duration": 0, "sip_result_code": "486", "end_time": None}
 
 

@@ -1,6 +1,5 @@
 """The calls that are placed through Twilio's REST API, and Twilio's answers."""
 
-import base64
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,30 +8,15 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import DeferredByProvider, Http, MachineDetection, PlacementUnknown, Refused
 from chalicelib.providers.twilio import ACCOUNT_FAULTS, NUMBER_ERRORS, Twilio
 from tests.providers.dialing import DIAL, HANG_UPS, NOW, RETRY_AFTER, SILENT, DialCase, DialTests
+from tests.support import cxml
 from tests.support.fake_http import answer
 
 ACCOUNT = "AC" + "1" * 32
 CALL = "CA" + "2" * 32
 CALLS_URL = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls"
-HEADERS = {
-    "Authorization": "Basic " + base64.b64encode(f"{ACCOUNT}:first".encode()).decode(),
-    "Accept": "application/json",
-}
+HEADERS = cxml.headers(ACCOUNT, "first")
 CALLBACK = "https://redial.example.com/callbacks/twilio/t0k3n"
-FORM = [
-    ("To", "+16505550199"),
-    ("From", "+14155550100"),
-    ("Url", "https://example.com/answer?call_id=call_1"),
-    ("Method", "POST"),
-    ("StatusCallback", CALLBACK),
-    ("StatusCallbackMethod", "POST"),
-    ("StatusCallbackEvent", "initiated"),
-    ("StatusCallbackEvent", "ringing"),
-    ("StatusCallbackEvent", "answered"),
-    ("StatusCallbackEvent", "completed"),
-    ("Timeout", "30"),
-    ("TimeLimit", "600"),
-]
+FORM = [*cxml.call_form(CALLBACK), ("TimeLimit", "600")]
 ASYNC_AMD = [
     ("AsyncAmd", "true"),
     ("AsyncAmdStatusCallback", CALLBACK),

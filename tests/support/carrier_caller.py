@@ -31,8 +31,29 @@ REFUSALS: Sequence[tuple[str, DialResult]] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seconds:
+    """The length of a call that has ended, by its outcome.
+
+    None if the provider does not send a length. Calls of less than a second have the length 1, because the mock carrier
+    rounds up.
+    """
+
+    completed: int | None = 1
+    voicemail: int | None = 1
+    unanswered: int | None = 0
+
+    def of(self, outcome: Outcome) -> int | None:
+        """Return the length of a call with this outcome."""
+        answered = {Outcome.COMPLETED: self.completed, Outcome.VOICEMAIL: self.voicemail}
+        return answered.get(outcome, self.unanswered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CarrierCase:
-    """One provider's calls on the mock carrier, as its class reads them."""
+    """One provider's calls on the mock carrier, as its class reads them.
+
+    The defaults are what most providers send. A case that differs has the vendor's reason beside it.
+    """
 
     name: str
     dial: DialRequest = DIAL
@@ -42,14 +63,22 @@ class CarrierCase:
     endings: Sequence[tuple[str, Sequence[str], Outcome, str | None]]
     #: (scripted word, the result of a dial that the carrier rejects)
     refusals: Sequence[tuple[str, DialResult]] = REFUSALS
-    #: (scripted times, the progress at which the call is hung up, the outcome or None if the carrier keeps the call)
-    hang_ups: Sequence[tuple[Mapping[str, float], Progress, Outcome | None]]
+    #: the status and the progress of the first look-up of a call
+    placed: tuple[str, Progress]
+    #: the outcome of a call that is hung up right after the dial, or None if the carrier keeps the call
+    stopped: Outcome | None = Outcome.CANCELED
+    #: (scripted times, the reported progress at which the call is hung up, the outcome or None as in ``stopped``)
+    hang_ups: Sequence[tuple[Mapping[str, float], Progress, Outcome | None]] = ()
+    #: the length in the last event, and in a look-up after the end
+    reported_sec: Seconds = Seconds()
+    looked_up_sec: Seconds = Seconds()
     #: the outcome of a look-up after these scripted words, if it differs from that of the last event
     looked_up: Mapping[str, Outcome] = field(default_factory=dict)
     #: False if a look-up has no cause of the end
     looks_up_causes: bool = True
-    #: True if the events carry Redial's token
+    #: True if the events, or a look-up, carry Redial's token
     carries_token: bool = False
+    looks_up_token: bool = False
     #: credentials by which the callbacks are not signed; none if the provider signs no callback
     other_secret: Mapping[str, str] = field(default_factory=dict)
     #: an id that no call has
@@ -85,26 +114,34 @@ class Caller:
 
     def reported(self, count: int) -> list[CallEvent]:
         """Wait for ``count`` events, and return those of all callbacks, each verified."""
+        return self.reported_until(lambda events: len(events) >= count)
+
+    def reported_until(self, reached: Callable[[Sequence[CallEvent]], bool]) -> list[CallEvent]:
+        """Wait until ``reached`` is true of the events so far, and return them.
+
+        They are the events of all callbacks, each verified.
+        """
         provider, events = self.provider(), list[CallEvent]()
 
-        def have_come() -> bool:
+        def is_reached() -> bool:
             callbacks = [each.request(self.carrier.sink.url) for each in list(self.carrier.sink.received)]
             for callback in callbacks:
                 provider.verify(callback)
             events[:] = [event for callback in callbacks for event in provider.parse(callback)]
-            return len(events) >= count
-
-        wait_until(have_come)
-        return events
-
-    def lookup(self, call_id: str, until: Callable[[CallEvent], bool] = lambda event: True) -> CallEvent:
-        """Look the call up until it is found and ``until`` is true of its event."""
-        provider, found = self.provider(), list[CallEvent]()
-
-        def is_reached() -> bool:
-            event = provider.lookup(call_id)
-            found[:] = [event] if event is not None and until(event) else []
-            return bool(found)
+            return reached(events)
 
         wait_until(is_reached)
-        return found[0]
+        return events
+
+    def lookup(self, call_id: str) -> CallEvent:
+        """Return the event of one look-up, which must find the call."""
+        found = self.provider().lookup(call_id)
+        assert found is not None
+        return found
+
+    def look_up_until(self, call_id: str, reached: Callable[[CallEvent], bool]) -> None:
+        """Look the call up until ``reached`` is true of its event.
+
+        It is for calls whose callbacks do not report what ``reached`` waits for. Each look-up must find the call.
+        """
+        wait_until(lambda: reached(self.lookup(call_id)))
