@@ -159,19 +159,6 @@ class Misindexed:
 
 
 @dataclass(frozen=True, slots=True)
-class SetBack:
-    """A due call that Redial moved to ``until`` in the due index after an error.
-
-    ``handler`` is the label of the Lambda's run. The names of the faults in this run begin with the same label.
-    """
-
-    call_id: str
-    handler: str | None
-    at: datetime
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class AppRequest:
     """A request to the app: its label, and when it began and ended."""
 
@@ -241,7 +228,6 @@ class Evidence:
     #: how many writes of calls were compared with the due index, and the differences
     indexed: int = 0
     misindexed: list[Misindexed] = field(default_factory=list)
-    set_backs: list[SetBack] = field(default_factory=list)
     app_requests: list[AppRequest] = field(default_factory=list)
     #: callbacks of calls that the app did not place: (kind, status that the app answered)
     strangers: list[tuple[str, int]] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Invariants about a call's life: it is made once, is dialled on time, and ends."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ops.simulate.evidence import Evidence, Waited
@@ -24,8 +24,6 @@ LATE_END_WITHIN = timedelta(hours=8)
 IN_QUIET = timedelta(minutes=3)
 #: If rules and sweeps fail, one of the next sweeps dials the call.
 UNDER_FAULTS = timedelta(minutes=10)
-#: After these faults of an AWS call, Redial sets back the call that it handles.
-SETTING_BACK = ("aws-refused", "aws-answer-lost")
 #: A stepped clock may dial a call this much too early.
 EARLY = timedelta(seconds=20)
 
@@ -61,10 +59,8 @@ def _max_lateness(evidence: Evidence, call: dict[str, Any]) -> timedelta:
 def on_time(evidence: Evidence, tally: Tally) -> None:
     """Expect no dial before it is due, and each due call done in its minute.
 
-    Under faults a due call may be some minutes late. The time without any Lambda, and the time that a failed AWS call
-    added to the wait of the call, come on top.
+    Under faults a due call may be some minutes late.
     """
-    set_back = _set_back_by_faults(evidence)
     for waited in evidence.waited:
         index = evidence.index_of(waited.call_id)
         late = waited.at - waited.due_at
@@ -72,8 +68,7 @@ def on_time(evidence: Evidence, tally: Tally) -> None:
             text = f"{waited.call_id} is due at {waited.due_at:%d %H:%M} and claimed at {waited.at:%d %H:%M:%S}"
             tally.expect(late >= -EARLY, index, text)
         quiet = evidence.faults_until is not None and waited.due_at > evidence.faults_until + IN_QUIET
-        stops = _stop_time(waited, [*evidence.outages, *set_back.get(waited.call_id, ())])
-        most = IN_QUIET if quiet else UNDER_FAULTS + stops + _rate_limit_wait(evidence, waited)
+        most = IN_QUIET if quiet else UNDER_FAULTS + _outage_time(evidence, waited) + _rate_limit_wait(evidence, waited)
         text = f"{waited.call_id} is due at {waited.due_at:%d %H:%M} and {waited.became} only {late} later"
         tally.expect(late <= most, index, text)
 
@@ -91,31 +86,10 @@ def indexed(evidence: Evidence, tally: Tally) -> None:
         tally.expect(False, evidence.index_of(seen.call_id), text)
 
 
-def _set_back_by_faults(evidence: Evidence) -> dict[str, list[tuple[datetime, datetime]]]:
-    """Return the times for which each call was set back because of an injected fault.
-
-    The fault must have hit the same run of the same Lambda. A call that Redial sets back without a fault is late.
-    """
-    failed = {fault.name.partition("/")[0] for fault in evidence.injected if fault.kind in SETTING_BACK}
-    spans: dict[str, list[tuple[datetime, datetime]]] = {}
-    for each in evidence.set_backs:
-        if each.handler in failed:
-            spans.setdefault(each.call_id, []).append((each.at, each.until))
-    return spans
-
-
-def _stop_time(waited: Waited, spans: list[tuple[datetime, datetime]]) -> timedelta:
-    """Return how much of the wait after a call's due time is in these spans.
-
-    Time that is in two spans counts once.
-    """
-    total, counted_until = timedelta(), waited.due_at
-    for begins, ends in sorted(spans):
-        begins, ends = max(begins, counted_until), min(ends, waited.at)
-        if ends > begins:
-            total += ends - begins
-            counted_until = ends
-    return total
+def _outage_time(evidence: Evidence, waited: Waited) -> timedelta:
+    """Return for how long no Lambda ran while a call waited past its due time."""
+    spans = [(max(begins, waited.due_at), min(ends, waited.at)) for begins, ends in evidence.outages]
+    return sum((ends - begins for begins, ends in spans if ends > begins), timedelta())
 
 
 def _rate_limit_wait(evidence: Evidence, waited: Waited) -> timedelta:

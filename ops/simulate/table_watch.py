@@ -13,7 +13,7 @@ from chalicelib.storage.codec import from_item
 from chalicelib.storage.gates import COPIES
 from ops.simulate.aws import Written
 from ops.simulate.engine import Engine
-from ops.simulate.evidence import Claimed, GateSeen, Misindexed, Paced, SetBack, Waited
+from ops.simulate.evidence import Claimed, GateSeen, Misindexed, Paced, Waited
 
 #: Two readings of a clock that is stepped may differ by this much.
 SLACK = timedelta(minutes=1)
@@ -59,7 +59,6 @@ class TableWatch:
         self.settled: dict[str, int] = {}
         self.indexed_calls = 0
         self.misindexed: list[Misindexed] = []
-        self.set_backs: list[SetBack] = []
         #: the item of a live attempt -> its token
         self._live: dict[Written, str] = {}
         self._tokens: set[str] = set()
@@ -153,14 +152,12 @@ class TableWatch:
         due_at = datetime.fromisoformat(waits_until).replace(microsecond=0) if waits_until else None
         indexed_at = self.due.get(key)
         self.indexed_calls += 1
-        call_id = key.pk.removeprefix("CALL#")
         if due_at is None or indexed_at is None:
             is_right = due_at == indexed_at
         else:
             is_right = due_at <= indexed_at <= max(due_at, self._engine.at + MAX_SET_BACK + SLACK)
-            if indexed_at > max(due_at, self._engine.now()):
-                self.set_backs.append(SetBack(call_id, self._engine.label, self._engine.at, indexed_at))
         if not is_right:
+            call_id = key.pk.removeprefix("CALL#")
             self.misindexed.append(Misindexed(call_id, self._engine.at, due_at, indexed_at))
 
     def _note_call(self, call_id: str, data: dict[str, Any]) -> None:

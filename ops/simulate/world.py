@@ -397,7 +397,6 @@ class World:
         evidence.paced = self.watch.paced
         evidence.settled = self.watch.settled
         evidence.indexed, evidence.misindexed = self.watch.indexed_calls, self.watch.misindexed
-        evidence.set_backs = self.watch.set_backs
         evidence.aws_refused = self._strict.refused
         evidence.outages = self.faults.spans("outage")
         evidence.spans = self.faults.all_spans()

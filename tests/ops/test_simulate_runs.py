@@ -24,11 +24,10 @@ from ops.simulate.evidence import (
     Misindexed,
     Misplaced,
     Plan,
-    SetBack,
     SlotLeft,
     Waited,
 )
-from ops.simulate.faults import Injected, Level
+from ops.simulate.faults import Level
 from ops.simulate.invariants import INVARIANTS, judge, violations_of
 from ops.simulate.traffic import Act
 from ops.simulate.world import World, simulate
@@ -36,7 +35,7 @@ from ops.simulate.world import World, simulate
 PLAN = Plan(seed=1, calls=24, level=Level.NONE)
 DIGEST = """
 from ops.simulate.evidence import Plan
-from ops.simulate.faults import Injected, Level
+from ops.simulate.faults import Level
 from ops.simulate.world import simulate
 print(simulate(Plan(5, 6, Level.HEAVY)).digest)
 """
@@ -205,14 +204,6 @@ def stay_live(evidence: Evidence) -> None:
 def come_late(evidence: Evidence) -> None:
     due_at = first_leg(evidence).at
     evidence.waited.append(Waited(first_leg(evidence).call_id, due_at, due_at + timedelta(hours=1), "dialing"))
-
-
-def come_late_after_another_fault(evidence: Evidence) -> None:
-    """Set a call back for an hour in a run of the sweep that no fault hit."""
-    come_late(evidence)
-    late = evidence.waited[-1]
-    evidence.injected.append(Injected("aws-refused", "sweep 26 10:30 1/Query//1", late.due_at))
-    evidence.set_backs.append(SetBack(late.call_id, "sweep 26 10:31 1", late.due_at, late.at))
 
 
 def make_two(evidence: Evidence) -> None:
@@ -487,7 +478,6 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("ends", stay_live),
     ("ends", keep_a_deadline),
     ("on-time", come_late),
-    ("on-time", come_late_after_another_fault),
     ("indexed", stand_before_its_time),
     ("once-made", make_two),
     ("requests", send_an_unknown_field),
@@ -511,13 +501,6 @@ def test_an_invariant_fails_on_evidence_that_breaks_it(
     broken = copy.deepcopy(whole)
     doctor(broken)
     assert {violation.invariant for violation in violations_of(judge(broken, [name]))} == {name}
-
-
-def test_a_call_may_be_late_by_the_time_that_a_fault_set_it_back(whole: Evidence) -> None:
-    evidence = copy.deepcopy(whole)
-    come_late_after_another_fault(evidence)
-    evidence.injected.append(Injected("aws-refused", "sweep 26 10:31 1/Query//1", evidence.waited[-1].due_at))
-    assert not violations_of(judge(evidence, ["on-time"]))
 
 
 def test_credentials_that_come_back_during_a_request_stay() -> None:
