@@ -92,6 +92,12 @@ def with_duration(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
     return replace(attempt, duration_sec=event.duration_sec)
 
 
+def with_late_progress(attempt: Attempt, event: CallEvent, now: datetime) -> Attempt:
+    """Return an ended attempt with the progress of an event that came after the end."""
+    progressed = with_progress(attempt, event, happened_at(event, attempt, now))
+    return replace(progressed, evidence={**attempt.evidence, **event.evidence})
+
+
 def happened_at(event: CallEvent, attempt: Attempt, now: datetime) -> datetime:
     """Return the time of an event: the provider's time if possible, else ``now``.
 

@@ -174,10 +174,12 @@ class Attempt:
     def was_made(self) -> bool:
         """The provider got this attempt, and the attempt belongs to this call.
 
-        Caps count only attempts that were made. An attempt with ``counts`` was always made: if its cause is still
-        ``never-placed``, a late callback has shown that it was answered.
+        Caps count only attempts that were made. An attempt whose cause is ``never-placed`` was made if it has the
+        provider's id, because a late callback named the id.
         """
-        return self.counts or self.cause not in (NEVER_PLACED, ANOTHER_CALLS)
+        if self.cause == NEVER_PLACED:
+            return self.counts or self.provider_call_id is not None
+        return self.counts or self.cause != ANOTHER_CALLS
 
     @property
     def status(self) -> str:

@@ -11,16 +11,26 @@ The first row that applies counts:
     completed               first AMD: no person      voicemail                this attempt completed the call
     any                     first AMD result          with the AMD result      never
     any, without duration   the duration              with the duration        never
+    any, without id         the provider's id         with the progress        never
 
-Any other late callback changes nothing. A cancel, a contact and the end of the policy still forbid a retry: see
+Each row also adds the provider's id if the attempt has none: the dialer may have died before it got the id. An attempt
+that ended as never-placed was made after all if it has an id, and then counts for caps (Attempt.was_made). Any other
+late callback changes nothing. A cancel, a contact and the end of the policy still forbid a retry: see
 deciding.unless_forbidden().
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.domain.attempt_ends import with_answer, with_detection, with_duration, with_end, with_machine
+from chalicelib.domain.attempt_ends import (
+    with_answer,
+    with_detection,
+    with_duration,
+    with_end,
+    with_late_progress,
+    with_machine,
+)
 from chalicelib.domain.call import GUESSED, Attempt, CallRecord, CallState
 from chalicelib.domain.deciding import decided_after
 from chalicelib.domain.events import CallEvent
@@ -45,14 +55,24 @@ class Late:
 
 def after_the_end(record: CallRecord, attempt: Attempt, event: CallEvent, now: datetime) -> Transition:
     """Take in an event of an ended attempt, with the first row that applies."""
-    row = next((row for row in TABLE if row.applies(attempt, event)), None)
+    row = _row(attempt, event)
     if row is None:
         return unchanged(record, now)
-    changed = row.becomes(attempt, event, now)
+    provider_call_id = attempt.provider_call_id or event.provider_call_id or None
+    changed = replace(row.becomes(attempt, event, now), provider_call_id=provider_call_id)
     if row.decides(record, changed):
         step = row.step.format(number=attempt.number, cause=attempt.cause, outcome=attempt.outcome)
         return decided_after(record, changed, event, now, *filter(None, [step]))
     return becoming(record, record.call, changed, effect=Effect.ENRICHED, at=now, event=event)
+
+
+def changes_ended(attempt: Attempt, event: CallEvent) -> bool:
+    """Return whether an event changes an attempt that has ended."""
+    return _row(attempt, event) is not None
+
+
+def _row(attempt: Attempt, event: CallEvent) -> Late | None:
+    return next((row for row in TABLE if row.applies(attempt, event)), None)
 
 
 def _was_guessed(attempt: Attempt, event: CallEvent) -> bool:
@@ -70,6 +90,10 @@ def _machine_after_completed(attempt: Attempt, event: CallEvent) -> bool:
 
 def _lacks_duration(attempt: Attempt, event: CallEvent) -> bool:
     return event.outcome is not None and attempt.duration_sec is None and event.duration_sec is not None
+
+
+def _lacks_id(attempt: Attempt, event: CallEvent) -> bool:
+    return attempt.provider_call_id is None and bool(event.provider_call_id)
 
 
 def _waits_or_was_unreached(record: CallRecord, changed: Attempt) -> bool:
@@ -110,4 +134,5 @@ TABLE = (
     Late(_machine_after_completed, with_machine, _completed_by_this),
     Late(_first_amd, with_detection, _never),
     Late(_lacks_duration, with_duration, _never),
+    Late(_lacks_id, with_late_progress, _never),
 )

@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib import ids
 from chalicelib.domain.call import AttemptPhase, CallState
 from chalicelib.domain.events import CallEvent, Progress
-from chalicelib.domain.reached import corrected_by
+from chalicelib.domain.late_callbacks import changes_ended
 from chalicelib.errors import NotFound
 from chalicelib.storage import items
 from chalicelib.storage.codec import to_attribute, to_item
@@ -57,7 +57,7 @@ class Noted(StrEnum):
     - KEPT: the event has a word that Redial does not know. It is stored only as evidence.
     - NO_SUCH_ATTEMPT: the table has no attempt with this token and provider.
     - NOTHING_NEW: the event adds nothing to the attempt, or it belongs to another leg.
-    - AFTER_THE_END: the attempt has ended, and the event may correct its outcome.
+    - AFTER_THE_END: the attempt has ended, and the event changes it.
     """
 
     NOTED = "noted"
@@ -177,7 +177,6 @@ def _why_not_noted(stored: Item | None, named: Named, event: CallEvent) -> Noted
     attempt = items.read_attempt(stored)
     if (attempt.token, attempt.provider) != (named.token, named.provider):
         return Noted.NO_SUCH_ATTEMPT
-    is_new_amd = event.amd is not None and attempt.amd is None
-    if attempt.outcome is not None and (is_new_amd or corrected_by(attempt, event)):
+    if attempt.outcome is not None and changes_ended(attempt, event):
         return Noted.AFTER_THE_END
     return Noted.NOTHING_NEW

@@ -31,8 +31,7 @@ def numbers(evidence: Evidence, tally: Tally) -> None:
     for call_id, call in evidence.calls.items():
         if call.get("erased_at"):
             continue
-        placed = (row for row in evidence.attempts.get(call_id, ()) if row.get("cause") != "never-placed")
-        ids = {f"{call_id}-{row['number']}" for row in placed}
+        ids = {f"{call_id}-{row['number']}" for row in evidence.attempts.get(call_id, ()) if _was_made(row)}
         held.setdefault(call["to_number"], set()).update(ids)
     for number in held.keys() | evidence.numbers.keys():
         counted = set(evidence.numbers.get(number, {}).get("made", {}))
@@ -40,6 +39,11 @@ def numbers(evidence: Evidence, tally: Tally) -> None:
         wrong = counted - made if number in erasing else counted ^ made
         index = evidence.index_of(min(wrong).rpartition("-")[0]) if wrong else -1
         tally.expect(not wrong, index, f"{number} and the history differ by {sorted(wrong)}")
+
+
+def _was_made(row: dict[str, Any]) -> bool:
+    is_guess = row.get("cause") == "never-placed"
+    return not is_guess or row.get("counts", True) or row.get("provider_call_id") is not None
 
 
 def attempts(evidence: Evidence, tally: Tally) -> None:

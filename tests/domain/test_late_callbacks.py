@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from chalicelib.domain import lifecycle
-from chalicelib.domain.call import GUESSED, NEVER_PLACED, CallRecord, CallState
+from chalicelib.domain.call import GUESSED, NEVER_PLACED, TIMED_OUT, CallRecord, CallState
 from chalicelib.domain.decide import Reason
 from chalicelib.domain.deciding import MAX_NAMED_WAIT
 from chalicelib.domain.events import CallEvent, Progress
 from chalicelib.domain.outcome import Amd, Outcome, SummaryStatus
 from chalicelib.domain.policy import Cap, Fixed, OutcomeRule, Policy
 from chalicelib.domain.transition import Effect
-from tests.domain.test_lifecycle import claimed, ended, heard, new_call, progressed
+from tests.domain.test_lifecycle import SID, claimed, ended, heard, new_call, progressed
 from tests.support.world import START
 
 TOMORROW = START + timedelta(days=1)
@@ -24,7 +24,7 @@ def after(outcome: Outcome, cause: str | None = None) -> CallRecord:
     """Return a call whose first attempt ended in this way."""
     event = ended(outcome, cause=cause)
     if cause == NEVER_PLACED:
-        event = replace(event, outcome=None, fault=NEVER_PLACED)
+        event = replace(event, provider_call_id="", outcome=None, fault=NEVER_PLACED)
     return lifecycle.absorb(claimed(new_call(due_at=START)), 1, event, START).after
 
 
@@ -65,6 +65,44 @@ def test_an_attempt_never_placed_that_rang_after_all_is_known_as_made(event: Cal
     told = lifecycle.absorb(after(Outcome.ERROR, NEVER_PLACED), 1, event, LATE)
     made = told.made_after_all
     assert (made.id if made else None, told.after.attempts[0].counts) == ("call_1-1", True)
+
+
+@pytest.mark.parametrize("progress", [Progress.QUEUED, Progress.INITIATED, Progress.RINGING])
+def test_an_attempt_never_placed_counts_for_caps_once_it_has_rung(progress: Progress) -> None:
+    told = lifecycle.absorb(after(Outcome.ERROR, NEVER_PLACED), 1, progressed(progress), LATE)
+    attempt = told.after.attempts[0]
+    assert (told.effect, told.made_after_all) == (Effect.ENRICHED, attempt)
+    assert (attempt.provider_call_id, attempt.progress) == (SID, progress)
+    # The end is still unknown. So Redial keeps its guess, and the attempt uses up none of the policy's attempts.
+    assert (attempt.outcome, attempt.cause, attempt.counts) == (Outcome.ERROR, NEVER_PLACED, False)
+    assert told.call.due_at == told.before.call.due_at
+    busy = lifecycle.absorb(told.after, 1, ended(Outcome.BUSY), LATE)
+    assert (busy.made_after_all, busy.after.attempts[0].outcome) == (None, Outcome.BUSY)
+
+
+#: the ends of an attempt whose provider's id Redial does not know
+ENDS_WITHOUT_ID = [
+    *(replace(ended(Outcome.FAILED), cause=cause, provider_call_id="") for cause in TIMED_OUT),
+    replace(ended(Outcome.FAILED), outcome=None, fault=NEVER_PLACED, cause=NEVER_PLACED, provider_call_id=""),
+    replace(ended(Outcome.FAILED), cause="http:400", provider_call_id=""),
+    replace(ended(Outcome.CANCELED), cause="http:429", provider_call_id=""),
+]
+LATE_EVENTS = [
+    *(progressed(progress) for progress in Progress),
+    heard(Amd.HUMAN),
+    heard(Amd.MACHINE),
+    *(ended(outcome) for outcome in (Outcome.BUSY, Outcome.COMPLETED, Outcome.VOICEMAIL, Outcome.FAILED)),
+    replace(ended(Outcome.FAILED), outcome=None, fault="balance-low"),
+]
+
+
+@pytest.mark.parametrize("event", LATE_EVENTS, ids=lambda event: event.event_id)
+@pytest.mark.parametrize("end", ENDS_WITHOUT_ID, ids=lambda end: end.cause)
+def test_every_late_callback_adds_a_missing_id_of_the_provider(end: CallEvent, event: CallEvent) -> None:
+    record = lifecycle.absorb(claimed(new_call(due_at=START)), 1, end, START).after
+    assert record.attempts[0].provider_call_id is None
+    attempt = lifecycle.absorb(record, 1, event, LATE).after.attempts[0]
+    assert (attempt.provider_call_id, attempt.was_made) == (SID, True)
 
 
 #: the history of a call before the contact, and the event that then leads to a retry

@@ -300,8 +300,10 @@ def test_overdue_dials_leave_time_for_silent_attempts(world: World, monkeypatch:
     assert (looked, counts["silent-ended"]) == (["silent"], 1)
 
 
-@pytest.mark.parametrize("status", ["busy", "in-progress"])
-def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world: World, status: str) -> None:
+@pytest.mark.parametrize(("status", "outcome"), [("busy", "busy"), ("in-progress", "completed"), ("ringing", "error")])
+def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(
+    world: World, status: str, outcome: str
+) -> None:
     world.twilio.answers = [answer_json(503, {})]
     world.services.ports.workspaces.put(Workspace("acme", limits=Limits(daily_dials=1)))
     call = world.place(retry={**BODY["retry"], "max_retries": 0})
@@ -315,8 +317,11 @@ def test_an_attempt_never_placed_that_rang_after_all_counts_for_its_number(world
     record = world.services.ports.calls.load(call["id"])
     assert record is not None
     url = f"{PUBLIC_URL}/callbacks/twilio/{record.attempts[0].token}"
-    world.post_signed(url, {"CallSid": "CA" + "9" * 32, "CallStatus": status, "SequenceNumber": "3"})
-    assert world.call(call["id"])["attempts"][0]["outcome"] == {"busy": "busy", "in-progress": "completed"}[status]
+    sid = "CA" + "9" * 32
+    for _ in range(2):
+        world.post_signed(url, {"CallSid": sid, "CallStatus": status, "SequenceNumber": "3"})
+    attempt = world.call(call["id"])["attempts"][0]
+    assert (attempt["outcome"], attempt["provider_call_id"]) == (outcome, sid)
     assert dials_counted(world) == 1
     assert dict(numbers.load("acme", call["to_number"]).dialed_at) == {f"{call['id']}-1": START}
 
