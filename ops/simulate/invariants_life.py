@@ -52,8 +52,16 @@ def _max_lateness(evidence: Evidence, call: dict[str, Any]) -> timedelta:
     rows = evidence.attempts.get(call["id"], ())
     ends_at = utc(call["expires_at"])
     late_records = any(begins <= ends_at + ENDS_WITHIN and ends >= ends_at for begins, ends in evidence.spans)
-    by_cause = [TIMED_OUT_WITHIN.get(str(row.get("cause")), ENDS_WITHIN) for row in rows]
-    return max([LATE_END_WITHIN if late_records else ENDS_WITHIN, *by_cause])
+    by_attempt = [_attempt_ends_within(evidence, row) for row in rows]
+    return max([LATE_END_WITHIN if late_records else ENDS_WITHIN, *by_attempt])
+
+
+def _attempt_ends_within(evidence: Evidence, row: dict[str, Any]) -> timedelta:
+    leg = evidence.leg_of(row["token"])
+    # While the provider says that the call goes on, Redial asks again. A late callback, or a look-up without an answer,
+    # may end the attempt at any time until it would end as never-ended.
+    cause = "never-ended" if leg is not None and leg.never_ends else row.get("cause")
+    return TIMED_OUT_WITHIN.get(str(cause), ENDS_WITHIN)
 
 
 def on_time(evidence: Evidence, tally: Tally) -> None:

@@ -201,6 +201,14 @@ def stay_live(evidence: Evidence) -> None:
     next(iter(evidence.calls.values()))["state"] = "dialing"
 
 
+def end_hours_late(evidence: Evidence) -> None:
+    """Let an attempt time out four hours after its call expired."""
+    leg = first_leg(evidence)
+    call, row = evidence.calls[leg.call_id], evidence.attempts[leg.call_id][leg.attempt - 1]
+    row["cause"] = "no-callback"
+    call["ended_at"] = (datetime.fromisoformat(call["expires_at"]) + timedelta(hours=4, minutes=11)).isoformat()
+
+
 def come_late(evidence: Evidence) -> None:
     due_at = first_leg(evidence).at
     evidence.waited.append(Waited(first_leg(evidence).call_id, due_at, due_at + timedelta(hours=1), "dialing"))
@@ -477,6 +485,7 @@ DOCTORED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("waits", hurry),
     ("ends", stay_live),
     ("ends", keep_a_deadline),
+    ("ends", end_hours_late),
     ("on-time", come_late),
     ("indexed", stand_before_its_time),
     ("once-made", make_two),
@@ -567,6 +576,13 @@ def test_the_last_call_waits_for_a_retry_in_line_until_its_grace_is_over(whole: 
         if leg.index == PLAN.calls:
             leg.at = asked_at + timedelta(minutes=16)
     assert [violation.text for violation in violations_of(judge(evidence, ["breaker"]))] == [last]
+
+
+def test_a_call_may_end_hours_late_if_its_provider_says_that_it_goes_on(whole: Evidence) -> None:
+    evidence = copy.deepcopy(whole)
+    end_hours_late(evidence)
+    first_leg(evidence).never_ends = True
+    assert not violations_of(judge(evidence, ["ends"]))
 
 
 def test_every_invariant_is_shown_to_fail() -> None:
