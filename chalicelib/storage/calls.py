@@ -23,7 +23,14 @@ from chalicelib.storage.items import Item
 from chalicelib.storage.query import query_items
 from chalicelib.storage.reading import UNREADABLE, read_each
 from chalicelib.storage.retention import Retention
-from chalicelib.storage.transact import Canceled, StaleWrite, Write, transact, update
+from chalicelib.storage.transact import (
+    Canceled,
+    StaleWrite,
+    Write,
+    suppress_failed_condition,
+    transact,
+    update,
+)
 
 #: Redial tries a call that keeps raising errors again after this long at the latest.
 MAX_SET_BACK = timedelta(minutes=10)
@@ -272,7 +279,7 @@ class CallStore:
             "ConditionExpression": "attribute_exists(due_shard) AND due_at <= :now",
         }
         values = {":now": items.epoch(now)}
-        try:
+        with suppress_failed_condition():
             counted = update(
                 self._dynamodb,
                 **is_due,
@@ -288,9 +295,21 @@ class CallStore:
                 UpdateExpression="SET due_at = :later",
                 ExpressionAttributeValues=to_item(values | {":later": items.epoch(later)}),
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+
+    def move_behind(self, call_id: str, before: datetime) -> None:
+        """Move a call behind the other calls that were due by ``before``.
+
+        Only the due index changes. A call that is due later in the index stays as it is.
+        """
+        with suppress_failed_condition():
+            update(
+                self._dynamodb,
+                TableName=self._table,
+                Key=items.call_key(call_id),
+                ConditionExpression="attribute_exists(due_shard) AND due_at <= :before",
+                UpdateExpression="SET due_at = :before",
+                ExpressionAttributeValues=to_item({":before": items.epoch(before)}),
+            )
 
     def decisions(self, call_id: str, skipped: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
         """Return every decision about a call, in order.

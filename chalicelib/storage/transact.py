@@ -5,10 +5,12 @@ If a transaction conflicts with another one, this module tries it again after a 
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 
 from chalicelib.errors import TooBusy
 from chalicelib.storage.items import Item
@@ -16,6 +18,15 @@ from chalicelib.storage.items import Item
 #: A transaction that conflicts with another one on an item is canceled. Redial tries it this often.
 CONFLICT_TRIES = 6
 BUSY = "others keep changing the same item; try again in a moment"
+
+#: The codes with which DynamoDB limits the rate of requests, or asks for the same request a moment later.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+THROTTLED = (
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionInProgressException",
+)
 
 #: A write of a transaction, in botocore's form.
 Write = dict[str, Any]
@@ -66,6 +77,28 @@ class Canceled(Exception):
         if response["Error"]["Code"] != "TransactionCanceledException":
             raise error
         return cls(writes, response.get("CancellationReasons") or [])
+
+
+def is_temporary(error: Exception) -> bool:
+    """Return whether AWS failed, and may accept the same request later.
+
+    AWS was busy, had an internal error, or sent no answer.
+    """
+    if not isinstance(error, ClientError):
+        return isinstance(error, NoConnection | HTTPClientError)
+    response: dict[str, Any] = error.response
+    has_failed = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+    return has_failed or response["Error"]["Code"] in THROTTLED
+
+
+@contextmanager
+def suppress_failed_condition() -> Iterator[None]:
+    """Stop the block, without an error, at a write whose condition fails."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
 
 
 def update(dynamodb: Any, **request: Any) -> dict[str, Any]:

@@ -14,12 +14,10 @@ from chalicelib.runtime.log import broken, log, warn
 from chalicelib.storage.items import DEADLINE
 from chalicelib.usecases import measure
 from chalicelib.usecases.adoption.confirm_adoptions import confirm_adoptions
-from chalicelib.usecases.calls.redial_due import TimeLeft, dial_due, disarm, pooled, set_back
+from chalicelib.usecases.calls.redial_due import WAKE_GRACE, TimeLeft, dial_due, disarm, pooled, set_back
 from chalicelib.usecases.calls.silent import look_into
 from chalicelib.usecases.ports import Ports
 
-#: A wake may arrive this late and still be on time: EventBridge fires within the minute, not at its first second.
-WAKE_GRACE = timedelta(seconds=60)
 #: A trigger this long after its wake has fired already, or never will.
 TRIGGER_STALE = timedelta(minutes=10)
 #: Once an hour the sweep also removes the spent triggers of the backend that is not in use. After a switch of
@@ -96,7 +94,8 @@ def _look_into_safely(ports: Ports, call_id: str, now: datetime) -> str:
         return look_into(ports, call_id, now)
     except RedialError as error:
         warn("sweep-refused", call=call_id, error=str(error))
+        set_back(ports, call_id, error)
     except Exception as error:  # an error of one call must not stop the sweep
         broken("sweep-broken", error, call=call_id)
-    set_back(ports, call_id)
+        set_back(ports, call_id, error)
     return "broken"

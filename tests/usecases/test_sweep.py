@@ -1,11 +1,14 @@
 """The sweep: its repairs after a lost trigger or a lost callback."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from chalicelib.domain.call import CallRecord
 from chalicelib.domain.events import CallEvent
@@ -120,6 +123,50 @@ def test_a_call_that_fails_is_retried_last_and_less_often(world: World, monkeypa
         world.clock.turn(minutes=1)
     assert tried == [0, 1, 3, 7, 15, 26, 37]
     assert len(world.twilio.placed) == len(others)
+
+
+def refused_by_aws(code: str, status: int) -> ClientError:
+    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "GetItem")  # type: ignore[no-untyped-call]
+
+
+#: the ways in which a request to AWS fails, although the same request may succeed later
+FAILURES_OF_AWS: list[Callable[[], Exception]] = [
+    lambda: refused_by_aws("ThrottlingException", 400),
+    lambda: refused_by_aws("InternalServerError", 500),
+    lambda: ReadTimeoutError(endpoint_url="https://dynamodb"),  # type: ignore[no-untyped-call]
+    lambda: EndpointConnectionError(endpoint_url="https://dynamodb"),  # type: ignore[no-untyped-call]
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES_OF_AWS)
+def test_a_call_that_aws_fails_is_retried_by_every_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch, failure: Callable[[], Exception]
+) -> None:
+    world.place(start_at="2026-01-26T11:00:00Z")
+    world.clock.turn(to=START + timedelta(hours=1, minutes=2))
+    fails = Mock(side_effect=[failure() for _ in range(5)])
+    with monkeypatch.context() as patched:
+        patched.setattr(CallStore, "load", fails)
+        for _ in range(5):
+            assert world.sweep() == {"overdue-broken": 1}
+            world.clock.turn(minutes=1)
+    assert index_times(world) == [START + timedelta(hours=1, minutes=5)]
+    assert world.sweep() == {"overdue-dialed": 1}
+
+
+def test_a_call_that_aws_fails_in_its_own_minute_is_never_due_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.place(start_at="2026-01-26T11:00:00Z")
+    due_at = START + timedelta(hours=1)
+    world.clock.turn(to=due_at + timedelta(seconds=9))
+    with monkeypatch.context() as patched:
+        patched.setattr(CallStore, "load", Mock(side_effect=FAILURES_OF_AWS[0]()))
+        assert world.redial(due_at)["broken"] == 1
+    assert index_times(world) == [due_at]
+    world.clock.turn(minutes=1)
+    assert world.sweep() == {"overdue-dialed": 1}
 
 
 def test_a_broken_call_is_dialled_once_it_can_be_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from chalicelib.domain.transition import Transition
 from chalicelib.errors import RedialError, TooBusy
 from chalicelib.runtime.log import broken, log, warn, with_context
 from chalicelib.storage.items import FRESH, RETRY
-from chalicelib.storage.transact import StaleWrite
+from chalicelib.storage.transact import StaleWrite, is_temporary
 from chalicelib.usecases import measure
 from chalicelib.usecases.calls.claim import Considered, commit, consider
 from chalicelib.usecases.calls.dial import dial_claimed
@@ -32,6 +32,8 @@ from chalicelib.wheel import Triggers, plan
 MAX_DIAL_SEC = 16.0
 #: An invocation with more time left than this may set more triggers.
 MAX_KEPT_SEC = 60.0
+#: A wake may arrive this late and still be on time: EventBridge fires within the minute, not at its first second.
+WAKE_GRACE = timedelta(seconds=60)
 #: Due calls to one number invalidate each other's claims. Each try lets one of them win.
 CLAIM_TRIES = 5
 #: The clocks of two synchronized computers differ by less than this.
@@ -188,9 +190,10 @@ def _redial_safely(ports: Ports, before: datetime, time_left: TimeLeft, call_id:
         return "skipped"  # other invocations kept changing the call
     except RedialError as error:
         warn("redial-refused", call=call_id, error=str(error))
+        set_back(ports, call_id, error)
     except Exception as error:
         broken("redial-broken", error, call=call_id)
-    set_back(ports, call_id)
+        set_back(ports, call_id, error)
     return "broken"
 
 
@@ -218,15 +221,20 @@ def _redial(ports: Ports, call_id: str, before: datetime, time_left: TimeLeft) -
     return "skipped"
 
 
-def set_back(ports: Ports, call_id: str) -> None:
+def set_back(ports: Ports, call_id: str, error: Exception) -> None:
     """Move a broken call behind the other due calls.
 
-    The call that has been due the longest is dialled first, and a broken one must not block the others.
+    The call that has been due the longest is dialled first, and a broken one must not block the others. If AWS failed,
+    the call is not to blame: the next sweep dials it again, and no wait grows.
     """
+    now = ports.clock.now()
     try:
-        ports.calls.set_back(call_id, ports.clock.now())
-    except (ClientError, BotoCoreError, TooBusy) as error:
-        warn("call-not-set-back", call=call_id, error=str(error))
+        if is_temporary(error):
+            ports.calls.move_behind(call_id, now - WAKE_GRACE)
+        else:
+            ports.calls.set_back(call_id, now)
+    except (ClientError, BotoCoreError, TooBusy) as refusal:
+        warn("call-not-set-back", call=call_id, error=str(refusal))
 
 
 def _load_if_due(ports: Ports, call_id: str, before: datetime) -> CallRecord | None:
