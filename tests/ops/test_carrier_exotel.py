@@ -1,6 +1,5 @@
 """Exotel's part of the mock carrier, used by the app's own client of Exotel."""
 
-from base64 import b64encode
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -11,7 +10,7 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import Refused
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import DIAL, REFUSALS, Caller, CarrierCase
-from tests.support.carrier_client import wait_until
+from tests.support.carrier_client import basic, wait_until
 
 CUSTOMER, EXOPHONE = "+919876543210", "+918047104890"
 CASE = CarrierCase(
@@ -43,7 +42,7 @@ class TestExotel(CarrierTests):
 
 def create(caller: Caller, **changed: str | None) -> tuple[int, object]:
     account = caller.carrier.environment["EXOTEL_ACCOUNT_SID"]
-    pair = f"{caller.carrier.environment['EXOTEL_API_KEY']}:{caller.carrier.environment['EXOTEL_API_TOKEN']}"
+    login = basic(caller.carrier.environment["EXOTEL_API_KEY"], caller.carrier.environment["EXOTEL_API_TOKEN"])
     usual = {
         "From": "09876543210",
         "CallerId": "08047104890",
@@ -51,7 +50,6 @@ def create(caller: Caller, **changed: str | None) -> tuple[int, object]:
         "StatusCallback": f"{caller.carrier.sink.url}/cb",
     }
     form = {name: value for name, value in (usual | changed).items() if value is not None}
-    login = {"Authorization": "Basic " + b64encode(pair.encode()).decode()}
     path = f"/exotel/v1/Accounts/{account}/Calls/connect.json"
     return caller.carrier.ask("POST", path, urlencode(form), login)
 

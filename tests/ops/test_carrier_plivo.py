@@ -1,7 +1,6 @@
 """Plivo's part of the mock carrier, used by the app's own client of Plivo."""
 
 import json
-from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from chalicelib.providers import MachineDetection, SignatureError, Unanswered
 from ops.local.carrier_plivo import CONSOLE_ZONE
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import Caller, CarrierCase
-from tests.support.carrier_client import FROM, TO
+from tests.support.carrier_client import FROM, TO, basic
 
 CASE = CarrierCase(
     name="plivo",
@@ -55,8 +54,7 @@ class TestPlivo(CarrierTests):
 
 def ask(caller: Caller, changed: dict[str, object], token: str = "") -> tuple[int, Any]:
     account = caller.carrier.environment["PLIVO_AUTH_ID"]
-    pair = f"{account}:{token or caller.carrier.environment['PLIVO_AUTH_TOKEN']}"
-    headers = {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    headers = basic(account, token or caller.carrier.environment["PLIVO_AUTH_TOKEN"])
     usual = {"from": FROM.removeprefix("+"), "to": TO.removeprefix("+"), "answer_url": "https://x.test/"}
     body = {name: value for name, value in (usual | changed).items() if value is not None}
     return caller.carrier.ask("POST", f"/plivo/v1/Account/{account}/Call/", json.dumps(body), headers)

@@ -1,6 +1,5 @@
 """SignalWire's part of the mock carrier, used by the app's own client."""
 
-import base64
 from urllib.parse import urlencode
 
 import pytest
@@ -9,7 +8,7 @@ from chalicelib.domain.outcome import Amd, Outcome
 from chalicelib.providers import MachineDetection
 from tests.ops.calling import CarrierTests
 from tests.support.carrier_caller import Caller, Seconds
-from tests.support.carrier_client import FROM, TO
+from tests.support.carrier_client import FROM, TO, basic
 from tests.support.cxml import carrier_case
 
 CASE = carrier_case(
@@ -65,7 +64,7 @@ def test_synchronous_amd_of_an_answering_machine_is_a_voicemail(caller: Caller) 
 
 def test_the_api_is_at_signalwires_paths_under_its_login(caller: Caller) -> None:
     project, token = (caller.carrier.environment[f"SIGNALWIRE_{name}"] for name in ("PROJECT_ID", "API_TOKEN"))
-    login = {"Authorization": "Basic " + base64.b64encode(f"{project}:{token}".encode()).decode()}
+    login = basic(project, token)
     calls = f"/signalwire/api/laml/2010-04-01/Accounts/{project}/Calls"
 
     assert caller.carrier.ask("POST", calls, headers=login)[1] == {

@@ -1,6 +1,5 @@
 """The calls that are placed through Plivo's REST API, and Plivo's answers."""
 
-import base64
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,15 +11,13 @@ from chalicelib.providers import DeferredByProvider, MachineDetection, Placement
 from chalicelib.providers.http import AnswerLost, NotSent
 from chalicelib.providers.plivo import Plivo
 from tests.providers.dialing import DIAL, NOW, UNANSWERED, DialCase, DialTests
+from tests.support.carrier_client import basic
 from tests.support.fake_http import FakeHttp, answer
 
 ACCOUNT = "MAYWJIZTLKODK5NTM3ND"
 CALL = "9834029e-58b6-11e1-b8b7-a5bd0e4e126f"
 URL = f"https://api.plivo.com/v1/Account/{ACCOUNT}"
-HEADERS = {
-    "Authorization": "Basic " + base64.b64encode(f"{ACCOUNT}:first".encode()).decode(),
-    "Accept": "application/json",
-}
+HEADERS = {**basic(ACCOUNT, "first"), "Accept": "application/json"}
 CALLBACK = "https://redial.example.com/callbacks/plivo/t0k3n"
 FIRED = {"message": "call fired", "request_uuid": CALL, "api_id": "97ceeb52-58b6-11e1-86da-77300b68f8bb"}
 BODY = {

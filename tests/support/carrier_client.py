@@ -23,7 +23,14 @@ OTHER = "+16505550111"
 FROM = "+14155550100"
 CALLS = f"/2010-04-01/Accounts/{SID}/Calls.json"
 EVERY_EVENT = [("StatusCallbackEvent", event) for event in ("initiated", "ringing", "answered", "completed")]
-BASIC = {"Authorization": "Basic " + b64encode(f"{SID}:{TOKEN}".encode()).decode()}
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """Return the header of a login by user name and password."""
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+BASIC = basic(SID, TOKEN)
 
 
 def wait_until(reached: Callable[[], bool]) -> None:

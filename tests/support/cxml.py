@@ -3,7 +3,6 @@
 SignalWire's Call resource is Twilio's, in SignalWire's words.
 """
 
-import base64
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +10,14 @@ from chalicelib.domain.events import Progress
 from chalicelib.domain.outcome import Outcome
 from chalicelib.providers import DeferredByProvider, MachineDetection, PlacementUnknown, Refused
 from tests.support.carrier_caller import DIAL, CarrierCase
+from tests.support.carrier_client import basic
 
 ANSWERED = ("initiated", "ringing", "in-progress", "completed")
 
 
 def headers(user: str, password: str) -> dict[str, str]:
     """Return the headers of a request to the API."""
-    login = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {login}", "Accept": "application/json"}
+    return {**basic(user, password), "Accept": "application/json"}
 
 
 def call_form(callback: str) -> list[tuple[str, str]]:
