@@ -69,13 +69,14 @@ def test_a_name_that_is_there_twice_is_found_in_linear_time(world: World) -> Non
     names = b",".join(b'"n%016d":1' % i for i in range(9_900))
     raw = b'{"metadata": {%s, "n%016d": 1}}' % (names, 9_899)
     assert len(raw) > 200_000
-    began = time.process_time()
+    began = time.thread_time()
     answer = post(world, raw)
+    spent_sec = time.thread_time() - began
     assert (answer.status_code, answer.json_body["detail"][-48:]) == (
         400,
         "'n0000000000009899' is there twice in one object",
     )
-    assert time.process_time() - began < 2  # 5 s if each name is searched among those before it
+    assert spent_sec < 0.5  # over 1 s if each name is searched among those before it
 
 
 @pytest.mark.parametrize(

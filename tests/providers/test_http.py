@@ -102,13 +102,13 @@ def test_300_megabytes_of_gzip_cost_no_more_than_the_limit():
     bomb = b"".join(packer.compress(bytes(1024 * 1024)) for _ in range(300)) + packer.flush()
     with loopback(sends(ok(bomb, "Content-Encoding: gzip"))) as server:
         tracemalloc.start()
-        begun = time.process_time()
+        begun = time.thread_time()
         with pytest.raises(AnswerLost, match="longer than"):
             get(server)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 16 * 1024 * 1024
-    assert time.process_time() - begun < 6
+    assert time.thread_time() - begun < 0.2  # to unpack all of it takes 0.3 s or more
 
 
 @pytest.mark.parametrize(
