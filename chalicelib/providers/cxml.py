@@ -73,6 +73,9 @@ EVIDENCE = (
     "StirStatus",
 )
 
+#: The error about a signature, after the name of its header
+NO_MATCH = "does not match; are the secret and the public URL those the sender has?"
+
 #: The form of a call's id: visible ASCII, which all of these vendors use so far, and which is safe as a key
 _CALL_ID = re.compile(r"[!-~]{1,128}")
 _ERROR_CODE = re.compile(r"[0-9]{1,9}")
@@ -135,7 +138,7 @@ def verify(
         raise SignatureError("the body is no UTF-8 form of a callback's size, so it cannot have been signed") from None
     signature_holds = matches_any(given, [_signature(key, text, digest) for key in keys for text in texts])
     if not (signature_holds and body_holds):
-        raise SignatureError(f"{header} does not match; are the secret and the public URL those the sender has?")
+        raise SignatureError(f"{header} {NO_MATCH}")
 
 
 def _signed_params(

@@ -14,7 +14,7 @@ from chalicelib.domain.events import CallEvent
 from chalicelib.domain.outcome import Outcome
 from chalicelib.errors import RedialError
 from chalicelib.providers.base import CallbackRequest, DialRequest, MalformedCallback, Now, SignatureError
-from chalicelib.providers.cxml import EVIDENCE, Params, Vocabulary, read_event, verify
+from chalicelib.providers.cxml import EVIDENCE, NO_MATCH, Params, Vocabulary, read_event, verify
 from chalicelib.providers.cxml_calls import RESOURCE_FIELDS, CxmlProvider, Refusals
 from chalicelib.providers.forms import json_object, read_fields, scalars
 from chalicelib.providers.http import Http
@@ -23,6 +23,8 @@ from chalicelib.providers.signing import matches_any, secrets_of, url_spellings,
 SIGNATURE_HEADER = "X-SignalWire-Signature"
 #: The header of the same signature under the name that programs for Twilio expect
 ALIAS_HEADER = "X-Twilio-Signature"
+#: hex(HMAC-SHA1) signs a body as its bytes. All other signatures are in base64, and sign the fields of the body.
+_HEX_SIGNATURE = re.compile(r"[0-9a-f]{40}")
 
 #: The outcome by error code, for the codes that are about the number called. This table and the three below follow
 #: developer.signalwire.com/rest/compatibility-api/overview/error-codes; not every code means the same as at Twilio.
@@ -133,15 +135,18 @@ class SignalWire(CxmlProvider):
         given = request.header(header)
         if not given:
             raise SignatureError(f"{SIGNATURE_HEADER} is missing")
-        if not matches_any(given, self._signatures_of_json(request)):
-            verify(
-                request,
-                header=header,
-                keys=self._keys,
-                flatten=params_in_order,
-                json_fields=flat_json,
-                spellings=with_and_without_standard_port,
-            )
+        if _HEX_SIGNATURE.fullmatch(given):
+            if not matches_any(given, self._signatures_of_json(request)):
+                raise SignatureError(f"{header} {NO_MATCH}")
+            return
+        verify(
+            request,
+            header=header,
+            keys=self._keys,
+            flatten=params_in_order,
+            json_fields=flat_json,
+            spellings=with_and_without_standard_port,
+        )
 
     def _signatures_of_json(self, request: CallbackRequest) -> list[str]:
         try:
