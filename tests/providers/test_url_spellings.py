@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from time import process_time
+from time import thread_time
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
@@ -139,28 +139,31 @@ def test_a_query_that_cannot_be_decoded_is_refused(query: str) -> None:
             provider(name).verify(CallbackRequest("GET", url_of(name, query), headers, b""))
 
 
-#: The piece of work takes about 11 ms of CPU, so the limit is about half a second.
-MAX_PIECES = 47
+#: The piece of work takes about 11 ms of CPU, so the limit is about an eighth of a second.
+MAX_PIECES = 12
 
 
 @pytest.mark.parametrize("name", ["twilio", "signalwire", "plivo"])
 @pytest.mark.parametrize("fields", [2, 900])
 def test_the_worst_request_is_refused_at_a_bounded_cost(name: str, fields: int) -> None:
     query = urlencode([(f"a{n} ~'(*", "b c~!") for n in range(fields)])
-    headers = header(name, url_of(name, "a=b"))
-    for body in (b"x=" + b"%41" * 43_000, b'{"a":"' + b"x" * 250_000 + b'"}'):
-        request = CallbackRequest("POST", url_of(name, query), headers, body)
-        assert min(pieces_to_refuse(name, request) for _ in range(3)) < MAX_PIECES
+    forged = [header(name, url_of(name, "a=b"))]
+    if name == "signalwire":
+        forged.append({"X-SignalWire-Signature": "0" * 40})
+    for headers in forged:
+        for body in (b"x=" + b"%41" * 43_000, b'{"a":"' + b"x" * 250_000 + b'"}'):
+            request = CallbackRequest("POST", url_of(name, query), headers, body)
+            assert min(pieces_to_refuse(name, request) for _ in range(3)) < MAX_PIECES
 
 
 def pieces_to_refuse(name: str, request: CallbackRequest) -> float:
     """Return the CPU that the refusal of a request costs, in pieces of fixed work."""
-    began = process_time()
+    began = thread_time()
     sum(i * i for i in range(200_000))
-    worked = process_time()
+    worked = thread_time()
     with pytest.raises(SignatureError):
         provider(name).verify(request)
-    return (process_time() - worked) / (worked - began)
+    return (thread_time() - worked) / (worked - began)
 
 
 @pytest.mark.parametrize("spelling", [name for name in QUERIES if name != "sorted"])
