@@ -135,15 +135,18 @@ class Telnyx(Provider):
         """Return what the log of events says of a call: how it began, and its end if any.
 
         A call's own status does not say how the call ended, exists for ten minutes only, and has no direction and no
-        numbers. None if the log has no hangup and no live call has this leg.
+        numbers. None if the log has no hangup and no live call has this leg. The log is asked again after the live
+        calls, because the call may end between two requests.
         """
         leg = self._leg_of(provider_call_id)
         if leg is None:
             return None
         hangup = self._hangup_of(leg)
+        is_live = hangup is None and self._active(leg) is not None
+        hangup = hangup if hangup is not None or is_live else self._hangup_of(leg)
         if hangup is not None:
             found = hung_up_event(_looked_up(provider_call_id, "hangup", hangup.get("event_timestamp")), hangup)
-        elif self._active(leg):
+        elif is_live:
             found = _looked_up(provider_call_id, "alive")
         else:
             return None

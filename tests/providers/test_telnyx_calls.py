@@ -55,6 +55,16 @@ def logged(metadata: object) -> Answer:
     return answer(200, {"data": [{"name": "call.answered", "call_leg_id": LEG}, entry]})
 
 
+#: the call whose hangup is in the log, by its leg
+BUSY = CallEvent(
+    event_id=f"{LEG}:lookup:hangup",
+    provider_call_id=LEG,
+    status="user-busy",
+    outcome=Outcome.BUSY,
+    occurred_at=datetime(2026, 1, 26, 9, tzinfo=UTC),
+    cause="telnyx:user_busy",
+    evidence={"hangup_cause": "user_busy", "sip_hangup_cause": "486"},
+)
 #: the shapes in which the log holds an event's payload
 NESTS = [lambda p: p, lambda p: {"payload": p}, lambda p: {"event": {"data": {"payload": p}}}]
 
@@ -172,25 +182,27 @@ class TestTelnyx(DialTests):
             *(
                 (
                     [logged(nest({"hangup_cause": "user_busy", "sip_hangup_cause": "486"}))],
-                    CallEvent(
-                        event_id=f"{LEG}:lookup:hangup",
-                        provider_call_id=LEG,
-                        status="user-busy",
-                        outcome=Outcome.BUSY,
-                        occurred_at=datetime(2026, 1, 26, 9, tzinfo=UTC),
-                        cause="telnyx:user_busy",
-                        evidence={"hangup_cause": "user_busy", "sip_hangup_cause": "486"},
-                    ),
+                    BUSY,
                     [LOG_URL, BEGUN_URL],
                 )
                 for nest in NESTS
             ),
+            # The call ends while Redial asks.
+            (
+                [
+                    answer(200, {"data": []}),
+                    answer(200, {"data": []}),
+                    logged({"hangup_cause": "user_busy", "sip_hangup_cause": "486"}),
+                ],
+                BUSY,
+                [LOG_URL, ACTIVE_URL, LOG_URL, BEGUN_URL],
+            ),
         ],
         silent=[
             *((given, 1) for given in UNANSWERED),
-            *((given, 2) for given in VAGUE),
-            (answer(200, {"data": 1}), 2),
-            (answer(200, {"data": [1, {"name": "call.hangup", "call_leg_id": "other"}]}), 2),
+            *((given, 3) for given in VAGUE),
+            (answer(200, {"data": 1}), 3),
+            (answer(200, {"data": [1, {"name": "call.hangup", "call_leg_id": "other"}]}), 3),
         ],
         hang_up_id=CONTROL,
         hang_ups=[*HANG_UPS, (said(422, "90018"), False)],
