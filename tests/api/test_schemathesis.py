@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = {
     "seed": 20260126,
-    "generation": {"deterministic": True, "max-examples": 15, "database": "none", "no-shrink": True},
+    "generation": {"deterministic": True, "max-examples": 20, "database": "none", "no-shrink": True},
     # OPTIONS never reaches the app: API Gateway answers it.
     "phases": {"stateful": {"enabled": False}, "coverage": {"unexpected-methods": ["PATCH", "PUT", "DELETE"]}},
     # Their policies are those of POST /calls, where schemathesis tries each edge of the schema.

@@ -226,7 +226,7 @@ def test_items_written_between_switch_and_deployment_are_copied(runbook: Runbook
     assert main([*FROM, "--finish"]) == 1
 
 
-@pytest.mark.parametrize("every", [41, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_restore_that_is_killed_on_the_way_is_finished_by_the_next_run(
     runbook: Runbook, config: Path, every: int
 ) -> None:
