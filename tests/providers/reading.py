@@ -86,7 +86,7 @@ class CallbackTests(SharedTests):
     def test_random_callbacks_are_rejected_or_read(self) -> None:
         provider = self.case.provider()
 
-        @settings(max_examples=200, deadline=None)
+        @settings(max_examples=300, deadline=None)
         @given(
             self.case.bodies,
             st.sampled_from(CONTENT_TYPES),
