@@ -65,8 +65,10 @@ picture: $(INSTALLED) ## Run the demo and draw it into docs/demo.svg
 e2e: $(INSTALLED) ## Run the slow tests, and the end-to-end tests on the local stack
 	$(BIN)/pytest -m "slow or e2e" -n 3 --dist loadscope
 
-bench: $(INSTALLED) ## Run the benchmarks
-	@$(BIN)/python -m ops.bench
+JSON ?=
+
+bench: $(INSTALLED) ## Count what each kind of event costs, and measure the hot paths: JSON=1 prints JSON
+	@$(BIN)/python -m ops.bench $(if $(filter-out 0,$(JSON)),--json)
 
 SEED ?= 1
 CALLS ?= 100

@@ -1,132 +1,101 @@
-"""`make bench`: the cost of the hot paths, as ratios and counts.
+"""`make bench`: what each kind of event costs, and how long the hot paths take.
 
-Absolute times hold only for this computer on this day.
+    python -m ops.bench            print the tables
+    python -m ops.bench --json     print the same as JSON
+    python -m ops.bench --write    write the committed counts: ops/benchmarks/counts.json
+
+Requests, units and bytes are counted on the real handlers: they are the same in each run. Times hold only for this
+computer on this day.
 """
 
+import argparse
+import json
 import sys
-import timeit
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from chalicelib.dialects.dialnexa import RetryIn
-from chalicelib.domain.decide import Situation, decide
-from chalicelib.domain.outcome import Outcome
-from chalicelib.domain.past_attempt import PastAttempt
 from chalicelib.providers import REGISTRY
-from ops.benchmarks import cold_start, costs, prices
-from ops.benchmarks import story as bench_story
-
-START = datetime(2026, 1, 26, 10, 0, tzinfo=UTC)
-WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-RETRY = {
-    "max_retries": 3,
-    "strategy": {"type": "fixed", "wait_minutes": 30},
-    "on": {"busy": True, "no-answer": {"wait_minutes": 20}, "failed": {"max_retries": 1}, "voicemail": False},
-    "window": {"open": {day: [["09:00", "21:00"]] for day in WEEK}, "pause": {"monday": [["12:00", "14:00"]]}},
-    "expires_after_hours": 72,
-}
-CAPPED = {**RETRY, "caps": [{"max_attempts": 4, "per_hours": 24}]}
-REPEATS = 7
+from ops.benchmarks import cold_start, costs, counts, decide_times, prices, stored, tables
+from ops.benchmarks.events import Counted
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One line of the table: the microseconds of one run, the best of several rounds."""
+class Results:
+    """The results of all benchmarks. The first of ``counted`` is under the base load."""
 
-    what: str
-    micros: float
+    counted: Sequence[Counted]
+    bytes_of_a_call: Mapping[int, Mapping[str, int]]
+    decide_micros: Mapping[str, float]
+    starts_ms: Mapping[str, float]
+
+    def bills(self) -> dict[str, list[costs.Line]]:
+        """Return the bills, by title."""
+        return {
+            f"a million redialled attempts, prices of {prices.READ_ON} in us-east-1": list(
+                costs.of_a_million(self.counted[0])
+            ),
+            "a month without calls, with 1 provider": list(costs.of_a_month(1)),
+            f"a month without calls, with {len(REGISTRY)} providers": list(costs.of_a_month(len(REGISTRY))),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all results as JSON."""
+        base = self.counted[0]
+        return {
+            **counts.as_json(self.counted, self.bytes_of_a_call),
+            "cpu_ms": {kind: round(usage.cpu_ms, 2) for kind, usage in base.usage.items()},
+            "log_bytes": {kind: round(usage.log_bytes) for kind, usage in base.usage.items()},
+            "dollars": {title: [asdict(line) for line in lines] for title, lines in self.bills().items()},
+            "decide_micros": {what: round(micros, 2) for what, micros in self.decide_micros.items()},
+            "cold_start_ms": {what: round(ms, 1) for what, ms in self.starts_ms.items()},
+        }
+
+    def as_tables(self) -> Iterator[Table | str]:
+        """Yield the tables to print."""
+        yield tables.by_load(self.counted)
+        yield tables.by_operation(self.counted[0])
+        yield tables.notes(self.counted)
+        yield tables.stored(self.bytes_of_a_call)
+        yield from (tables.bill(title, lines) for title, lines in self.bills().items())
+        yield tables.by_memory(self.counted[0].dial_cpu_ms)
+        yield tables.times("decide()", "µs", self.decide_micros, digits=1)
+        yield tables.times("cold start, in a fresh process", "ms", self.starts_ms)
 
 
-def best_micros(work: Callable[[], object]) -> float:
-    """Return the microseconds of one run of ``work``, the best of several rounds.
-
-    A round has as many runs as take a tenth of a second.
-    """
-    timer = timeit.Timer(work)
-    runs, seconds = timer.autorange()
-    runs = max(1, round(runs * 0.1 / max(seconds, 1e-6)))
-    return min(timer.repeat(REPEATS, runs)) / runs * 1e6
-
-
-def cases() -> dict[str, Callable[[], object]]:
-    """Return what is measured, by name. The others are compared with the first."""
-    plain, capped = RetryIn.model_validate(RETRY).policy(), RetryIn.model_validate(CAPPED).policy()
-    zone = ("Asia/Kolkata",)
-    inside = PastAttempt(1, Outcome.BUSY, START, START)
-    evening = START + timedelta(hours=5, minutes=20)
-    outside = PastAttempt(1, Outcome.BUSY, evening, evening)
-    expires_at = START + timedelta(hours=72)
-    many = ("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles")
-    return {
-        "parse the policy with pydantic": lambda: RetryIn.model_validate(RETRY).policy(),
-        "decide: fixed, window, inside it": lambda: decide(plain, Situation(expires_at, zone, (inside,))),
-        "decide: fixed, window, rescheduled to the next day": lambda: decide(
-            plain, Situation(expires_at, zone, (outside,))
-        ),
-        "decide: the same with a cap": lambda: decide(capped, Situation(expires_at, zone, (inside,), (START,))),
-        "decide: fixed, window, four zones": lambda: decide(plain, Situation(expires_at, many, (inside,))),
-    }
-
-
-def main() -> int:
-    """Measure everything, print the tables, and return 0."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks, print their results, and return 0."""
+    parser = argparse.ArgumentParser(prog="python -m ops.bench", description="Run the benchmarks of Redial.")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print JSON in place of tables")
+    output.add_argument("--write", action="store_true", help="count only, and write the committed counts")
+    options = parser.parse_args(arguments)
+    progress = Console(stderr=True)
+    if options.write:
+        with progress.status("counting"):
+            counts.write(counts.count_all())
+        print(f"wrote {counts.PATH}")
+        return 0
+    results = _run(progress)
+    if options.json:
+        print(json.dumps(results.as_json(), indent=2))
+        return 0
     console = Console()
-    measured = []
-    for what, work in cases().items():
-        with console.status(f"measuring: {what}"):
-            measured.append(Measured(what, best_micros(work)))
-    table = Table("what", "µs", "of parsing", title="decide()")
-    for row in measured:
-        table.add_row(row.what, f"{row.micros:.1f}", f"{row.micros / measured[0].micros:.2f}")
-    console.print(table)
-    with console.status(f"measuring: cold starts, {cold_start.RUNS} of each"):
-        starts_ms = cold_start.medians_ms(cold_start.cases())
-    floor_ms = next(iter(starts_ms.values()))
-    table = Table("what", "ms", "of the floor", title="cold start, in a fresh process")
-    for what, ms in starts_ms.items():
-        table.add_row(what, f"{ms:.0f}", f"{ms / floor_ms:.2f}")
-    console.print(table)
-    _show_costs(console)
+    for each in results.as_tables():
+        console.print(each)
     return 0
 
 
-def _show_costs(console: Console) -> None:
-    with console.status("counting what an attempt takes"):
-        counted = bench_story.count()
-    console.print(
-        f"counted: {counted.write_units:.1f} write units, {counted.read_units:.1f} read units and "
-        f"{counted.aws_requests:.1f} requests to AWS for a redialled attempt with {counted.callbacks:.0f} callbacks; "
-        f"measured: {counted.dial_cpu_ms:.1f} ms of CPU a dial, {counted.callback_cpu_ms:.1f} ms a callback, less TLS"
-    )
-    for title, lines in (
-        (f"a million attempts, prices of {prices.READ_ON} in us-east-1", costs.of_a_million(counted)),
-        ("a month without calls, with 1 provider", costs.of_a_month(1)),
-        (f"a month without calls, with {len(REGISTRY)} providers", costs.of_a_month(len(REGISTRY))),
-    ):
-        rows = list(lines)
-        table = Table("what", "$", title=title)
-        for row in rows:
-            table.add_row(row.what, f"{row.dollars:.2f}")
-        table.add_row("together", f"{sum(row.dollars for row in rows):.2f}")
-        console.print(table)
-    console.print(_by_memory(counted.dial_cpu_ms))
-
-
-def _by_memory(cpu_ms: float) -> Table:
-    """Tabulate the dials a second of one redial Lambda, and their cost, by memory."""
-    waits = costs.dials_per_second_of_waits()
-    title = f"one redial Lambda by memory, {costs.DIALS_AT_ONCE} dials at a time, a vCPU as fast as this core"
-    table = Table("MB", "of a vCPU", "dials/s by CPU", "dials/s by waits", "$ per million dials", title=title)
-    for memory_mb in costs.MEMORIES_MB:
-        by_cpu = costs.dials_per_second_of_cpu(memory_mb, cpu_ms)
-        dollars = memory_mb / 1024 / min(by_cpu, waits) * prices.GB_SECOND["x86_64"] * costs.MILLION
-        cells = (f"{costs.share(memory_mb):.2f}", f"{by_cpu:.1f}", f"{waits:.1f}", f"{dollars:.2f}")
-        table.add_row(str(memory_mb), *cells)
-    return table
+def _run(progress: Console) -> Results:
+    with progress.status("counting what each event uses"):
+        counted, bytes_of_a_call = counts.count_all(), stored.bytes_of_a_call()
+    with progress.status("measuring decide()"):
+        micros = {what: decide_times.best_micros(work) for what, work in decide_times.cases().items()}
+    with progress.status(f"measuring cold starts, {cold_start.RUNS} of each"):
+        return Results(counted, bytes_of_a_call, micros, cold_start.medians_ms(cold_start.cases()))
 
 
 if __name__ == "__main__":

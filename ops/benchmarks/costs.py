@@ -13,7 +13,7 @@ from chalicelib.providers import REGISTRY
 from chalicelib.runtime import metrics
 from ops import outcomes
 from ops.benchmarks import prices
-from ops.benchmarks.story import Counted
+from ops.benchmarks.events import Counted
 from ops.deploying import chalice_config
 from ops.deploying.operations import alarms
 from ops.names import API, REDIAL
@@ -107,7 +107,8 @@ def of_a_million(counted: Counted, architecture: str = "x86_64") -> Iterator[Lin
 
     Units and kilobytes are rounded to whole ones, because the length of log lines varies.
     """
-    writes, reads, log_kb = round(counted.write_units), round(counted.read_units), round(counted.log_bytes / 1000)
+    attempt = counted.attempt
+    writes, reads, log_kb = round(attempt.write_units), round(attempt.read_units), round(attempt.log_bytes / 1000)
     yield Line(
         f"API Gateway, {counted.callbacks:.0f} million callbacks", counted.callbacks * prices.API_REQUEST * MILLION
     )

@@ -22,7 +22,7 @@ class CpuTime:
 
     @contextmanager
     def excluded(self) -> Iterator[None]:
-        """Exclude the time of a block. Blocks may be nested."""
+        """Leave the time of a block out. Blocks may be nested."""
         if self._depth:
             yield
             return
@@ -35,7 +35,7 @@ class CpuTime:
 
     @contextmanager
     def without_moto(self) -> Iterator[None]:
-        """Exclude the time in which moto answers in AWS's place, until the block ends."""
+        """Leave the time out in which moto answers in AWS's place."""
         answer, cpu = BotocoreStubber.__call__, self
 
         def excluded(stubber: Any, *arguments: Any, **options: Any) -> Any:

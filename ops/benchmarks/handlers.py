@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import moto
 from chalice.test import Client
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 

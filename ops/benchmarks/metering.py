@@ -15,9 +15,11 @@ from unittest.mock import patch
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.dynamo_type import Item as MotoItem
+from moto.dynamodb.models.table import Table
 
 from ops.benchmarks.cpu_time import CpuTime
 from ops.benchmarks.usage import Usage
@@ -71,7 +73,10 @@ def index_writes(before: Item | None, after: Item | None) -> int:
 
 
 def index_entries(item: Item) -> list[Item]:
-    """Return the entries that an item has in the indexes: its keys, and those of the index."""
+    """Return the entries that an item has in the indexes.
+
+    An entry has the keys of the item and of the index.
+    """
     return [_part(item, (*KEY, *keys)) for keys in INDEXES.values() if _entry(item, keys) is not None]
 
 
@@ -146,7 +151,10 @@ class Meter:
     def _read(
         self, client: Any, operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Return the answer with all items that DynamoDB read for it, also those that it filtered out."""
+        """Return the answer with all items that DynamoDB read for it.
+
+        DynamoDB charges the items that it filters out, too.
+        """
         if operation != "Query" or not any(name in params for name in RETURNS_ONLY):
             return answer
         used = set(re.findall(r"[#:]\w+", params["KeyConditionExpression"]))
@@ -163,13 +171,32 @@ class Meter:
             return [_stored(write) for write in writes]
 
 
+def stored_items() -> Iterator[Item]:
+    """Yield the items of moto's only table."""
+    (table,) = _tables().values()
+    for partition in table.items.values():
+        yield from map(_plain, partition.values())
+
+
 def _stored(write: Mapping[str, Any]) -> Item | None:
-    """Return the present item that a write is about, from moto's table. A request would take ten times longer."""
-    tables = next(iter(dynamodb_backends[DEFAULT_ACCOUNT_ID].values())).tables
+    """Return the present item that a write is about.
+
+    It comes from moto's own table, because a request takes ten times longer.
+    """
     source = write.get("Key") or write["Item"]
     pk, sk = (DynamoType(source[name]) for name in KEY)
-    held = tables[write["TableName"]].items.get(pk, {}).get(sk)
-    return None if held is None else {name: value.to_regular_json() for name, value in held.attrs.items()}
+    held = _tables()[write["TableName"]].items.get(pk, {}).get(sk)
+    return None if held is None else _plain(held)
+
+
+def _tables() -> dict[str, Table]:
+    (region,) = dynamodb_backends[DEFAULT_ACCOUNT_ID].values()
+    tables: dict[str, Table] = region.tables
+    return tables
+
+
+def _plain(item: MotoItem) -> Item:
+    return {name: value.to_regular_json() for name, value in item.attrs.items()}
 
 
 def _writes(operation: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

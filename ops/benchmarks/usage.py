@@ -1,4 +1,4 @@
-"""The usage of AWS by a piece of work: requests, units, bytes of logs and CPU time."""
+"""The usage of AWS by an event: requests, units, bytes of logs and CPU time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ DIGITS = 2
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A sum or a mean of what some work uses.
+    """The usage of an event, or of several events together.
 
     ``requests`` are the requests to AWS by operation. The units are those that DynamoDB charges, and
     ``write_units`` include the writes of the indexes. ``log_bytes`` and ``cpu_ms`` are measured: they differ from run

@@ -81,7 +81,7 @@ class TableWatch:
         elif key.pk.startswith("CALL#") and key.sk.startswith("ATTEMPT#"):
             self._note_attempt(key, _plain(item) if item else {})
 
-    def indexed(self, table: Any, index: str) -> Iterator[Item]:
+    def indexed(self, table: Any, index: str, _wanted: object) -> Iterator[Item]:
         """Return the items that the due index holds, or that another index may hold."""
         if index == "due":
             return (item for key in list(self.due) if (item := self._read(key)) is not None)
