@@ -2,7 +2,7 @@
 
     python -m ops.bench            print the tables
     python -m ops.bench --json     print the same as JSON
-    python -m ops.bench --write    write the committed counts: ops/benchmarks/counts.json
+    python -m ops.bench --write    write the committed counts: counts.json and docs/costs.md
 
 Requests, units and bytes are counted on the real handlers: they are the same in each run. Times hold only for this
 computer on this day.
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chalicelib.providers import REGISTRY
-from ops.benchmarks import cold_start, costs, counts, decide_times, prices, stored, tables
+from ops.benchmarks import cold_start, costs, counts, decide_times, page, prices, stored, tables
 from ops.benchmarks.events import Counted
 
 
@@ -76,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = Console(stderr=True)
     if options.write:
         with progress.status("counting"):
-            counts.write(counts.count_all())
-        print(f"wrote {counts.PATH}")
+            counts.write()
+        print(f"wrote {counts.PATH} and {page.PATH}")
         return 0
     results = _run(progress)
     if options.json:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.benchmarks import stored
+from ops.benchmarks import page, stored
 from ops.benchmarks.events import LOADS, Counted, Kind, count
 
 PATH = Path(__file__).with_name("counts.json")
@@ -26,14 +26,15 @@ def as_json(counted: Iterable[Counted], bytes_of_a_call: Mapping[int, Mapping[st
     counted = list(counted)
     return {
         "events": {kind: {str(each.load): each.usage[kind].counted() for each in counted} for kind in Kind},
-        "stored_bytes": {_attempts(number): dict(sorted(kinds.items())) for number, kinds in bytes_of_a_call.items()},
+        "stored_bytes": {_attempts(number): dict(kinds) for number, kinds in bytes_of_a_call.items()},
     }
 
 
-def write(counted: Iterable[Counted]) -> None:
-    """Count the bytes of a call, and write counts.json."""
-    text = json.dumps(as_json(counted, stored.bytes_of_a_call()), indent=2)
-    PATH.write_text(text + "\n")
+def write() -> None:
+    """Count everything, and write counts.json and the tables of docs/costs.md."""
+    found = as_json(count_all(), stored.bytes_of_a_call())
+    PATH.write_text(json.dumps(found, indent=2) + "\n")
+    page.write(found)
 
 
 def committed() -> dict[str, Any]:

@@ -190,9 +190,8 @@ def _stored(write: Mapping[str, Any]) -> Item | None:
 
 
 def _tables() -> dict[str, Table]:
-    (region,) = dynamodb_backends[DEFAULT_ACCOUNT_ID].values()
-    tables: dict[str, Table] = region.tables
-    return tables
+    regions = dynamodb_backends[DEFAULT_ACCOUNT_ID].values()
+    return {name: table for region in regions for name, table in region.tables.items()}
 
 
 def _plain(item: MotoItem) -> Item:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 
-from chalicelib.storage.slots import SMALL
 from ops.benchmarks.handlers import Handlers, running
 from ops.benchmarks.metering import Item, index_entries, size_bytes, stored_items
 
 #: The bytes are counted after these attempts. The policy allows no more than the last of them.
 AFTER_ATTEMPTS = (1, 4, 10)
+#: The concurrency limit of the account: all numbers of slots have one digit, because an attempt's item has the number.
+SLOTS = 9
 #: DynamoDB's storage has so many more bytes for each item and for each entry of an index.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithTables.Basics.html
 OVERHEAD_BYTES = 100
@@ -17,11 +18,11 @@ ENTRIES, OVERHEAD, TOTAL = "index entries", "overhead", "together"
 def bytes_of_a_call() -> dict[int, dict[str, int]]:
     """Return the bytes of a call whose line is busy at every attempt.
 
-    The key is the number of attempts; the value has the bytes of each kind of item. Items that several calls share are
-    left out: wakes, slots, rate limits. Only the number's own item may be shared, too.
+    The key is the number of attempts. The value has the bytes of each kind of item, with the names of
+    chalicelib/storage/items.py. Items that several calls share are left out: wakes, slots, rate limits.
     """
     found = {}
-    with running(SMALL) as handlers:
+    with running(SLOTS) as handlers:
         call_id = handlers.place(max_retries=max(AFTER_ATTEMPTS) - 1)
         for attempt in range(1, max(AFTER_ATTEMPTS) + 1):
             if attempt > 1:
@@ -30,7 +31,7 @@ def bytes_of_a_call() -> dict[int, dict[str, int]]:
             for number, status in enumerate(handlers.busy_statuses):
                 handlers.callback(sid, status, number)
             if attempt in AFTER_ATTEMPTS:
-                found[attempt] = dict(_bytes_now())
+                found[attempt] = _bytes_now()
     return found
 
 
@@ -44,7 +45,7 @@ def _redial(handlers: Handlers, call_id: str) -> None:
         raise RuntimeError(f"{call_id} was not dialled when it was due")
 
 
-def _bytes_now() -> Counter[str]:
+def _bytes_now() -> dict[str, int]:
     sizes: Counter[str] = Counter()
     for item in stored_items():
         if (kind := _kind(item)) is None:
@@ -53,8 +54,8 @@ def _bytes_now() -> Counter[str]:
         sizes[kind] += size_bytes(item)
         sizes[ENTRIES] += sum(map(size_bytes, entries))
         sizes[OVERHEAD] += OVERHEAD_BYTES * (1 + len(entries))
-    sizes[TOTAL] = sizes.total()
-    return sizes
+    order = (*sorted(sizes.keys() - {ENTRIES, OVERHEAD}), ENTRIES, OVERHEAD)
+    return {kind: sizes[kind] for kind in order} | {TOTAL: sizes.total()}
 
 
 def _kind(item: Item) -> str | None:
@@ -64,7 +65,7 @@ def _kind(item: Item) -> str | None:
         case "CALL":
             return sk
         case "NUMBER":
-            return "NUMBER" if sk == "NUMBER" else "NUMBER's CALL"
+            return pk if sk == "NUMBER" else "CALL of the NUMBER"
         case "PLACED":
             return pk
     return None

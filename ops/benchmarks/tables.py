@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.table import Table
 
 from ops.benchmarks import costs, prices
-from ops.benchmarks.events import CALLS, Counted, Kind
+from ops.benchmarks.events import WAKE_SHARE, Counted, Kind
 from ops.benchmarks.usage import Usage
 
 #: two counts differ by more than rounding if they differ by more than this
@@ -32,7 +32,7 @@ def growth(usages: Sequence[Usage]) -> str:
         "write units": [each.write_units for each in usages],
         "read units": [each.read_units for each in usages],
     }
-    grown = {what: max(found[1:], key=lambda count: abs(count - found[0])) - found[0] for what, found in counts.items()}
+    grown = {what: max(found, key=lambda count: abs(count - found[0])) - found[0] for what, found in counts.items()}
     return ", ".join(f"{by:+.4g} {what}" for what, by in grown.items() if abs(by) > MIN_GROWTH) or "flat"
 
 
@@ -90,9 +90,9 @@ def times(title: str, unit: str, measured: Mapping[str, float], digits: int = 0)
 def notes(counted: Sequence[Counted]) -> str:
     """Return what a reader must know to read the tables."""
     return (
-        f"A redialled call has its share of the wake stated apart; a whole attempt has a {CALLS}th of it, and "
-        f"{counted[0].callbacks} callbacks. Half of the account's slots are free. CPU and log bytes are measured, "
-        "less TLS; all else is counted and is the same in each run."
+        f"A redialled call has its share of the wake stated apart. A whole attempt has {WAKE_SHARE:.0%} of "
+        f"a wake, and {counted[0].callbacks} callbacks. Half of the account's slots are free. "
+        "CPU and log bytes are measured, less TLS; all else is counted and is the same in each run."
     )
 
 

@@ -29,14 +29,17 @@ class Usage:
     def __sub__(self, other: "Usage") -> "Usage":
         return self._combined(other, -1)
 
-    def __truediv__(self, events: float) -> "Usage":
+    def __mul__(self, part: float) -> "Usage":
         return Usage(
-            {operation: count / events for operation, count in self.requests.items()},
-            self.write_units / events,
-            self.read_units / events,
-            self.log_bytes / events,
-            self.cpu_ms / events,
+            {operation: count * part for operation, count in self.requests.items()},
+            self.write_units * part,
+            self.read_units * part,
+            self.log_bytes * part,
+            self.cpu_ms * part,
         )
+
+    def __truediv__(self, events: int) -> "Usage":
+        return self * (1 / events)
 
     @property
     def total_requests(self) -> float:

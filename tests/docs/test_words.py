@@ -43,7 +43,7 @@ EXCEPTIONS = {
 }
 
 #: parts of the code whose texts only developers of Redial read
-FOR_DEVELOPERS = ("ops/simulate/", "ops/local/carrier", "ops/bench.py", "ops/benchmarks/cold_start.py")
+FOR_DEVELOPERS = ("ops/simulate/", "ops/local/carrier", "ops/bench.py", "ops/benchmarks/")
 
 UNWANTED = {re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE): use for pattern, use in WORDS.items()}
 

@@ -1,6 +1,6 @@
 """The costs of Redial.
 
-DynamoDB's units match those that DynamoDB counts, and the bill in docs/operating.md is the computed one.
+DynamoDB's units match those that DynamoDB counts, and the bills in docs/operating.md are the computed ones.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,8 @@ import pytest
 
 from chalicelib.providers import REGISTRY
 from chalicelib.runtime import metrics
-from ops import bench
-from ops.benchmarks import costs
-from ops.benchmarks import story as bench_story
-from ops.benchmarks.metering import Meter, index_writes, size_bytes
+from ops.benchmarks import costs, tables
+from ops.benchmarks.metering import Meter, index_entries, index_writes, size_bytes
 from ops.data.table import table_definition
 from ops.deploying import chalice_config
 from ops.names import LAMBDAS, REDIAL, SWEEP
@@ -82,13 +80,35 @@ def test_each_kind_of_request_is_counted_by_dynamodb_s_rules(table: Any) -> None
     assert units(lambda: table.query(TableName="t", **query)) == (0, 0.5)
 
 
-@pytest.mark.slow
-def test_the_bill_of_a_million_attempts_is_the_one_in_the_runbook() -> None:
-    counted = bench_story.count()
-    assert costs.markdown(costs.of_a_million(counted), "a million redialled attempts") in RUNBOOK
-    assert f"an attempt writes {counted.write_units:.0f} units" in RUNBOOK
-    # Timings differ from machine to machine. The bill assumes these.
-    assert 0 < counted.callback_cpu_ms < counted.dial_cpu_ms
+def test_a_query_is_charged_for_what_it_filters_out(table: Any) -> None:
+    for number in range(3):
+        table.put_item(TableName="t", Item={"pk": KEY["pk"], "sk": {"S": str(number)}, "text": {"S": "x" * 3000}})
+    meter = Meter()
+    with meter.counting():
+        counted = table.query(
+            TableName="t",
+            Select="COUNT",
+            KeyConditionExpression="pk = :pk",
+            FilterExpression="#t = :none",
+            ExpressionAttributeNames={"#t": "text"},
+            ExpressionAttributeValues={":pk": {"S": "a"}, ":none": {"S": ""}},
+        )
+    assert (counted["Count"], meter.read_units, meter.requests) == (0, 1.5, {"Query": 1})
+
+
+def test_an_index_query_is_charged_for_keys_only(table: Any) -> None:
+    item = {**KEY, "due_shard": {"S": "s"}, "due_at": {"N": "1"}, "text": {"S": "x" * 9000}}
+    table.put_item(TableName="t", Item=item)
+    assert [size_bytes(entry) for entry in index_entries(item)] == [6 + len("due_shard" + "s" + "due_at") + 2]
+    meter = Meter()
+    with meter.counting():
+        table.query(
+            TableName="t",
+            IndexName="due",
+            KeyConditionExpression="due_shard = :shard",
+            ExpressionAttributeValues={":shard": {"S": "s"}},
+        )
+    assert meter.read_units == 0.5
 
 
 @pytest.mark.parametrize("providers", [1, len(REGISTRY)])
@@ -111,7 +131,7 @@ def test_the_memory_that_is_set_is_not_what_limits_the_dials() -> None:
 
 
 def test_the_bench_shows_what_each_memory_size_dials() -> None:
-    table = bench._by_memory(costs.DIAL_CPU_MS)
+    table = tables.by_memory(costs.DIAL_CPU_MS)
     shown = list(zip(*(column.cells for column in table.columns), strict=True))
     assert shown[1] == ("512", "0.29", "26.3", "15.1", "0.55")
     assert len(shown) == len(costs.MEMORIES_MB)
