@@ -29,18 +29,22 @@ WAKE_SHARE = 0.1
 
 
 class Kind(StrEnum):
-    """A kind of event."""
+    """A kind of event.
+
+    An "end" is a callback that reports the end of an attempt. A "redialled attempt" has its redial, a part of the wake,
+    and its callbacks: its line is busy, and the wake of its retry is armed.
+    """
 
     PLACE_NOW = "place now"
     PLACE_LATER = "place later"
     PROGRESS = "progress callback"
     ANSWERED = "answered callback"
-    END_ARMED = "end callback, retry, wake armed"
-    END_UNARMED = "end callback, retry, wake not armed"
-    END_FINAL = "end callback, no retry"
-    REDIAL = "redial, a call"
-    WAKE = "redial, the wake itself"
-    ATTEMPT = "redialled attempt, all of it"
+    END_ARMED = "end, retry, wake armed"
+    END_UNARMED = "end, retry, wake not armed"
+    END_FINAL = "end, no retry"
+    REDIAL = "redial: a call"
+    WAKE = "redial: the wake"
+    ATTEMPT = "redialled attempt"
     SWEEP = "idle sweep"
 
 

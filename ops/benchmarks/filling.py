@@ -32,8 +32,13 @@ class Load:
     calls: int
     in_flight: int
 
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The two numbers in words."""
+        return f"{self.calls:,} calls", f"{self.in_flight:,} in flight"
+
     def __str__(self) -> str:
-        return f"{self.calls:,} calls, {self.in_flight:,} in flight"
+        return ", ".join(self.parts)
 
 
 class Copies:

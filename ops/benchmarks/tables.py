@@ -13,12 +13,16 @@ MIN_GROWTH = 0.01
 
 
 def by_load(counted: Sequence[Counted]) -> Table:
-    """Tabulate each kind of event under each load."""
+    """Tabulate each kind of event under each load.
+
+    A cell has ``=`` if it is as under the first load.
+    """
     title = "an event: requests to AWS / write units / read units"
-    table = Table("event", *(str(each.load).replace(", ", "\n") for each in counted), "growth", title=title)
+    table = Table("event", *("\n".join(each.load.parts) for each in counted), "growth", title=title)
     for kind in Kind:
         usages = [each.usage[kind] for each in counted]
-        table.add_row(kind, *map(_figures, usages), growth(usages))
+        base, *others = map(_figures, usages)
+        table.add_row(kind, base, *("=" if each == base else each for each in others), growth(usages))
     return table
 
 
@@ -29,11 +33,11 @@ def growth(usages: Sequence[Usage]) -> str:
     """
     counts = {
         "requests": [each.total_requests for each in usages],
-        "write units": [each.write_units for each in usages],
-        "read units": [each.read_units for each in usages],
+        "writes": [each.write_units for each in usages],
+        "reads": [each.read_units for each in usages],
     }
     grown = {what: max(found, key=lambda count: abs(count - found[0])) - found[0] for what, found in counts.items()}
-    return ", ".join(f"{by:+.4g} {what}" for what, by in grown.items() if abs(by) > MIN_GROWTH) or "flat"
+    return ", ".join(f"{by:+.3g} {what}" for what, by in grown.items() if abs(by) > MIN_GROWTH) or "flat"
 
 
 def by_operation(counted: Counted) -> Table:
@@ -49,7 +53,11 @@ def by_operation(counted: Counted) -> Table:
 
 def stored(bytes_of_a_call: Mapping[int, Mapping[str, int]]) -> Table:
     """Tabulate the bytes that a call keeps in the table after some attempts."""
-    table = Table("item", *(f"{number} attempts" for number in bytes_of_a_call), title="bytes that a call keeps")
+    table = Table(
+        "item",
+        *(f"{number} attempt{'s' * (number > 1)}" for number in bytes_of_a_call),
+        title="bytes that a call keeps",
+    )
     for kind in next(iter(bytes_of_a_call.values())):
         table.add_row(kind, *(f"{kinds[kind]:,}" for kinds in bytes_of_a_call.values()))
     return table
@@ -90,11 +98,12 @@ def times(title: str, unit: str, measured: Mapping[str, float], digits: int = 0)
 def notes(counted: Sequence[Counted]) -> str:
     """Return what a reader must know to read the tables."""
     return (
-        f"A redialled call has its share of the wake stated apart. A whole attempt has {WAKE_SHARE:.0%} of "
-        f"a wake, and {counted[0].callbacks} callbacks. Half of the account's slots are free. "
+        "The calls of one minute share the wake, so it has a line of its own. "
+        f"A redialled attempt has {WAKE_SHARE:.0%} of a wake, and {counted[0].callbacks} callbacks. "
+        "Half of the account's slots are free. "
         "CPU and log bytes are measured, less TLS; all else is counted and is the same in each run."
     )
 
 
 def _figures(usage: Usage) -> str:
-    return f"{usage.total_requests:.4g} / {usage.write_units:.4g} / {usage.read_units:.4g}"
+    return f"{usage.total_requests:.3g} / {usage.write_units:.3g} / {usage.read_units:.3g}"

@@ -142,7 +142,8 @@ def _partition(
 def indexed(table: Table, index: str, wanted: Sequence[tuple[str, Any]]) -> Iterable[Item]:
     """Return the items that an index may hold under some keys.
 
-    ``wanted`` has the name and the value of each key. The simulator and the benchmark patch this function with ones that return fewer items.
+    ``wanted`` has the name and the value of each key. The simulator and the benchmark patch this function with ones
+    that return fewer items.
     """
     return (item for partition in table.items.values() for item in partition.values())
 

@@ -66,8 +66,8 @@ def test_a_count_that_differs_is_named(then: dict[str, Any], line: str | None) -
     ("other", "shown"),
     [
         (Usage({"GetItem": 2}, 5, 1), "flat"),
-        (Usage({"GetItem": 2}, 5, 35), "+34 read units"),
-        (Usage({"Query": 1}, 4.5, 1), "-1 requests, -0.5 write units"),
+        (Usage({"GetItem": 2}, 5, 35), "+34 reads"),
+        (Usage({"Query": 1}, 4.5, 1), "-1 requests, -0.5 writes"),
     ],
 )
 def test_the_growth_is_shown_as_the_difference_from_the_base(other: Usage, shown: str) -> None:
