@@ -106,9 +106,9 @@ class _Story:
         self._meter = meter
 
     def prepare(self, load: Load) -> Copies:
-        """Fill the table, after each kind of event has happened once.
+        """Fill the table with copies of two calls that were really placed.
 
-        So the process is warm: it has its clients, its secrets and the settings of the workspace.
+        After that the process is warm: it has its clients, its secrets and the settings of the workspace.
         """
         random.seed(str(load))
         (waiting,) = self._place(1)

@@ -21,7 +21,8 @@ BYTES = {1: {"CALL": 700, "together": 700}}
 def check(counted: Sequence[Counted], bytes_of_a_call: dict[int, dict[str, int]] | None = None) -> None:
     """Compare counts with the committed ones."""
     now = counts.as_json(counted, bytes_of_a_call or {})
-    assert list(counts.differences(now, counts.committed())) == [], f"if you want this change, run {counts.COMMAND}"
+    changed = list(counts.differences(now, counts.committed()))
+    assert changed == [], f"the counts have changed; to commit the new ones, run {counts.COMMAND}"
 
 
 def test_each_event_uses_what_is_committed() -> None:
