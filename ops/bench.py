@@ -23,7 +23,7 @@ from ops.benchmarks import cold_start, costs, counts, decide_times, page, prices
 from ops.benchmarks.events import Counted, count
 
 #: The tables need so many columns.
-MIN_WIDTH = 120
+MIN_WIDTH = 132
 
 
 @dataclass(frozen=True, slots=True)

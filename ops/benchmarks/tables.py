@@ -17,8 +17,10 @@ def by_load(counted: Sequence[Counted]) -> Table:
 
     A cell has ``=`` if it is as under the first load.
     """
-    title = "an event: requests to AWS / write units / read units"
+    title = "an event: requests to AWS/write units/read units"
     table = Table("event", *("\n".join(each.load.parts) for each in counted), "growth", title=title)
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for kind in Kind:
         usages = [each.usage[kind] for each in counted]
         base, *others = map(_figures, usages)
@@ -106,4 +108,4 @@ def notes(counted: Sequence[Counted]) -> str:
 
 
 def _figures(usage: Usage) -> str:
-    return f"{usage.total_requests:.3g} / {usage.write_units:.3g} / {usage.read_units:.3g}"
+    return f"{usage.total_requests:.3g}/{usage.write_units:.3g}/{usage.read_units:.3g}"
