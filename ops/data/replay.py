@@ -23,6 +23,8 @@ from ops.names import ASYNCHRONOUS, dead_letters
 
 MAX_CALLS = 100
 PAGE = 10
+#: Without a wait, SQS queries only some of its servers.
+WAIT_SEC = 1
 #: redial runs for two minutes at most. If the client timed out and repeated the request, redial would run a second
 #: time.
 INVOKE_CONFIG = Config(read_timeout=180, retries={"total_max_attempts": 1})
@@ -123,8 +125,7 @@ class Replay:
                 QueueUrl=url,
                 MaxNumberOfMessages=min(PAGE, self.most - len(seen)),
                 VisibilityTimeout=REPLAY_SEC,
-                # Without a wait, SQS queries only some of its servers.
-                WaitTimeSeconds=1,
+                WaitTimeSeconds=WAIT_SEC,
                 AttributeNames=["SentTimestamp"],
             ).get("Messages", [])
             new = [message for message in page if message["MessageId"] not in seen]

@@ -39,6 +39,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedLambda]:
     scripted = ScriptedLambda()
     with empty_aws(monkeypatch):
         client("sqs").create_queue(QueueName=QUEUE, Attributes=queue_attributes())
+        monkeypatch.setattr(replaying, "WAIT_SEC", 0)  # moto has one server
         monkeypatch.setattr(replaying, "_client", lambda name: scripted if name == "lambda" else client(name))
         yield scripted
 
