@@ -34,6 +34,8 @@ SLOTS_READ = timedelta(seconds=2)
 #: With RETRIES_FIRST, no fresh call takes a slot until this long after the due time of a retry that got none
 #: (ASKING_GRACE in usecases/calls/claim.py). The retry may have got its slot before.
 LINE_KEPT = timedelta(minutes=2)
+#: A retry keeps fresh calls waiting only if it tries again within this time (MAX_IN_LINE in usecases/calls/claim.py).
+LINE_LIMIT = timedelta(minutes=5)
 
 
 def slots(evidence: Evidence, tally: Tally) -> None:
@@ -109,6 +111,8 @@ def _waiting_retries(evidence: Evidence) -> Iterator[tuple[str, datetime, dateti
             if decision["reason"] != "no-slot" or not decision["attempt"]:
                 continue
             at, until = datetime.fromisoformat(decision["at"]), datetime.fromisoformat(decision["due_at"])
+            if until > at + LINE_LIMIT:
+                continue
             if after is not None:
                 until = min(until, datetime.fromisoformat(after["at"]))
             if not evidence.is_disturbed(at - CLAIM_TAKES, until, evidence.index_of(call_id)):
@@ -238,6 +242,7 @@ def _has_line(evidence: Evidence, scope: str, at: datetime) -> bool:
         and other["attempt"]
         and _scope_without_slot(other) == scope
         and datetime.fromisoformat(other["at"]) <= at + SLOTS_READ
+        and datetime.fromisoformat(other["due_at"]) <= datetime.fromisoformat(other["at"]) + LINE_LIMIT
         and at < datetime.fromisoformat(other["due_at"]) + LINE_KEPT
         for made in evidence.decisions.values()
         for other in made

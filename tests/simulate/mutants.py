@@ -249,7 +249,7 @@ MUTANTS = {
         "a pause is answered and no claim checks the gates",
         ("paused", "breaker"),
         lambda: [
-            patch.object(GateStore, "closed", lambda self, scopes: []),
+            patch.object(GateStore, "closed_and", broken.blind(GateStore.closed_and)),
             patch.object(GateStore, "checks", lambda self, call, probed, attempt_id, now: []),
         ],
         seeds=4,

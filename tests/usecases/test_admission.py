@@ -284,6 +284,21 @@ def test_a_retry_is_next_though_its_wake_lies_two_minutes_ahead(configured: Conf
     assert world.history(retried["id"]) == [(1, "busy"), (2, "placed")]
 
 
+def test_a_retry_that_tries_again_tomorrow_keeps_no_slot_empty(configured: Configure) -> None:
+    world = configured(TWILIO_MAX_CONCURRENT_CALLS="1")
+    hours = [["09:00", "10:32"]]
+    window = {"timezone": "UTC", "open": {"monday": hours, "tuesday": hours}}
+    retried = world.place(retry={**BODY["retry"], "window": window})
+    world.end("busy")
+    world.clock.turn(to=START + timedelta(minutes=29))
+    world.place(to_number="+16505550111")
+    world.clock.turn(to=START + timedelta(minutes=30, seconds=10))
+    world.redial(START + timedelta(minutes=30))
+    assert due_at(world, retried) == START + timedelta(hours=23)
+    world.end("completed")
+    assert world.place(to_number="+16505550112")["state"] == "dialing"
+
+
 def test_a_retry_leaves_the_last_slot_to_the_one_that_waited_longest() -> None:
     slots = Slots(Limit("account:x", 2), frozenset({1}), START, "call_a-2")
     picks = [

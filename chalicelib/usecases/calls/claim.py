@@ -27,6 +27,9 @@ from chalicelib.usecases.ports import Ports
 DIAL_LIMIT = timedelta(seconds=60)
 #: A retry that waits for a slot keeps its place if it tries again at most this late.
 ASKING_GRACE = timedelta(minutes=2)
+#: A retry waits in line only if it tries again within this time. Its next try may be much later, when its window opens
+#: again, and until then it would keep all slots empty.
+MAX_IN_LINE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,14 @@ def commit(ports: Ports, considered: Considered) -> Transition:
 
 
 def _keep_in_line(ports: Ports, considered: Considered, settled: Transition) -> None:
-    """Put a retry that got no slot in line.
+    """Put a retry that got no slot in line, if it tries again soon.
 
     Fresh calls take no slot of the scope until the retry has tried again in its own minute.
     """
     call = settled.call
-    if considered.in_line_for is not None and call.due_at is not None:
+    if considered.in_line_for is None or call.due_at is None:
+        return
+    if call.due_at <= settled.at + MAX_IN_LINE:
         attempt_id = f"{call.id}-{call.attempt + 1}"
         ports.slots.let_retry_wait(considered.in_line_for, attempt_id, call.due_at + ASKING_GRACE, settled.at)
 
