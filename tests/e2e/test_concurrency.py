@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from math import floor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -56,6 +57,8 @@ NUMBER = "+16505550199"
 DUE = timedelta(minutes=2)
 #: The sweep would have run by then.
 SWEPT = timedelta(minutes=4)
+#: A caller that must wait for the next second waits for this long at least, and asks again at its beginning.
+MIN_WAIT_SEC = 0.05
 Figure = Callable[[str], None]
 
 _tables = count(1)
@@ -97,7 +100,7 @@ def processes(four_processes: Executor) -> Crowd:
 def site(aws: dict[str, str], tmp_path: Path) -> Site:
     """Provide a table of its own."""
     table = f"redial-crowd-{next(_tables)}"
-    stream = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+    stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     parts.client("dynamodb").create_table(**table_definition(table), StreamSpecification=stream)
     return Site(aws | FAST | {"TABLE_NAME": table}, tmp_path / "ledger")
 
@@ -293,13 +296,20 @@ def test_no_minute_is_planned_with_more_than_it_takes(processes: Crowd, site: Si
 
 
 def test_no_second_starts_more_calls_than_the_account_takes(processes: Crowd, site: Site, figure: Figure) -> None:
-    started, _ = processes.do(keep_to_pace, site, "twilio:AC", Pace.of(20), 4)
-    seconds = Counter(at.replace(microsecond=0) for share in started for at in share)
-    each = [seconds[second] for second in sorted(seconds)]
-    figure(f"{processes}: calls started in each second at a pace of 20: {each}")
-    assert max(each) == 20
-    # The first and the last second are incomplete. No call waits in vain in the seconds between.
-    assert each[1:-1] == [20] * len(each[1:-1])
+    asked, _ = processes.do(keep_to_pace, site, "twilio:AC", Pace.of(20), 4)
+    seconds: Counter[int] = Counter()
+    for item in site.versions("PACE#twilio:AC"):
+        counter = from_item(item)
+        seconds[counter["stretch"]] = max(seconds[counter["stretch"]], counter["started"])
+    figure(f"{processes}: calls started in each second at a pace of 20: {[seconds[each] for each in sorted(seconds)]}")
+    answers = [answer for share in asked for answer in share]
+    assert max(seconds.values()) == 20
+    assert sum(seconds.values()) == sum(wait_sec == 0 for _, wait_sec in answers)
+    # No call waits in vain: whoever has to wait for the end of a second, found it full. How many seconds are full
+    # depends on the machine.
+    waits = [at.timestamp() + wait_sec for at, wait_sec in answers if wait_sec]
+    assert waits
+    assert {seconds[floor(until - MIN_WAIT_SEC)] for until in waits} == {20}
 
 
 def test_a_callback_delivered_by_32_at_once_is_taken_once(crowd: Crowd, site: Site, figure: Figure) -> None:
@@ -314,8 +324,8 @@ def test_a_callback_delivered_by_32_at_once_is_taken_once(crowd: Crowd, site: Si
 
 
 def wait_for_posts(ledger: Ledger, how_many: int) -> None:
-    """Wait for the requests. Fails after 20 s."""
-    deadline = time.monotonic() + 20
+    """Wait for the requests. Fails after a minute."""
+    deadline = time.monotonic() + 60
     while len(ledger.tokens()) < how_many:
         assert time.monotonic() < deadline, f"only {len(ledger.tokens())} calls were asked for"
         time.sleep(0.002)

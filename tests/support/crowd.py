@@ -131,17 +131,26 @@ class Site:
     def changes(self) -> list[tuple[str, str, str]]:
         """Return (what, partition key, sort key) of each change in commit order.
 
-        ``what`` is INSERT, MODIFY or REMOVE. The table has a stream, which in ministack is one shard.
+        ``what`` is INSERT, MODIFY or REMOVE.
         """
+        keys = [(what, record["Keys"]) for what, record in self._stream()]
+        return [(what, key["pk"]["S"], key["sk"]["S"]) for what, key in keys]
+
+    def versions(self, partition: str) -> list[dict[str, Any]]:
+        """Return what the items of a partition held after each change, in commit order."""
+        return [record["NewImage"] for _, record in self._stream() if record["Keys"]["pk"]["S"] == partition]
+
+    def _stream(self) -> list[tuple[str, dict[str, Any]]]:
+        """Read the stream of the table, which in ministack is one shard."""
         table = parts.client("dynamodb").describe_table(TableName=self.env["TABLE_NAME"])["Table"]
         streams, arn = parts.client("dynamodbstreams"), table["LatestStreamArn"]
         (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
         at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
         found, page = [], streams.get_records(ShardIterator=at["ShardIterator"])
         while page["Records"]:
-            found += [(record["eventName"], record["dynamodb"]["Keys"]) for record in page["Records"]]
+            found += [(record["eventName"], record["dynamodb"]) for record in page["Records"]]
             page = streams.get_records(ShardIterator=page["NextShardIterator"])
-        return [(what, keys["pk"]["S"], keys["sk"]["S"]) for what, keys in found]
+        return found
 
     def callback(self, posted: Mapping[str, str], status: str) -> CallbackRequest:
         """Return Twilio's callback about the end of a call, signed by Twilio's own code."""

@@ -110,19 +110,16 @@ def reserve(
     return [wakes.reserve(account, wanted, capacity).minute for _ in range(places[worker])]
 
 
-def keep_to_pace(site: Site, account: str, pace: Pace, seconds: int, worker: int) -> list[datetime]:
+def keep_to_pace(site: Site, account: str, pace: Pace, seconds: int, worker: int) -> list[tuple[datetime, float]]:
     """Start calls for this many seconds, as a pool of dialers does.
 
-    Returns the times at which the calls were started.
+    Returns for each request its time and the answer: 0.0 if a call started, else the seconds to wait.
     """
     ports = site.ports()
     ends_at = ports.clock.now() + timedelta(seconds=seconds)
-    started = []
+    asked = []
     while (now := ports.clock.now()) < ends_at:
         wait_sec = ports.pace.start(account, pace, now)
-        if wait_sec:
-            ports.clock.sleep(wait_sec)
-        else:
-            started.append(now)
-            ports.clock.sleep(DIAL_SEC)
-    return started
+        asked.append((now, wait_sec))
+        ports.clock.sleep(wait_sec or DIAL_SEC)
+    return asked
