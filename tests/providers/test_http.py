@@ -128,7 +128,7 @@ def test_a_byte_now_and_then_ends_at_the_deadline(head: bytes):
         begun = time.monotonic()
         with pytest.raises(AnswerLost, match=r"no answer within 0\.4 s"):
             get(server, Http(read_sec=0.4))
-    assert 0.3 < time.monotonic() - begun < 1.9  # the drips last two seconds
+    assert 0.3 < time.monotonic() - begun < 1.2
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_name_that_is_not_resolved_in_time_was_not_sent(monkeypatch: pytest.Mo
     with pytest.raises(NotSent, match="not resolved in time"):
         Http(connect_sec=0.2).request("GET", "https://slow.example/", headers={})
     released.set()
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 1
 
 
 def test_a_handshake_that_never_ends_was_not_sent():
@@ -186,7 +186,7 @@ def test_a_handshake_that_never_ends_was_not_sent():
         begun = time.monotonic()
         with pytest.raises(NotSent):
             Http(connect_sec=0.3).request("POST", f"https://127.0.0.1:{silent.getsockname()[1]}/", headers={})
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 1.5
 
 
 def test_tls_is_checked_and_its_connection_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

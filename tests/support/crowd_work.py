@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -110,16 +111,28 @@ def reserve(
     return [wakes.reserve(account, wanted, capacity).minute for _ in range(places[worker])]
 
 
-def keep_to_pace(site: Site, account: str, pace: Pace, seconds: int, worker: int) -> list[tuple[datetime, float]]:
+@dataclass(frozen=True)
+class Ask:
+    """A request to start a call.
+
+    ``wait_sec`` is 0.0 if the call started, else the seconds to wait.
+    """
+
+    asked_at: datetime
+    answered_at: datetime
+    wait_sec: float
+
+
+def keep_to_pace(site: Site, account: str, pace: Pace, seconds: int, worker: int) -> list[Ask]:
     """Start calls for this many seconds, as a pool of dialers does.
 
-    Returns for each request its time and the answer: 0.0 if a call started, else the seconds to wait.
+    Returns all requests, also those that were told to wait.
     """
     ports = site.ports()
     ends_at = ports.clock.now() + timedelta(seconds=seconds)
-    asked = []
+    asks = []
     while (now := ports.clock.now()) < ends_at:
         wait_sec = ports.pace.start(account, pace, now)
-        asked.append((now, wait_sec))
+        asks.append(Ask(now, ports.clock.now(), wait_sec))
         ports.clock.sleep(wait_sec or DIAL_SEC)
-    return asked
+    return asks
